@@ -1,0 +1,17 @@
+"""Wires without resistance."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from mho.array.base import Array
+from mho.config import config
+
+
+@config
+class Ideal(Array):
+    """Lines of zero resistance: each cell sees the full voltage of its row."""
+
+    def effective_conductance(self, g: Tensor) -> Tensor:
+        """``g`` itself."""
+        return g

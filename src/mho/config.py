@@ -1,0 +1,225 @@
+"""Frozen, validated descriptions that travel through JSON and YAML.
+
+A description is a frozen dataclass made with :func:`config`. It knows its ``kind`` (its stage and
+class name, ``devices.PCM``), so that any subclass, also a user's own, survives the round trip
+through JSON.
+
+>>> from mho.devices import PCM
+>>> from_dict(to_dict(PCM(g_max=20e-6))) == PCM(g_max=20e-6)
+True
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as _pydantic_dataclass
+from typing_extensions import dataclass_transform
+
+from mho.errors import ConfigError
+
+T = TypeVar("T")
+
+FORMAT = 1  # version of the JSON layout written by `to_json`
+
+# Numbers that hardware is described with. NaN and infinity are never allowed.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+_KINDS: dict[str, type] = {}
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field,))
+def config(cls: type[T]) -> type[T]:
+    """Turn a class into a frozen, keyword-only, validated description and register its kind.
+
+    The class may define ``validate(self) -> None`` for checks across fields; it raises
+    ``ValueError`` and the message reaches the user with the class's name in front.
+    """
+    made = _pydantic_dataclass(
+        frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True)
+    )(cls)
+    original = made.__init__
+
+    @functools.wraps(original)
+    def __init__(self: Any, **values: Any) -> None:
+        try:
+            original(self, **values)
+        except ValidationError as error:
+            raise ConfigError(_explain(made, error)) from None
+        check = getattr(self, "validate", None)
+        if check is not None:
+            try:
+                check()
+            except ConfigError:
+                raise
+            except ValueError as error:
+                raise ConfigError(f"{made.__name__}: {error}") from None
+
+    made.__init__ = __init__  # type: ignore[method-assign, assignment]
+    previous = _KINDS.get(kind_of(made))
+    if previous is not None and previous.__module__ != made.__module__:
+        raise ConfigError(
+            f"two descriptions are of kind {kind_of(made)!r}: one in {previous.__module__}, one in "
+            f"{made.__module__}; rename yours, JSON files name it by its kind"
+        )
+    _KINDS[kind_of(made)] = made
+    return made
+
+
+def kind_of(cls: type) -> str:
+    """The name of a description class in JSON: its stage (a folder of mho) and its class name."""
+    for parent in cls.__mro__:
+        parts = parent.__module__.split(".")
+        if parts[0] == "mho":
+            return ".".join((*parts[1:2], cls.__name__)) if len(parts) > 2 else cls.__name__
+    return cls.__name__
+
+
+def field_names(cls: type) -> list[str]:
+    """Names of the fields of a description class."""
+    return [f.name for f in dataclasses.fields(cls)]
+
+
+def _explain(cls: type, error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"]) or "value"
+        if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            lines.append(unknown_key(name, field_names(cls), cls.__name__))
+        else:
+            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {item['msg'].lower()}")
+    return "; ".join(lines)
+
+
+def unknown_key(name: str, known: list[str], owner: str) -> str:
+    """The sentence for a misspelt name, with the nearest known one."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{owner} has no {name!r}{hint} (it has: {', '.join(sorted(known)) or 'no fields'})"
+
+
+def kinds(base: type | None = None) -> dict[str, type]:
+    """All registered descriptions by kind, or those that are a ``base``."""
+    return {k: c for k, c in sorted(_KINDS.items()) if base is None or issubclass(c, base)}
+
+
+def to_dict(value: Any) -> Any:
+    """A description as plain dicts, lists, numbers and strings, each level with its ``kind``."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": kind_of(type(value)), **fields}
+    if isinstance(value, (list, tuple)):
+        return [to_dict(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): to_dict(v) for k, v in value.items()}
+    return value
+
+
+def from_dict(value: Any) -> Any:
+    """The description that :func:`to_dict` wrote.
+
+    Raises:
+        ConfigError: an unknown kind or key (with the nearest known one), or a value out of range.
+    """
+    if isinstance(value, list):
+        return tuple(from_dict(v) for v in value)
+    if not isinstance(value, Mapping):
+        return value
+    if "kind" not in value:
+        return {k: from_dict(v) for k, v in value.items()}
+    kind = value["kind"]
+    if kind not in _KINDS:
+        raise ConfigError(
+            unknown_key(str(kind), list(_KINDS), "mho")
+            + "; a description of your own must be imported before it is loaded"
+        )
+    return _KINDS[kind](**{k: from_dict(v) for k, v in value.items() if k != "kind"})
+
+
+def to_json(value: Any) -> str:
+    """A description as indented JSON, with the version of the layout."""
+    return json.dumps({"format": FORMAT, **to_dict(value)}, indent=2)
+
+
+def from_json(text: str) -> Any:
+    """The description written by :func:`to_json`."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"not JSON: {error}") from None
+    return _from_document(data)
+
+
+def _from_document(data: Any) -> Any:
+    if not isinstance(data, dict) or "kind" not in data:
+        raise ConfigError("a hardware description is an object with a 'kind'; this is none")
+    version = data.pop("format", FORMAT)
+    if version != FORMAT:
+        raise ConfigError(f"format = {version!r}: this mho reads format {FORMAT}; update mho")
+    return from_dict(data)
+
+
+def save(value: Any, path: str | os.PathLike[str]) -> None:
+    """Write a description to ``.json``, ``.yaml`` or ``.yml``; the file is whole or not there."""
+    path = Path(path)
+    if path.suffix == ".json":
+        text = to_json(value)
+    elif path.suffix in (".yaml", ".yml"):
+        import yaml
+
+        text = yaml.safe_dump({"format": FORMAT, **to_dict(value)}, sort_keys=False)
+    else:
+        raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a description from ``.json``, ``.yaml`` or ``.yml``."""
+    path = Path(path)
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return from_json(text)
+    if path.suffix in (".yaml", ".yml"):
+        import yaml
+
+        return _from_document(yaml.safe_load(text))
+    raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Call ``write`` on a temporary file beside ``path``, then rename: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def digest(value: Any) -> int:
+    """A 63-bit fingerprint of a description: equal descriptions, equal number, on any machine."""
+    text = json.dumps(to_dict(value), sort_keys=True, separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def annotations(cls: type) -> dict[str, Any]:
+    """The resolved type of each field of a description class."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: hints[name] for name in field_names(cls)}

@@ -1,0 +1,112 @@
+"""What one memory cell does: the interface of all device models.
+
+A device is a frozen description with pure functions on tensors of conductances (siemens, any
+shape). It draws nothing: standard normal numbers are passed in. The tile asks, in this order::
+
+    g = device.programmed(g_target, eps)           # once, at programming; frozen
+    cells = device.drift_state(g_target, eps2)     # once, at programming; frozen
+    g_t = device.aged(g, cells, seconds)           # any time, any order, always from g
+    sigma = device.read_std(g, g_t, seconds)       # noise of one read at that time
+
+``program_scale``, ``drift_scale`` and ``read_scale`` multiply the three mechanisms; 0 removes one
+and moves no other draw.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from mho.config import NonNegative, Positive
+
+
+class Device(ABC):
+    """One memory cell.
+
+    Attributes:
+        g_min: lowest programmable conductance, siemens.
+        g_max: highest programmable conductance, siemens.
+        v_read: read voltage, volts: the voltage of a full-scale input.
+        program_scale, drift_scale, read_scale: factor on each mechanism; 0 removes it.
+    """
+
+    g_min: NonNegative
+    g_max: Positive
+    v_read: Positive
+    program_scale: NonNegative
+    drift_scale: NonNegative
+    read_scale: NonNegative
+
+    @abstractmethod
+    def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
+        """Conductance after programming towards ``g_target``.
+
+        Args:
+            g_target: wanted conductance, siemens, any shape.
+            eps: standard normal draws of the same shape.
+
+        Returns:
+            Programmed conductance, siemens, same shape.
+        """
+
+    @abstractmethod
+    def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
+        """The parameters of each cell's drift, drawn once at programming.
+
+        Returns:
+            Tensor of shape ``(n, *g_target.shape)``, ``n`` parameters for each cell (0 for none).
+        """
+
+    @abstractmethod
+    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
+        """Conductance ``seconds`` after programming.
+
+        Args:
+            g: conductance after programming, siemens.
+            cells: what :meth:`drift_state` returned.
+            seconds: time since the end of programming; 0 gives ``g`` back.
+        """
+
+    @abstractmethod
+    def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
+        """Standard deviation of one read's conductance, siemens.
+
+        Args:
+            g: conductance after programming, siemens.
+            g_now: conductance at ``seconds``, siemens.
+            seconds: time since the end of programming.
+        """
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """The span of times (first, last; seconds) at which the model is valid, besides 0."""
+        return (0.0, math.inf)
+
+    def check_time(self, seconds: float) -> None:
+        """Raise ``ValueError`` unless the model is valid ``seconds`` after programming."""
+        first, last = self.times
+        if not (seconds == 0 or first <= seconds <= last) or math.isnan(seconds):
+            raise ValueError(
+                f"seconds = {seconds!r}: {type(self).__name__} is known from {first:g} s to {last:g} s "
+                "after programming, and at 0 (just programmed); choose a time in that span or another device"
+            )
+
+    def check_bounds(self) -> None:
+        """Raise ``ValueError`` unless g_min < g_max."""
+        if not self.g_min < self.g_max:
+            raise ValueError(
+                f"g_min = {self.g_min!r} S must be below g_max = {self.g_max!r} S; "
+                "conductances are in siemens (25 microsiemens is 25e-6)"
+            )
+
+    def validate(self) -> None:
+        """Checks across fields, run when the description is made."""
+        self.check_bounds()
+
+
+def no_drift_state(g_target: Tensor) -> Tensor:
+    """The drift state of a device without drift: no parameters."""
+    return torch.empty((0, *g_target.shape), dtype=g_target.dtype, device=g_target.device)

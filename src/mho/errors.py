@@ -1,0 +1,27 @@
+"""The errors and warnings that mho raises by name.
+
+Bad input always gives a ``ValueError`` or a ``TypeError`` that says which argument, which value,
+what is allowed and what to do; the classes here only refine those two.
+"""
+
+from __future__ import annotations
+
+
+class ConfigError(ValueError):
+    """A hardware description does not hold together (unknown key, value out of range, wrong type)."""
+
+
+class NotProgrammedError(RuntimeError):
+    """A verb needs a programmed chip and the model has none: call ``mho.program`` first."""
+
+
+class NotCalibratedError(RuntimeError):
+    """A converter's range was left to calibration and none was made: call ``mho.calibrate`` first."""
+
+
+class NotMappableError(TypeError):
+    """A layer was asked to be analog and no mapping onto arrays exists for it."""
+
+
+class StaleChipWarning(UserWarning):
+    """The weights changed after programming: the chip still holds the old ones."""

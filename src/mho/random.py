@@ -1,0 +1,43 @@
+"""One seed, one chip: named random streams.
+
+A draw that is frozen in a chip (programming error, drift exponent, faults) comes from the stream
+named by the seed, the path of the layer in its model, and the mechanism. It therefore does not
+depend on the order of conversion, on other layers, on the tile size or on the device of the model.
+Read noise is fresh at every read and comes from torch's global stream instead.
+
+>>> a = normal((2, 3), 0, "fc", "program")
+>>> bool((a == normal((2, 3), 0, "fc", "program")).all()), bool((a == normal((2, 3), 0, "fc", "drift")).any())
+(True, False)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def fork(seed: int, *names: str) -> torch.Generator:
+    """The CPU generator of the stream (seed, names...).
+
+    Args:
+        seed: any integer, also negative.
+        names: the parts of the stream's name, for example the layer's path and the mechanism.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed = {seed!r}: a chip's seed is an integer")
+    text = "\x1f".join((str(seed), *names))
+    state = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return torch.Generator().manual_seed(state)
+
+
+def normal(shape: Sequence[int], seed: int, *names: str) -> Tensor:
+    """Standard normal draws, float32 on the CPU, from the stream (seed, names...)."""
+    return torch.randn(tuple(shape), generator=fork(seed, *names), dtype=torch.float32)
+
+
+def uniform(shape: Sequence[int], seed: int, *names: str) -> Tensor:
+    """Uniform draws in [0, 1), float32 on the CPU, from the stream (seed, names...)."""
+    return torch.rand(tuple(shape), generator=fork(seed, *names), dtype=torch.float32)
