@@ -1,0 +1,59 @@
+# Everything runs in .venv, made on first use and brought up to date when pyproject.toml or
+# constraints.txt change. Start over with: rm -rf .venv
+PYTHON ?= python3
+JOBS ?= 2
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# One thread per process: the arrays in the tests are small and the processes already fill the cores.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench examples docs constraints clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "installing mho and its tools into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(READY)  ## the main job: one network, one year on a chip (runs/demo)
+	@$(BIN)/mho drift --output runs/demo $(ARGS)
+
+test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+lint: $(READY)  ## style, types, floors of the house, documentation
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
+	@$(BIN)/mkdocs build --strict --quiet
+
+format: $(READY)  ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(READY)  ## times of the hot paths against plain torch
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+examples: $(READY)  ## run every file in examples/ (quickly, where it knows how)
+	@set -e; for file in examples/*.py; do \
+	  test -e "$$file" || { echo "no examples"; break; }; \
+	  quick=$$(grep -q -e --quick "$$file" && echo --quick || true); \
+	  echo "$$file $$quick"; $(BIN)/python "$$file" $$quick; \
+	done
+
+docs: $(READY)  ## the documentation, into site/
+	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
+
+constraints: $(READY)  ## write the versions installed in .venv to constraints.txt
+	@$(BIN)/python scripts/constraints.py && touch $(READY)
+
+clean:  ## remove what the tools wrote (not .venv, not runs/)
+	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find src tests benchmarks examples scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
