@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # One thread per process: the arrays in the tests are small and the processes already fill the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench examples docs constraints clean
@@ -33,7 +34,7 @@ lint: $(READY)  ## style, types, floors of the house, documentation
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
-	@$(BIN)/mkdocs build --strict --quiet
+	@$(MKDOCS)
 
 format: $(READY)  ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -49,7 +50,7 @@ examples: $(READY)  ## run every file in examples/ (quickly, where it knows how)
 	done
 
 docs: $(READY)  ## the documentation, into site/
-	@$(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
+	@$(MKDOCS) && echo "site/index.html"
 
 constraints: $(READY)  ## write the versions installed in .venv to constraints.txt
 	@$(BIN)/python scripts/constraints.py && touch $(READY)
