@@ -1,0 +1,63 @@
+"""Small helpers for parameters that are one number, or one number for each cell (a tensor)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+Number = float | Tensor
+Negative = Annotated[float, Field(lt=0, allow_inf_nan=False)]
+
+
+def exp(value: Number) -> Number:
+    """Exponential of a number or a tensor."""
+    return value.exp() if isinstance(value, Tensor) else math.exp(value)
+
+
+def log(value: Number) -> Number:
+    """Natural logarithm of a number or a tensor."""
+    return value.log() if isinstance(value, Tensor) else math.log(value)
+
+
+def sinh(value: Number) -> Number:
+    """Hyperbolic sine of a number or a tensor."""
+    return value.sinh() if isinstance(value, Tensor) else math.sinh(value)
+
+
+def tensor(value: Number, like: Tensor) -> Tensor:
+    """``value`` in the dtype and on the device of ``like``."""
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device)
+
+
+def clip(x: Tensor, low: Number, high: Number) -> Tensor:
+    """``x`` kept between bounds that are numbers or tensors."""
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return torch.minimum(torch.maximum(x, tensor(low, x)), tensor(high, x))
+    return x.clamp(low, high)
+
+
+def polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
+    """``c[0] + c[1] x + c[2] x^2 + ...``."""
+    value = torch.zeros_like(x)
+    for c in reversed(coefficients):
+        value = value * x + c
+    return value
+
+
+def pick(value: Number, index: Tensor, shape: Sequence[int]) -> Number:
+    """The entries of ``value``, broadcast to ``shape`` and flattened, at ``index``; a number stays one."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.numel() == 1:
+        return value.reshape(())
+    return value.expand(tuple(shape)).reshape(-1)[index]
+
+
+def joint_shape(*shapes: Sequence[int]) -> torch.Size:
+    """The shape that all ``shapes`` broadcast to."""
+    return torch.Size(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]

@@ -1,0 +1,231 @@
+"""What every switching model must do. A model without an example here fails the first test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from mho import config
+from mho.devices import dynamics
+from mho.devices.dynamics import (
+    VTEAM,
+    Adaptive,
+    Biolek,
+    Euler,
+    ExponentialResistance,
+    Implicit,
+    Joglekar,
+    Kvatinsky,
+    LinearIonDrift,
+    Prodromakis,
+    SwitchingModel,
+    Trace,
+    sine,
+    triangle,
+)
+
+# model, amplitude (V) and frequency (Hz) that switch it
+EXAMPLES: list[tuple[SwitchingModel, float, float]] = [
+    (LinearIonDrift(), 1.0, 1.0),
+    (LinearIonDrift(window=Joglekar(p=2)), 1.0, 1.0),
+    (LinearIonDrift(window=Prodromakis(p=2.0), v_set=0.1), 1.0, 1.0),
+    (VTEAM(), 1.0, 50e6),
+    (VTEAM(window=Biolek(), law=ExponentialResistance()), 1.0, 50e6),
+    (VTEAM(window=Kvatinsky()), 1.0, 50e6),
+]
+MODELS = [model for model, _, _ in EXAMPLES]
+
+
+def name(value: object) -> str:
+    window = getattr(value, "window", None)
+    return type(value).__name__ + (f"-{type(window).__name__}" if window else "")
+
+
+each_model = pytest.mark.parametrize("model", MODELS, ids=name)
+each_example = pytest.mark.parametrize(
+    "model, amplitude, frequency", EXAMPLES, ids=lambda v: name(v) if not isinstance(v, float) else ""
+)
+
+
+def states(model: SwitchingModel, count: int = 7, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    low, high = model.bounds
+    return torch.linspace(float(low), float(high), count, dtype=torch.float64).to(dtype)
+
+
+def middle(model: SwitchingModel) -> torch.Tensor:
+    return states(model, 5)[1:-1]
+
+
+def direction_of_set(model: SwitchingModel) -> float:
+    """Sign of the voltage that raises the conductance."""
+    x = middle(model)
+    rate = model.rate(x, torch.full_like(x, 1.0))
+    g = model.conductance(states(model))
+    return math.copysign(1.0, float(rate.sum() * (g[-1] - g[0])))
+
+
+def test_every_model_has_an_example() -> None:
+    kinds = config.kinds(SwitchingModel).values()
+    assert {type(model) for model in MODELS} == {k for k in kinds if k.__module__.startswith("mho.")}
+    assert all(getattr(dynamics, k.__name__) is k for k in kinds if k.__module__.startswith("mho."))
+
+
+@each_model
+def test_json_round_trip(model: SwitchingModel) -> None:
+    assert config.from_json(config.to_json(model)) == model
+
+
+@each_model
+def test_conductance_and_its_inverse(model: SwitchingModel) -> None:
+    x = states(model)
+    g = model.conductance(x)
+    steps = g.diff()
+    assert bool((steps > 0).all() or (steps < 0).all())
+    assert float(g.min()) == pytest.approx(float(model.g_min))
+    assert float(g.max()) == pytest.approx(float(model.g_max))
+    span = float(x[-1] - x[0])
+    torch.testing.assert_close(model.state_of(g), x, rtol=0, atol=1e-9 * span)
+    with pytest.raises(ValueError, match=r"conductance = .* outside .*clamp"):
+        model.state_of(g.max() * 1.01)
+    with pytest.raises(ValueError, match="conductance = nan"):
+        model.state_of(g * math.nan)
+
+
+@each_model
+def test_no_current_and_no_motion_at_zero_volts(model: SwitchingModel) -> None:
+    x = states(model)
+    zero = torch.zeros_like(x)
+    assert bool((model.current(zero, x) == 0).all())
+    assert bool((model.rate(x, zero) == 0).all())
+
+
+@each_example
+def test_loop_is_pinched_and_inside_the_bounds(
+    model: SwitchingModel, amplitude: float, frequency: float
+) -> None:
+    trace = model.simulate(*triangle(amplitude, frequency, 2, 80))
+    low, high = model.bounds
+    assert bool(((trace.state >= low) & (trace.state <= high)).all())
+    assert bool((trace.current[trace.voltage == 0] == 0).all())
+    assert float(trace.state.max() - trace.state.min()) > 1e-3 * (high - low)  # it does switch
+    loop = abs(float(torch.trapezoid(trace.current[80:], trace.voltage[80:])))
+    assert loop > 0
+
+
+@each_example
+def test_loop_closes_at_high_frequency(model: SwitchingModel, amplitude: float, frequency: float) -> None:
+    def spread(f: float) -> float:
+        x = model.simulate(*triangle(amplitude, f, 1, 40), middle(model)).state
+        return float((x.amax(0) - x.amin(0)).max())
+
+    assert spread(1e6 * frequency) < 0.01 * spread(frequency)
+
+
+@each_model
+def test_set_raises_and_reset_lowers_the_conductance(model: SwitchingModel) -> None:
+    sign = direction_of_set(model)
+    for polarity in (1, -1):
+        x = middle(model)
+        g = [model.conductance(x)]
+        for _ in range(3):
+            x = model.step(x, polarity * sign * 1.0, 1e-12)
+            g.append(model.conductance(x))
+        change = torch.stack(g).diff(dim=0) * polarity
+        assert bool((change >= 0).all())
+
+
+@each_example
+def test_float32_agrees_with_float64(model: SwitchingModel, amplitude: float, frequency: float) -> None:
+    def run(dtype: torch.dtype) -> Trace:
+        return model.simulate(*sine(amplitude, frequency, 1, 60, dtype))
+
+    single, double = run(torch.float32), run(torch.float64)
+    for field in ("current", "state", "conductance"):
+        assert getattr(single, field).dtype is torch.float32
+    low, high = model.bounds
+    gap = (single.state.double() - double.state).abs().max() / (high - low)
+    assert float(gap) < 1e-4
+
+
+@each_example
+def test_any_shape_and_any_chunk_give_the_same_cells(
+    model: SwitchingModel, amplitude: float, frequency: float
+) -> None:
+    voltage, time = sine(amplitude, frequency, 1, 30)
+    start = states(model, 6)
+    scale = torch.tensor([0.8, 1.0], dtype=torch.float64)[:, None]
+    whole = model.simulate(voltage[:, None, None] * scale, time, start)
+    assert whole.state.shape == whole.current.shape == (31, 2, 6)
+    for chunk in (1, 5):
+        parts = model.simulate(voltage[:, None, None] * scale, time, start, chunk=chunk)
+        torch.testing.assert_close(parts.state, whole.state, rtol=1e-13, atol=0)
+    one = model.simulate(voltage, time, start[3])
+    assert one.state.shape == (31,)
+    torch.testing.assert_close(one.state, whole.state[:, 1, 3], rtol=1e-13, atol=0)
+    none = model.simulate(voltage, time, start[:0])
+    assert none.state.shape == (31, 0)
+
+
+@each_example
+def test_thinned_trace(model: SwitchingModel, amplitude: float, frequency: float) -> None:
+    wave = sine(amplitude, frequency, 1, 30)
+    whole, some = model.simulate(*wave), model.simulate(*wave, every=7)
+    kept = [0, 7, 14, 21, 28, 30]
+    for field in ("time", "voltage", "current", "state", "conductance"):
+        assert torch.equal(getattr(some, field), getattr(whole, field)[kept])
+    assert len(model.simulate(*wave, every=31).time) == 2
+
+
+@each_model
+def test_closed_form_agrees_with_the_integrators(model: SwitchingModel) -> None:
+    if not model.has_exact:
+        with pytest.raises(TypeError, match="no closed-form step"):
+            model.exact(middle(model), torch.tensor(0.1), 1.0)
+        return
+    low, high = model.bounds
+    for volts in (0.4, 1.0, -0.4, -1.0):
+        x = middle(model)
+        speed = float(model.rate(x, torch.full_like(x, volts)).abs().max())
+        dt = 0.2 * float(high - low) / speed if speed else 1.0
+        exact = model.step(x, volts, dt)
+        for method in (Adaptive(tolerance=1e-8), Implicit(tolerance=1e-7)):
+            torch.testing.assert_close(
+                model.step(x, volts, dt, method), exact, rtol=0, atol=1e-5 * float(high - low)
+            )
+
+
+@each_example
+def test_gradients(model: SwitchingModel, amplitude: float, frequency: float) -> None:
+    low, high = (float(b) for b in model.bounds)
+    unit = torch.tensor([0.3, 0.6], dtype=torch.float64, requires_grad=True)
+    volts = torch.tensor([0.7 * amplitude, -0.7 * amplitude], dtype=torch.float64, requires_grad=True)
+    speed = model.rate(low + (high - low) * unit.detach(), volts.detach()).abs().max()
+    dt = 0.1 * (high - low) / float(speed)
+
+    def through(method: dynamics.Method | None) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        return lambda u, v: (model.step(low + (high - low) * u, v, dt, method) - low) / (high - low)
+
+    for method in (None, Euler(), Adaptive(tolerance=1e-3), Implicit(tolerance=1e-2)):
+        assert torch.autograd.gradcheck(through(method), (unit, volts), atol=1e-5, rtol=1e-4)
+    scale = float(model.current(volts, low + (high - low) * unit).detach().abs().max())
+
+    def current(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return model.current(v, low + (high - low) * u) / scale
+
+    assert torch.autograd.gradcheck(current, (unit, volts), atol=1e-5, rtol=1e-4)
+
+
+@each_model
+def test_one_pulse_compiles_whole(model: SwitchingModel) -> None:
+    method = dynamics.Exact() if model.has_exact else Euler()
+    x = middle(model)
+
+    def pulse(state: torch.Tensor, volts: torch.Tensor) -> torch.Tensor:
+        return model.step(state, volts, 1e-10, method)
+
+    compiled = torch.compile(pulse, fullgraph=True, backend="eager")
+    volts = torch.full_like(x, 0.5)
+    torch.testing.assert_close(compiled(x, volts), pulse(x, volts))
