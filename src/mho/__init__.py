@@ -1,0 +1,52 @@
+"""mho: neural networks on memristive, analog in-memory-computing crossbars.
+
+>>> import mho, torch
+>>> model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+>>> hardware = mho.Hardware(device=mho.devices.PCM(), dac=mho.DAC(bits=8), adc=mho.ADC(bits=8))
+>>> analog = mho.convert(model, hardware)
+>>> mho.calibrate(analog, [torch.randn(100, 64)])
+>>> mho.program(analog, seed=0)
+>>> mho.age(analog, 86_400)
+>>> mho.compensate(analog)
+"""
+
+from mho import array, converters, devices, mapping, nn, periphery, training
+from mho.convert import convert, revert
+from mho.converters import ADC, DAC
+from mho.errors import StaleChipWarning
+from mho.hardware import Hardware, Tile
+from mho.lifecycle import (
+    age,
+    calibrate,
+    compensate,
+    conductances,
+    effective_weights,
+    program,
+    train_on_chip,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ADC",
+    "DAC",
+    "Hardware",
+    "StaleChipWarning",
+    "Tile",
+    "age",
+    "array",
+    "calibrate",
+    "compensate",
+    "conductances",
+    "convert",
+    "converters",
+    "devices",
+    "effective_weights",
+    "mapping",
+    "nn",
+    "periphery",
+    "program",
+    "revert",
+    "train_on_chip",
+    "training",
+]

@@ -1,0 +1,88 @@
+"""Gradients that torch does not know: straight-through rounding, learned clipping, frozen values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _RoundClip(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward((z >= low) & (z <= high))
+        return z.round().clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grad * inside, None, None
+
+
+def round_clip(z: Tensor, low: float, high: float) -> Tensor:
+    """``clip(round(z), low, high)``, half to even; ``low`` and ``high`` are whole numbers.
+
+    The gradient is 1 for ``low <= z <= high`` (straight through the rounding, exact through the
+    clip) and 0 elsewhere.
+    """
+    if torch.is_grad_enabled() and z.requires_grad:
+        return _RoundClip.apply(z, low, high)  # type: ignore[no-untyped-call, no-any-return]
+    return z.round().clamp(low, high)
+
+
+class _ClipLearned(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, limit: Tensor, decay: float, inside: float) -> Tensor:
+        ctx.save_for_backward(x, limit)
+        ctx.decay, ctx.inside = decay, inside
+        return torch.clamp(x, -limit, limit)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, limit = ctx.saved_tensors
+        zero = torch.zeros((), dtype=grad.dtype, device=grad.device)
+        up = torch.where(x >= limit, grad.clamp(max=0), zero).sum()
+        down = torch.where(x <= -limit, grad.clamp(min=0), zero).sum()
+        fraction = (x.abs() < limit).to(grad.dtype).mean()
+        pull = torch.where(fraction > ctx.inside, ctx.decay * limit, torch.zeros_like(limit))
+        grad_limit = ((up - down) * limit + pull).to(limit.dtype)
+        return torch.where(x.abs() <= limit, grad, zero), grad_limit.reshape(limit.shape), None, None
+
+
+def clip_learned(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tensor:
+    """``clip(x, -limit, limit)`` with the gradient of a learned range.
+
+    The gradient to ``limit`` is ``limit * (sum_{x >= limit} min(g, 0) - sum_{x <= -limit} max(g, 0))``,
+    plus ``decay * limit`` while more than ``inside`` of the values are within range; the gradient to
+    ``x`` is exact.
+
+    Args:
+        x: any shape.
+        limit: one positive number, shape [].
+        decay: weight of the pull towards zero.
+        inside: fraction of unclipped values above which it pulls.
+
+    Source: M. J. Rasch et al., Nat. Commun. 14, 5282 (2023), input range learning, as in aihwkit.
+    """
+    return _ClipLearned.apply(x, limit, decay, inside)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, ideal: Tensor, used: Tensor) -> Tensor:
+        return used.view_as(used)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+def straight_through(ideal: Tensor, used: Tensor) -> Tensor:
+    """The value ``used`` with the gradient of ``ideal``: d/d ideal is the identity.
+
+    Args:
+        ideal: what is trained.
+        used: what the array holds, same shape.
+    """
+    return _StraightThrough.apply(ideal, used)  # type: ignore[no-untyped-call, no-any-return]

@@ -1,0 +1,102 @@
+"""The uniform grid of codes of a DAC or an ADC.
+
+With full scale ``limit``, lowest value ``low`` and ``steps`` steps, one step is
+``lsb = (limit - low) / steps``. A code is ``round(value / lsb)``, half to even, between
+``low / lsb`` and ``limit / lsb``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field, InstanceOf
+from torch import Tensor
+
+from mho.autograd import round_clip
+from mho.config import NonNegative
+from mho.converters.ranges import Fixed, Range
+
+
+class Grid(NamedTuple):
+    """Codes of a uniform converter, as plain numbers.
+
+    Attributes:
+        low: lowest code.
+        high: highest code; the limit is ``high`` steps.
+        shift: added before rounding and taken off after, where zero is not a code.
+    """
+
+    low: float
+    high: float
+    shift: float
+
+    def codes(self, z: Tensor) -> Tensor:
+        """Codes of ``z = value / lsb``; exact gradient through the clip, straight through the round."""
+        if self.shift:
+            return round_clip(z + self.shift, self.low + self.shift, self.high + self.shift) - self.shift
+        return round_clip(z, self.low, self.high)
+
+    def codes_(self, z: Tensor) -> Tensor:
+        """:meth:`codes` in place, without a gradient."""
+        if self.shift:
+            return z.add_(self.shift).round_().sub_(self.shift).clamp_(self.low, self.high)
+        return z.round_().clamp_(self.low, self.high)
+
+
+class Uniform:
+    """Fields and grid shared by the uniform DAC and ADC; see their own pages."""
+
+    bits: Annotated[int, Field(ge=1, le=24)] | None
+    steps: Annotated[int, Field(ge=1)] | None
+    signed: bool
+    zero: bool
+    range: InstanceOf[Range]
+    noise: NonNegative
+
+    def validate(self) -> None:
+        """A signed grid with zero needs an even number of steps, at least two."""
+        if self.steps is not None and self.bits not in (None, 8):
+            raise ValueError(f"bits = {self.bits!r} and steps = {self.steps!r}: give one of them")
+        if self.signed and self.zero and self.steps is None and self.bits == 1:
+            raise ValueError(
+                "bits = 1: a signed converter with zero as a level needs 2 bits (levels -1, 0, 1); "
+                "use bits=2, or signed=False (levels 0, 1), or zero=False (levels -1, 1)"
+            )
+        if self.signed and self.zero and self.steps is not None and self.steps % 2:
+            raise ValueError(
+                f"steps = {self.steps!r}: zero is a level of a signed converter only if the number of "
+                "steps is even; use an even number or zero=False"
+            )
+
+    @property
+    def ideal(self) -> bool:
+        """Whether there are no codes at all: infinite resolution, no clipping."""
+        return self.bits is None and self.steps is None
+
+    def grid(self) -> Grid:
+        """The codes."""
+        steps = self.steps
+        if steps is None:
+            if self.bits is None:
+                raise ValueError("bits = None and steps = None: an ideal converter has no codes")
+            steps = 2**self.bits - (2 if self.signed and self.zero else 1)
+        ratio = -1.0 if self.signed else 0.0
+        if isinstance(self.range, Fixed) and self.range.low is not None:
+            ratio = self.range.low / self.range.limit
+        high = steps / (1 - ratio)
+        low = high - steps
+        return Grid(low, high, 0.0 if float(low).is_integer() else -low)
+
+    def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
+        """Values on the grid: ``lsb * code``.
+
+        Args:
+            value: any shape.
+            limit: full scale, broadcasts over ``value``.
+        """
+        if self.ideal:
+            return value
+        grid = self.grid()
+        lsb = torch.as_tensor(limit, dtype=value.dtype, device=value.device) / grid.high
+        return grid.codes(value / lsb) * lsb

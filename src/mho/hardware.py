@@ -1,0 +1,84 @@
+"""The description of a chip: which stages it is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, InstanceOf
+
+from mho import array as arrays
+from mho import config as _config
+from mho import devices
+from mho.array import Array
+from mho.config import config
+from mho.converters import ADC, DAC
+from mho.devices import Device
+from mho.mapping import DifferentialPair, Mapping
+
+Lines = Annotated[int, Field(ge=1)]
+
+
+@config
+class Tile:
+    """How large one array is and how a larger matrix is cut.
+
+    Attributes:
+        rows: word lines (inputs) of an array; None for as many as the layer has.
+        columns: bit lines (outputs) of an array; None for as many as the layer has.
+        full: fill each array before the next one begins; by default the cut is even.
+
+    A cell of a tile that no weight needs is absent: it is never programmed and draws no current.
+    """
+
+    rows: Lines | None = 256
+    columns: Lines | None = 256
+    full: bool = False
+
+
+@config
+class Hardware:
+    """A chip: device, mapping, tile, array and converters. Frozen, validated, JSON and YAML.
+
+    Attributes:
+        device: what one cell does.
+        mapping: how weights become conductances.
+        tile: how large an array is.
+        array: the wires around the cells.
+        dac: input conversion; None for an ideal one.
+        adc: output conversion; None for an ideal one.
+
+    >>> hardware = Hardware(device=devices.Ideal(), dac=DAC(bits=8), adc=ADC(bits=8))
+    >>> Hardware.from_json(hardware.to_json()) == hardware
+    True
+    """
+
+    device: InstanceOf[Device] = devices.Ideal()
+    mapping: InstanceOf[Mapping] = DifferentialPair()
+    tile: Tile = Tile()
+    array: InstanceOf[Array] = arrays.Ideal()
+    dac: DAC | None = None
+    adc: ADC | None = None
+
+    def to_json(self) -> str:
+        """This description as JSON."""
+        return _config.to_json(self)
+
+    @staticmethod
+    def from_json(text: str) -> Hardware:
+        """The description that :meth:`to_json` wrote; ``ConfigError`` for an unknown key or value."""
+        return _hardware(_config.from_json(text))
+
+    def save(self, path: str) -> None:
+        """Write to a ``.json``, ``.yaml`` or ``.yml`` file, whole or not at all."""
+        _config.save(self, path)
+
+    @staticmethod
+    def load(path: str) -> Hardware:
+        """Read what :meth:`save` wrote."""
+        return _hardware(_config.load(path))
+
+
+def _hardware(value: object) -> Hardware:
+    if not isinstance(value, Hardware):
+        raise _config.ConfigError(f"this describes a {type(value).__name__}, not a Hardware")
+    return value

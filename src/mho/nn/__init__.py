@@ -1,0 +1,11 @@
+"""The analog layers: torch's layers with their weights on arrays."""
+
+from mho.nn.base import AnalogLayer as AnalogLayer
+from mho.nn.conv import AnalogConv1d as AnalogConv1d
+from mho.nn.conv import AnalogConv2d as AnalogConv2d
+from mho.nn.conv import AnalogConv3d as AnalogConv3d
+from mho.nn.conv import AnalogConvTranspose1d as AnalogConvTranspose1d
+from mho.nn.conv import AnalogConvTranspose2d as AnalogConvTranspose2d
+from mho.nn.conv import AnalogConvTranspose3d as AnalogConvTranspose3d
+from mho.nn.linear import AnalogLinear as AnalogLinear
+from mho.nn.walk import analog_layers as analog_layers

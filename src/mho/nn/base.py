@@ -1,0 +1,387 @@
+"""What all analog layers share: one Parameter, one chip in buffers, one rule of what is computed.
+
+What a layer computes:
+
+- ``train()``: the clean Parameter plus the training modifiers, never the chip, unless
+  ``mho.train_on_chip`` said so. Converters without a range yet are left out.
+- ``eval()``: the programmed chip; before programming, the mapped targets through the converters.
+
+Gradients go back through the matrix that was used, and straight through to the Parameter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mho import tile
+from mho.config import digest
+from mho.converters import Calibrated, Fixed, Histogram, Learned, Uniform
+from mho.errors import NotCalibratedError, NotProgrammedError, StaleChipWarning
+from mho.hardware import Hardware
+from mho.nn.fingerprint import fingerprint
+from mho.product import Cut, Limit, Read
+from mho.tile import TileState
+
+CHIP = tuple(f"chip_{name}" for name in TileState._fields)
+RANGES = ("input_range", "output_range")
+_PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones")
+
+
+class Observer:
+    """What calibration sees in one layer: magnitudes of inputs and of column currents, by tile."""
+
+    def __init__(self, tiles: int, channels: int) -> None:
+        self.inputs = [Histogram() for _ in range(tiles)]
+        self.currents = [[Histogram() for _ in range(tiles)] for _ in range(channels)]
+
+
+class AnalogLayer(nn.Module):
+    """Mixin of the analog layers; comes before the torch layer in the bases.
+
+    Attributes:
+        hardware: the description of the layer's arrays.
+        cut: how the layer lies in tiles.
+        path: the layer's path in its model, for messages.
+        on_chip: whether training mode multiplies by the chip.
+        modifiers: what training does to the weights, in order (see ``mho.training``).
+    """
+
+    ARRAY_ATTRIBUTES = (
+        "hardware", "cut", "path", "on_chip", "modifiers", "_observer", "_packed_from", "_seen", "_g_version"
+    )  # fmt: skip
+
+    hardware: Hardware
+    cut: Cut
+    path: str
+    on_chip: bool
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    # --- what a layer type brings ---------------------------------------------------------------
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """``weight`` (the Parameter's shape) as ``[group, row, column]``."""
+        raise NotImplementedError
+
+    def from_matrix(self, matrix: Tensor) -> Tensor:
+        """``[group, row, column]`` in the shape of the Parameter."""
+        raise NotImplementedError
+
+    def make_cut(self) -> Cut:
+        """The layer's cut for its hardware."""
+        raise NotImplementedError
+
+    output_axis = -1
+    """Axis of the output columns in the layer's output."""
+
+    def digital_forward(self, x: Tensor) -> Tensor:
+        """What the digital layer gives for ``x``."""
+        raise NotImplementedError
+
+    # --- construction ----------------------------------------------------------------------------
+
+    def setup(self, hardware: Hardware) -> None:
+        """Give a layer that has its Parameters an array, not programmed yet."""
+        if not isinstance(hardware, Hardware):
+            raise TypeError(f"hardware = {hardware!r}: give a mho.Hardware")
+        self.hardware = hardware
+        self.cut = self.make_cut()
+        self.path = ""
+        self.on_chip = False
+        self.modifiers: tuple[Any, ...] = ()
+        self._observer: Observer | None = None
+        self._packed_from: list[Tensor | None] = [None]
+        self._seen: tuple[int, int] = (-1, -1)
+        self._g_version = -1
+        for name in (*CHIP, "chip_weights"):
+            self.register_buffer(name, None)
+        for name in _PACKED:
+            self.register_buffer(name, None, persistent=False)
+        self.register_buffer("training_step", None)
+        index = self.cut.input_index()
+        place = self.weight.device
+        self.register_buffer("tile_index", None if index is None else torch.tensor(index, device=place), False)
+        for name, converter in zip(RANGES, (hardware.dac, hardware.adc), strict=True):
+            if converter is not None and isinstance(converter.range, Learned):
+                start = torch.tensor(converter.range.initial, device=place)
+                self.register_parameter(name, nn.Parameter(start))
+            else:
+                self.register_buffer(name, None)
+
+    # --- the chip --------------------------------------------------------------------------------
+
+    @property
+    def chip(self) -> TileState | None:
+        """The programmed chip, or None."""
+        if self.chip_g is None:
+            return None
+        return TileState(*(getattr(self, name) for name in CHIP))
+
+    def require_chip(self, verb: str) -> TileState:
+        """The chip, or ``NotProgrammedError`` naming the verb that needs one."""
+        chip = self.chip
+        if chip is None:
+            raise NotProgrammedError(
+                f"{verb} needs a programmed chip, and {self.path or 'this layer'!r} has none: "
+                "call mho.program(model, seed=0) first"
+            )
+        return chip
+
+    def set_chip(self, chip: TileState) -> None:
+        """Take a chip and pack it; ``chip_weights`` is left alone."""
+        for name, value in zip(CHIP, chip, strict=True):
+            setattr(self, name, value)
+        self.repack()
+
+    def logical_weight(self) -> Tensor:
+        """The Parameter as ``[group, row, column]``, at least in float32."""
+        weight = self.weight
+        return self.matrix(weight if weight.dtype in (torch.float32, torch.float64) else weight.float())
+
+    def set_range(self, name: str, value: Tensor) -> None:
+        """Set the full scale of a converter, ``"input_range"`` or ``"output_range"``."""
+        here = getattr(self, name)
+        value = value.to(self.weight.device, torch.float32)
+        if isinstance(here, nn.Parameter):
+            here.data.copy_(value)
+        else:
+            setattr(self, name, value)
+
+    def program(self, seed: int, path: str) -> None:
+        """Program one chip from the present weights."""
+        with plain():
+            weight = self.logical_weight()
+            self.set_chip(tile.program(self.hardware, weight, self.cut, seed, path))
+            self._mark_fresh()
+
+    def repack(self) -> None:
+        """Rebuild what products need; to be called when the chip changed."""
+        chip = self.chip
+        if chip is None:
+            return
+        with plain():
+            read = tile.pack(self.hardware, chip, self.cut)
+        values = (read.kernel, read.variance, read.out, read.ones)
+        for name, value in zip(_PACKED, values, strict=True):
+            setattr(self, name, value)
+        self._sync()
+
+    def _sync(self) -> None:
+        """The packed matrix belongs to this very tensor of conductances."""
+        self._packed_from[0] = self.chip_g
+        self._g_version = self.chip_g._version
+
+    def _mark_fresh(self) -> None:
+        self.chip_weights = fingerprint(self.weight)
+        self._seen = (id(self.weight), _version(self.weight))
+
+    def array_state(self) -> set[str]:
+        """Names of the buffers and Parameters that the array adds to the torch layer."""
+        return {*CHIP, "chip_weights", *_PACKED, "tile_index", "training_step", *RANGES}
+
+    def effective_weight(self) -> Tensor:
+        """The weights that the chip holds now, in the Parameter's shape; read noise never."""
+        with plain():
+            chip = self.require_chip("effective_weight")
+            return self.from_matrix(tile.effective_weight(self.hardware, chip, self.cut))
+
+    def is_stale(self) -> bool:
+        """Whether the weights changed since the chip was programmed."""
+        if self.chip_g is None or self.chip_weights is None:
+            return False
+        return bool(fingerprint(self.weight) != self.chip_weights)
+
+    def check_chip(self) -> None:
+        """Warn (``StaleChipWarning``) if the chip no longer holds the weights."""
+        self._seen = (id(self.weight), _version(self.weight))
+        if self.is_stale():
+            warnings.warn(
+                f"the weights of {self.path or 'this layer'!r} changed after programming: the chip still "
+                "holds the old ones; call mho.program again",
+                StaleChipWarning,
+                stacklevel=3,
+            )
+
+    # --- the forward pass ------------------------------------------------------------------------
+
+    def read(self) -> Read:
+        """The matrix that this forward multiplies by."""
+        if self.training and not self.on_chip:
+            for modifier in self.modifiers:
+                modifier.constrain(self)
+            weight = self.logical_weight()
+            for modifier in self.modifiers:
+                weight = modifier.modify(weight, self)
+            read = tile.training_read(self.hardware, weight, self.cut)
+        else:
+            read = self._evaluation_read()
+            if torch.is_grad_enabled() and self.weight.requires_grad:
+                read = tile.with_gradient(self.hardware, read, self.logical_weight(), self.cut)
+        return read._replace(index=self.tile_index)
+
+    def _evaluation_read(self) -> Read:
+        if self.chip_g is None:
+            if self.training:
+                self.require_chip("train_on_chip")
+            return tile.ideal_read(self.hardware, self.logical_weight(), self.cut)
+        if self._packed_from[0] is not self.chip_g:  # functional_call gave another chip's state
+            return tile.pack(self.hardware, self.require_chip("forward"), self.cut)
+        if not torch.compiler.is_compiling():
+            if _version(self.weight) != self._seen[1] or id(self.weight) != self._seen[0]:
+                self.check_chip()
+            if self.chip_g._version != self._g_version:
+                self.repack()
+        return Read(
+            self.packed_kernel, self.packed_variance, None, self.packed_out, self.chip_shift, self.packed_ones
+        )
+
+    def analog(self, x: Tensor) -> Tensor:
+        """The layer's product for the input ``x``, with the digital bias."""
+        if self._observer is not None:
+            return self._observe(x, self._observer)
+        read = self.read()
+        digital = self.training and not self.on_chip and not tile.is_tiled(self.hardware)
+        limits = (
+            self._limit(self.hardware.dac, self.input_range, "input_range"),
+            self._limit(self.hardware.adc, self.output_range, "output_range"),
+        )
+        if digital and limits[0] is None:
+            return self._noisy(tile.matvec(self.hardware, read, self.cut, x, self.bias, limits))
+        wide = read.kernel.dtype
+        bias = None if self.bias is None else self.bias.to(wide)
+        with _no_autocast(x):
+            y = tile.matvec(self.hardware, read, self.cut, x.to(wide), bias, limits)
+        return self._noisy(y.to(x.dtype))
+
+    def _noisy(self, y: Tensor) -> Tensor:
+        if self.training:
+            for modifier in self.modifiers:
+                y = modifier.modify_output(y, self)
+            if self.training_step is not None:
+                self.training_step.add_(1)
+        return y
+
+    def _limit(self, converter: Uniform | None, stored: Tensor | None, name: str) -> Limit:
+        if converter is None:
+            return None
+        if isinstance(converter.range, Fixed):
+            return converter.range.limit
+        if stored is not None:
+            return stored
+        if isinstance(converter.range, Calibrated) and not self.training and not converter.ideal:
+            raise NotCalibratedError(
+                f"{name} of {self.path or 'this layer'!r} was left to calibration and none was made: call "
+                "mho.calibrate(model, loader), or give the converter a Fixed, Learned or Dynamic range"
+            )
+        return None
+
+    def _observe(self, x: Tensor, observer: Observer) -> Tensor:
+        """A forward without converters that records what they would see."""
+        read = self.read()
+        wide = read.kernel.dtype
+        v = self.cut.arrange(x.to(wide), self.tile_index)
+        for histogram, part in zip(observer.inputs, self.cut.input_tiles(v), strict=True):
+            histogram.add(part)
+        if tile.is_tiled(self.hardware):
+            channels = len(tile.readout(self.hardware).digital)
+            partial = self.cut.product(v, read.kernel, channels)
+            if read.unit is not None:
+                columns = self.cut.columns[-1][1]
+                unit = read.unit.view(-1, 1, 1, columns if read.unit.numel() > 1 else 1)
+                partial = partial * self.cut.over_partial(unit)
+            for channel, row in enumerate(observer.currents):
+                for place, histogram in enumerate(row):
+                    where = partial.select(self.cut.channel_axis, channel)
+                    axis = self.cut.tile_axis - (self.cut.channel_axis < self.cut.tile_axis)
+                    histogram.add(where.select(axis, place))
+        bias = None if self.bias is None else self.bias.to(wide)
+        return tile.matvec(self.hardware, read, self.cut, x.to(wide), bias, (None, None)).to(x.dtype)
+
+    # --- moves, loading --------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Any:
+        """Training mode; entering evaluation checks that the chip holds the weights."""
+        if self.training and not mode:
+            for modifier in self.modifiers:
+                modifier.constrain(self)
+        super().train(mode)
+        if not mode:
+            self.check_chip()
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Moves between devices move the chip; moves between dtypes leave it as it is."""
+        fresh = self.chip_g is not None and not self.is_stale()
+        names = [n for n in (*CHIP, *_PACKED, *RANGES) if getattr(self, n, None) is not None]
+        before = {name: getattr(self, name).detach() for name in names}
+        super()._apply(fn, recurse)
+        for name, value in before.items():
+            moved = getattr(self, name)
+            if moved.dtype != value.dtype:
+                if isinstance(moved, nn.Parameter):
+                    moved.data = value.to(moved.device)
+                else:
+                    setattr(self, name, value.to(moved.device))
+        if self.chip_g is not None:
+            self._sync()
+            if fresh:
+                self._mark_fresh()
+        return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, strict: bool,
+        missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """Take the chip of the dict; a dict without one leaves the chip (stale if the weights differ)."""
+        names = [*CHIP, "chip_weights", *RANGES]
+        given = {name: state_dict[prefix + name] for name in names if prefix + name in state_dict}
+        made_with = given.get("chip_hardware")
+        if made_with is not None and int(made_with) != digest(self.hardware):
+            error_msgs.append(
+                f"{prefix}chip_hardware: this chip was programmed with another hardware description; convert "
+                "the model with that description, or drop the 'chip_' keys and program again"
+            )
+            return
+        for name, value in given.items():
+            here = getattr(self, name, None)
+            if here is None or here.shape != value.shape or here.dtype != value.dtype:
+                if not isinstance(here, nn.Parameter):
+                    setattr(self, name, torch.empty_like(value, device=self.weight.device))
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        absent = {prefix + name for name in names if name not in given}
+        missing_keys[:] = [key for key in missing_keys if key not in absent]
+        step = prefix + "training_step"  # of an attached recipe; either side may be without one
+        missing_keys[:] = [key for key in missing_keys if key != step]
+        unexpected_keys[:] = [key for key in unexpected_keys if key != step]
+        if "chip_g" in given:
+            self.repack()
+
+    def extra_repr(self) -> str:
+        """The torch layer's line, and the state of the chip."""
+        state = "programmed" if self.chip_g is not None else "not programmed"
+        return f"{super().extra_repr()}, device={type(self.hardware.device).__name__}, {state}"
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """No gradients, and ordinary tensors even inside ``torch.inference_mode``."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def _no_autocast(x: Tensor) -> Any:
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return contextlib.nullcontext()
+
+
+def _version(tensor: Tensor) -> int:
+    return -1 if tensor.is_inference() else tensor._version

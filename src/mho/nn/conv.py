@@ -1,0 +1,302 @@
+"""Convolutions on arrays.
+
+The rows of an array are the taps of the input channels, its columns the output channels; one patch of
+the input is one vector. Tiles of rows are groups of input channels, so that one grouped convolution
+multiplies by all tiles. A transposed convolution is the convolution of the input with zeros between
+its samples: the same rows and columns, torch's own transposed operation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mho.hardware import Hardware
+from mho.mapping import spans
+from mho.nn.base import AnalogLayer
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+@dataclass(frozen=True)
+class ConvCut:
+    """Tiles of a convolution; a partial is ``[batch, group, tile, channel, column, *space]``."""
+
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+    groups: int
+    inputs: int  # input channels of a group
+    taps: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Any
+    dilation: tuple[int, ...]
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
+    tile_axis: int = 2
+    channel_axis: int = 3
+    column_axis: int = 4
+
+    @property
+    def _k(self) -> int:
+        return math.prod(self.taps)
+
+    @property
+    def _channels(self) -> tuple[tuple[int, int], ...]:
+        """Input channels that each tile touches, first and last + 1."""
+        return tuple((a // self._k, -(-b // self._k)) for a, b in self.rows)
+
+    @property
+    def _size(self) -> int:
+        return max(b - a for a, b in self._channels)
+
+    def _in_order(self) -> bool:
+        size = self._size
+        return self._channels == tuple((t * size, (t + 1) * size) for t in range(len(self.rows)))
+
+    def input_index(self) -> list[int] | None:
+        """Channels of each tile; a channel cut in two goes to both, with the other's taps zero."""
+        if self._in_order():
+            return None
+        return [
+            group * self.inputs + min(a + k, b - 1)
+            for group in range(self.groups)
+            for a, b in self._channels
+            for k in range(self._size)
+        ]
+
+    def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
+        """``x[batch, group * tile * channel, *space]``."""
+        return x if index is None else x.index_select(1, index)
+
+    def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
+        """Arranged inputs of each tile."""
+        return v.unflatten(1, (self.groups, len(self.rows), self._size)).unbind(2)
+
+    def kernel(self, matrices: Tensor) -> Tensor:
+        """The weight of a convolution with ``group * tile`` groups."""
+        channels, groups, rows, columns = matrices.shape
+        if self._in_order():
+            tiles = matrices.view(channels, groups, len(self.rows), self._size * self._k, columns)
+        else:
+            parts = []
+            for (a, b), (first, _) in zip(self.rows, self._channels, strict=True):
+                before = a - first * self._k
+                after = self._size * self._k - before - (b - a)
+                parts.append(F.pad(matrices[:, :, a:b], (0, 0, before, after)))
+            tiles = torch.stack(parts, dim=2)
+        shape = (groups * len(self.rows), self._size, *self.taps, channels * columns)
+        flat = tiles.permute(1, 2, 3, 0, 4).reshape(shape)
+        return self._weight(flat)
+
+    def _weight(self, flat: Tensor) -> Tensor:
+        """``[group, input, *taps, column]`` as torch's weight."""
+        if self.transposed:
+            return flat.movedim(-1, 2).flatten(0, 1).contiguous()
+        return flat.movedim(-1, 1).flatten(0, 1).contiguous()
+
+    def product(self, x: Tensor, kernel: Tensor, channels: int) -> Tensor:
+        """``[batch, group, tile, channel, column, *space]``."""
+        y = self._convolve(x, kernel, None, self.groups * len(self.rows))
+        return y.unflatten(1, (self.groups, len(self.rows), channels, -1))
+
+    def whole_kernel(self, matrix: Tensor) -> Tensor:
+        """The digital layer's weight."""
+        groups, _, columns = matrix.shape
+        return self._weight(matrix.reshape(groups, self.inputs, *self.taps, columns))
+
+    def whole_product(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        """The digital layer's convolution."""
+        return self._convolve(x, kernel, bias, self.groups)
+
+    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        n = len(self.taps)
+        if self.transposed:
+            return _TRANSPOSED[n](  # type: ignore[no-any-return, operator]
+                x, kernel, bias, self.stride, self.padding, self.output_padding, groups, self.dilation
+            )
+        return _CONV[n](x, kernel, bias, self.stride, self.padding, self.dilation, groups)  # type: ignore[no-any-return, operator]
+
+    def over_partial(self, values: Tensor) -> Tensor:
+        """``[1, group, tile, channel, column, 1...]``."""
+        return values.view(1, *values.shape, *(1 for _ in self.taps))
+
+    def over_inputs(self, values: Tensor) -> Tensor:
+        """Each tile's value for each of its channels, ``[1, channel, 1...]``."""
+        spread = values.repeat_interleave(self._size).repeat(self.groups)
+        return spread.view(1, -1, *(1 for _ in self.taps))
+
+    def over_output(self, values: Tensor) -> Tensor:
+        """``[column, 1...]``."""
+        return values.view(-1, *(1 for _ in self.taps))
+
+    def input_peak(self, x: Tensor, arranged: bool) -> Tensor:
+        """Of each sample."""
+        return x.detach().abs().amax(dim=tuple(range(1, x.dim())), keepdim=True)
+
+    def input_peak_over_partial(self, peak: Tensor) -> Tensor:
+        """``[batch, 1, 1, 1, 1, 1...]``."""
+        return peak.view(-1, *(1 for _ in range(4 + len(self.taps))))
+
+    def partial_peak(self, partial: Tensor) -> Tensor:
+        """Of each sample, group, tile and channel."""
+        return partial.detach().abs().amax(dim=(4, *range(5, partial.dim())), keepdim=True)
+
+    def output(self, total: Tensor, like: Tensor) -> Tensor:
+        """``[batch, group * column, *space]``."""
+        return total.flatten(1, 2)
+
+
+class _AnalogConv(AnalogLayer):
+    """What the six convolutions share."""
+
+    in_channels: int
+    out_channels: int
+    groups: int
+    kernel_size: tuple[int, ...]
+    transposed: bool
+
+    def make_cut(self) -> ConvCut:
+        """Tiles of whole input channels where a tile has rows enough for one."""
+        tile, inputs = self.hardware.tile, self.in_channels // self.groups
+        taps = math.prod(self.kernel_size)
+        padded = getattr(self, "padding_mode", "zeros") != "zeros"
+        return ConvCut(
+            rows=spans(inputs * taps, tile.rows, unit=taps, full=tile.full),
+            columns=spans(self.out_channels // self.groups, tile.columns, full=tile.full),
+            groups=self.groups,
+            inputs=inputs,
+            taps=self.kernel_size,
+            stride=self.stride,  # type: ignore[arg-type]
+            padding=(0,) * len(self.kernel_size) if padded else self.padding,
+            dilation=self.dilation,  # type: ignore[arg-type]
+            transposed=self.transposed,
+            output_padding=self.output_padding if self.transposed else (),  # type: ignore[arg-type]
+        )
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The weight as ``[group, input * taps, output]``."""
+        inputs, outputs = self.in_channels // self.groups, self.out_channels // self.groups
+        if self.transposed:
+            flat = weight.view(self.groups, inputs, outputs, -1).transpose(2, 3)
+        else:
+            flat = weight.view(self.groups, outputs, inputs, -1).permute(0, 2, 3, 1)
+        return flat.reshape(self.groups, -1, outputs)
+
+    def from_matrix(self, matrix: Tensor) -> Tensor:
+        """``[group, input * taps, output]`` in the shape of the weight."""
+        flat = matrix.reshape(self.groups, self.in_channels // self.groups, -1, matrix.shape[-1])
+        flat = flat.transpose(2, 3) if self.transposed else flat.permute(0, 3, 1, 2)
+        return flat.reshape(self.weight.shape)
+
+    @property
+    def output_axis(self) -> int:  # type: ignore[override]
+        """The channel axis."""
+        return -len(self.kernel_size) - 1
+
+    def digital_forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """The torch layer's own convolution."""
+        base = next(b for b in type(self).__mro__ if b.__module__.startswith("torch.nn"))
+        extra = () if output_size is None else (output_size,)
+        return base.forward(self, x, *extra)  # type: ignore[attr-defined, no-any-return]
+
+    def _checked(self, x: Tensor) -> tuple[Tensor, bool]:
+        """``x`` with a batch axis, and whether it had one."""
+        n = len(self.kernel_size)
+        if x.dim() not in (n + 1, n + 2) or x.shape[-n - 1] != self.in_channels:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}: {self.path or type(self).__name__!r} takes [batch, "
+                f"{self.in_channels}, {'*' * n}] or the same without batch"
+            )
+        batched = x.dim() == n + 2
+        return (x if batched else x.unsqueeze(0)), batched
+
+
+class _Forward(_AnalogConv):
+    """The forward pass of the plain convolutions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Read the array with every patch of ``x[batch, channel, *space]``, batch optional."""
+        x, batched = self._checked(x)
+        if self.padding_mode != "zeros":
+            x = F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode)  # type: ignore[arg-type]
+        y = self.analog(x)
+        return y if batched else y.squeeze(0)
+
+
+class _TransposedForward(_AnalogConv):
+    """The forward pass of the transposed convolutions."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Read the array; ``output_size`` resolves the ambiguous size as in torch."""
+        n = len(self.kernel_size)
+        if output_size is not None:
+            padding = tuple(
+                self._output_padding(  # type: ignore[operator]
+                    x, output_size, self.stride, self.padding, self.kernel_size, n, self.dilation
+                )
+            )
+        else:
+            padding = tuple(self.output_padding)  # type: ignore[arg-type]
+        if padding != self.cut.output_padding:  # type: ignore[attr-defined]
+            self.cut = replace(self.cut, output_padding=padding)  # type: ignore[type-var]
+        x, batched = self._checked(x)
+        y = self.analog(x)
+        return y if batched else y.squeeze(0)
+
+
+def _init(layer: Any, base: type[nn.Module], hardware: Hardware, args: tuple[Any, ...], names: dict[str, Any]) -> None:
+    base.__init__(layer, *args, **names)
+    layer.setup(hardware)
+
+
+class AnalogConv1d(_Forward, nn.Conv1d):
+    """``nn.Conv1d`` on arrays. Arguments as in torch, and ``hardware``."""
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        _init(self, nn.Conv1d, hardware, args, names)
+
+
+class AnalogConv2d(_Forward, nn.Conv2d):
+    """``nn.Conv2d`` on arrays. Arguments as in torch, and ``hardware``.
+
+    >>> layer = AnalogConv2d(3, 8, 3, padding="same", dilation=2, hardware=Hardware())
+    >>> layer(torch.ones(2, 3, 16, 16)).shape
+    torch.Size([2, 8, 16, 16])
+    """
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        _init(self, nn.Conv2d, hardware, args, names)
+
+
+class AnalogConv3d(_Forward, nn.Conv3d):
+    """``nn.Conv3d`` on arrays. Arguments as in torch, and ``hardware``."""
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        _init(self, nn.Conv3d, hardware, args, names)
+
+
+class AnalogConvTranspose1d(_TransposedForward, nn.ConvTranspose1d):
+    """``nn.ConvTranspose1d`` on arrays. Arguments as in torch, and ``hardware``."""
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        _init(self, nn.ConvTranspose1d, hardware, args, names)
+
+
+class AnalogConvTranspose2d(_TransposedForward, nn.ConvTranspose2d):
+    """``nn.ConvTranspose2d`` on arrays. Arguments as in torch, and ``hardware``."""
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        _init(self, nn.ConvTranspose2d, hardware, args, names)
+
+
+class AnalogConvTranspose3d(_TransposedForward, nn.ConvTranspose3d):
+    """``nn.ConvTranspose3d`` on arrays. Arguments as in torch, and ``hardware``."""
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        _init(self, nn.ConvTranspose3d, hardware, args, names)

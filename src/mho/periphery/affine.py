@@ -1,0 +1,38 @@
+"""Least-squares correction of columns: ``wanted = gain * measured + shift``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class AffineFit:
+    """Running sums of a straight line for each column, in constant memory.
+
+    >>> fit = AffineFit()
+    >>> fit.add(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [3.0], [5.0]]))
+    >>> [v.item() for v in fit.solve()]
+    [2.0, 1.0]
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: Tensor | None = None
+
+    def add(self, measured: Tensor, wanted: Tensor) -> None:
+        """Take samples ``[sample, column]`` of the array's and the digital layer's output."""
+        x, y = measured.detach().double(), wanted.detach().double()
+        sums = torch.stack([x.sum(0), y.sum(0), (x * x).sum(0), (x * y).sum(0)])
+        self.count += x.shape[0]
+        self.sums = sums if self.sums is None else self.sums + sums
+
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """``(gain, shift)`` of each column; a column that reads a constant keeps gain 1."""
+        if self.sums is None or self.count < 2:
+            raise ValueError("an affine correction needs at least two samples of each layer's output")
+        sx, sy, sxx, sxy = self.sums
+        n = self.count
+        spread = n * sxx - sx * sx
+        steady = spread <= 1e-12 * (n * sxx).clamp(min=torch.finfo(torch.float64).tiny)
+        gain = torch.where(steady, torch.ones_like(spread), (n * sxy - sx * sy) / torch.where(steady, 1.0, spread))
+        return gain, (sy - gain * sx) / n

@@ -1,0 +1,287 @@
+"""One read of an array: inputs to voltages, currents to codes, codes to outputs.
+
+Units. ``x_limit`` is the full scale of the inputs, ``i_limit`` that of the ADC, in cell currents
+(``v_read * g_max``). A code is a whole number; ``high`` is the code of full scale. With the packed
+matrix P (``g / g_max``, combined over the cells of a weight) one tile of rows gives
+
+    v     = code_in(x * high_in / x_limit)                       in DAC steps
+    i     = (v @ P) / high_in                                    in cell currents
+    code  = code_out(i * high_out / i_limit)                     in ADC steps
+    y     = out * sum_tiles sum_channels digital[c] * code * x_limit * i_limit / high_out
+
+Constant factors are gathered, so that each element is touched once before and once after rounding.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from mho.autograd import clip_learned
+from mho.converters import ADC, DAC, Dynamic, Learned
+from mho.random import fresh_normal_like
+
+Limit = float | Tensor | None
+
+
+class Cut(Protocol):
+    """How a layer type lays its logical array out in tiles, and multiplies by it.
+
+    A *partial* is the current of each column, for each tile of rows and each channel.
+    """
+
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+    tile_axis: int
+    channel_axis: int
+    column_axis: int
+
+    def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
+        """Inputs in the order of the tiles; ``index`` is :meth:`input_index` as a tensor."""
+
+    def input_index(self) -> list[int] | None:
+        """Which input goes to each place of each tile; None if the inputs lie in order already."""
+
+    def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
+        """The arranged inputs of each tile."""
+
+    def kernel(self, matrices: Tensor) -> Tensor:
+        """``matrices[channel, group, row, column]`` in the layout of :meth:`product`."""
+
+    def product(self, x: Tensor, kernel: Tensor, channels: int) -> Tensor:
+        """Partial of arranged inputs ``x``, in one batched product."""
+
+    def whole_kernel(self, matrix: Tensor) -> Tensor:
+        """``matrix[group, row, column]`` in the layout of the digital layer's weight."""
+
+    def whole_product(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        """The digital layer's own operation."""
+
+    def over_partial(self, values: Tensor) -> Tensor:
+        """``values[group, tile, channel, column]``, each size 1 or full, to broadcast over a partial."""
+
+    def over_inputs(self, values: Tensor) -> Tensor:
+        """``values[tile]`` to broadcast over arranged inputs."""
+
+    def over_output(self, values: Tensor) -> Tensor:
+        """``values[group * column]`` or ``values[1]`` to broadcast over the layer's output."""
+
+    def input_peak(self, x: Tensor, arranged: bool) -> Tensor:
+        """Largest magnitude of each input vector, to broadcast over ``x``."""
+
+    def input_peak_over_partial(self, peak: Tensor) -> Tensor:
+        """What :meth:`input_peak` gave, to broadcast over a partial."""
+
+    def partial_peak(self, partial: Tensor) -> Tensor:
+        """Largest magnitude of the currents of one vector, to broadcast over a partial."""
+
+    def output(self, total: Tensor, like: Tensor) -> Tensor:
+        """A partial summed over tiles and channels, in the shape of the output for the input ``like``."""
+
+
+class Read(NamedTuple):
+    """What one product needs, packed once per state of a chip.
+
+    Attributes:
+        kernel: the matrix, in the cut's layout.
+        variance: variance of one read of it, same layout; None without read noise.
+        unit: cell currents per unit of ``kernel``, ``[1]`` or ``[group * column]``; None for one.
+        out: output per normalised weight, ``[1]`` or ``[group * column]``; None for one.
+        shift: added to the output, ``[group * column]``; None for nothing.
+        ones: kernel of a column of ones, for the digital offset; None without one.
+        index: which input goes to each place of each tile; None if they lie in order.
+    """
+
+    kernel: Tensor
+    variance: Tensor | None = None
+    unit: Tensor | None = None
+    out: Tensor | None = None
+    shift: Tensor | None = None
+    ones: Tensor | None = None
+    index: Tensor | None = None
+
+
+class Channels(NamedTuple):
+    """How channels become one number after conversion, as plain numbers (see ``mapping.Readout``)."""
+
+    digital: tuple[float, ...] = (1.0,)
+    offset: float = 0.0
+    unit_column: bool = False
+
+
+def whole(
+    read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None, x_limit: Limit
+) -> Tensor:
+    """A read where nothing acts on the currents of single tiles: the layer's own operation.
+
+    ``read.kernel`` and ``read.variance`` are in weights and in the layer's layout.
+    """
+    if dac is not None and x_limit is not None:
+        codes, step, _ = _convert_in(cut, x, dac, x_limit, plain=True)
+        x = codes * step
+    y = cut.whole_product(x, read.kernel, bias)
+    if read.variance is not None:
+        noise = cut.whole_product(x * x, read.variance, None).clamp(min=0).sqrt()
+        y = torch.addcmul(y, noise, fresh_normal_like(noise))
+    return y if read.shift is None else y + cut.over_output(read.shift)
+
+
+def tiled(
+    read: Read,
+    cut: Cut,
+    x: Tensor,
+    bias: Tensor | None,
+    channels: Channels,
+    dac: DAC | None,
+    adc: ADC | None,
+    x_limit: Limit,
+    i_limit: Limit,
+) -> Tensor:
+    """A read with tiles and channels kept apart up to the ADC."""
+    v, step, high_in = _convert_in(cut, cut.arrange(x, read.index), dac, x_limit, plain=False)
+    partial = cut.product(v, read.kernel, len(channels.digital))
+    if read.variance is not None:
+        noise = cut.product(v * v, read.variance, len(channels.digital)).clamp(min=0).sqrt()
+        partial = torch.addcmul(partial, noise, fresh_normal_like(noise))
+    digits, factor = _convert_out(read, cut, partial, adc, i_limit, high_in)
+    full = step * high_in if isinstance(step, float) or step.dim() == 0 else None
+    if full is None:  # the input scale differs between tiles or vectors
+        digits = digits * (_step_over_partial(cut, dac, step) * high_in)
+        full = 1.0
+    total, factor = _sum(cut, digits, factor, channels)
+    y = cut.output(total, x)
+    scale = factor * full
+    if read.ones is not None:
+        y = y * scale - cut.output(_row_sum(read.ones, cut, v, step, dac), x) * channels.offset
+        scale = 1.0
+    return _finish(read, cut, y, scale, bias)
+
+
+def _convert_in(
+    cut: Cut, x: Tensor, dac: DAC | None, limit: Limit, plain: bool
+) -> tuple[Tensor, float | Tensor, float]:
+    """DAC codes, inputs per code, and the code of full scale.
+
+    ``plain``: ``x`` is the layer's input, not arranged in tiles (there the limit is one number, or
+    one for each vector).
+    """
+    if dac is None:
+        return x, 1.0, 1.0
+    if isinstance(dac.range, Dynamic):
+        peak = cut.input_peak(x, arranged=not plain)
+        limit = torch.where(peak > 0, peak, torch.ones_like(peak))
+    if limit is None:
+        return x, 1.0, 1.0
+    if isinstance(limit, Tensor):
+        if isinstance(dac.range, Learned) and torch.is_grad_enabled():
+            x = clip_learned(x, limit.to(x.dtype), dac.range.decay, dac.range.inside)
+        limit = limit.detach().to(x.dtype)
+    if dac.ideal:
+        high, step, v = 1.0, limit, x / _per_input(cut, limit, plain)
+    else:
+        grid = dac.grid()
+        high, step = grid.high, limit / grid.high
+        v = grid.codes(x * (grid.high / _per_input(cut, limit, plain)))
+    if dac.noise:
+        v = v + fresh_normal_like(v) * (dac.noise * high)
+    return v, (_per_input(cut, step, plain) if plain else step), high
+
+
+def _per_input(cut: Cut, limit: float | Tensor, plain: bool) -> float | Tensor:
+    """A limit for each tile, to broadcast over arranged inputs; other limits broadcast already."""
+    if isinstance(limit, Tensor) and limit.dim() == 1 and not plain:
+        return cut.over_inputs(limit)
+    return limit
+
+
+def _step_over_partial(cut: Cut, dac: DAC | None, step: Tensor) -> Tensor:
+    if dac is not None and isinstance(dac.range, Dynamic):
+        return cut.input_peak_over_partial(step)
+    return cut.over_partial(step.view(1, -1, 1, 1))
+
+
+def _convert_out(
+    read: Read, cut: Cut, partial: Tensor, adc: ADC | None, limit: Limit, high_in: float
+) -> tuple[Tensor, float | Tensor]:
+    """ADC codes (or currents) and cell currents per code."""
+    unit: float | Tensor = 1.0 / high_in
+    if read.unit is not None:
+        unit = read.unit / high_in
+        if read.unit.numel() > 1:
+            unit = cut.over_partial(_by_group(cut, unit))
+    if adc is None:
+        return partial * unit, 1.0
+    if isinstance(adc.range, Dynamic):
+        peak = cut.partial_peak(partial * unit)
+        limit = torch.where(peak > 0, peak, torch.ones_like(peak))
+    if limit is None or adc.ideal:
+        return _with_noise(partial * unit, adc.noise), 1.0
+    if isinstance(limit, Tensor):
+        if isinstance(adc.range, Learned) and torch.is_grad_enabled():
+            partial = clip_learned(partial * unit, limit.to(partial.dtype), adc.range.decay, adc.range.inside)
+            unit = 1.0
+        limit = limit.detach().to(partial.dtype)
+        if limit.dim() == 3:
+            limit = cut.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
+    grid = adc.grid()
+    z = partial * (unit * (grid.high / limit))
+    if adc.noise:
+        z = z + fresh_normal_like(z) * (adc.noise * grid.high / limit)
+    return grid.codes(z), limit / grid.high
+
+
+def _with_noise(current: Tensor, noise: float) -> Tensor:
+    return current + fresh_normal_like(current) * noise if noise else current
+
+
+def _by_group(cut: Cut, values: Tensor) -> Tensor:
+    """``values[group * column]`` as ``[group, 1, 1, column]``."""
+    columns = cut.columns[-1][1]
+    return values.view(-1, 1, 1, columns)
+
+
+def _sum(
+    cut: Cut, digits: Tensor, factor: float | Tensor, channels: Channels
+) -> tuple[Tensor, float | Tensor]:
+    """Digital sum over channels and tiles, and the factor still to apply."""
+    if isinstance(factor, Tensor) and factor.dim() > 0:
+        digits, factor = digits * factor, 1.0
+    if len(channels.digital) > 1:
+        weights = torch.tensor(channels.digital, dtype=digits.dtype, device=digits.device)
+        digits = digits * cut.over_partial(weights.view(1, 1, -1, 1))
+    else:
+        factor = factor * channels.digital[0]
+    total = digits.sum(dim=(cut.tile_axis, cut.channel_axis))
+    if channels.unit_column:
+        axis = cut.column_axis - sum(a < cut.column_axis for a in (cut.tile_axis, cut.channel_axis))
+        size = total.shape[axis]
+        total = total.narrow(axis, 0, size - 1) - total.narrow(axis, size - 1, 1)
+    return total, factor
+
+
+def _row_sum(ones: Tensor, cut: Cut, v: Tensor, step: float | Tensor, dac: DAC | None) -> Tensor:
+    """Sum of the converted inputs of each vector."""
+    sums = cut.product(v, ones, 1)
+    if isinstance(step, Tensor) and step.dim() > 0:
+        sums = sums * _step_over_partial(cut, dac, step)
+    else:
+        sums = sums * step
+    return sums.sum(dim=(cut.tile_axis, cut.channel_axis))
+
+
+def _finish(
+    read: Read, cut: Cut, y: Tensor, scale: float | Tensor, bias: Tensor | None
+) -> Tensor:
+    """Scale to output units, add shift and bias."""
+    if read.out is not None:
+        scale = cut.over_output(read.out * scale)
+    if read.shift is not None:
+        bias = read.shift if bias is None else bias + read.shift
+    if bias is None:
+        return y * scale
+    bias = cut.over_output(bias)
+    if isinstance(scale, Tensor):
+        return torch.addcmul(bias, y, scale)
+    return y * scale + bias

@@ -1,0 +1,325 @@
+"""The composition: program, age and read an array. Start reading here.
+
+A layer's weights are one logical array ``weight[group, row, column]``: rows are inputs (word lines),
+columns are outputs (bit lines), groups are the groups of a convolution. The life of a chip is::
+
+    state = program(hardware, weight, cut, seed, path)   # weights -> conductances, draws frozen
+    state = age(hardware, state, seconds)                # to any time, in any order
+    read = pack(hardware, state, cut)                    # once per state: what a product needs
+    y = matvec(hardware, read, cut, x, bias, limits)     # every forward
+
+Everything frozen in a chip lies in :class:`TileState`, a tuple of plain tensors. The cut into tiles
+(:class:`mho.product.Cut`) belongs to the layer type: a linear layer multiplies all its tiles in one
+batched product, a convolution in one grouped convolution.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mho import random
+from mho.array import Ideal as IdealArray
+from mho.autograd import straight_through
+from mho.config import digest
+from mho.devices import rectified_moments
+from mho.hardware import Hardware
+from mho.mapping import Readout
+from mho.product import Channels, Cut, Limit, Read, tiled, whole
+
+
+class TileState(NamedTuple):
+    """One chip: what programming froze, its age, and the corrections made at that age.
+
+    Attributes:
+        g: conductance after programming, siemens, ``[copy, group, row, column]``.
+        cells: drift parameters of each cell, ``[n, copy, group, row, column]``.
+        scale: reference weight, ``[1, 1, 1]`` or ``[group, 1, column]``.
+        seconds: time since programming, float64, ``[]``.
+        gain: digital factor of each output column, ``[group * column]``.
+        shift: digital addend of each output column, in output units, ``[group * column]``.
+        baseline: mean magnitude of the reference read just after programming, in units of the
+            reference weight, ``[group * column]``.
+        hardware: digest of the description that the chip was made with, int64, ``[]``.
+    """
+
+    g: Tensor
+    cells: Tensor
+    scale: Tensor
+    seconds: Tensor
+    gain: Tensor
+    shift: Tensor
+    baseline: Tensor
+    hardware: Tensor
+
+
+def readout(hardware: Hardware) -> Readout:
+    """The constants with which the cells of a weight are read."""
+    return hardware.mapping.readout(hardware.device.g_min, hardware.device.g_max)
+
+
+def is_tiled(hardware: Hardware) -> bool:
+    """Whether something acts on the current of each tile's columns, so that tiles stay apart."""
+    per_tile = hardware.dac is not None and getattr(hardware.dac.range, "per_tile", False)
+    return hardware.adc is not None or per_tile or readout(hardware).unit_column
+
+
+# --- the life of a chip ------------------------------------------------------------------------
+
+
+def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) -> TileState:
+    """Program one chip.
+
+    Args:
+        hardware: the description.
+        weight: ``weight[group, row, column]``.
+        cut: the layer's cut into tiles.
+        seed: the chip. Draws come from the streams (seed, path, mechanism), on the CPU, over the
+            logical array: they depend neither on the tile size nor on other layers.
+        path: the layer's path in its model.
+
+    Raises:
+        ValueError: a weight is NaN or infinite.
+    """
+    check_finite(weight, path)
+    device = hardware.device
+    weight = weight.detach()
+    scale = hardware.mapping.scale.reference(weight)
+    g_target = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
+
+    def draw(mechanism: str) -> Tensor:
+        return random.normal(g_target.shape, seed, path, mechanism).to(g_target)
+
+    g = device.programmed(g_target, draw("program"))
+    cells = device.drift_state(g_target, draw("drift"))
+    ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
+    state = TileState(
+        g=g,
+        cells=cells,
+        scale=scale,
+        seconds=torch.zeros((), dtype=torch.float64, device=g.device),
+        gain=ones,
+        shift=torch.zeros_like(ones),
+        baseline=ones,
+        hardware=torch.tensor(digest(hardware), device=g.device),
+    )
+    return state._replace(baseline=reference_read(hardware, state, cut, draw("reference")))
+
+
+def check_finite(weight: Tensor, path: str) -> None:
+    """Raise ``ValueError`` if a weight is NaN or infinite."""
+    bad = int((~torch.isfinite(weight)).sum())
+    if bad:
+        raise ValueError(
+            f"weight of {path or 'the layer'!r}: {bad} of {weight.numel()} values are NaN or infinite; "
+            "no conductance can hold them, repair the weights first"
+        )
+
+
+def age(hardware: Hardware, state: TileState, seconds: float) -> TileState:
+    """The chip ``seconds`` after programming; corrections made at another time are undone."""
+    hardware.device.check_time(seconds)
+    return state._replace(
+        seconds=torch.full_like(state.seconds, seconds),
+        gain=torch.ones_like(state.gain),
+        shift=torch.zeros_like(state.shift),
+    )
+
+
+def conductances(hardware: Hardware, state: TileState) -> Tensor:
+    """Conductances at the chip's present age, siemens, ``[copy, group, row, column]``."""
+    return hardware.device.aged(state.g, state.cells, float(state.seconds))
+
+
+def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) -> Tensor:
+    """Mean magnitude of one noisy read of each row, for each column.
+
+    One row after the other is driven at full scale. The currents of single cells are read with the
+    cells' own noise and with the resolution of the ADC, its full scale set to a single cell.
+
+    Args:
+        hardware: the description.
+        state: the chip.
+        cut: the layer's cut into tiles.
+        eps: standard normal draws in the shape of ``state.g``.
+
+    Returns:
+        ``[group * column]``, in units of the reference weight.
+    """
+    g = conductances(hardware, state)
+    std = hardware.device.read_std(state.g, g, float(state.seconds))
+    noisy = through_wires(hardware, (g + std * eps).clamp(min=0), cut)
+    how = readout(hardware)
+    sums = combine(noisy / hardware.device.g_max, how)
+    if hardware.adc is not None:
+        both_signs = any(a < 0 for row in how.analog for a in row)
+        widest = max(sum(abs(a) for a in row) for row in how.analog)
+        sums = hardware.adc.quantise(sums, widest / 2 if both_signs else widest)
+    return normalised(sums, how).abs().mean(dim=-2).flatten()
+
+
+def compensated(state: TileState, reference: Tensor, per_column: bool) -> TileState:
+    """The chip with the digital gain that gives the reference read its first magnitude back.
+
+    Args:
+        state: the chip.
+        reference: what :func:`reference_read` gives now.
+        per_column: one gain for each column instead of one for the layer.
+
+    Source: V. Joshi et al., Nat. Commun. 11, 2473 (2020), global drift compensation.
+    """
+    before, now = state.baseline, reference
+    if not per_column:
+        before, now = before.mean(), now.mean()
+    floor = 1e-4  # of the reference weight: an array that reads nothing gets no infinite gain
+    gain = before.clamp(min=floor) / now.clamp(min=floor)
+    return state._replace(gain=gain.expand_as(state.gain).clone(), shift=torch.zeros_like(state.shift))
+
+
+# --- from conductances to the matrix of a product ----------------------------------------------
+
+
+def combine(cells: Tensor, how: Readout) -> Tensor:
+    """``cells[copy, group, row, column]`` added as currents: ``[channel, group, row, column]``."""
+    if how.analog == ((1.0, -1.0),):
+        return (cells[0] - cells[1]).unsqueeze(0)
+    analog = torch.tensor(how.analog, dtype=cells.dtype, device=cells.device)
+    return torch.tensordot(analog, cells, dims=1)
+
+
+def normalised(sums: Tensor, how: Readout) -> Tensor:
+    """Channel sums ``[channel, group, row, column]`` to normalised weights ``[group, row, column]``."""
+    digital = torch.tensor(how.digital, dtype=sums.dtype, device=sums.device)
+    if how.unit_column:
+        sums = sums[..., :-1] - sums[..., -1:]
+    return torch.tensordot(digital, sums, dims=1) - how.offset
+
+
+def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
+    """Effective conductances of all tiles, in the shape of ``g[copy, group, row, column]``."""
+    if isinstance(hardware.array, IdealArray):
+        return g
+    extra = g.shape[-1] - cut.columns[-1][1]  # a unit column lies beside the last tile
+    columns = [(a, b + extra * (b == cut.columns[-1][1])) for a, b in cut.columns]
+    solve = hardware.array.effective_conductance
+    rows = [torch.cat([solve(g[..., a:b, c:d]) for c, d in columns], dim=-1) for a, b in cut.rows]
+    return torch.cat(rows, dim=-2)
+
+
+def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
+    """The weights that the chip holds now, gain included, read noise never: ``[group, row, column]``."""
+    how = readout(hardware)
+    g = through_wires(hardware, conductances(hardware, state), cut)
+    w = normalised(combine(g / hardware.device.g_max, how), how) * state.scale
+    return w * state.gain.view(w.shape[0], 1, w.shape[2])
+
+
+def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
+    """What a product by this chip needs: the work done once per state.
+
+    Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
+    mean of a noisy small conductance is a little above it; the sum of many cells is normal.
+    """
+    device = hardware.device
+    g = conductances(hardware, state)
+    std = device.read_std(state.g, g, float(state.seconds))
+    if not bool((std > 0).any()):
+        return _layout(hardware, through_wires(hardware, g, cut), None, state, cut)
+    mean, std = rectified_moments(g, std)
+    seen = through_wires(hardware, mean, cut)
+    if seen is not mean:
+        std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
+    return _layout(hardware, seen, std, state, cut)
+
+
+def _layout(hardware: Hardware, g: Tensor, std: Tensor | None, state: TileState, cut: Cut) -> Read:
+    """Mean and standard deviation of the cells (siemens) in the layout of the product."""
+    how = readout(hardware)
+    squares = how._replace(
+        analog=tuple(tuple(a * a for a in row) for row in how.analog),
+        digital=tuple(f * f for f in how.digital),
+        offset=0.0,
+    )
+    sums = combine(g / hardware.device.g_max, how)
+    noise = None if std is None else combine((std / hardware.device.g_max) ** 2, squares)
+    groups, columns = g.shape[1], state.gain.numel() // g.shape[1]
+    out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
+    if is_tiled(hardware):
+        ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
+        kernel = cut.kernel(sums)
+        return Read(kernel, None if noise is None else cut.kernel(noise), None, out.flatten(), state.shift, ones)
+    weights = cut.whole_kernel(normalised(sums, how) * out)
+    if noise is not None:
+        noise = cut.whole_kernel(normalised(noise, squares) * out**2)
+    return Read(weights, noise, shift=state.shift)
+
+
+def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
+    """The mapped targets, without device errors: a chip that is not programmed yet."""
+    device, weight = hardware.device, weight.detach()
+    scale = hardware.mapping.scale.reference(weight)
+    g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
+    ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
+    state = TileState(g, g[:0], scale, ones[0], ones, torch.zeros_like(ones), ones, ones[0])
+    return _layout(hardware, through_wires(hardware, g, cut), None, state, cut)._replace(shift=None)
+
+
+def training_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
+    """The weights of a training step: differentiable, never the chip.
+
+    A mapping with one channel and no offset multiplies by the weights themselves. The others (bit
+    slices, offsets, digital subtraction) multiply by their mapped targets, with the gradient straight
+    through, so that each ADC sees the currents it will see on the chip.
+    """
+    if not is_tiled(hardware):
+        return Read(cut.whole_kernel(weight))
+    how = readout(hardware)
+    if len(how.digital) > 1 or how.offset or how.unit_column:
+        return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
+    scale = hardware.mapping.scale.reference(weight.detach())
+    if scale.numel() > 1:
+        scale = scale.expand(weight.shape[0], 1, weight.shape[2])
+    out = scale.flatten()
+    return Read(cut.kernel(weight.unsqueeze(0)), unit=1 / (out * how.digital[0]), out=out)
+
+
+def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> Read:
+    """The same values, with the gradient of the product straight through to ``weight``."""
+    if not is_tiled(hardware):
+        return read._replace(kernel=straight_through(cut.whole_kernel(weight), read.kernel))
+    how = readout(hardware)
+    scale = hardware.mapping.scale.reference(weight.detach())
+    norm = sum(f * f for f in how.digital)
+    ideal = torch.stack([weight * (f / norm) for f in how.digital]) / scale
+    if how.unit_column:
+        ideal = torch.cat([ideal, torch.zeros_like(ideal[..., :1])], dim=-1)
+    return read._replace(kernel=straight_through(cut.kernel(ideal), read.kernel))
+
+
+# --- the product -------------------------------------------------------------------------------
+
+
+def matvec(
+    hardware: Hardware, read: Read, cut: Cut, x: Tensor, bias: Tensor | None, limits: tuple[Limit, Limit]
+) -> Tensor:
+    """One read of the array.
+
+    Args:
+        hardware: the description.
+        read: the packed matrix.
+        cut: the layer's cut into tiles.
+        x: the layer's input.
+        bias: digital bias ``[group * column]``, or None.
+        limits: full scale of the DAC (input units) and of the ADC (cell currents); None leaves that
+            converter out.
+
+    Returns:
+        The layer's output, in the dtype of ``read.kernel``.
+    """
+    if not is_tiled(hardware):
+        return whole(read, cut, x, bias, hardware.dac, limits[0])
+    how = readout(hardware)
+    channels = Channels(how.digital, how.offset, how.unit_column)
+    return tiled(read, cut, x, bias, channels, hardware.dac, hardware.adc, limits[0], limits[1])

@@ -1,0 +1,10 @@
+"""Training with the hardware in the loop: modifiers of the weights, and recipes of them."""
+
+from mho.training.base import Modifier as Modifier
+from mho.training.clip import WeightClip as WeightClip
+from mho.training.noise import DropConnect as DropConnect
+from mho.training.noise import ProgrammingNoise as ProgrammingNoise
+from mho.training.noise import WeightNoise as WeightNoise
+from mho.training.recipe import Recipe as Recipe
+from mho.training.recipe import attach as attach
+from mho.training.recipe import detach as detach
