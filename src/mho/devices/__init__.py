@@ -1,4 +1,32 @@
-"""Memory cells, one file each."""
+"""Memory cells, one file each.
+
+Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReRAMWan2022`,
+:class:`ReRAMMilo2021`, :class:`ReRAMCMO`, :class:`SONOS` are measured ones; :class:`Ideal`,
+:class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own.
+"""
 
 from mho.devices.base import Device as Device
+from mho.devices.cmo import ReRAMCMO as ReRAMCMO
+from mho.devices.constant_drift import ConstantDrift as ConstantDrift
+from mho.devices.error_laws import Error as Error
+from mho.devices.error_laws import Independent as Independent
+from mho.devices.error_laws import Inverse as Inverse
+from mho.devices.error_laws import LogNormal as LogNormal
+from mho.devices.error_laws import Polynomial as Polynomial
+from mho.devices.error_laws import Proportional as Proportional
+from mho.devices.error_laws import Table as Table
+from mho.devices.error_laws import Uniform as Uniform
+from mho.devices.exponents import ConstantNu as ConstantNu
+from mho.devices.exponents import Exponent as Exponent
+from mho.devices.exponents import JoshiNu as JoshiNu
+from mho.devices.exponents import TableNu as TableNu
+from mho.devices.generic import Generic as Generic
+from mho.devices.hermes import HermesPCM as HermesPCM
+from mho.devices.hermes import HermesPCMSingle as HermesPCMSingle
 from mho.devices.ideal import Ideal as Ideal
+from mho.devices.milo import ReRAMMilo2021 as ReRAMMilo2021
+from mho.devices.moments import rectified_moments as rectified_moments
+from mho.devices.pcm import PCM as PCM
+from mho.devices.phase_change import PhaseChange as PhaseChange
+from mho.devices.sonos import SONOS as SONOS
+from mho.devices.wan import ReRAMWan2022 as ReRAMWan2022

@@ -9,7 +9,12 @@ shape). It draws nothing: standard normal numbers are passed in. The tile asks, 
     sigma = device.read_std(g, g_t, seconds)       # noise of one read at that time
 
 ``program_scale``, ``drift_scale`` and ``read_scale`` multiply the three mechanisms; 0 removes one
-and moves no other draw.
+and moves no other draw. Every cell is on its own: a device never looks at its neighbours, so a chip
+does not depend on how it is cut into tiles. A conductance is never negative after programming or
+aging; that of one read is ``max(g_t + sigma * eps, 0)``, whose exact mean and standard deviation
+:func:`mho.devices.rectified_moments` gives.
+
+``mho.testing.check_device`` checks all of this on a device, also on your own.
 """
 
 from __future__ import annotations
@@ -56,6 +61,10 @@ class Device(ABC):
     def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """The parameters of each cell's drift, drawn once at programming.
 
+        Args:
+            g_target: wanted conductance, siemens, any shape.
+            eps: standard normal draws of the same shape, other ones than those of programming.
+
         Returns:
             Tensor of shape ``(n, *g_target.shape)``, ``n`` parameters for each cell (0 for none).
         """
@@ -68,6 +77,12 @@ class Device(ABC):
             g: conductance after programming, siemens.
             cells: what :meth:`drift_state` returned.
             seconds: time since the end of programming; 0 gives ``g`` back.
+
+        Returns:
+            Conductance at that time, siemens, same shape.
+
+        Raises:
+            ValueError: ``seconds`` is outside :attr:`times`.
         """
 
     @abstractmethod
@@ -78,6 +93,12 @@ class Device(ABC):
             g: conductance after programming, siemens.
             g_now: conductance at ``seconds``, siemens.
             seconds: time since the end of programming.
+
+        Returns:
+            Standard deviation, siemens, same shape.
+
+        Raises:
+            ValueError: ``seconds`` is outside :attr:`times`.
         """
 
     @property
@@ -88,7 +109,7 @@ class Device(ABC):
     def check_time(self, seconds: float) -> None:
         """Raise ``ValueError`` unless the model is valid ``seconds`` after programming."""
         first, last = self.times
-        if not (seconds == 0 or first <= seconds <= last) or math.isnan(seconds):
+        if not (seconds == 0 or first <= seconds <= last) or seconds == math.inf:
             raise ValueError(
                 f"seconds = {seconds!r}: {type(self).__name__} is known from {first:g} s to {last:g} s "
                 "after programming, and at 0 (just programmed); choose a time in that span or another device"
@@ -100,6 +121,15 @@ class Device(ABC):
             raise ValueError(
                 f"g_min = {self.g_min!r} S must be below g_max = {self.g_max!r} S; "
                 "conductances are in siemens (25 microsiemens is 25e-6)"
+            )
+
+    def check_range(self, first: float, last: float) -> None:
+        """Raise ``ValueError`` unless both bounds lie in [first, last], the range of a measurement."""
+        slack = 1e-6 * last  # 225e-6 and 0.000225 + rounding are the same bound
+        if self.g_min < first - slack or self.g_max > last + slack:
+            raise ValueError(
+                f"g_min = {self.g_min!r} S, g_max = {self.g_max!r} S: {type(self).__name__} was measured "
+                f"from {first:g} S to {last:g} S; choose bounds in that range or another device"
             )
 
     def validate(self) -> None:

@@ -30,8 +30,10 @@ class Ideal(Device):
 
     def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
         """``g`` itself, at any time."""
+        self.check_time(seconds)
         return g
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Zero."""
+        self.check_time(seconds)
         return torch.zeros_like(g_now)

@@ -1,0 +1,209 @@
+"""Contracts of the stages, to certify parts of your own.
+
+Call :func:`check_device` on a device of your own in your own test-suite; it returns nothing when the
+device keeps the contract of :class:`mho.devices.Device` and raises an ``AssertionError`` that says
+what is wrong when it does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mho import config
+from mho.devices import Device
+
+_TIMES = (1.0, 60.0, 3_600.0, 86_400.0, 2_592_000.0, 31_536_000.0, 315_360_000.0)  # 1 s to 10 years
+
+
+def check_device(device: Device) -> None:
+    """Check that a device keeps the contract of all devices.
+
+    The device must: travel through JSON; act on each cell alone, whatever the shape; give the same
+    result for the same draws and leave its arguments as they are; keep the dtype and agree between
+    float32 and float64; work where its arguments are and decide nothing by their values; stay finite
+    and never negative; give ``g`` back at 0 seconds; lose a mechanism whose scale is 0 without moving
+    the others; and refuse times at which it is not known.
+
+    Args:
+        device: any instance; check one for each setting that changes its behaviour.
+
+    Raises:
+        AssertionError: naming the device and the broken promise.
+
+    Example:
+        >>> from mho.devices import PCM
+        >>> check_device(PCM(g_max=10e-6))
+    """
+    _check_description(device)
+    _check_times(device)
+    for dtype in (torch.float32, torch.float64):
+        _check_stages(device, dtype)
+        _check_cells_are_alone(device, dtype)
+    _check_precision(device)
+    _check_place(device)
+    _check_scales(device)
+
+
+def _demand(holds: bool, device: Device, promise: str) -> None:
+    if not holds:
+        raise AssertionError(f"{device!r}: {promise}")
+
+
+def _valid_times(device: Device) -> list[float]:
+    """0 and the times of ``_TIMES`` and the ends of the device's span at which it is known."""
+    first, last = device.times
+    ends = [t for t in (first, last) if 0 < t < math.inf]
+    return sorted({0.0, *ends, *(t for t in _TIMES if first <= t <= last)})
+
+
+def _cells(device: Device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Targets over the whole range and two sets of draws, of shape (2, 9, 7), extremes included."""
+    steps = torch.linspace(0, 1, 9, dtype=dtype).reshape(1, 9, 1)
+    target = (device.g_min + (device.g_max - device.g_min) * steps).clamp(device.g_min, device.g_max)
+    draws = torch.tensor([-6.0, -2.0, -0.5, 0.0, 0.7, 1.9, 6.0], dtype=dtype)
+    program = draws.expand(2, 9, 7).clone()
+    drift = torch.stack((draws.flip(0).expand(9, 7), draws.roll(3).expand(9, 7)))
+    return target.expand(2, 9, 7).clone(), program, drift
+
+
+def _check_description(device: Device) -> None:
+    _demand(isinstance(device, Device), device, "must derive from mho.devices.Device")
+    _demand(0 <= device.g_min < device.g_max < math.inf, device, "must have 0 <= g_min < g_max, in siemens")
+    _demand(0 < device.v_read < math.inf, device, "v_read must be positive, in volts")
+    kind = config.kind_of(type(device))
+    _demand(config.kinds(Device).get(kind) is type(device), device, "its class needs @mho.config.config")
+    back = config.from_json(config.to_json(device))
+    _demand(
+        type(back) is type(device) and back == device,
+        device,
+        f"must come back from JSON; came back as {back!r}",
+    )
+
+
+def _check_times(device: Device) -> None:
+    first, last = device.times
+    _demand(0 <= first <= last, device, f"times = {device.times!r} must be (first, last), first <= last")
+    wrong = [-1.0, math.nan, math.inf]
+    if first > 0:
+        wrong.append(first / 2)
+    if last < math.inf:
+        wrong.append(last * 1.01 + 1)
+    target, program, drift = _cells(device, torch.float32)
+    g = device.programmed(target, program)
+    cells = device.drift_state(target, drift)
+    for seconds in wrong:
+        refused = _refuses(device.aged, g, cells, seconds) and _refuses(device.read_std, g, g, seconds)
+        _demand(refused, device, f"aged and read_std must raise ValueError at seconds = {seconds!r}")
+
+
+def _refuses(method: Callable[..., Tensor], *arguments: Tensor | float) -> bool:
+    try:
+        method(*arguments)
+    except ValueError:
+        return True
+    return False
+
+
+def _history(device: Device, target: Tensor, program: Tensor, drift: Tensor) -> dict[str, Tensor]:
+    """Everything a device says about the cells, by name."""
+    g = device.programmed(target, program)
+    cells = device.drift_state(target, drift)
+    said = {"programmed": g, "drift_state": cells}
+    for seconds in _valid_times(device):
+        now = device.aged(g, cells, seconds)
+        said[f"aged at {seconds:g} s"] = now
+        said[f"read_std at {seconds:g} s"] = device.read_std(g, now, seconds)
+    return said
+
+
+def _check_stages(device: Device, dtype: torch.dtype) -> None:
+    inputs = _cells(device, dtype)
+    kept = [x.clone() for x in inputs]
+    said = _history(device, *inputs)
+    again = _history(device, *inputs)
+    shape = inputs[0].shape
+    for name, value in said.items():
+        where = f"{name} ({dtype})"
+        wanted = (value.shape[:1] + shape) if name == "drift_state" else shape
+        _demand(
+            value.shape == wanted,
+            device,
+            f"{where} must have shape {tuple(wanted)}, has {tuple(value.shape)}",
+        )
+        _demand(value.dtype == dtype, device, f"{where} must keep the dtype, gives {value.dtype}")
+        _demand(bool(value.isfinite().all()), device, f"{where} must be finite")
+        if name != "drift_state":
+            _demand(bool((value >= 0).all()), device, f"{where} must not be negative")
+        _demand(torch.equal(value, again[name]), device, f"{where} must give the same for the same draws")
+    _demand(torch.equal(said["aged at 0 s"], said["programmed"]), device, "aged at 0 s must give g back")
+    same = all(torch.equal(a, b) for a, b in zip(inputs, kept, strict=True))
+    _demand(same, device, "must not change its arguments in place")
+
+
+def _check_cells_are_alone(device: Device, dtype: torch.dtype) -> None:
+    inputs = _cells(device, dtype)
+    whole = _history(device, *inputs)
+    for index in ((0, 0, 0), (1, 8, 6), (0, 4), (slice(None), slice(2, 5))):
+        each_parameter = (slice(None), *index)
+        for name, value in _history(device, *(x[index] for x in inputs)).items():
+            wanted = whole[name][each_parameter if name == "drift_state" else index]
+            near = _near(value, wanted, device.g_max, 1e-6)
+            _demand(near, device, f"{name} of a cell must not depend on the other cells or on the shape")
+    for name, value in _history(device, *(x[:0] for x in inputs)).items():
+        _demand(value.numel() == 0, device, f"{name} of no cells must be empty")
+
+
+def _check_precision(device: Device) -> None:
+    single = _history(device, *_cells(device, torch.float32))
+    double = _history(device, *_cells(device, torch.float64))
+    for name, value in single.items():
+        near = _near(value.double(), double[name], device.g_max, 2e-4)
+        _demand(near, device, f"{name} must agree between float32 and float64")
+
+
+def _check_place(device: Device) -> None:
+    """On torch's meta device there are shapes and no values: it shows constants left on the CPU."""
+    try:
+        said = _history(device, *(x.to("meta") for x in _cells(device, torch.float32)))
+    except (RuntimeError, NotImplementedError) as error:
+        raise AssertionError(
+            f"{device!r}: must make its tensors on the device of its arguments, and branch on fields "
+            f"and seconds only, never on the values of a tensor; on the meta device: {error}"
+        ) from error
+    for name, value in said.items():
+        _demand(value.device.type == "meta", device, f"{name} must stay on the device of the arguments")
+
+
+def _near(a: Tensor, b: Tensor, unit: float, tolerance: float) -> bool:
+    return bool(((a - b).abs() <= tolerance * (b.abs() + unit)).all())
+
+
+def _check_scales(device: Device) -> None:
+    inputs = _cells(device, torch.float32)
+    usual = _history(device, *inputs)
+    for name in ("program_scale", "drift_scale", "read_scale"):
+        changes: dict[str, Any] = {name: 0.0}
+        without = dataclasses.replace(device, **changes)  # type: ignore[type-var]
+        said = _history(without, *inputs)
+        for stage, value in said.items():
+            if name == "program_scale" and stage == "programmed":
+                _demand(torch.equal(value, inputs[0]), device, "program_scale = 0 must give g_target exactly")
+            elif name == "drift_scale" and stage.startswith("aged"):
+                held = torch.equal(value, said["programmed"])
+                _demand(held, device, f"drift_scale = 0 must hold g; {stage} it does not")
+            elif name == "read_scale" and stage.startswith("read_std"):
+                _demand(not value.any(), device, f"read_scale = 0 must give {stage} = 0")
+        moved = {
+            "program_scale": ("drift_state",),
+            "drift_scale": ("programmed",),
+            "read_scale": tuple(s for s in usual if not s.startswith("read_std")),
+        }
+        for stage in moved[name]:
+            same = torch.equal(said[stage], usual[stage])
+            _demand(same, device, f"{name} must not move {stage}")

@@ -1,0 +1,93 @@
+"""Every exported device keeps the contract; one without an example here fails."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+
+from mho import devices
+from mho.devices import Device
+from mho.testing import check_device
+
+EXAMPLES: dict[type[Device], list[Device]] = {
+    devices.Ideal: [devices.Ideal(), devices.Ideal(g_min=1e-6, g_max=100e-6)],
+    devices.PCM: [
+        devices.PCM(),
+        devices.PCM(g_min=0.25e-6, g_max=100e-6, t0=1.0),
+        devices.PCM(nu=devices.TableNu(g=(0.0, 25e-6), mean=(0.1, 0.04), std=(0.02, 0.01))),
+    ],
+    devices.HermesPCM: [devices.HermesPCM(), devices.HermesPCM(g_max=41.4e-6)],
+    devices.HermesPCMSingle: [devices.HermesPCMSingle()],
+    devices.ConstantDrift: [
+        devices.ConstantDrift(),
+        devices.ConstantDrift(nu=0.1, nu_std=0.05, t0=20.0, program=(0.01,), read=(0.0, 0.05)),
+    ],
+    devices.ReRAMWan2022: [
+        devices.ReRAMWan2022(),
+        devices.ReRAMWan2022(g_min=0.0, g_max=25e-6),
+        devices.ReRAMWan2022(fit="cubic"),
+    ],
+    devices.ReRAMMilo2021: [devices.ReRAMMilo2021()],
+    devices.ReRAMCMO: [devices.ReRAMCMO(), devices.ReRAMCMO(acceptance="2%", g_max=50e-6)],
+    devices.SONOS: [devices.SONOS(), devices.SONOS(g_max=18e-6)],
+    devices.Generic: [
+        devices.Generic(),
+        devices.Generic(program=devices.Independent(sigma=0.05), clip=True, g_min=1e-6),
+        devices.Generic(program=devices.Inverse(sigma=1e-3), read=devices.Inverse(sigma=1e-3)),
+        devices.Generic(program=devices.LogNormal(sigma=0.5), read=devices.LogNormal(sigma=0.1)),
+        devices.Generic(
+            program=devices.Uniform(width=devices.Proportional(sigma=0.3)),
+            read=devices.Uniform(width=devices.Independent(sigma=0.02)),
+        ),
+        devices.Generic(
+            program=devices.Table(g=(0.0, 10e-6, 25e-6), sigma=(0.2e-6, 1e-6, 0.5e-6)),
+            nu=devices.ConstantNu(mean=0.1, std=0.05),
+            read=devices.Polynomial(coefficients=(0.01, 0.05, -0.02)),
+        ),
+        devices.Generic(nu=devices.JoshiNu(), t0=20.0),
+    ],
+}
+
+
+def exported() -> list[type[Device]]:
+    found = {c for c in vars(devices).values() if inspect.isclass(c) and issubclass(c, Device)}
+    return sorted((c for c in found if not inspect.isabstract(c)), key=lambda c: c.__name__)
+
+
+def test_the_search_finds_devices() -> None:
+    assert {devices.Ideal, devices.PCM} <= set(exported())
+
+
+@pytest.mark.parametrize("kind", exported(), ids=lambda c: c.__name__)
+def test_contract(kind: type[Device]) -> None:
+    assert kind in EXAMPLES, f"give {kind.__name__} an example in EXAMPLES"
+    for device in EXAMPLES[kind]:
+        assert type(device) is kind
+        check_device(device)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        devices.PCM(),
+        devices.Generic(
+            program=devices.Uniform(width=devices.Table(g=(0.0, 25e-6), sigma=(1e-6, 2e-6))),
+            nu=devices.TableNu(g=(0.0, 25e-6), mean=(0.1, 0.05), std=(0.01, 0.01)),
+        ),
+    ],
+    ids=lambda d: type(d).__name__,
+)
+def test_compiles_without_a_break(device: Device) -> None:
+    def life(
+        target: torch.Tensor, program: torch.Tensor, drift: torch.Tensor, seconds: float
+    ) -> torch.Tensor:
+        g = device.programmed(target, program)
+        now = device.aged(g, device.drift_state(target, drift), seconds)
+        return torch.stack(devices.rectified_moments(now, device.read_std(g, now, seconds)))
+
+    compiled = torch.compile(life, fullgraph=True, backend="aot_eager")
+    inputs = torch.linspace(0, 25e-6, 6), torch.randn(6), torch.randn(6)
+    for seconds in (0.0, 1.0, 86_400.0):
+        torch.testing.assert_close(compiled(*inputs, seconds), life(*inputs, seconds))
