@@ -94,6 +94,11 @@ def test_version_is_that_of_the_metadata() -> None:
     assert f"\nversion: {declared[1]}\n" in (ROOT / "CITATION.cff").read_text()
 
 
+def test_every_folder_is_a_package() -> None:
+    folders = {file.parent for file in SOURCE.rglob("*.py")}
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
 def test_every_module_imports() -> None:
     for file in sorted(SOURCE.rglob("*.py")):
         parts = file.relative_to(SOURCE.parent).with_suffix("").parts

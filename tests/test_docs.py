@@ -1,0 +1,26 @@
+"""The Python in the documentation runs, page by page."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = {
+    page.relative_to(ROOT).as_posix(): BLOCK.findall(page.read_text())
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+}
+
+
+@pytest.mark.parametrize("page", [name for name, blocks in PAGES.items() if blocks])
+def test_code_in_the_documentation_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = types.ModuleType(f"docs_{Path(page).stem.replace('-', '_')}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # a dataclass looks up where it was made
+    for block in PAGES[page]:
+        exec(compile(block, page, "exec", dont_inherit=True), module.__dict__)
