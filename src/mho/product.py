@@ -151,12 +151,11 @@ def tiled(
         digits = digits * (_step_over_partial(cut, dac, step) * high_in)
         full = 1.0
     total, factor = _sum(cut, digits, factor, channels)
-    y = cut.output(total, x)
     scale = factor * full
     if read.ones is not None:
-        y = y * scale - cut.output(_row_sum(read.ones, cut, v, step, dac), x) * channels.offset
+        total = total * scale - _row_sum(read.ones, cut, v, step, dac) * channels.offset
         scale = 1.0
-    return _finish(read, cut, y, scale, bias)
+    return _finish(read, cut, cut.output(total, x), scale, bias)
 
 
 def _convert_in(

@@ -96,7 +96,7 @@ class AnalogLayer(nn.Module):
         self.on_chip = False
         self.modifiers: tuple[Any, ...] = ()
         self._observer: Observer | None = None
-        self._packed_from: list[Tensor | None] = [None]
+        self._packed_from: list[Tensor | None] = [None, None]
         self._seen: tuple[int, int] = (-1, -1)
         self._g_version = -1
         for name in (*CHIP, "chip_weights"):
@@ -173,8 +173,8 @@ class AnalogLayer(nn.Module):
         self._sync()
 
     def _sync(self) -> None:
-        """The packed matrix belongs to this very tensor of conductances."""
-        self._packed_from[0] = self.chip_g
+        """This very packed matrix belongs to this very tensor of conductances."""
+        self._packed_from[:] = [self.chip_g, self.packed_kernel]
         self._g_version = self.chip_g._version
 
     def _mark_fresh(self) -> None:
@@ -230,16 +230,22 @@ class AnalogLayer(nn.Module):
             if self.training:
                 self.require_chip("train_on_chip")
             return tile.ideal_read(self.hardware, self.logical_weight(), self.cut)
-        if self._packed_from[0] is not self.chip_g:  # functional_call gave another chip's state
-            return tile.pack(self.hardware, self.require_chip("forward"), self.cut)
-        if not torch.compiler.is_compiling():
-            if _version(self.weight) != self._seen[1] or id(self.weight) != self._seen[0]:
-                self.check_chip()
-            if self.chip_g._version != self._g_version:
-                self.repack()
+        own_g, own_kernel = self._packed_from
+        if own_g is not self.chip_g:  # torch.func.functional_call gave another chip's state
+            if own_kernel is self.packed_kernel:  # the saved entries alone
+                return tile.pack(self.hardware, self.require_chip("forward"), self.cut)
+        elif not torch.compiler.is_compiling():
+            self._notice_changes()
         return Read(
             self.packed_kernel, self.packed_variance, None, self.packed_out, self.chip_shift, self.packed_ones
         )
+
+    def _notice_changes(self) -> None:
+        """Cheap checks before an eager read: were the weights or the conductances changed in place?"""
+        if isinstance(self.weight, nn.Parameter) and self._seen != (id(self.weight), _version(self.weight)):
+            self.check_chip()
+        if self.chip_g._version != self._g_version:
+            self.repack()
 
     def analog(self, x: Tensor) -> Tensor:
         """The layer's product for the input ``x``, with the digital bias."""
