@@ -106,6 +106,11 @@ def test_an_overshoot_beyond_a_wall_is_refused() -> None:
     for method in (Adaptive(), Implicit()):
         end = method.advance(toy, x64(9.0), ZERO, ZERO, 5.0)
         assert float(end) == pytest.approx(9 / math.sqrt(1 + 2 * 81 * 5.0), abs=2e-4)
+    # It goes towards the wall, and would get there at its first speed, but it slows down.
+    slowing = Toy(lambda x, v: torch.exp(-50 * x) + 0 * v, (-1.0, 1.0))
+    for method in (Adaptive(), Implicit()):
+        end = method.advance(slowing, x64(0.0), ZERO, ZERO, 10.0)
+        assert float(end) == pytest.approx(math.log(501) / 50, abs=1e-4)
 
 
 def test_a_jump_of_the_velocity_is_met() -> None:

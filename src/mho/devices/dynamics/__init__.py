@@ -1,6 +1,8 @@
 """Switching models: how the state of a memristor moves under voltage."""
 
 from mho.devices.dynamics.base import SwitchingModel as SwitchingModel
+from mho.devices.dynamics.data_driven import DataDriven2018 as DataDriven2018
+from mho.devices.dynamics.data_driven import DataDriven2021 as DataDriven2021
 from mho.devices.dynamics.integrate import Adaptive as Adaptive
 from mho.devices.dynamics.integrate import Euler as Euler
 from mho.devices.dynamics.integrate import Exact as Exact
@@ -8,6 +10,7 @@ from mho.devices.dynamics.integrate import Implicit as Implicit
 from mho.devices.dynamics.integrate import Method as Method
 from mho.devices.dynamics.integrate import StepError as StepError
 from mho.devices.dynamics.linear_ion_drift import LinearIonDrift as LinearIonDrift
+from mho.devices.dynamics.stanford_pku import StanfordPKU as StanfordPKU
 from mho.devices.dynamics.trace import Trace as Trace
 from mho.devices.dynamics.vteam import VTEAM as VTEAM
 from mho.devices.dynamics.vteam import ExponentialResistance as ExponentialResistance
@@ -23,3 +26,4 @@ from mho.devices.dynamics.windows import Kvatinsky as Kvatinsky
 from mho.devices.dynamics.windows import Prodromakis as Prodromakis
 from mho.devices.dynamics.windows import Rectangular as Rectangular
 from mho.devices.dynamics.windows import Window as Window
+from mho.devices.dynamics.yakopcic import Yakopcic as Yakopcic

@@ -41,6 +41,11 @@ def clip(x: Tensor, low: Number, high: Number) -> Tensor:
     return x.clamp(low, high)
 
 
+def either(mask: Tensor, yes: Number, no: Number, like: Tensor) -> Tensor:
+    """``yes`` where the mask is true, else ``no``, in the dtype of ``like``."""
+    return no + (yes - no) * mask.to(like.dtype)
+
+
 def polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
     """``c[0] + c[1] x + c[2] x^2 + ...``."""
     value = torch.zeros_like(x)
@@ -60,4 +65,4 @@ def pick(value: Number, index: Tensor, shape: Sequence[int]) -> Number:
 
 def joint_shape(*shapes: Sequence[int]) -> torch.Size:
     """The shape that all ``shapes`` broadcast to."""
-    return torch.Size(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
+    return torch.Size(torch.broadcast_shapes(*shapes))

@@ -16,6 +16,7 @@ method                error                                        use it for
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
@@ -102,7 +103,7 @@ class ErrorBounded(Method):
     @abstractmethod
     def attempt(
         self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """One step: the new state, and the state of a method of lower order."""
 
     def advance(self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number) -> Tensor:
@@ -126,17 +127,16 @@ class ErrorBounded(Method):
     def _step(self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number) -> tuple[Tensor, Tensor]:
         """One step inside the bounds, and its error in units of the tolerance (NaN: not finite)."""
         low, high = flow.bounds
-        free, coarse, velocity = self.attempt(flow, state, v0, v1, dt)
+        free, coarse, velocities = self.attempt(flow, state, v0, v1, dt)
         new = clip(free, low, high)
         with torch.no_grad():
-            # Beyond a wall the error does not count, if at the wall the state is still pushed outwards;
-            # else the step has overshot, and its whole error counts.
-            pushed = (free - new) * velocity > 0
-            error = torch.where(pushed, new - clip(coarse, low, high), free - coarse).abs()
+            error = free - coarse
+            if bool((free != new).any()):
+                reached = _reaches(new - state, free - new, velocities, dt)
+                error = torch.where(reached, new - clip(coarse, low, high), error)
+            error = torch.where(torch.isfinite(free), error.abs(), torch.nan)
             rounding = 8 * torch.finfo(new.dtype).eps * new.abs()
-            return new, torch.where(torch.isfinite(free), error, torch.nan) / (
-                (high - low) * self.tolerance + rounding
-            )
+            return new, error / ((high - low) * self.tolerance + rounding)
 
     def _refine(self, cells: _Cells, h: Tensor, graph: bool) -> Tensor:
         """Many steps for a flat list of cells; ``h``: first step of each, as a fraction of the interval."""
@@ -190,7 +190,7 @@ class Adaptive(ErrorBounded):
 
     def attempt(
         self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """See :meth:`ErrorBounded.attempt`."""
         low, high = flow.bounds
         k1 = flow.rate(state, v0)
@@ -198,7 +198,7 @@ class Adaptive(ErrorBounded):
         k3 = flow.rate(clip(state + (0.75 * dt) * k2, low, high), _between(v0, v1, 0.75))
         new = state + dt * (2 / 9 * k1 + 1 / 3 * k2 + 4 / 9 * k3)
         k4 = flow.rate(clip(new, low, high), v1)
-        return new, state + dt * (7 / 24 * k1 + 0.25 * k2 + 1 / 3 * k3 + 0.125 * k4), k4
+        return new, state + dt * (7 / 24 * k1 + 0.25 * k2 + 1 / 3 * k3 + 0.125 * k4), (k1, k2, k3, k4)
 
 
 @config
@@ -214,7 +214,7 @@ class Implicit(ErrorBounded):
 
     def attempt(
         self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """See :meth:`ErrorBounded.attempt`."""
         low, high = flow.bounds
         d, e32 = 1 / (2 + math.sqrt(2)), 6 + math.sqrt(2)
@@ -233,7 +233,7 @@ class Implicit(ErrorBounded):
         new = state + dt * k2
         f2 = flow.rate(clip(new, low, high), v1)
         k3 = (f2 - e32 * (k2 - f1) - 2 * (k1 - k_start) + d * drive) / w
-        return new, new - dt / 6 * (k1 - 2 * k2 + k3), f2
+        return new, new - dt / 6 * (k1 - 2 * k2 + k3), (k_start, f1, f2)
 
 
 class _Cells(NamedTuple):
@@ -273,6 +273,16 @@ def _pick_voltage(v: Tensor, index: Tensor, shape: torch.Size) -> Tensor:
 def _between(v0: Tensor, v1: Tensor, fraction: Number) -> Tensor:
     """Voltage on the line at a fraction of the interval."""
     return v0 if v0 is v1 else v0 + (v1 - v0) * fraction
+
+
+def _reaches(way: Tensor, beyond: Tensor, velocities: tuple[Tensor, ...], dt: Number) -> Tensor:
+    """Whether a step that ends beyond a wall does reach it, also at the slowest velocity seen on the way.
+
+    If not, the step has overshot (a state that slows down, or turns back) and its whole error counts.
+    """
+    slowest_up = functools.reduce(torch.minimum, velocities) * dt
+    slowest_down = functools.reduce(torch.maximum, velocities) * dt
+    return ((beyond > 0) & (slowest_up >= way)) | ((beyond < 0) & (slowest_down <= way))
 
 
 def _put(x: Tensor, index: Tensor, values: Tensor) -> Tensor:
