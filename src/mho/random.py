@@ -45,7 +45,7 @@ def uniform(shape: Sequence[int], seed: int, *names: str) -> Tensor:
 
 _library = torch.library.Library("mho", "DEF")
 _library.define("normal_like(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
-_library.impl("normal_like", torch.randn_like, "CompositeExplicitAutograd")
+_library.impl("normal_like", lambda x: _dense_normal_like(x), "CompositeExplicitAutograd")
 torch.library.register_fake("mho::normal_like", torch.empty_like, lib=_library)
 
 
@@ -57,4 +57,15 @@ def fresh_normal_like(x: Tensor) -> Tensor:
     """
     if torch.compiler.is_compiling():
         return torch.ops.mho.normal_like(x)  # type: ignore[no-any-return]
+    return _dense_normal_like(x)
+
+
+def _dense_normal_like(x: Tensor) -> Tensor:
+    """``torch.randn_like``, filled as one contiguous block: torch fills a transposed one 8 times slower."""
+    y = torch.empty_like(x)
+    if y.is_contiguous() or torch._C._functorch.is_batchedtensor(x):
+        return torch.randn_like(x)
+    if y.numel() and sum((n - 1) * s for n, s in zip(y.shape, y.stride(), strict=True)) + 1 == y.numel():
+        y.as_strided((y.numel(),), (1,)).normal_()
+        return y
     return torch.randn_like(x)

@@ -266,8 +266,14 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     return _layout(hardware, through_wires(hardware, g, cut), None, state, cut)._replace(shift=None)
 
 
-def training_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
+def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
     """The weights of a training step: differentiable, never the chip.
+
+    Args:
+        hardware: the description.
+        weight: the weights to multiply by, with the training noise, ``[group, row, column]``.
+        clean: the weights without noise; they choose the reference weight, as in programming.
+        cut: the layer's cut into tiles.
 
     A mapping with one channel and no offset multiplies by the weights themselves. The others (bit
     slices, offsets, digital subtraction) multiply by their mapped targets, with the gradient straight
@@ -278,7 +284,7 @@ def training_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     how = readout(hardware)
     if len(how.digital) > 1 or how.offset or how.unit_column:
         return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
-    scale = hardware.mapping.scale.reference(weight.detach())
+    scale = hardware.mapping.scale.reference(clean.detach())
     if scale.numel() > 1:
         scale = scale.expand(weight.shape[0], 1, weight.shape[2])
     out = scale.flatten()

@@ -139,10 +139,10 @@ class AnalogLayer(nn.Module):
             setattr(self, name, value)
         self.repack()
 
-    def logical_weight(self) -> Tensor:
-        """The Parameter as ``[group, row, column]``, at least in float32."""
+    def wide_weight(self) -> Tensor:
+        """The Parameter, at least in float32."""
         weight = self.weight
-        return self.matrix(weight if weight.dtype in (torch.float32, torch.float64) else weight.float())
+        return weight if weight.dtype in (torch.float32, torch.float64) else weight.float()
 
     def set_range(self, name: str, value: Tensor) -> None:
         """Set the full scale of a converter, ``"input_range"`` or ``"output_range"``."""
@@ -156,7 +156,7 @@ class AnalogLayer(nn.Module):
     def program(self, seed: int, path: str) -> None:
         """Program one chip from the present weights."""
         with plain():
-            weight = self.logical_weight()
+            weight = self.matrix(self.wide_weight())
             self.set_chip(tile.program(self.hardware, weight, self.cut, seed, path))
             self._mark_fresh()
 
@@ -215,21 +215,21 @@ class AnalogLayer(nn.Module):
         if self.training and not self.on_chip:
             for modifier in self.modifiers:
                 modifier.constrain(self)
-            weight = self.logical_weight()
+            weight = clean = self.wide_weight()
             for modifier in self.modifiers:
                 weight = modifier.modify(weight, self)
-            read = tile.training_read(self.hardware, weight, self.cut)
+            read = tile.training_read(self.hardware, self.matrix(weight), self.matrix(clean), self.cut)
         else:
             read = self._evaluation_read()
             if torch.is_grad_enabled() and self.weight.requires_grad:
-                read = tile.with_gradient(self.hardware, read, self.logical_weight(), self.cut)
+                read = tile.with_gradient(self.hardware, read, self.matrix(self.wide_weight()), self.cut)
         return read._replace(index=self.tile_index)
 
     def _evaluation_read(self) -> Read:
         if self.chip_g is None:
             if self.training:
                 self.require_chip("train_on_chip")
-            return tile.ideal_read(self.hardware, self.logical_weight(), self.cut)
+            return tile.ideal_read(self.hardware, self.matrix(self.wide_weight()), self.cut)
         own_g, own_kernel = self._packed_from
         if own_g is not self.chip_g:  # torch.func.functional_call gave another chip's state
             if own_kernel is self.packed_kernel:  # the saved entries alone

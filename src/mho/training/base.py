@@ -28,7 +28,8 @@ class Modifier(ABC):
         """The weights this forward uses.
 
         Args:
-            weight: ``weight[group, row, column]``, differentiable.
+            weight: in the shape of the Parameter, differentiable. ``layer.matrix`` gives it as
+                ``[group, row, column]``, ``layer.from_matrix`` turns that back.
             layer: the layer; ``layer.training_step`` counts its training forwards.
         """
         return weight

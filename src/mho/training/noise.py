@@ -35,9 +35,13 @@ class WeightNoise(Modifier):
     def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
         """``weight + std * max|weight| * xi``."""
         clean = weight.detach()
-        magnitude = clean.abs()
-        peak = magnitude.amax(dim=1, keepdim=True) if self.relative_to == "column" else magnitude.amax()
-        return torch.addcmul(weight, fresh_normal_like(clean), peak * (self.std * ramp(layer, self.ramp_steps)))
+        if self.relative_to == "column":
+            matrix = layer.matrix(clean)
+            peak = layer.from_matrix(matrix.abs().amax(dim=1, keepdim=True).expand_as(matrix))
+        else:
+            peak = clean.abs().amax()
+        strength = self.std * ramp(layer, self.ramp_steps)
+        return weight + fresh_normal_like(clean) * (peak * strength)
 
 
 @config
@@ -56,13 +60,13 @@ class ProgrammingNoise(Modifier):
 
     def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
         """``weight + strength * (programmed weight - mapped weight)``."""
-        hardware, clean = layer.hardware, weight.detach()
+        hardware, clean = layer.hardware, layer.matrix(weight.detach())
         device, how = hardware.device, tile.readout(hardware)
         scale = hardware.mapping.scale.reference(clean)
         target = hardware.mapping.targets(clean / scale, device.g_min, device.g_max)
         error = device.programmed(target, fresh_normal_like(target)) - target
         error = tile.normalised(tile.combine(error / device.g_max, how), how) + how.offset
-        return weight + error * scale * (self.strength * ramp(layer, self.ramp_steps))
+        return weight + layer.from_matrix(error * scale) * (self.strength * ramp(layer, self.ramp_steps))
 
 
 @config
