@@ -1,0 +1,128 @@
+"""Training and testing of a classifier: the same loop for every network of an experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from mho import random
+from mho.config import Count, Fraction, NonNegative, Positive, config
+from mho.experiments.data import Source
+from mho.experiments.progress import Step
+
+WARM_UP = 0.1  # fraction of the steps in which the learning rate rises from zero
+BATCH_OF_TEST = 1000  # images evaluated at once
+
+
+@config
+class Schedule:
+    """How a network is trained: stochastic gradient descent, rate up a tenth of the way, then a cosine down.
+
+    Attributes:
+        epochs: times that each training image is seen.
+        learning_rate: the highest rate.
+        batch: images in a step.
+        momentum: Nesterov momentum.
+        weight_decay: pull of every weight towards zero.
+    """
+
+    epochs: Count
+    learning_rate: Positive
+    batch: Count = 64
+    momentum: Fraction = 0.9
+    weight_decay: NonNegative = 5e-4
+
+    def steps(self, images: int) -> int:
+        """Number of steps of the whole training on so many images."""
+        return self.epochs * math.ceil(images / self.batch)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of a step out of ``steps``."""
+        rising = min(1.0, (step + 1) / max(1.0, WARM_UP * steps))
+        return self.learning_rate * rising * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+
+@contextmanager
+def seeded(seed: int, *names: str) -> Iterator[None]:
+    """Torch's global stream set to the stream (seed, names...), and set back afterwards.
+
+    Initial weights, weight noise and read noise come from the global stream; a piece of work inside
+    this context therefore gives the same result whatever was done before it.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(random.fork(seed, *names).initial_seed())  # noqa: TID251 (put back on leaving)
+        yield
+
+
+def fit(
+    network: nn.Module,
+    data: TensorDataset,
+    source: Source,
+    schedule: Schedule,
+    generator: torch.Generator,
+    step: Step,
+) -> None:
+    """Train a network in place to tell the labels of images.
+
+    Args:
+        network: images to scores; trained on the device where it lies.
+        data: images and labels to learn from.
+        source: varies the images of each batch.
+        schedule: epochs, rates and batches.
+        generator: CPU generator of the order of the images and their variation.
+        step: told after each epoch.
+
+    Raises:
+        ValueError: the training diverged.
+    """
+    images, labels = data.tensors
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    device = parameters[0].device
+    optimizer = torch.optim.SGD(
+        parameters,
+        lr=schedule.learning_rate,
+        momentum=schedule.momentum,
+        weight_decay=schedule.weight_decay,
+        nesterov=schedule.momentum > 0,
+    )
+    steps, number = schedule.steps(len(images)), 0
+    network.train()
+    for epoch in range(schedule.epochs):
+        total = torch.zeros((), device=device)
+        for chosen in torch.randperm(len(images), generator=generator).split(schedule.batch):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate(number, steps)
+            x = source.augmented(images[chosen].to(device), generator)
+            loss = F.cross_entropy(network(x), labels[chosen].to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+            number += 1
+        mean = float(total) * schedule.epochs / steps
+        if not math.isfinite(mean):
+            raise ValueError(
+                f"learning_rate = {schedule.learning_rate!r}: the training diverged in epoch {epoch + 1} "
+                f"(its loss is {mean}); choose a lower rate"
+            )
+        step.advance(f"loss {mean:.3f}")
+    network.eval()
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, data: TensorDataset) -> float:
+    """Fraction of the images that get their label, in eval mode."""
+    images, labels = data.tensors
+    device = next(network.parameters()).device
+    network.eval()
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    for x, y in zip(images.split(BATCH_OF_TEST), labels.split(BATCH_OF_TEST), strict=True):
+        scores: Tensor = network(x.to(device))
+        right += (scores.argmax(1) == y.to(device)).sum()
+    return int(right) / len(images)

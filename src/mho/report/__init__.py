@@ -1,0 +1,23 @@
+"""From tables to what a reader sees: figures, text and one self-contained page.
+
+Nothing here computes a result, and no other part of mho needs it: a program asks an experiment for
+its tables and hands them over.
+"""
+
+from mho.report.drift import drift_figure, drift_page, drift_text, drift_title, drift_verdict
+from mho.report.durations import duration_text, parse_durations
+from mho.report.page import Figure, Page, Table, render
+
+__all__ = [
+    "Figure",
+    "Page",
+    "Table",
+    "drift_figure",
+    "drift_page",
+    "drift_text",
+    "drift_title",
+    "drift_verdict",
+    "duration_text",
+    "parse_durations",
+    "render",
+]

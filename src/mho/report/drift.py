@@ -1,0 +1,264 @@
+"""What the drift study shows: a figure, a text table and a page."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mho.report.durations import duration_text
+from mho.report.page import Figure, Page, Table
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    import pandas as pd
+
+ARMS = {"plain": "plain training", "hardware-aware": "hardware-aware training"}
+COMPENSATIONS = {"compensated": "drift-compensated", "raw": "uncompensated"}
+# Blue and vermillion of M. Okabe and K. Ito's palette: told apart by the colour-blind and in grey.
+COLOURS = {"plain": "#d55e00", "hardware-aware": "#0072b2"}
+_INK, _QUIET, _LINE = "#1d2733", "#5b6b7b", "#dde3ea"
+
+
+def drift_figure(
+    summary: pd.DataFrame, digital: Mapping[str, float], title: str = "One network, one year on a chip"
+) -> matplotlib.figure.Figure:
+    """Accuracy over the logarithm of time, one curve for each arm and compensation.
+
+    Args:
+        summary: columns ``arm, compensation, seconds, chips, mean, low, high``, accuracies from 0 to 1.
+        digital: accuracy of each arm's network without a chip.
+        title: head line.
+    """
+    from matplotlib.figure import Figure as MatplotlibFigure
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    figure = MatplotlibFigure(figsize=(8.2, 5.4), dpi=160, facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    for arm, training in ARMS.items():
+        for compensation in COMPENSATIONS:
+            rows = summary[(summary["arm"] == arm) & (summary["compensation"] == compensation)]
+            if len(rows):
+                _curve(axes, rows.sort_values("seconds"), arm, compensation)
+        if arm in digital:
+            label = f"{training}, digital, no chip"
+            axes.axhline(100 * digital[arm], label=label, color=COLOURS[arm], linewidth=1.3, linestyle=":")
+    times = sorted(summary["seconds"].unique())
+    axes.set_xscale("log")
+    axes.set_xlim(times[0] / 2.5, times[-1] * 2.5)
+    axes.set_xticks(times, [duration_text(s) for s in times])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+    axes.set_xlabel("time since programming", color=_INK)
+    axes.set_ylabel("test accuracy", color=_INK)
+    chips = int(summary["chips"].max())
+    axes.set_title(title, loc="left", color=_INK, fontsize=13, fontweight="bold", pad=26)
+    note = f"mean of {chips} chips; the bands are 95 % confidence intervals of the mean"
+    axes.text(0, 1.03, note, transform=axes.transAxes, color=_QUIET, fontsize=9.5)
+    axes.grid(axis="y", color=_LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_INK, length=3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_QUIET)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9.5, handlelength=3.2)
+    return figure
+
+
+def _curve(axes: matplotlib.axes.Axes, rows: pd.DataFrame, arm: str, compensation: str) -> None:
+    colour, solid = COLOURS[arm], compensation == "compensated"
+    x, mean = rows["seconds"].to_numpy(float), 100 * rows["mean"].to_numpy(float)
+    low, high = 100 * rows["low"].to_numpy(float), 100 * rows["high"].to_numpy(float)
+    axes.fill_between(x, low, high, color=colour, alpha=0.18 if solid else 0.11, linewidth=0)
+    axes.plot(
+        x,
+        mean,
+        color=colour,
+        linewidth=2.0 if solid else 1.5,
+        linestyle="-" if solid else (0, (4, 2)),
+        marker="o" if arm == "hardware-aware" else "s",
+        markersize=5.5,
+        markerfacecolor=colour if solid else "white",
+        markeredgecolor=colour,
+        label=f"{ARMS[arm]}, {COMPENSATIONS[compensation]}",
+        zorder=3,
+    )
+
+
+def svg(figure: matplotlib.figure.Figure) -> bytes:
+    """A figure as SVG, the same bytes for the same figure."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "mho"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def drift_text(summary: pd.DataFrame, digital: Mapping[str, float]) -> str:
+    """The summary as aligned text: mean, standard deviation and 95 % interval over chips, in percent."""
+    lines = [("network", "compensation", "time", "mean", "std", "95 % interval")]
+    for arm, value in digital.items():
+        lines.append((arm, "digital, no chip", "", _percent(value), "", ""))
+    for row in _ordered(summary):
+        interval = f"{_percent(row['low'])} to {_percent(row['high'])}"
+        figures = (_percent(row["mean"]), _percent(row["std"]), interval)
+        lines.append((row["arm"], row["compensation"], duration_text(row["seconds"]), *figures))
+    widths = [max(len(line[i]) for line in lines) for i in range(6)]
+    text: list[str] = []
+    for i, line in enumerate(lines):
+        if i > 0 and line[1] != lines[i - 1][1]:
+            text.append("-" * (sum(widths) + 10))
+        cells = zip(line, widths, strict=True)
+        text.append("  ".join(c.ljust(w) if j < 2 else c.rjust(w) for j, (c, w) in enumerate(cells)).rstrip())
+    return "\n".join(text)
+
+
+def drift_page(document: Mapping[str, Any]) -> Page:
+    """The page of a study.
+
+    Args:
+        document: the content of its ``results.json``, and the ``command`` that ran it.
+    """
+    import pandas as pd
+
+    study, digital = document["study"], document["digital"]
+    summary = pd.DataFrame(document["summary"]).astype({"std": float, "low": float, "high": float})
+    test = {arm: figures["test"] for arm, figures in digital.items()}
+    return Page(
+        title="One network, one year on a chip",
+        lead=[_what(document), drift_verdict(document), _caution(document)],
+        facts=_facts(summary, test),
+        figures=[
+            Figure(
+                content=svg(drift_figure(summary, test, title=drift_title(document))),
+                media_type="image/svg+xml",
+                alt="Test accuracy over time since programming; the table below holds the same figures.",
+                caption="Solid with filled marks: drift-compensated. Dashed with open marks: uncompensated. "
+                "Dotted: the same network without a chip. The axis of accuracy does not begin at zero.",
+            )
+        ],
+        tables=[_table(summary), _arrays(document["conversion"])],
+        configuration=study,
+        commands=[document["command"]],
+        software=document["versions"],
+    )
+
+
+def drift_title(document: Mapping[str, Any]) -> str:
+    """Network, data and device in words."""
+    study = document["study"]
+    device = _kind(study["hardware"]["device"])
+    return f"{_kind(study['model'])} on {_kind(study['data'])}, {device} chips"
+
+
+def _kind(description: Mapping[str, Any]) -> str:
+    return str(description["kind"]).rpartition(".")[2]
+
+
+def _what(document: Mapping[str, Any]) -> str:
+    study = document["study"]
+    times = ", ".join(duration_text(s) for s in study["times"])
+    model, data = _kind(study["model"]), _kind(study["data"])
+    device = _kind(study["hardware"]["device"])
+    return (
+        f"A {model} was trained on {data} in float32. One copy was fine-tuned with hardware-aware training "
+        "(weight noise and converters in the loop), the other as many steps without. Each was programmed on "
+        f"{study['chips']} simulated {device} chips, aged to {times}, and tested on "
+        f"{document['test_images']} images: uncompensated, and with the gain that a reference read of each "
+        "array suggests (drift compensation)."
+    )
+
+
+def drift_verdict(document: Mapping[str, Any]) -> str:
+    """What the chips say about the two trainings, and how much of it is there without a chip."""
+    digital = document["digital"]
+    apart = 100 * (digital["hardware-aware"]["test"] - digital["plain"]["test"])
+    return f"{_finding(document)} Without a chip the two networks are {apart:+.2f} points apart."
+
+
+def _finding(document: Mapping[str, Any]) -> str:
+    last = [row for row in document["differences"] if row["compensation"] == "compensated"][-1]
+    after, chips = duration_text(last["seconds"]), last["chips"]
+    points = f"{100 * last['mean']:+.2f} points"
+    if last["low"] is None:
+        return f"After {after}, compensated, one chip of each differs by {points}; one chip shows nothing."
+    span = f"95 % interval {100 * last['low']:+.2f} to {100 * last['high']:+.2f}, paired over {chips} chips"
+    if last["low"] > 0:
+        return f"After {after}, compensated, hardware-aware training is better: {points} ({span})."
+    if last["high"] < 0:
+        return f"After {after}, compensated, hardware-aware training is worse: {points} ({span})."
+    return f"After {after}, compensated, the chips show no difference of the trainings: {points} ({span})."
+
+
+def _caution(document: Mapping[str, Any]) -> str:
+    return (
+        "The intervals are over chips, for one training of each network: they do not say how much another "
+        f"training would differ. One test image is worth {100 / document['test_images']:.2f} points."
+    )
+
+
+def _facts(summary: pd.DataFrame, digital: Mapping[str, float]) -> list[tuple[str, str]]:
+    last = float(summary["seconds"].max())
+    after = duration_text(last)
+    facts = []
+    for arm, training in ARMS.items():
+        facts.append((f"{100 * digital[arm]:.1f} %", f"{training}, digital, no chip"))
+        for compensation in ("raw", "compensated"):
+            mean = _cell(summary, arm, compensation, last)["mean"]
+            facts.append((f"{100 * mean:.1f} %", f"{training}, {after}, {COMPENSATIONS[compensation]}"))
+    return facts
+
+
+def _cell(summary: pd.DataFrame, arm: str, compensation: str, seconds: float) -> Any:
+    chosen = (
+        (summary["arm"] == arm) & (summary["compensation"] == compensation) & (summary["seconds"] == seconds)
+    )
+    return summary[chosen].iloc[0]
+
+
+def _table(summary: pd.DataFrame) -> Table:
+    variants = [(arm, compensation) for arm in ARMS for compensation in ("raw", "compensated")]
+    rows, notes = [], []
+    for seconds in sorted(summary["seconds"].unique()):
+        cells = [_cell(summary, arm, compensation, seconds) for arm, compensation in variants]
+        rows.append([duration_text(seconds), *(f"{_percent(cell['mean'])} %" for cell in cells)])
+        notes.append(["", *(_spread(cell) for cell in cells)])
+    return Table(
+        caption="Test accuracy: mean over chips; below it the standard deviation σ over chips and the 95 % "
+        "confidence interval of the mean (Student's t).",
+        columns=["time", *(f"{ARMS[arm]}, {COMPENSATIONS[compensation]}" for arm, compensation in variants)],
+        rows=rows,
+        notes=notes,
+    )
+
+
+def _arrays(conversion: Sequence[Mapping[str, Any]]) -> Table:
+    rows = []
+    for row in conversion:
+        size = [f"{row['tiles']:,}", f"{row['cells']:,}"] if row["analog"] else ["digital", ""]
+        rows.append([row["path"] or "(model)", row["layer"], f"{row['parameters']:,}", *size, row["note"]])
+    return Table(
+        caption="What lies on arrays. A bias is added digitally.",
+        columns=["module", "layer", "parameters", "arrays", "cells", "remark"],
+        rows=rows,
+    )
+
+
+def _spread(cell: Any) -> str:
+    if math.isnan(cell["std"]):
+        return "one chip"
+    return f"σ {_percent(cell['std'])} · {_percent(cell['low'])} to {_percent(cell['high'])}"
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _ordered(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = [{str(key): value for key, value in row.items()} for row in summary.to_dict("records")]
+    order = {name: i for i, name in enumerate((*ARMS, "raw", "compensated"))}
+    return sorted(rows, key=lambda row: (order[row["arm"]], order[row["compensation"]], row["seconds"]))

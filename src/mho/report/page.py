@@ -1,0 +1,94 @@
+"""One self-contained HTML page: figures inside, no script, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with words.
+
+    Attributes:
+        content: the bytes of the image.
+        media_type: ``image/svg+xml`` or ``image/png``.
+        alt: what the picture shows, for who cannot see it.
+        caption: the sentence below.
+    """
+
+    content: bytes
+    media_type: str
+    alt: str
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.content).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text; the first column names the row.
+
+    Attributes:
+        caption: the sentence above.
+        columns: head of each column.
+        rows: cells, each row as long as ``columns``.
+        notes: a second, smaller line of each cell; empty where there is none.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[Sequence[str]] = ()
+
+    def __post_init__(self) -> None:
+        for row in (*self.rows, *self.notes):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"a row has {len(row)} cells, the table has {len(self.columns)} columns: {row}"
+                )
+        if self.notes and len(self.notes) != len(self.rows):
+            raise ValueError(f"{len(self.notes)} rows of notes for {len(self.rows)} rows")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page says, from top to bottom.
+
+    Attributes:
+        title: the head line.
+        lead: paragraphs below it.
+        facts: few figures that matter most, as (value, meaning).
+        figures: pictures.
+        tables: tables.
+        configuration: the full description that was run, plain nested values.
+        commands: command lines that make this page again.
+        software: names and versions.
+    """
+
+    title: str
+    lead: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    commands: Sequence[str] = ()
+    software: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(page: Page) -> str:
+    """The page as HTML; every text is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mho.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(page=page)
