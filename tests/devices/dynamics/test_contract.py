@@ -11,6 +11,7 @@ import torch
 from mho import config
 from mho.devices import dynamics
 from mho.devices.dynamics import (
+    JART,
     VTEAM,
     Adaptive,
     Biolek,
@@ -44,7 +45,9 @@ EXAMPLES: list[tuple[SwitchingModel, float, float]] = [
     (DataDriven2018(), 1.5, 1e4),
     (DataDriven2021(), 1.5, 1e5),
 ]
-MODELS = [model for model, _, _ in EXAMPLES]
+# One root search per velocity: its waveforms, with fewer samples, are in test_jart.py.
+SLOW: list[SwitchingModel] = [JART()]
+MODELS = [*(model for model, _, _ in EXAMPLES), *SLOW]
 
 
 def name(value: object) -> str:
@@ -52,10 +55,12 @@ def name(value: object) -> str:
     return type(value).__name__ + (f"-{type(window).__name__}" if window else "")
 
 
+def example_name(value: object) -> str:
+    return "" if isinstance(value, float) else name(value)
+
+
 each_model = pytest.mark.parametrize("model", MODELS, ids=name)
-each_example = pytest.mark.parametrize(
-    "model, amplitude, frequency", EXAMPLES, ids=lambda v: name(v) if not isinstance(v, float) else ""
-)
+each_example = pytest.mark.parametrize("model, amplitude, frequency", EXAMPLES, ids=example_name)
 
 
 def states(model: SwitchingModel, count: int = 7, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -205,8 +210,10 @@ def test_closed_form_agrees_with_the_integrators(model: SwitchingModel) -> None:
             )
 
 
-@each_example
-def test_gradients(model: SwitchingModel, amplitude: float, frequency: float) -> None:
+@pytest.mark.parametrize(
+    "model, amplitude", [*((m, a) for m, a, _ in EXAMPLES), (JART(), 1.0)], ids=example_name
+)
+def test_gradients(model: SwitchingModel, amplitude: float) -> None:
     low, high = (float(b) for b in model.bounds)
     unit = torch.tensor([0.34, 0.61], dtype=torch.float64, requires_grad=True)  # not on a kink
     volts = torch.tensor([0.95 * amplitude, -0.95 * amplitude], dtype=torch.float64, requires_grad=True)
@@ -229,7 +236,7 @@ def test_gradients(model: SwitchingModel, amplitude: float, frequency: float) ->
     assert torch.autograd.gradcheck(current, (unit, volts), atol=1e-5, rtol=1e-4)
 
 
-@each_model
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in SLOW], ids=name)
 def test_one_pulse_compiles_whole(model: SwitchingModel) -> None:
     torch._dynamo.reset()  # else the eighth model meets the limit of recompilations of `step`
     method = dynamics.Exact() if model.has_exact else Euler()

@@ -9,6 +9,7 @@ from mho.devices.dynamics.integrate import Exact as Exact
 from mho.devices.dynamics.integrate import Implicit as Implicit
 from mho.devices.dynamics.integrate import Method as Method
 from mho.devices.dynamics.integrate import StepError as StepError
+from mho.devices.dynamics.jart import JART as JART
 from mho.devices.dynamics.linear_ion_drift import LinearIonDrift as LinearIonDrift
 from mho.devices.dynamics.stanford_pku import StanfordPKU as StanfordPKU
 from mho.devices.dynamics.trace import Trace as Trace

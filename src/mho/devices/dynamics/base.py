@@ -94,6 +94,11 @@ class SwitchingModel(ABC):
         """
         raise TypeError(f"{type(self).__name__} has no closed-form step; use Adaptive() or Implicit()")
 
+    @property
+    def method(self) -> Method:
+        """The integrator used when none is named and the model has no closed form."""
+        return Adaptive()
+
     def rate_std(self, state: Tensor, voltage: Tensor) -> Tensor:
         """Standard deviation of the velocity of a stochastic model, unit of the state per second.
 
@@ -157,7 +162,7 @@ class SwitchingModel(ABC):
             state: any shape.
             voltage: volts, a number or a tensor that broadcasts to the state.
             dt: length of the pulse, seconds, a number or a tensor that broadcasts to the state.
-            method: default :class:`Exact` where the model has a closed form, else :class:`Adaptive`.
+            method: default :class:`Exact` where the model has a closed form, else :attr:`method`.
 
         Raises:
             ValueError: a negative time.
@@ -166,7 +171,7 @@ class SwitchingModel(ABC):
         if not isinstance(dt, Tensor) and not (0 <= dt < math.inf):
             raise ValueError(f"dt = {dt!r}: the length of a pulse is a finite number of seconds, 0 or more")
         v = tensor(voltage, state)
-        method = method or (Exact() if self.has_exact else Adaptive())
+        method = method or (Exact() if self.has_exact else self.method)
         return method.advance(self, state, v, v, dt)
 
     def simulate(
@@ -188,7 +193,7 @@ class SwitchingModel(ABC):
             time: seconds, ``[time]``, increasing from 0 or later.
             state: ``[*cells]`` at the first sample; default :attr:`initial`.
             method: default :class:`Exact` where the model has a closed form and the voltage is held, else
-                :class:`Adaptive`.
+                :attr:`method`.
             held: True: a sample's voltage holds until the next sample (a pulse generator). False: straight
                 lines between samples.
             every: keep samples 0, every, 2 every, ... and the last one; ``len(time)`` keeps the first and the
@@ -212,7 +217,7 @@ class SwitchingModel(ABC):
             >>> tuple(trace.current.shape), bool(trace.state.max() > 1e-10)
             ((501,), True)
         """
-        method = method or (Exact() if held and self.has_exact else Adaptive())
+        method = method or (Exact() if held and self.has_exact else self.method)
         return run(self, voltage, time, state, method, held=held, every=every, chunk=chunk, eps=eps)
 
     # ── cells that differ ────────────────────────────────────────────────────────────────────────
