@@ -49,9 +49,7 @@ def config(cls: type[T]) -> type[T]:
     The class may define ``validate(self) -> None`` for checks across fields; it raises
     ``ValueError`` and the message reaches the user with the class's name in front.
     """
-    made = _pydantic_dataclass(
-        frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True)
-    )(cls)
+    made = _pydantic_dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))(cls)
     original = made.__init__
 
     @functools.wraps(original)
@@ -100,9 +98,24 @@ def _explain(cls: type, error: ValidationError) -> str:
         name = ".".join(str(part) for part in item["loc"]) or "value"
         if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             lines.append(unknown_key(name, field_names(cls), cls.__name__))
+        elif item["type"] == "missing":
+            lines.append(f"{cls.__name__} needs {name} = ...")
+        elif "an instance of" in item["msg"]:
+            wanted = item["msg"].rpartition(" ")[2]
+            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {_instance_of(wanted, item['input'])}")
         else:
             lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {item['msg'].lower()}")
     return "; ".join(lines)
+
+
+def _instance_of(wanted: str, given: Any) -> str:
+    """What to give where a description of the class named ``wanted`` belongs."""
+    if isinstance(given, type):
+        return f"this is a class; give an instance, {given.__name__}(...)"
+    known = [
+        kind for kind, c in sorted(_KINDS.items()) if wanted in (parent.__name__ for parent in c.__mro__)
+    ]
+    return f"give a {wanted}: {' or '.join(f'{kind}(...)' for kind in known)}"
 
 
 def unknown_key(name: str, known: list[str], owner: str) -> str:

@@ -13,7 +13,8 @@ torch.Size([1, 4])
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import numbers
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -62,10 +63,12 @@ def age(model: nn.Module, seconds: float) -> None:
         NotProgrammedError: no chip.
         ValueError: a negative time, or one at which the device is not known.
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    if isinstance(seconds, bool) or not isinstance(seconds, numbers.Real):
         raise TypeError(f"seconds = {seconds!r}: give a number of seconds since programming")
     if not (0 <= seconds < math.inf):
-        raise ValueError(f"seconds = {seconds!r}: time since programming is finite and not negative")
+        raise ValueError(
+            f"seconds = {seconds!r}: time since programming is finite and not negative (0: just programmed)"
+        )
     layers = analog_layers(model)
     for layer in layers.values():
         layer.require_chip("age")
@@ -76,7 +79,9 @@ def age(model: nn.Module, seconds: float) -> None:
             layer.set_chip(tile.age(layer.hardware, layer.require_chip("age"), float(seconds)))
 
 
-def compensate(model: nn.Module, method: Compensation | None = None, data: Iterable[Any] | None = None) -> None:
+def compensate(
+    model: nn.Module, method: Compensation | None = None, data: Iterable[Any] | None = None
+) -> None:
     """Correct the chip's drift from reads of its arrays, at its present age.
 
     Args:
@@ -128,10 +133,12 @@ def _fit_affine(model: nn.Module, layers: dict[str, AnalogLayer], data: Iterable
     finally:
         for handle in handles:
             handle.remove()
-    for path, layer in layers.items():
+    found = {path: fit.solve() for path, fit in fits.items() if fit.count}  # others did not run on this data
+    for path, line in found.items():
+        layer = layers[path]
         chip = layer.require_chip("compensate")
         with plain():
-            gain, shift = (v.to(chip.gain) for v in fits[path].solve())
+            gain, shift = (v.to(chip.gain) for v in line)
             bias = torch.zeros_like(shift) if layer.bias is None else layer.bias.detach().to(shift)
             # the fit is of whole outputs, bias included: gain * (y + bias) + shift - bias
             total = gain * (chip.shift + bias) + shift - bias
@@ -140,6 +147,10 @@ def _fit_affine(model: nn.Module, layers: dict[str, AnalogLayer], data: Iterable
 
 def _run_all(model: nn.Module, data: Iterable[Any]) -> None:
     """Run all batches through the model in evaluation mode, without gradients; modes are restored."""
+    if isinstance(data, (Tensor, Mapping)) or not isinstance(data, Iterable):
+        raise TypeError(
+            f"data is a {type(data).__name__}: give batches, such as a DataLoader; [x] for a single one"
+        )
     modes = {module: module.training for module in model.modules()}
     try:
         model.eval()
@@ -186,9 +197,9 @@ def calibrate(model: nn.Module, data: Iterable[Any]) -> None:
 def run(model: nn.Module, batch: Any) -> Any:
     """Run a model on a batch: a tensor, a tuple or list (input first), or a dict of keyword arguments."""
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
-    if isinstance(batch, dict):
+    if isinstance(batch, Mapping):  # a batch of Hugging Face is no dict
         return model(**{k: v.to(place) if isinstance(v, Tensor) else v for k, v in batch.items()})
-    if isinstance(batch, (tuple, list)):
+    if isinstance(batch, (tuple, list)) and batch:
         batch = batch[0]
     if not isinstance(batch, Tensor):
         raise TypeError(

@@ -13,6 +13,7 @@ Read noise is fresh at every read and comes from torch's global stream instead.
 from __future__ import annotations
 
 import hashlib
+import numbers
 from collections.abc import Sequence
 
 import torch
@@ -26,9 +27,9 @@ def fork(seed: int, *names: str) -> torch.Generator:
         seed: any integer, also negative.
         names: the parts of the stream's name, for example the layer's path and the mechanism.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"seed = {seed!r}: a chip's seed is an integer")
-    text = "\x1f".join((str(seed), *names))
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+        raise TypeError(f"seed = {seed!r}: a chip's seed is an integer, such as 0")
+    text = "\x1f".join((str(int(seed)), *names))
     state = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
     return torch.Generator().manual_seed(state)
 

@@ -30,9 +30,15 @@ class AffineFit:
         """``(gain, shift)`` of each column; a column that reads a constant keeps gain 1."""
         if self.sums is None or self.count < 2:
             raise ValueError("an affine correction needs at least two samples of each layer's output")
+        if not bool(self.sums.isfinite().all()):
+            raise ValueError(
+                "an affine correction met NaN or infinite outputs; check the data and the weights"
+            )
         sx, sy, sxx, sxy = self.sums
         n = self.count
         spread = n * sxx - sx * sx
         steady = spread <= 1e-12 * (n * sxx).clamp(min=torch.finfo(torch.float64).tiny)
-        gain = torch.where(steady, torch.ones_like(spread), (n * sxy - sx * sy) / torch.where(steady, 1.0, spread))
+        gain = torch.where(
+            steady, torch.ones_like(spread), (n * sxy - sx * sy) / torch.where(steady, 1.0, spread)
+        )
         return gain, (sy - gain * sx) / n
