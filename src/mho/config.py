@@ -115,7 +115,7 @@ def _instance_of(wanted: str, given: Any) -> str:
     known = [
         kind for kind, c in sorted(_KINDS.items()) if wanted in (parent.__name__ for parent in c.__mro__)
     ]
-    return f"give a {wanted}: {' or '.join(f'{kind}(...)' for kind in known)}"
+    return f"give {'one of ' if len(known) > 1 else ''}{', '.join(f'{kind}(...)' for kind in known)}"
 
 
 def unknown_key(name: str, known: list[str], owner: str) -> str:

@@ -203,7 +203,8 @@ def run(model: nn.Module, batch: Any) -> Any:
         batch = batch[0]
     if not isinstance(batch, Tensor):
         raise TypeError(
-            f"a batch is a {type(batch).__name__}: give a tensor, a tuple whose first item is the input, or a dict"
+            f"a batch is a {type(batch).__name__}: give a tensor, a tuple whose first item is the input, "
+            "or a dict of keyword arguments"
         )
     return model(batch.to(place))
 
