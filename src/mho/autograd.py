@@ -8,10 +8,22 @@ import torch
 from torch import Tensor
 
 
+def _inside(z: Tensor, low: float, high: float) -> Tensor:
+    """Where ``low <= z <= high``, in one byte each.
+
+    Inductor stores a bool vector byte by byte, 15 times slower than the arithmetic around it; a number
+    that becomes an int8 is stored whole.
+    """
+    if torch.compiler.is_compiling():
+        one = torch.ones((), dtype=z.dtype, device=z.device)
+        return torch.where(z.clamp(low, high) == z, one, torch.zeros_like(one)).to(torch.int8)
+    return (z >= low) & (z <= high)
+
+
 class _RoundClip(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, low: float, high: float) -> Tensor:
-        ctx.save_for_backward((z >= low) & (z <= high))
+        ctx.save_for_backward(_inside(z, low, high))
         return z.round().clamp(low, high)
 
     @staticmethod
@@ -29,6 +41,33 @@ def round_clip(z: Tensor, low: float, high: float) -> Tensor:
     if torch.is_grad_enabled() and z.requires_grad:
         return _RoundClip.apply(z, low, high)  # type: ignore[no-untyped-call, no-any-return]
     return z.round().clamp(low, high)
+
+
+def may_overwrite() -> bool:
+    """Whether a fresh intermediate may be changed in place: no gradient, no transform, no compiler."""
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is None
+
+
+_library = torch.library.Library("mho", "FRAGMENT")
+_library.define("materialise(Tensor x) -> Tensor")
+_library.impl("materialise", torch.clone, "CompositeExplicitAutograd")
+torch.library.register_fake("mho::materialise", torch.empty_like, lib=_library)
+
+
+def materialise(x: Tensor | float) -> Tensor | float:
+    """``x`` itself; inside ``torch.compile`` a value computed once, not once for each element.
+
+    Inductor writes the arithmetic of a scalar factor into the loop that uses it: a division for each
+    vector of elements costs more than the elements.
+
+    Args:
+        x: a factor that needs no gradient.
+    """
+    if isinstance(x, Tensor) and torch.compiler.is_compiling():
+        return torch.ops.mho.materialise(x)  # type: ignore[no-any-return]
+    return x
 
 
 class _ClipLearned(torch.autograd.Function):

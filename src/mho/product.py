@@ -19,8 +19,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from mho.autograd import clip_learned
-from mho.converters import ADC, DAC, Dynamic, Learned
+from mho.autograd import clip_learned, materialise, may_overwrite
+from mho.converters import ADC, DAC, Dynamic, Grid, Learned
 from mho.random import fresh_normal_like
 
 Limit = float | Tensor | None
@@ -37,6 +37,7 @@ class Cut(Protocol):
     tile_axis: int
     channel_axis: int
     column_axis: int
+    product_axes: int
 
     def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
         """Inputs in the order of the tiles; ``index`` is :meth:`input_index` as a tensor."""
@@ -50,8 +51,11 @@ class Cut(Protocol):
     def kernel(self, matrices: Tensor) -> Tensor:
         """``matrices[channel, group, row, column]`` in the layout of :meth:`product`."""
 
-    def product(self, x: Tensor, kernel: Tensor, channels: int) -> Tensor:
-        """Partial of arranged inputs ``x``, in one batched product."""
+    def product(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """All column currents of arranged inputs ``x``, in one batched product, in its own layout."""
+
+    def partial(self, currents: Tensor, channels: int) -> Tensor:
+        """What :meth:`product` gave, viewed with an axis for each of tile, channel and column."""
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
         """``matrix[group, row, column]`` in the layout of the digital layer's weight."""
@@ -92,6 +96,8 @@ class Read(NamedTuple):
         shift: added to the output, ``[group * column]``; None for nothing.
         ones: kernel of a column of ones, for the digital offset; None without one.
         index: which input goes to each place of each tile; None if they lie in order.
+        steps: the three factors of a read whose limits are single numbers, made once by
+            :func:`prepare`: DAC steps per input, ADC steps per unit of ``kernel``, output per ADC step.
     """
 
     kernel: Tensor
@@ -101,6 +107,7 @@ class Read(NamedTuple):
     shift: Tensor | None = None
     ones: Tensor | None = None
     index: Tensor | None = None
+    steps: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 class Channels(NamedTuple):
@@ -140,12 +147,11 @@ def tiled(
     i_limit: Limit,
 ) -> Tensor:
     """A read with tiles and channels kept apart up to the ADC."""
+    if read.steps is not None and dac is not None and adc is not None:
+        return _prepared(read, read.steps, cut, x, bias, channels, dac.grid(), adc.grid())
     v, step, high_in = _convert_in(cut, cut.arrange(x, read.index), dac, x_limit, plain=False)
-    partial = cut.product(v, read.kernel, len(channels.digital))
-    if read.variance is not None:
-        noise = cut.product(v * v, read.variance, len(channels.digital)).clamp(min=0).sqrt()
-        partial = torch.addcmul(partial, noise, fresh_normal_like(noise))
-    digits, factor = _convert_out(read, cut, partial, adc, i_limit, high_in)
+    currents = _currents(read, cut, v)
+    digits, factor = _convert_out(read, cut, currents, adc, i_limit, high_in, len(channels.digital))
     full = step * high_in if isinstance(step, float) or step.dim() == 0 else None
     if full is None:  # the input scale differs between tiles or vectors
         digits = digits * (_step_over_partial(cut, dac, step) * high_in)
@@ -156,6 +162,49 @@ def tiled(
         total = total * scale - _row_sum(read.ones, cut, v, step, dac) * channels.offset
         scale = 1.0
     return _finish(read, cut, cut.output(total, x), scale, bias)
+
+
+def prepare(
+    read: Read, channels: Channels, dac: DAC | None, adc: ADC | None, x_limit: Limit, i_limit: Limit
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """The three factors of a read, or None where a limit is not one fixed number."""
+    if dac is None or adc is None or dac.ideal or adc.ideal or dac.noise or adc.noise:
+        return None
+    if read.out is None or read.ones is not None:
+        return None
+    for converter, limit in ((dac, x_limit), (adc, i_limit)):
+        if limit is None or isinstance(converter.range, (Dynamic, Learned)):
+            return None
+        if isinstance(limit, Tensor) and limit.dim() > 0:
+            return None
+    one = torch.ones((), dtype=read.out.dtype, device=read.out.device)
+    high_in, high_out = dac.grid().high, adc.grid().high
+    full, currents = one * x_limit, one * i_limit
+    digital = channels.digital[0] if len(channels.digital) == 1 else 1.0
+    return high_in / full, high_out / (high_in * currents), read.out * (full * currents * (digital / high_out))
+
+
+def _prepared(
+    read: Read, steps: tuple[Tensor, Tensor, Tensor], cut: Cut, x: Tensor, bias: Tensor | None,
+    channels: Channels, grid_in: Grid, grid_out: Grid,
+) -> Tensor:  # fmt: skip
+    """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
+    into, mid, out = steps
+    currents = _currents(read, cut, _codes(grid_in, cut.arrange(x, read.index) * into))
+    z = currents.mul_(mid) if may_overwrite() else currents * mid
+    total, _ = _sum(cut, cut.partial(_codes(grid_out, z), len(channels.digital)), 1.0, channels)
+    return _finish(read._replace(out=None), cut, cut.output(total, x), cut.over_output(out), bias)
+
+
+def _currents(read: Read, cut: Cut, v: Tensor) -> Tensor:
+    """Column currents of converted inputs, with the noise of one read."""
+    currents = cut.product(v, read.kernel)
+    if read.variance is None:
+        return currents
+    noise = cut.product(v * v, read.variance)
+    if may_overwrite():
+        return currents.addcmul_(noise.clamp_(min=0).sqrt_(), fresh_normal_like(noise))
+    return torch.addcmul(currents, noise.clamp(min=0).sqrt(), fresh_normal_like(noise))
 
 
 def _convert_in(
@@ -182,7 +231,7 @@ def _convert_in(
     else:
         grid = dac.grid()
         high, step = grid.high, limit / grid.high
-        v = grid.codes(x * (grid.high / _per_input(cut, limit, plain)))
+        v = _codes(grid, x * materialise(grid.high / _per_input(cut, limit, plain)))
     if dac.noise:
         v = v + fresh_normal_like(v) * (dac.noise * high)
     return v, (_per_input(cut, step, plain) if plain else step), high
@@ -202,21 +251,27 @@ def _step_over_partial(cut: Cut, dac: DAC | None, step: Tensor) -> Tensor:
 
 
 def _convert_out(
-    read: Read, cut: Cut, partial: Tensor, adc: ADC | None, limit: Limit, high_in: float
+    read: Read, cut: Cut, currents: Tensor, adc: ADC | None, limit: Limit, high_in: float, channels: int
 ) -> tuple[Tensor, float | Tensor]:
-    """ADC codes (or currents) and cell currents per code."""
+    """ADC codes (or currents) as a partial, and cell currents per code.
+
+    Limits that are one number act on the currents in the product's own memory layout.
+    """
     unit: float | Tensor = 1.0 / high_in
+    partial = currents
+    by_column = read.unit is not None and read.unit.numel() > 1
+    by_tile = isinstance(limit, Tensor) and limit.dim() > 0
+    if by_column or by_tile or (adc is not None and isinstance(adc.range, Dynamic)):
+        partial = cut.partial(currents, channels)
     if read.unit is not None:
-        unit = read.unit / high_in
-        if read.unit.numel() > 1:
-            unit = cut.over_partial(_by_group(cut, unit))
+        unit = (cut.over_partial(_by_group(cut, read.unit)) if by_column else read.unit.squeeze()) / high_in
     if adc is None:
-        return partial * unit, 1.0
+        return _viewed(cut, partial * unit, channels), 1.0
     if isinstance(adc.range, Dynamic):
         peak = cut.partial_peak(partial * unit)
         limit = torch.where(peak > 0, peak, torch.ones_like(peak))
     if limit is None or adc.ideal:
-        return _with_noise(partial * unit, adc.noise), 1.0
+        return _viewed(cut, _with_noise(partial * unit, adc.noise), channels), 1.0
     if isinstance(limit, Tensor):
         if isinstance(adc.range, Learned) and torch.is_grad_enabled():
             partial = clip_learned(partial * unit, limit.to(partial.dtype), adc.range.decay, adc.range.inside)
@@ -225,10 +280,21 @@ def _convert_out(
         if limit.dim() == 3:
             limit = cut.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
     grid = adc.grid()
-    z = partial * (unit * (grid.high / limit))
+    factor = materialise(unit * (grid.high / limit))
+    z = partial.mul_(factor) if may_overwrite() else partial * factor
     if adc.noise:
         z = z + fresh_normal_like(z) * (adc.noise * grid.high / limit)
-    return grid.codes(z), limit / grid.high
+    return _viewed(cut, _codes(grid, z), channels), limit / grid.high
+
+
+def _codes(grid: Grid, z: Tensor) -> Tensor:
+    """Codes of a fresh tensor, in place where nothing needs its old value."""
+    return grid.codes_(z) if may_overwrite() else grid.codes(z)
+
+
+def _viewed(cut: Cut, values: Tensor, channels: int) -> Tensor:
+    """Values as a partial, whichever of the two layouts they are in."""
+    return values if values.dim() > cut.product_axes else cut.partial(values, channels)
 
 
 def _with_noise(current: Tensor, noise: float) -> Tensor:
@@ -262,7 +328,7 @@ def _sum(
 
 def _row_sum(ones: Tensor, cut: Cut, v: Tensor, step: float | Tensor, dac: DAC | None) -> Tensor:
     """Sum of the converted inputs of each vector."""
-    sums = cut.product(v, ones, 1)
+    sums = cut.partial(cut.product(v, ones), 1)
     if isinstance(step, Tensor) and step.dim() > 0:
         sums = sums * _step_over_partial(cut, dac, step)
     else:
@@ -275,7 +341,7 @@ def _finish(
 ) -> Tensor:
     """Scale to output units, add shift and bias."""
     if read.out is not None:
-        scale = cut.over_output(read.out * scale)
+        scale = cut.over_output(materialise(read.out * scale))
     if read.shift is not None:
         bias = read.shift if bias is None else bias + read.shift
     if bias is None:

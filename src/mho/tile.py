@@ -27,7 +27,7 @@ from mho.config import digest
 from mho.devices import rectified_moments
 from mho.hardware import Hardware
 from mho.mapping import Readout
-from mho.product import Channels, Cut, Limit, Read, tiled, whole
+from mho.product import Channels, Cut, Limit, Read, prepare, tiled, whole
 
 
 class TileState(NamedTuple):
@@ -326,6 +326,16 @@ def matvec(
     """
     if not is_tiled(hardware):
         return whole(read, cut, x, bias, hardware.dac, limits[0])
+    return tiled(read, cut, x, bias, _channels(hardware), hardware.dac, hardware.adc, limits[0], limits[1])
+
+
+def prepared(hardware: Hardware, read: Read, limits: tuple[Limit, Limit]) -> Read:
+    """The read with its constant factors made, where the limits allow it (see ``product.prepare``)."""
+    if not is_tiled(hardware):
+        return read
+    return read._replace(steps=prepare(read, _channels(hardware), hardware.dac, hardware.adc, *limits))
+
+
+def _channels(hardware: Hardware) -> Channels:
     how = readout(hardware)
-    channels = Channels(how.digital, how.offset, how.unit_column)
-    return tiled(read, cut, x, bias, channels, hardware.dac, hardware.adc, limits[0], limits[1])
+    return Channels(how.digital, how.offset, how.unit_column)

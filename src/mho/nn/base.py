@@ -30,7 +30,8 @@ from mho.tile import TileState
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
-_PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones")
+_STEPS = ("packed_into", "packed_middle", "packed_scale")
+_PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones", *_STEPS)
 
 
 class Observer:
@@ -53,7 +54,7 @@ class AnalogLayer(nn.Module):
     """
 
     ARRAY_ATTRIBUTES = (
-        "hardware", "cut", "path", "on_chip", "modifiers", "_observer", "_packed_from", "_seen", "_g_version"
+        "hardware", "cut", "path", "on_chip", "modifiers", "_observer", "_packed_from", "_seen", "_versions"
     )  # fmt: skip
 
     hardware: Hardware
@@ -96,9 +97,9 @@ class AnalogLayer(nn.Module):
         self.on_chip = False
         self.modifiers: tuple[Any, ...] = ()
         self._observer: Observer | None = None
-        self._packed_from: list[Tensor | None] = [None, None]
+        self._packed_from: list[Tensor | None] = [None, None, None, None]
         self._seen: tuple[int, int] = (-1, -1)
-        self._g_version = -1
+        self._versions: tuple[int, ...] = ()
         for name in (*CHIP, "chip_weights"):
             self.register_buffer(name, None)
         for name in _PACKED:
@@ -139,6 +140,15 @@ class AnalogLayer(nn.Module):
             setattr(self, name, value)
         self.repack()
 
+    def stored_weight(self) -> Tensor:
+        """The tensor that holds the weights: the Parameter, also where ``weight`` is a part of it."""
+        return self.weight
+
+    def _sight(self) -> tuple[int, int]:
+        """Which tensor holds the weights, and how often it was changed in place."""
+        weight = self.stored_weight()
+        return id(weight), -1 if weight.is_inference() else weight._version
+
     def wide_weight(self) -> Tensor:
         """The Parameter, at least in float32."""
         weight = self.weight
@@ -152,6 +162,8 @@ class AnalogLayer(nn.Module):
             here.data.copy_(value)
         else:
             setattr(self, name, value)
+        if self.chip_g is not None:
+            self._prepare()
 
     def program(self, seed: int, path: str) -> None:
         """Program one chip from the present weights."""
@@ -168,18 +180,40 @@ class AnalogLayer(nn.Module):
         with plain():
             read = tile.pack(self.hardware, chip, self.cut)
         values = (read.kernel, read.variance, read.out, read.ones)
-        for name, value in zip(_PACKED, values, strict=True):
+        for name, value in zip(_PACKED, values, strict=False):
+            setattr(self, name, value)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the constant factors of a read by this chip with these ranges."""
+        dac, adc = self.hardware.dac, self.hardware.adc
+        with plain():
+            limits = tuple(
+                c.range.limit if c is not None and isinstance(c.range, Fixed) else getattr(self, name)
+                for c, name in zip((dac, adc), RANGES, strict=True)
+            )
+            read = tile.prepared(self.hardware, self._packed(), limits)
+        for name, value in zip(_STEPS, read.steps or (None, None, None), strict=True):
             setattr(self, name, value)
         self._sync()
 
+    def _packed(self) -> Read:
+        return Read(
+            self.packed_kernel, self.packed_variance, None, self.packed_out, self.chip_shift, self.packed_ones
+        )
+
     def _sync(self) -> None:
-        """This very packed matrix belongs to this very tensor of conductances."""
-        self._packed_from[:] = [self.chip_g, self.packed_kernel]
-        self._g_version = self.chip_g._version
+        """These very packed tensors belong to these very conductances and ranges."""
+        self._packed_from[:] = [self.chip_g, self.packed_kernel, self.input_range, self.output_range]
+        self._versions = self._present_versions()
+
+    def _present_versions(self) -> tuple[int, ...]:
+        tensors = (self.chip_g, self.input_range, self.output_range)
+        return tuple(-1 if t is None or t.is_inference() else t._version for t in tensors)
 
     def _mark_fresh(self) -> None:
         self.chip_weights = fingerprint(self.weight)
-        self._seen = (id(self.weight), _version(self.weight))
+        self._seen = self._sight()
 
     def array_state(self) -> set[str]:
         """Names of the buffers and Parameters that the array adds to the torch layer."""
@@ -199,7 +233,7 @@ class AnalogLayer(nn.Module):
 
     def check_chip(self) -> None:
         """Warn (``StaleChipWarning``) if the chip no longer holds the weights."""
-        self._seen = (id(self.weight), _version(self.weight))
+        self._seen = self._sight()
         if self.is_stale():
             warnings.warn(
                 f"the weights of {self.path or 'this layer'!r} changed after programming: the chip still "
@@ -230,28 +264,35 @@ class AnalogLayer(nn.Module):
             if self.training:
                 self.require_chip("train_on_chip")
             return tile.ideal_read(self.hardware, self.matrix(self.wide_weight()), self.cut)
-        own_g, own_kernel = self._packed_from
+        own_g, own_kernel, own_input, own_output = self._packed_from
         if own_g is not self.chip_g:  # torch.func.functional_call gave another chip's state
             if own_kernel is self.packed_kernel:  # the saved entries alone
                 return tile.pack(self.hardware, self.require_chip("forward"), self.cut)
         elif not torch.compiler.is_compiling():
             self._notice_changes()
-        return Read(
-            self.packed_kernel, self.packed_variance, None, self.packed_out, self.chip_shift, self.packed_ones
-        )
+        read = self._packed()
+        foreign = own_input is not self.input_range or own_output is not self.output_range
+        if self.packed_into is None or (foreign and own_kernel is self.packed_kernel):
+            return read
+        return read._replace(steps=(self.packed_into, self.packed_middle, self.packed_scale))
 
     def _notice_changes(self) -> None:
         """Cheap checks before an eager read: were the weights or the conductances changed in place?"""
-        if isinstance(self.weight, nn.Parameter) and self._seen != (id(self.weight), _version(self.weight)):
+        if isinstance(self.stored_weight(), nn.Parameter) and self._seen != self._sight():
             self.check_chip()
-        if self.chip_g._version != self._g_version:
+        if self._versions != self._present_versions():
             self.repack()
 
     def analog(self, x: Tensor) -> Tensor:
         """The layer's product for the input ``x``, with the digital bias."""
         if self._observer is not None:
             return self._observe(x, self._observer)
-        read = self.read()
+        y = self.product(self.read(), x)
+        self.count_step()
+        return y
+
+    def product(self, read: Read, x: Tensor) -> Tensor:
+        """The product of a matrix that :meth:`read` gave: one forward may use it for several inputs."""
         digital = self.training and not self.on_chip and not tile.is_tiled(self.hardware)
         limits = (
             self._limit(self.hardware.dac, self.input_range, "input_range"),
@@ -269,9 +310,12 @@ class AnalogLayer(nn.Module):
         if self.training:
             for modifier in self.modifiers:
                 y = modifier.modify_output(y, self)
-            if self.training_step is not None:
-                self.training_step.add_(1)
         return y
+
+    def count_step(self) -> None:
+        """Count one training forward, for the ramps of the modifiers."""
+        if self.training and self.training_step is not None:
+            self.training_step.add_(1)
 
     def _limit(self, converter: Uniform | None, stored: Tensor | None, name: str) -> Limit:
         if converter is None:
@@ -296,7 +340,7 @@ class AnalogLayer(nn.Module):
             histogram.add(part)
         if tile.is_tiled(self.hardware):
             channels = len(tile.readout(self.hardware).digital)
-            partial = self.cut.product(v, read.kernel, channels)
+            partial = self.cut.partial(self.cut.product(v, read.kernel), channels)
             if read.unit is not None:
                 columns = self.cut.columns[-1][1]
                 unit = read.unit.view(-1, 1, 1, columns if read.unit.numel() > 1 else 1)
@@ -387,7 +431,3 @@ def _no_autocast(x: Tensor) -> Any:
     if torch.is_autocast_enabled(x.device.type):
         return torch.autocast(x.device.type, enabled=False)
     return contextlib.nullcontext()
-
-
-def _version(tensor: Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mho.hardware import Hardware
 from mho.mapping import spans
 from mho.nn.base import AnalogLayer
+from mho.nn.opaque import convolution
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -41,6 +42,11 @@ class ConvCut:
     tile_axis: int = 2
     channel_axis: int = 3
     column_axis: int = 4
+
+    @property
+    def product_axes(self) -> int:
+        """Batch, channel and space."""
+        return 2 + len(self.taps)
 
     @property
     def _k(self) -> int:
@@ -100,10 +106,29 @@ class ConvCut:
             return flat.movedim(-1, 2).flatten(0, 1).contiguous()
         return flat.movedim(-1, 1).flatten(0, 1).contiguous()
 
-    def product(self, x: Tensor, kernel: Tensor, channels: int) -> Tensor:
+    def product(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """``[batch, group * tile * channel * column, *space]``."""
+        groups = self.groups * len(self.rows)
+        if torch.compiler.is_compiling() and torch.is_grad_enabled():
+            padding = self._amounts()
+            if padding is not None:
+                return convolution(
+                    x, kernel, self.stride, padding, self.dilation, self.transposed, self.output_padding, groups
+                )
+        return self._convolve(x, kernel, None, groups)
+
+    def _amounts(self) -> tuple[int, ...] | None:
+        """The padding of each axis; None where "same" pads one side more than the other."""
+        if self.padding == "valid":
+            return (0,) * len(self.taps)
+        if self.padding == "same":
+            totals = [d * (k - 1) for d, k in zip(self.dilation, self.taps, strict=True)]
+            return None if any(t % 2 for t in totals) else tuple(t // 2 for t in totals)
+        return tuple(self.padding)
+
+    def partial(self, currents: Tensor, channels: int) -> Tensor:
         """``[batch, group, tile, channel, column, *space]``."""
-        y = self._convolve(x, kernel, None, self.groups * len(self.rows))
-        return y.unflatten(1, (self.groups, len(self.rows), channels, -1))
+        return currents.unflatten(1, (self.groups, len(self.rows), channels, -1))
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
         """The digital layer's weight."""

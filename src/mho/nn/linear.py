@@ -23,6 +23,7 @@ class LinearCut:
     tile_axis: int = 0
     channel_axis: int = 2
     column_axis: int = 3
+    product_axes: int = 3
 
     @property
     def size(self) -> int:
@@ -58,10 +59,13 @@ class LinearCut:
             return flat.reshape(tiles_, size, columns)
         return flat.view(channels, tiles_, size, columns).permute(1, 2, 0, 3).reshape(tiles_, size, -1)
 
-    def product(self, x: Tensor, kernel: Tensor, channels: int) -> Tensor:
+    def product(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """``[tile, batch, channel * column]``."""
+        return torch.bmm(x, kernel)
+
+    def partial(self, currents: Tensor, channels: int) -> Tensor:
         """``[tile, batch, channel, column]``."""
-        y = torch.bmm(x, kernel)
-        return y.view(y.shape[0], y.shape[1], channels, -1)
+        return currents.unflatten(2, (channels, -1))
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
         """``[column, row]``."""
