@@ -17,10 +17,11 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
+import re
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as _pydantic_dataclass
@@ -67,7 +68,7 @@ def config(cls: type[T]) -> type[T]:
             except ValueError as error:
                 raise ConfigError(f"{made.__name__}: {error}") from None
 
-    made.__init__ = __init__  # type: ignore[method-assign, assignment]
+    made.__init__ = __init__  # type: ignore[method-assign]
     previous = _KINDS.get(kind_of(made))
     if previous is not None and previous.__module__ != made.__module__:
         raise ConfigError(
@@ -75,7 +76,7 @@ def config(cls: type[T]) -> type[T]:
             f"{made.__module__}; rename yours, JSON files name it by its kind"
         )
     _KINDS[kind_of(made)] = made
-    return made
+    return cast("type[T]", made)
 
 
 def kind_of(cls: type) -> str:
@@ -139,7 +140,7 @@ def to_dict(value: Any) -> Any:
         return [to_dict(v) for v in value]
     if isinstance(value, Mapping):
         return {str(k): to_dict(v) for k, v in value.items()}
-    return value
+    return value + 0.0 if isinstance(value, float) else value  # -0.0 equals 0.0 and is written as that
 
 
 def from_dict(value: Any) -> Any:
@@ -207,18 +208,28 @@ def load(path: str | os.PathLike[str]) -> Any:
     if path.suffix == ".json":
         return from_json(text)
     if path.suffix in (".yaml", ".yml"):
-        import yaml
-
-        return _from_document(yaml.safe_load(text))
+        return _from_document(_from_yaml(text))
     raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
+
+
+def _from_yaml(text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 takes 25e-6, without a dot, for text; here it is a number, as in YAML 1.2."""
+
+    number = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    try:
+        return yaml.load(text, Loader=Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {error}") from None
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Call ``write`` on a temporary file beside ``path``, then rename: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{path.suffix}")
     try:
         write(temporary)
         os.replace(temporary, path)
@@ -230,9 +241,3 @@ def digest(value: Any) -> int:
     """A 63-bit fingerprint of a description: equal descriptions, equal number, on any machine."""
     text = json.dumps(to_dict(value), sort_keys=True, separators=(",", ":"))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-def annotations(cls: type) -> dict[str, Any]:
-    """The resolved type of each field of a description class."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {name: hints[name] for name in field_names(cls)}
