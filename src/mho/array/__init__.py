@@ -1,4 +1,34 @@
 """The wires around the cells."""
 
 from mho.array.base import Array as Array
+from mho.array.gated import GatedWires as GatedWires
 from mho.array.ideal import Ideal as Ideal
+from mho.array.newton import NotSolvedError as NotSolvedError
+from mho.array.newton import Operating as Operating
+from mho.array.newton import solve_nonlinear as solve_nonlinear
+from mho.array.nonlinear import Law as Law
+from mho.array.nonlinear import Ohmic as Ohmic
+from mho.array.nonlinear import Polynomial as Polynomial
+from mho.array.nonlinear import Series as Series
+from mho.array.nonlinear import Sinh as Sinh
+from mho.array.nonlinear import Table as Table
+from mho.array.pairs import AlternateColumns as AlternateColumns
+from mho.array.pairs import PairedArray as PairedArray
+from mho.array.pairs import SharedColumns as SharedColumns
+from mho.array.passive import Access as Access
+from mho.array.passive import Floating as Floating
+from mho.array.passive import Grounded as Grounded
+from mho.array.passive import HalfVoltage as HalfVoltage
+from mho.array.passive import Scheme as Scheme
+from mho.array.passive import ThirdVoltage as ThirdVoltage
+from mho.array.passive import access as access
+from mho.array.passive import selected_voltages as selected_voltages
+from mho.array.surrogate import Approximate as Approximate
+from mho.array.surrogate import ApproximationError as ApproximationError
+from mho.array.surrogate import approximation_error as approximation_error
+from mho.array.surrogate import column_drop as column_drop
+from mho.array.wire_table import Metal as Metal
+from mho.array.wire_table import segment_resistance as segment_resistance
+from mho.array.wires import Solution as Solution
+from mho.array.wires import Wires as Wires
+from mho.array.wires import effective_conductance as effective_conductance

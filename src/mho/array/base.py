@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -24,3 +25,16 @@ class Array(ABC):
         Returns:
             ``g_eff`` of the same shape, siemens, with ``i[column] = sum_row g_eff[row, column] v[row]``.
         """
+
+    def effective_copies(self, g: Tensor, analog: Sequence[Sequence[float]]) -> Tensor:
+        """The matrices of all copies of a tile, which an array may hold together.
+
+        Args:
+            g: ``g[copy, ..., row, column]``, siemens.
+            analog: sign or weight of each copy in each sum of currents, ``[channel][copy]``, as in the
+                mapping's readout.
+
+        Returns:
+            ``g_eff`` of the same shape; each copy in an array of its own unless an array says otherwise.
+        """
+        return self.effective_conductance(g)

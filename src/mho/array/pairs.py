@@ -1,0 +1,131 @@
+"""Both cells of a differential pair in one array."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mho.array._circuit import Resistance, check_shape
+from mho.array.base import Array
+from mho.array.wires import Line, Wires, effective_conductance
+from mho.config import config
+
+
+class PairedArray(Array):
+    """Positive and negative cells that share lines.
+
+    Attributes:
+        wires: the lines of the array. ``row`` and ``driver`` belong to the word lines, ``column`` and
+            ``sense`` to the bit lines, as in :class:`~mho.array.wires.Wires`.
+    """
+
+    wires: Wires
+
+    @abstractmethod
+    def effective_pair(self, g_plus: Tensor, g_minus: Tensor) -> tuple[Tensor, Tensor]:
+        """The matrices of both signs.
+
+        Args:
+            g_plus, g_minus: conductances ``[..., row, column]``, siemens.
+
+        Returns:
+            ``(a, b)`` of the same shape: the difference of the pair's currents is ``(a - b)^T v``.
+        """
+
+    def effective_conductance(self, g: Tensor) -> Tensor:
+        """Cells without a partner: an array of their own."""
+        return self.wires.effective_conductance(g)
+
+    def effective_copies(self, g: Tensor, analog: Sequence[Sequence[float]]) -> Tensor:
+        """Copies of opposite sign in one channel are paired in their order; others stay alone."""
+        out: list[Tensor | None] = [None] * g.shape[0]
+        for signs in analog:
+            plus = [k for k, a in enumerate(signs) if a > 0]
+            minus = [k for k, a in enumerate(signs) if a < 0]
+            for p, m in zip(plus, minus, strict=False):
+                out[p], out[m] = self.effective_pair(g[p], g[m])
+        return torch.stack([self.effective_conductance(g[k]) if x is None else x for k, x in enumerate(out)])
+
+
+@config
+class AlternateColumns(PairedArray):
+    """Positive and negative bit lines in turn on the same word lines: ``[row, 2 column]``.
+
+    ``wires.column`` and ``wires.sense`` given for each line hold for both bit lines of a pair.
+
+    >>> g = torch.full((2, 3), 1e-5)
+    >>> a, b = AlternateColumns(wires=Wires(row=1.0, column=1.0)).effective_pair(g, g)
+    >>> bool((a > b).all())  # the positive bit line comes first
+    True
+    """
+
+    wires: Wires
+
+    def effective_pair(self, g_plus: Tensor, g_minus: Tensor) -> tuple[Tensor, Tensor]:
+        """The matrices of both signs: see :class:`PairedArray`."""
+        _check_pair(g_plus, g_minus)
+        w = self.wires
+        both = torch.stack((g_plus, g_minus), dim=-1).flatten(-2)
+        eff = effective_conductance(
+            both, w.row, _twice(w.column), driver=w.driver, sense=_twice(w.sense), far_driver=w.far_driver,
+            far_sense=None if w.far_sense is None else _twice(w.far_sense),
+        )  # fmt: skip
+        return eff[..., 0::2], eff[..., 1::2]
+
+
+@config
+class SharedColumns(PairedArray):
+    """Positive and negative word lines in turn on the same bit lines: ``[2 row, column]``.
+
+    The negative word line carries the negative input, and both cells of a pair meet the bit line at the
+    same place, so that their currents cancel there and not at its end. A bit-line segment lies between
+    one pair and the next. ``wires.row`` and ``wires.driver`` given for each line hold for both.
+
+    >>> g = torch.full((2, 3), 1e-5)
+    >>> a, b = SharedColumns(wires=Wires(row=1.0, column=1.0)).effective_pair(g, g)
+    >>> bool(torch.allclose(a, b))
+    True
+    """
+
+    wires: Wires
+
+    def effective_pair(self, g_plus: Tensor, g_minus: Tensor) -> tuple[Tensor, Tensor]:
+        """The matrices of both signs: see :class:`PairedArray`."""
+        _check_pair(g_plus, g_minus)
+        w = self.wires
+        both = torch.stack((g_plus, g_minus), dim=-2).flatten(-3, -2)
+        eff = effective_conductance(
+            both, _twice(w.row), self._segments(both), driver=_twice(w.driver), sense=w.sense,
+            far_driver=None if w.far_driver is None else _twice(w.far_driver), far_sense=w.far_sense,
+        )  # fmt: skip
+        return eff[..., 0::2, :], eff[..., 1::2, :]
+
+    def _segments(self, both: Tensor) -> Resistance:
+        """Bit-line segments below the cells: none between the two of a pair."""
+        column = self.wires.column
+        ohms = list(column) if isinstance(column, tuple) else [column] * both.shape[-1]
+        if float("inf") in ohms or len(ohms) != both.shape[-1]:
+            raise ValueError(
+                f"column = {column!r}: give one finite resistance, or one for each of the {both.shape[-1]} "
+                "bit lines; open a bit line with sense = inf"
+            )
+        segments = both.new_zeros(both.shape[-2:])
+        segments[1::2] = both.new_tensor(ohms)
+        return segments
+
+
+def _twice(line: Line) -> Line:
+    """A resistance of each pair for both of its lines."""
+    return tuple(ohm for ohm in line for _ in range(2)) if isinstance(line, tuple) else line
+
+
+def _check_pair(g_plus: Tensor, g_minus: Tensor) -> None:
+    check_shape(g_plus)
+    check_shape(g_minus)
+    if g_plus.shape != g_minus.shape:
+        raise ValueError(
+            f"g_plus is {tuple(g_plus.shape)} and g_minus {tuple(g_minus.shape)}: a pair has the same shape"
+        )

@@ -1,0 +1,4 @@
+"""Chips and tiles in the formats of other programs."""
+
+from mho.export.spice import SpiceCell as SpiceCell
+from mho.export.spice import spice as spice
