@@ -37,6 +37,17 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "devices.Table": {"g": (0.0, 1e-5), "sigma": (1e-6, 2e-6)},
     "devices.TableNu": {"g": (0.0, 1e-5), "mean": (0.1, 0.05), "std": (0.0, 0.01)},
     "devices.Uniform": {"width": mho.devices.Proportional(sigma=0.3)},
+    "mapping.DevicePair": {"states": (1e-6, 3e-6)},
+    "mapping.EvenLevels": {"count": 3},
+    "mapping.LogLevels": {"per_sign": 3, "ratio": 10.0},
+    "mapping.SingleDevice": {"states": (1e-6, 3e-6)},
+    "training.AlphaBlending": {
+        "levels": mho.mapping.EvenLevels(count=3),
+        "annealing": mho.training.Annealing(steps=4),
+    },
+    "training.Annealing": {"steps": 4},
+    "training.Quantizer": {"levels": mho.mapping.EvenLevels(count=3)},
+    "training.STEQuantizer": {"levels": mho.mapping.EvenLevels(count=3)},
 }
 KINDS = {kind: made for kind, made in cfg.kinds().items() if made.__module__.split(".")[0] == "mho"}
 

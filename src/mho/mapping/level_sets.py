@@ -150,10 +150,13 @@ class Table(NamedTuple):
     midpoints: Tensor
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def table(levels: LevelSet, dtype: torch.dtype, device: torch.device | str = "cpu") -> Table:
     """The levels in the dtype and on the device of the weights; made once and kept."""
     return _table(levels, dtype, torch.device(device))
+
+
+# What torch.compiler.assume_constant_result sets; calling that would import the compiler with mho.
+table._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=64)
