@@ -1,5 +1,6 @@
 import math
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -76,11 +77,10 @@ def test_every_set_is_rising_symmetric_and_spans_minus_one_to_one(levels):
 def test_no_level_is_nearer_and_ties_go_to_the_lower_one(levels, weights, dtype):
     known = table(levels, dtype)
     w = torch.tensor(weights, dtype=dtype)
-    found = nearest(w, known).double()
-    distance = (w.double()[:, None] - known.values.double()).abs()
-    assert torch.equal((w.double() - found).abs(), distance.min(dim=1).values)
-    # argmin gives the first of equal minima: the lower level
-    assert torch.equal(found, known.values.double()[distance.argmin(dim=1)])
+    exact = [Fraction(v) for v in known.values.tolist()]
+    for weight, found in zip(w.tolist(), nearest(w, known).tolist(), strict=True):
+        # min gives the first of equal ones: the lower level
+        assert Fraction(found) == min(exact, key=lambda level: abs(level - Fraction(weight)))  # noqa: B023
 
 
 @given(SETS)
