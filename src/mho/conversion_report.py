@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
-from mho.nn import AnalogLayer
+from mho.hardware import Hardware
+from mho.macs import Macs, count_macs
+from mho.nn import AnalogLayer, Array, SeveralArrays
+
+if TYPE_CHECKING:
+    import pandas
+
+NO_MATRIX = "holds no weight matrix"
+
+# Parameters that form no matrix, whatever their shape: scales, shifts and slopes of single values.
+_ELEMENTWISE = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
 
 
 @dataclass(frozen=True)
@@ -21,8 +34,13 @@ class Row:
         note: the arrays, or why it stayed digital.
         parameters: number of its own parameters; a tied one counts where it comes first.
         analog_parameters: how many of them lie on arrays (a digital bias does not).
-        tiles: number of arrays.
-        cells: number of cells.
+        arrays: number of logical arrays (weight matrices).
+        tiles: number of physical arrays of the size of a tile.
+        cells: number of cells that hold weights.
+        utilisation: fraction of the cells of its tiles that hold weights; NaN for a digital module.
+        hardware: the description of its arrays; None for a digital module.
+        macs: multiply-accumulates of one run by its own operations; None until ``measure``.
+        analog_macs: how many of them its arrays do.
     """
 
     path: str
@@ -31,8 +49,13 @@ class Row:
     note: str
     parameters: int
     analog_parameters: int = 0
+    arrays: int = 0
     tiles: int = 0
     cells: int = 0
+    utilisation: float = math.nan
+    hardware: Hardware | None = None
+    macs: int | None = None
+    analog_macs: int | None = None
 
 
 class Report:
@@ -42,34 +65,72 @@ class Report:
         model: the converted model.
         kinds: type of each module before conversion, by path.
         reasons: why a module stayed digital, by path.
+        macs: the multiply-accumulates that :meth:`measure` counted; None before.
     """
 
     def __init__(self, model: nn.Module, kinds: dict[str, str], reasons: dict[str, str]) -> None:
         self.model, self.kinds, self.reasons = model, kinds, reasons
+        self.macs: Macs | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """One row for each module that owns parameters."""
+        """One row for each module with parameters, and after :meth:`measure` for each that multiplies."""
         seen: set[int] = set()
         rows = []
         for path, module in self.model.named_modules():
-            own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
-            owns = any(True for _ in module.parameters(recurse=False))
-            seen.update(id(p) for p in own)
-            count = sum(p.numel() for p in own)
+            if isinstance(module, (Array, ParametrizationList)):
+                continue  # in the row of its owner
+            own = _own_parameters(module)
+            new = [p for p in own if id(p) not in seen]
+            seen.update(id(p) for p in new)
             kind = self.kinds.get(path, type(module).__name__)
-            if isinstance(module, AnalogLayer):
-                rows.append(_analog_row(path, kind, module, count, own))
-            elif owns:
+            if isinstance(module, (AnalogLayer, SeveralArrays)):
+                row = _analog_row(path, kind, module, new)
+            elif own:
                 why = self.reasons.get(path, "no mapping onto arrays")
-                rows.append(Row(path, kind, False, why, count))
+                row = Row(path, kind, False, why, sum(p.numel() for p in new))
+            elif self.macs is not None and self.macs.of(path).total:
+                row = Row(path, kind, False, "products of activations stay digital", 0)
+            else:
+                continue
+            rows.append(row if self.macs is None else _with_macs(row, self.macs))
         return tuple(rows)
+
+    def measure(self, example: Any) -> None:
+        """Count the multiply-accumulates of one run; ``rows``, ``str`` and the fractions then tell them.
+
+        Args:
+            example: one batch, as for ``mho.calibrate``.
+
+        Raises:
+            ValueError: a module multiplied by the digital weights of an analog layer, bypassing its array.
+        """
+        self.macs = count_macs(self.model, example)
 
     @property
     def analog_fraction(self) -> float:
         """Fraction of the parameters that lie on arrays; 0 for a model without parameters."""
-        total = sum(row.parameters for row in self.rows)
-        return sum(row.analog_parameters for row in self.rows) / total if total else 0.0
+        rows = self.rows
+        total = sum(row.parameters for row in rows)
+        return sum(row.analog_parameters for row in rows) / total if total else 0.0
+
+    @property
+    def analog_mac_fraction(self) -> float | None:
+        """Fraction of the multiply-accumulates that arrays do; None until :meth:`measure`."""
+        if self.macs is None:
+            return None
+        total = self.macs.total
+        return self.macs.analog / total if total else 0.0
+
+    @property
+    def left_digital(self) -> tuple[Row, ...]:
+        """The rows of digital modules that hold a weight matrix."""
+        modules = dict(self.model.named_modules())
+        return tuple(
+            row for row in self.rows
+            if not row.analog and row.parameters and self.reasons.get(row.path) != NO_MATRIX
+            and not isinstance(modules[row.path], _ELEMENTWISE)
+        )  # fmt: skip
 
     @property
     def programmed(self) -> bool:
@@ -77,31 +138,108 @@ class Report:
         layers = [m for m in self.model.modules() if isinstance(m, AnalogLayer)]
         return bool(layers) and all(layer.chip is not None for layer in layers)
 
+    def to_frame(self) -> pandas.DataFrame:
+        """The rows as a ``pandas.DataFrame``, the hardware as JSON (needs pandas)."""
+        import pandas
+
+        names = [f.name for f in fields(Row)]
+        values = [{n: getattr(row, n) for n in names} for row in self.rows]
+        for value in values:
+            value["hardware"] = None if value["hardware"] is None else value["hardware"].to_json()
+        frame: pandas.DataFrame = pandas.DataFrame(values, columns=names)
+        return frame
+
     def __str__(self) -> str:
-        lines = [("path", "layer", "is", "parameters", "tiles", "cells", "note")]
+        counted = ["MACs"] if self.macs is not None else []
+        head = ["path", "layer", "is", "parameters", "tiles", "cells", "used", *counted, "note"]
+        lines = [head]
         for r in self.rows:
-            size = (f"{r.tiles:,}", f"{r.cells:,}") if r.analog else ("", "")
+            size = (f"{r.tiles:,}", f"{r.cells:,}", f"{r.utilisation:.0%}") if r.analog else ("", "", "")
             kind = "analog" if r.analog else "digital"
-            lines.append((r.path or "(model)", r.layer, kind, f"{r.parameters:,}", *size, r.note))
-        widths = [max(len(line[k]) for line in lines) for k in range(7)]
+            macs = [f"{r.macs:,}"] if r.macs is not None else []
+            lines.append([r.path or "(model)", r.layer, kind, f"{r.parameters:,}", *size, *macs, r.note])
+        widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
         table = "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
-        state = "programmed" if self.programmed else "not programmed: eval() uses the mapped targets, no device errors"
-        return f"{table}\n{self.analog_fraction:.1%} of the parameters are analog; {state}"
+        return f"{table}\n{self._summary()}"
+
+    def _summary(self) -> str:
+        state = "programmed"
+        if not self.programmed:
+            state = "not programmed: eval() uses the mapped targets, no device errors"
+        line = f"{self.analog_fraction:.1%} of the parameters are analog; {state}"
+        if self.macs is None or self.analog_mac_fraction is None:
+            return line + "\nreport.measure(batch) counts the multiply-accumulates, digital ones included"
+        line += f"\n{self.analog_mac_fraction:.1%} of {self.macs.total:,} multiply-accumulates are analog"
+        if self.macs.activations:
+            line += f"; {self.macs.activations:,} are products of activations (QK^T, PV) and stay digital"
+        if self.macs.weights:
+            line += f"; {self.macs.weights:,} are by digital weights"
+        return line
 
 
-def _analog_row(path: str, kind: str, layer: AnalogLayer, count: int, own: list[nn.Parameter]) -> Row:
-    matrix = layer.matrix(layer.weight)
-    groups, rows, columns = matrix.shape
-    copies = layer.hardware.mapping.copies
-    tiles = groups * copies * len(layer.cut.rows) * len(layer.cut.columns)
-    shape = f"{rows} x {columns}" if groups == 1 else f"{groups} x {rows} x {columns}"
-    note = f"{shape} on {type(layer.hardware.device).__name__}, {type(layer.hardware.mapping).__name__}"
-    tied = count < math.prod(layer.weight.shape)
-    if tied:
+def holds_no_matrix(module: nn.Module) -> bool:
+    """Whether the module's own Parameters are scales, shifts or added tables: nothing to multiply by."""
+    if isinstance(module, _ELEMENTWISE):
+        return True
+    return not any(_forms_matrix(p) for p in module.parameters(recurse=False))
+
+
+def _forms_matrix(parameter: Tensor) -> bool:
+    """At least two axes longer than one, and no leading axis of one (a table added to each sample)."""
+    shape = parameter.shape
+    return len(shape) >= 2 and shape[0] > 1 and parameter.numel() > max(shape)
+
+
+def _own_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The module's own Parameters, those behind a parametrization included."""
+    own = list(module.parameters(recurse=False))
+    if is_parametrized(module):
+        own += list(module.parametrizations.parameters())  # type: ignore[union-attr]
+    return own
+
+
+def _with_macs(row: Row, macs: Macs) -> Row:
+    own = macs.of(row.path)
+    return replace(row, macs=own.total, analog_macs=own.analog)
+
+
+def _analog_row(path: str, kind: str, module: AnalogLayer | SeveralArrays, new: list[nn.Parameter]) -> Row:
+    """The row of an analog module; ``new`` are its Parameters that no earlier row counted."""
+    arrays = module.each() if isinstance(module, SeveralArrays) else [module]
+    stored = {id(a.stored_weight()) for a in arrays}
+    held = [p for p in new if id(p) in stored or (is_parametrized(module) and p.dim() >= 2)]
+    sizes = [_sizes(array) for array in arrays]
+    shapes = ", ".join(dict.fromkeys(shape for shape, *_ in sizes))
+    note = f"{shapes} on {type(module.hardware.device).__name__}, {type(module.hardware.mapping).__name__}"
+    if len(arrays) > 1:
+        note = f"{len(arrays)} arrays: {note}"
+    remark = getattr(module, "report_remark", "")
+    note += f"; {remark}" if remark else ""
+    if not held:
         note += "; weight tied to an earlier layer: two arrays, one Parameter"
-    digital = layer.bias.numel() if layer.bias is not None and any(p is layer.bias for p in own) else 0
-    ranges = sum(p.numel() for p in own if p.dim() == 0)
-    return Row(path, kind, True, note, count, count - digital - ranges, tiles, copies * matrix.numel())
+    tiles, cells, places = (sum(size[k] for size in (s[1:] for s in sizes)) for k in range(3))
+    return Row(
+        path, kind, True, note,
+        parameters=sum(p.numel() for p in new),
+        analog_parameters=sum(p.numel() for p in held),
+        arrays=len(arrays), tiles=tiles, cells=cells, utilisation=cells / places, hardware=module.hardware,
+    )  # fmt: skip
+
+
+def _sizes(array: AnalogLayer) -> tuple[str, int, int, int]:
+    """Shape of an array in words, its tiles, the cells that are used and the cells there are."""
+    groups, rows, columns = array.matrix(array.weight).shape
+    shape = f"{rows} x {columns}" if groups == 1 else f"{groups} x {rows} x {columns}"
+    hardware, cut = array.hardware, array.cut
+    copies = hardware.mapping.copies
+    with torch.no_grad():
+        line = torch.zeros(1, 1, columns, device="meta")
+        width = hardware.mapping.targets(line, hardware.device.g_min, hardware.device.g_max).shape[-1]
+    tiles = groups * copies * len(cut.rows) * len(cut.columns)
+    high = hardware.tile.rows or max(b - a for a, b in cut.rows)
+    wide = hardware.tile.columns or max(b - a for a, b in cut.columns)
+    cells = copies * groups * rows * width
+    return shape, tiles, cells, max(tiles * high * wide, cells)

@@ -14,7 +14,8 @@ from typing import Literal
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mho.conversion_report import Report
+from mho.bypass import reads_weight_of
+from mho.conversion_report import NO_MATRIX, Report, holds_no_matrix
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn import (
@@ -24,14 +25,23 @@ from mho.nn import (
     AnalogConvTranspose1d,
     AnalogConvTranspose2d,
     AnalogConvTranspose3d,
+    AnalogGRU,
+    AnalogGRUCell,
     AnalogLayer,
     AnalogLinear,
+    AnalogLSTM,
+    AnalogLSTMCell,
+    AnalogRNN,
+    AnalogRNNCell,
+    Array,
+    SeveralArrays,
 )
 from mho.tile import check_finite
 
 Select = Callable[[str, nn.Module], bool] | Mapping[str, Hardware] | None
+Analog = AnalogLayer | SeveralArrays
 
-TWINS: dict[type[nn.Module], type[AnalogLayer]] = {
+TWINS: dict[type[nn.Module] | str, type[Analog]] = {
     nn.Linear: AnalogLinear,
     nn.Conv1d: AnalogConv1d,
     nn.Conv2d: AnalogConv2d,
@@ -39,14 +49,25 @@ TWINS: dict[type[nn.Module], type[AnalogLayer]] = {
     nn.ConvTranspose1d: AnalogConvTranspose1d,
     nn.ConvTranspose2d: AnalogConvTranspose2d,
     nn.ConvTranspose3d: AnalogConvTranspose3d,
+    nn.RNN: AnalogRNN,
+    nn.LSTM: AnalogLSTM,
+    nn.GRU: AnalogGRU,
+    nn.RNNCell: AnalogRNNCell,
+    nn.LSTMCell: AnalogLSTMCell,
+    nn.GRUCell: AnalogGRUCell,
 }
-"""Torch layer to analog layer; add an entry for a layer of your own."""
+"""Digital layer to analog layer; add an entry for a layer of your own. A class of a package that mho
+does not import stands here by its full name."""
 
-# Modules whose own forward reads the weight of a child instead of calling the child.
-_READ_CHILDREN = (nn.MultiheadAttention,)
+# Methods that a subclass may not change without a twin of its own: they say what the layer computes.
+_COMPUTES = ("forward", "_conv_forward", "__call__")
 
-# Parameters that form no matrix: scales, shifts and slopes of single channels.
-_ELEMENTWISE = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
+# torch's fused paths read the weights of children: the attribute that they ask for, and how to say no.
+_FAST_PATHS: dict[type[nn.Module], tuple[str, int]] = {
+    nn.TransformerEncoderLayer: ("activation_relu_or_gelu", 0),
+    nn.TransformerEncoder: ("use_nested_tensor", False),
+}
+_CLOSED = "_closed_fast_path"
 
 
 def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict: bool = False) -> nn.Module:
@@ -82,8 +103,9 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
         _check_paths(select, modules)
     kinds = {path: type(module).__name__ for path, module in modules.items()}
     reasons: dict[str, str] = {}
-    made: dict[int, AnalogLayer] = {}
-    for path, module in modules.items():
+    made: dict[int, Analog] = {}
+    for path, module in list(modules.items()):
+        parent, _, name = path.rpartition(".")
         twin, why = _twin(path, module, modules)
         chosen = _choose(path, module, hardware, select) if twin else None
         if twin is None or chosen is None:
@@ -91,16 +113,15 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
             continue
         if id(module) not in made:
             made[id(module)] = _to_analog(module, twin, chosen, path)
-        if path == "":
-            model = made[id(module)]
-        else:
-            parent, _, name = path.rpartition(".")
+        if path:
             setattr(modules[parent], name, made[id(module)])
+        modules[path] = made[id(module)]
+    model = modules[""]
     _close_fast_paths(model)
     report = Report(model, kinds, reasons)
     model.report = report  # type: ignore[assignment]
     if strict:
-        _refuse_digital(report, modules)
+        _refuse_digital(report)
     return model
 
 
@@ -122,25 +143,29 @@ def revert(model: nn.Module, weights: Literal["ideal", "programmed"] = "ideal") 
     model.__dict__.pop("report", None)
     modules = dict(model.named_modules(remove_duplicate=False))
     made: dict[int, nn.Module] = {}
-    for path, module in modules.items():
-        if not isinstance(module, AnalogLayer):
+    for path, module in list(modules.items()):
+        if not isinstance(module, (AnalogLayer, SeveralArrays)) or isinstance(module, Array):
             continue
         if id(module) not in made:
             made[id(module)] = _to_digital(module, weights)
-        if path == "":
-            return made[id(module)]
-        parent, _, name = path.rpartition(".")
-        setattr(modules[parent], name, made[id(module)])
+        if path:
+            parent, _, name = path.rpartition(".")
+            setattr(modules[parent], name, made[id(module)])
+        modules[path] = made[id(module)]
+    model = modules[""]
+    _open_fast_paths(model)
     return model
 
 
 def _check_paths(select: Mapping[str, Hardware], modules: dict[str, nn.Module]) -> None:
     for path, hardware in select.items():
         if path not in modules:
-            raise ValueError(f"select[{path!r}]: the model has no module of that path; it has {', '.join(modules)}")
+            known = ", ".join(modules)
+            raise ValueError(f"select[{path!r}]: the model has no module of that path; it has {known}")
         if not isinstance(hardware, Hardware):
-            raise TypeError(f"select[{path!r}] is a {type(hardware).__name__}: give the mho.Hardware of that layer")
-        twin, why = _twin(path, modules[path], modules)
+            kind = type(hardware).__name__
+            raise TypeError(f"select[{path!r}] is a {kind}: give the mho.Hardware of that layer")
+        twin, why = _twin(path, modules[path], modules, chosen=select)
         if twin is None:
             raise ValueError(f"select[{path!r}]: {type(modules[path]).__name__} cannot be mapped: {why}")
 
@@ -153,87 +178,140 @@ def _choose(path: str, module: nn.Module, hardware: Hardware, select: Select) ->
     return hardware if select(path, module) else None
 
 
-def _twin(path: str, module: nn.Module, modules: dict[str, nn.Module]) -> tuple[type[AnalogLayer] | None, str]:
+def _twin(
+    path: str, module: nn.Module, modules: dict[str, nn.Module], chosen: Mapping[str, Hardware] | None = None
+) -> tuple[type[Analog] | None, str]:
     """The analog class for a module, or None and the reason."""
-    if isinstance(module, AnalogLayer):
+    if isinstance(module, (AnalogLayer, SeveralArrays)):
         return None, "analog already"
-    if isinstance(module, _ELEMENTWISE):
-        return None, "acts on single channels: no matrix"
-    parent = modules.get(path.rpartition(".")[0]) if path else None
-    if isinstance(parent, _READ_CHILDREN):
-        return None, f"{type(parent).__name__} reads its weight instead of calling it"
-    base = next((t for t in TWINS if isinstance(module, t)), None)
-    if base is None:
-        return None, "no mapping onto arrays"
+    base = _base(module)
+    if base is None and holds_no_matrix(module):
+        return None, NO_MATRIX
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):
         return None, "its shape is not known yet: run the model once, then convert"
-    if type(module).forward is not base.forward:
+    if base is None:
+        return None, "no mapping onto arrays"
+    if "forward" in module.__dict__:
+        return None, "its forward was replaced on the object"
+    if any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _COMPUTES):
         return None, f"{type(module).__name__} has a forward of its own"
-    return TWINS[base], ""
+    above, _, name = path.rpartition(".")
+    parent = modules.get(above) if path else None
+    if parent is not None and above not in (chosen or ()) and _bypasses(parent, name):
+        return None, f"{type(parent).__name__} reads its weight instead of calling it"
+    return _twin_of(base), ""
 
 
-def _to_analog(module: nn.Module, twin: type[AnalogLayer], hardware: Hardware, path: str) -> AnalogLayer:
-    """The analog twin: everything of the module, and an array."""
-    check_finite(module.weight.detach(), path)  # type: ignore[union-attr, operator]
+def _base(module: nn.Module) -> type[nn.Module] | None:
+    """The class of a module for which there is a twin: its own, or the nearest one it derives from."""
+    return next((t for t in type(module).__mro__ if _twin_of(t) is not None), None)
+
+
+def _twin_of(kind: type) -> type[Analog] | None:
+    return TWINS.get(kind) or TWINS.get(f"{kind.__module__}.{kind.__qualname__}")
+
+
+def _bypasses(parent: nn.Module, child: str) -> bool:
+    """Whether a parent computes with the weight of its child without calling it."""
+    if isinstance(parent, SeveralArrays):
+        return False
+    if any(type(parent).forward is t.forward for t in _FAST_PATHS):
+        return False  # closed below
+    return reads_weight_of(type(parent), child)
+
+
+def _to_analog(module: nn.Module, twin: type[Analog], hardware: Hardware, path: str) -> Analog:
+    """The analog twin: everything of the module, and its arrays."""
     layer = twin.__new__(twin)
     layer.__dict__.update(module.__dict__)
-    for table in ("_buffers", "_non_persistent_buffers_set", "_parameters"):
+    for table in ("_buffers", "_non_persistent_buffers_set", "_parameters", "_modules"):
         layer.__dict__[table] = copy.copy(module.__dict__[table])
+    layer.__dict__["_digital_type"] = type(module)
     if parametrize.is_parametrized(module):
-        parametrize._inject_new_class(layer)  # type: ignore[attr-defined]
-        for name in module.parametrizations:  # type: ignore[union-attr]
-            parametrize._inject_property(layer, name)  # type: ignore[attr-defined]
+        layer.__dict__["_digital_type"] = type(module).__bases__[0]
+        _inject_parametrizations(layer)
     layer.setup(hardware)
     layer.path = path
+    for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
+        check_finite(array.weight.detach(), array.path)
     return layer
 
 
-def _to_digital(layer: AnalogLayer, weights: str) -> nn.Module:
-    base = next(t for t, twin in TWINS.items() if isinstance(layer, twin))
-    module = base.__new__(base)
+def _inject_parametrizations(layer: nn.Module) -> None:
+    parametrize._inject_new_class(layer)
+    for name in layer.parametrizations:  # type: ignore[union-attr]
+        parametrize._inject_property(layer, name)
+
+
+def _to_digital(layer: Analog, weights: str) -> nn.Module:
+    """The torch layer: everything of the analog one but its arrays."""
+    base = layer.__dict__.get("_digital_type") or next(
+        t for t, twin in TWINS.items() if isinstance(layer, twin) and not isinstance(t, str)
+    )
+    if weights == "programmed" and isinstance(layer, SeveralArrays):
+        _take_over(layer)
+    module: nn.Module = base.__new__(base)
     module.__dict__.update(layer.__dict__)
     own = layer.array_state()
-    for table in ("_buffers", "_parameters"):
-        kept = {k: v for k, v in layer.__dict__[table].items() if k not in own}
-        module.__dict__[table] = kept
-    module.__dict__["_non_persistent_buffers_set"] = {
-        k for k in layer._non_persistent_buffers_set if k not in own
-    }
-    for name in layer.ARRAY_ATTRIBUTES:
+    for table in ("_buffers", "_parameters", "_modules"):
+        module.__dict__[table] = {k: v for k, v in layer.__dict__[table].items() if k not in own}
+    kept = {k for k in layer._non_persistent_buffers_set if k not in own}
+    module.__dict__["_non_persistent_buffers_set"] = kept
+    for name in (*layer.ARRAY_ATTRIBUTES, "_digital_type"):
         module.__dict__.pop(name, None)
     if parametrize.is_parametrized(layer):
-        parametrize._inject_new_class(module)  # type: ignore[attr-defined]
-        for name in layer.parametrizations:  # type: ignore[union-attr]
-            parametrize._inject_property(module, name)  # type: ignore[attr-defined]
-    if weights == "programmed":
+        _inject_parametrizations(module)
+    if weights == "programmed" and isinstance(layer, AnalogLayer):
         value = layer.effective_weight().to(layer.weight.dtype)
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")
         module.weight = nn.Parameter(value, requires_grad=layer.weight.requires_grad)
-        shift = layer.chip_shift
+        shift = layer.require_chip("revert").shift
         if bool(shift.any()):
             bias = shift if layer.bias is None else layer.bias.detach() + shift
             module.bias = nn.Parameter(bias.to(layer.weight.dtype))
     return module
 
 
+def _take_over(layer: SeveralArrays) -> None:
+    """Give a layer Parameters of its own that hold what its arrays hold."""
+    held = [(array, array.effective_weight()) for array in layer.each()]
+    if parametrize.is_parametrized(layer):  # a copy shares its class, which torch is about to change
+        layer.__class__ = type(layer).__bases__[0]
+        _inject_parametrizations(layer)
+    for name in {n for array, _ in held for n in array.parameter_names()}:
+        if parametrize.is_parametrized(layer, name):
+            parametrize.remove_parametrizations(layer, name)
+        old = getattr(layer, name)
+        if old is not None:
+            setattr(layer, name, nn.Parameter(old.detach().clone(), requires_grad=old.requires_grad))
+    for array, value in held:
+        array.put_back(value, array.require_chip("revert").shift)
+
+
 def _close_fast_paths(model: nn.Module) -> None:
     """Make torch's fused transformer layers call their children."""
     for module in model.modules():
-        if isinstance(module, nn.TransformerEncoderLayer) and any(
-            isinstance(child, AnalogLayer) for child in module.modules()
-        ):
-            module.activation_relu_or_gelu = 0  # the flag that torch's fused path asks for
+        for kind, (name, no) in _FAST_PATHS.items():
+            if not isinstance(module, kind) or _CLOSED in module.__dict__:
+                continue
+            if any(isinstance(child, AnalogLayer) for child in module.modules()):
+                module.__dict__[_CLOSED] = getattr(module, name, no)
+                setattr(module, name, no)
 
 
-def _refuse_digital(report: Report, before: dict[str, nn.Module]) -> None:
-    left = [
-        f"{row.path or '(model)'} ({row.layer}: {row.note})"
-        for row in report.rows
-        if not row.analog and not isinstance(before.get(row.path), _ELEMENTWISE)
-    ]
+def _open_fast_paths(model: nn.Module) -> None:
+    for module in model.modules():
+        for kind, (name, _) in _FAST_PATHS.items():
+            if isinstance(module, kind) and _CLOSED in module.__dict__:
+                setattr(module, name, module.__dict__.pop(_CLOSED))
+
+
+def _refuse_digital(report: Report) -> None:
+    left = [f"{row.path or '(model)'} ({row.layer}: {row.note})" for row in report.left_digital]
     if left:
         raise NotMappableError(
-            "strict = True, and these keep their weights digital: " + "; ".join(left)
+            "strict = True, and these keep their weights digital: "
+            + "; ".join(left)
             + ". Replace them, give them a conversion, or drop strict"
         )

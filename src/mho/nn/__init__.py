@@ -1,5 +1,8 @@
 """The analog layers: torch's layers with their weights on arrays."""
 
+from mho.nn.arrays import Array as Array
+from mho.nn.arrays import MatrixArray as MatrixArray
+from mho.nn.arrays import SeveralArrays as SeveralArrays
 from mho.nn.base import AnalogLayer as AnalogLayer
 from mho.nn.conv import AnalogConv1d as AnalogConv1d
 from mho.nn.conv import AnalogConv2d as AnalogConv2d
@@ -8,4 +11,10 @@ from mho.nn.conv import AnalogConvTranspose1d as AnalogConvTranspose1d
 from mho.nn.conv import AnalogConvTranspose2d as AnalogConvTranspose2d
 from mho.nn.conv import AnalogConvTranspose3d as AnalogConvTranspose3d
 from mho.nn.linear import AnalogLinear as AnalogLinear
+from mho.nn.recurrent import AnalogGRU as AnalogGRU
+from mho.nn.recurrent import AnalogGRUCell as AnalogGRUCell
+from mho.nn.recurrent import AnalogLSTM as AnalogLSTM
+from mho.nn.recurrent import AnalogLSTMCell as AnalogLSTMCell
+from mho.nn.recurrent import AnalogRNN as AnalogRNN
+from mho.nn.recurrent import AnalogRNNCell as AnalogRNNCell
 from mho.nn.walk import analog_layers as analog_layers

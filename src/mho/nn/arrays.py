@@ -1,0 +1,187 @@
+"""Layers with several weight matrices: one array for each, the Parameters where torch has them.
+
+A recurrent layer keeps ``weight_ih_l0``, ``weight_hh_l0``... under torch's own names; its submodule
+``arrays`` holds one :class:`Array` for each of them. An array has no Parameter of its own (but for
+learned converter ranges): it looks the weight up in its owner, so that optimizers, ``state_dict`` of
+the plain layer, ties and ``functional_call`` meet the Parameters they know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mho.hardware import Hardware
+from mho.mapping import spans
+from mho.nn.base import AnalogLayer
+from mho.nn.linear import LinearCut
+from mho.product import Read
+
+Part = tuple[int, int] | None
+
+
+class Array(AnalogLayer):
+    """One array of a layer that has several.
+
+    Args:
+        owner: the layer whose Parameter the array holds.
+        weight: name of that Parameter.
+        bias: name of the Parameter that is added digitally to this array's outputs; None for none.
+        part: first and last + 1 of the entries along the first axis, of weight and bias, that lie on
+            this array; None for all.
+    """
+
+    def __init__(self, owner: nn.Module, weight: str, bias: str | None = None, part: Part = None) -> None:
+        super().__init__()
+        self.__dict__["_owner"] = owner  # not a submodule: the owner holds the array
+        self._weight, self._bias, self._part = weight, bias, part
+
+    def stored_weight(self) -> Tensor:
+        """The owner's Parameter."""
+        return getattr(self._owner, self._weight)  # type: ignore[no-any-return]
+
+    @property
+    def weight(self) -> Tensor:  # type: ignore[override]
+        """What this array holds of the owner's Parameter."""
+        return self._cut_out(self.stored_weight())
+
+    @property
+    def bias(self) -> Tensor | None:  # type: ignore[override]
+        """The bias of this array's columns, a Parameter of the owner."""
+        if self._bias is None:
+            return None
+        bias = getattr(self._owner, self._bias)
+        return None if bias is None else self._cut_out(bias)
+
+    def _cut_out(self, value: Tensor) -> Tensor:
+        return value if self._part is None else value[self._part[0] : self._part[1]]
+
+    def parameter_names(self) -> list[str]:
+        """Names of the owner's Parameters that the array uses."""
+        return [name for name in (self._weight, self._bias) if name is not None]
+
+    def put_back(self, weight: Tensor, shift: Tensor | None) -> None:
+        """Write effective weights, and a shift of the outputs, into the owner's Parameters.
+
+        Raises:
+            ValueError: there is a shift and no bias to take it.
+        """
+        self._cut_out(self.stored_weight().data).copy_(weight)
+        if shift is None or not bool(shift.any()):
+            return
+        if self.bias is None:
+            raise ValueError(
+                f"the outputs of {self.path!r} were shifted by a correction, and it has no bias to hold the "
+                "shift: revert before mho.compensate(model, Affine()), or give the layer a bias"
+            )
+        self.bias.data.add_(shift.to(self.bias))
+
+    def extra_repr(self) -> str:
+        """Rows and columns, and the state of the chip."""
+        groups, rows, columns = self.matrix(self.weight).shape
+        size = f"{rows} x {columns}" if groups == 1 else f"{groups} x {rows} x {columns}"
+        return size + super().extra_repr()
+
+
+class MatrixArray(Array):
+    """The array of a weight ``[output, input]``."""
+
+    def make_cut(self) -> LinearCut:
+        """Tiles of the input x output matrix."""
+        tile = self.hardware.tile
+        outputs, inputs = self.weight.shape
+        return LinearCut(
+            rows=spans(inputs, tile.rows, full=tile.full),
+            columns=spans(outputs, tile.columns, full=tile.full),
+        )
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """``weight[out, in]`` as ``[1, in, out]``."""
+        return weight.t().unsqueeze(0)
+
+    def from_matrix(self, matrix: Tensor) -> Tensor:
+        """``[1, in, out]`` as ``[out, in]``."""
+        return matrix[0].t()
+
+    def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
+        """``x W^T + b``."""
+        return F.linear(x, self.weight, self.bias)
+
+    def forward(self, x: Tensor, read: Read | None = None) -> Tensor:
+        """Read the array with the vectors ``x[..., in]``.
+
+        Args:
+            x: inputs.
+            read: what :meth:`read` gave at the beginning of this forward, for an array that is read step
+                by step; then call :meth:`count_step` once at its end. None for a single read.
+        """
+        if x.shape[-1] != self.cut.rows[-1][1]:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}: its last size must be {self.cut.rows[-1][1]}, the rows of "
+                f"{self.path or type(self).__name__!r}"
+            )
+        if read is None or self._observer is not None:
+            return self.analog(x)
+        return self.product(read, x)
+
+
+class SeveralArrays(nn.Module):
+    """Mixin of layers with arrays in a submodule ``arrays``; comes before the torch layer in the bases.
+
+    Attributes:
+        hardware: the description of the arrays.
+        arrays: the arrays by name; the chip's random streams are named by it.
+        path: the layer's path in its model, for messages.
+    """
+
+    ARRAY_ATTRIBUTES = ("hardware", "_path")
+
+    hardware: Hardware
+    arrays: nn.ModuleDict
+
+    def make_arrays(self) -> dict[str, Array]:
+        """The arrays of this layer, by name, without hardware yet."""
+        raise NotImplementedError
+
+    def setup(self, hardware: Hardware) -> None:
+        """Give a layer that has its Parameters its arrays, not programmed yet."""
+        self.hardware = hardware
+        self.arrays = nn.ModuleDict(self.make_arrays())
+        for array in self.each():
+            array.setup(hardware)
+        self.path = ""
+        self.arrays.train(self.training)
+
+    @property
+    def path(self) -> str:
+        """The layer's path in its model."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self._path = path
+        for name, array in zip(self.arrays, self.each(), strict=True):
+            array.path = f"{path}.arrays.{name}" if path else f"arrays.{name}"
+
+    def array_state(self) -> set[str]:
+        """Names of what the arrays add to the torch layer."""
+        return {"arrays"}
+
+    def array(self, name: str) -> Array:
+        """The array of that name."""
+        return self.arrays[name]  # type: ignore[return-value]
+
+    def each(self) -> list[Array]:
+        """The arrays."""
+        return list(self.arrays.values())  # type: ignore[arg-type]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Moves of the Parameters do not make a chip stale."""
+        fresh = [a for a in self.each() if a.chip_g is not None and not a.is_stale()]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for array in fresh:
+            array._mark_fresh()
+        return self
