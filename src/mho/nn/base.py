@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from mho import tile
 from mho.config import digest
 from mho.converters import Calibrated, Fixed, Histogram, Learned, Uniform
-from mho.errors import NotCalibratedError, NotProgrammedError, StaleChipWarning
+from mho.errors import NotCalibratedError, NotMappableError, NotProgrammedError, StaleChipWarning
 from mho.hardware import Hardware
+from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
 from mho.product import Cut, Limit, Read
 from mho.tile import TileState
@@ -91,6 +92,11 @@ class AnalogLayer(nn.Module):
         """Give a layer that has its Parameters an array, not programmed yet."""
         if not isinstance(hardware, Hardware):
             raise TypeError(f"hardware = {hardware!r}: give a mho.Hardware")
+        if self.weight.numel() == 0:
+            raise NotMappableError(
+                f"weight has shape {tuple(self.weight.shape)}: an array needs a row and a column at least, "
+                "leave such a layer digital"
+            )
         self.hardware = hardware
         self.cut = self.make_cut()
         self.path = ""
@@ -105,9 +111,9 @@ class AnalogLayer(nn.Module):
         for name in _PACKED:
             self.register_buffer(name, None, persistent=False)
         self.register_buffer("training_step", None)
-        index = self.cut.input_index()
-        place = self.weight.device
-        self.register_buffer("tile_index", None if index is None else torch.tensor(index, device=place), False)
+        place, order = self.weight.device, self.cut.input_index()
+        index = None if order is None else torch.tensor(order, device=place)
+        self.register_buffer("tile_index", index, False)
         for name, converter in zip(RANGES, (hardware.dac, hardware.adc), strict=True):
             if converter is not None and isinstance(converter.range, Learned):
                 start = torch.tensor(converter.range.initial, device=place)
@@ -141,8 +147,12 @@ class AnalogLayer(nn.Module):
         self.repack()
 
     def stored_weight(self) -> Tensor:
-        """The tensor that holds the weights: the Parameter, also where ``weight`` is a part of it."""
-        return self.weight
+        """The tensor that holds the weights: the Parameter, also where ``weight`` is a part of it.
+
+        Where ``weight`` is computed (a parametrised or pruned layer), its present value.
+        """
+        stored = self._parameters.get("weight")
+        return compute(self) if stored is None else stored
 
     def _sight(self) -> tuple[int, int]:
         """Which tensor holds the weights, and how often it was changed in place."""
@@ -151,8 +161,7 @@ class AnalogLayer(nn.Module):
 
     def wide_weight(self) -> Tensor:
         """The Parameter, at least in float32."""
-        weight = self.weight
-        return weight if weight.dtype in (torch.float32, torch.float64) else weight.float()
+        return _wide(self.weight)
 
     def set_range(self, name: str, value: Tensor) -> None:
         """Set the full scale of a converter, ``"input_range"`` or ``"output_range"``."""
@@ -168,7 +177,7 @@ class AnalogLayer(nn.Module):
     def program(self, seed: int, path: str) -> None:
         """Program one chip from the present weights."""
         with plain():
-            weight = self.matrix(self.wide_weight())
+            weight = self.matrix(_wide(compute(self)))
             self.set_chip(tile.program(self.hardware, weight, self.cut, seed, path))
             self._mark_fresh()
 
@@ -212,7 +221,7 @@ class AnalogLayer(nn.Module):
         return tuple(-1 if t is None or t.is_inference() else t._version for t in tensors)
 
     def _mark_fresh(self) -> None:
-        self.chip_weights = fingerprint(self.weight)
+        self.chip_weights = fingerprint(compute(self))
         self._seen = self._sight()
 
     def array_state(self) -> set[str]:
@@ -229,7 +238,7 @@ class AnalogLayer(nn.Module):
         """Whether the weights changed since the chip was programmed."""
         if self.chip_g is None or self.chip_weights is None:
             return False
-        return bool(fingerprint(self.weight) != self.chip_weights)
+        return bool(fingerprint(compute(self)) != self.chip_weights)
 
     def check_chip(self) -> None:
         """Warn (``StaleChipWarning``) if the chip no longer holds the weights."""
@@ -418,6 +427,10 @@ class AnalogLayer(nn.Module):
         """The torch layer's line, and the state of the chip."""
         state = "programmed" if self.chip_g is not None else "not programmed"
         return f"{super().extra_repr()}, device={type(self.hardware.device).__name__}, {state}"
+
+
+def _wide(weight: Tensor) -> Tensor:
+    return weight if weight.dtype in (torch.float32, torch.float64) else weight.float()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,80 @@
+"""Weights that are computed: pruned, weight-normed, or parametrised layers.
+
+A parametrisation computes ``weight`` at each access. Pruning and the older norms of torch compute it in
+a hook before each forward, and leave it in the module until the next one; here it is computed when a
+chip needs it, so that a chip never gets the weights from before the last step of the optimizer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+M = TypeVar("M", bound=nn.Module)
+
+_HOOKS = (prune.BasePruningMethod, WeightNorm, SpectralNorm)
+
+
+def _hooks(module: nn.Module, name: str) -> list[int]:
+    """Keys of the forward pre-hooks that compute a tensor of a module."""
+    hooks = module._forward_pre_hooks
+    names = {k: getattr(h, "_tensor_name", None) or getattr(h, "name", None) for k, h in hooks.items()}
+    return [key for key, hook in hooks.items() if isinstance(hook, _HOOKS) and names[key] == name]
+
+
+def is_computed(module: nn.Module, name: str = "weight") -> bool:
+    """Whether a tensor of a module is computed from other Parameters."""
+    return parametrize.is_parametrized(module, name) or bool(_hooks(module, name))
+
+
+def compute(module: nn.Module, name: str = "weight") -> Tensor:
+    """A tensor of a module as it is now; spectral norms keep their state.
+
+    >>> layer = torch.nn.utils.prune.random_unstructured(nn.Linear(3, 2), "weight", amount=1.0)
+    >>> compute(layer).abs().sum().item()
+    0.0
+    """
+    with torch.no_grad(), _still(module):
+        for key in _hooks(module, name):
+            module._forward_pre_hooks[key](module, None)
+        return getattr(module, name)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _still(module: nn.Module) -> Iterator[None]:
+    modes = {m: m.training for m in module.modules()}
+    try:
+        for m in modes:
+            m.training = False
+        yield
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+
+
+def make_plain(module: nn.Module, value: Tensor, name: str = "weight") -> None:
+    """Give a module a plain Parameter in place of a tensor that is computed, or of its own Parameter."""
+    own = module._parameters.get(name)
+    sources = module.named_parameters() if own is None else [(name, own)]
+    trained = any(p.requires_grad for path, p in sources if path != "bias")
+    if parametrize.is_parametrized(module, name):
+        parametrize.remove_parametrizations(module, name)
+    for key in _hooks(module, name):
+        kind = type(module._forward_pre_hooks[key])
+        remove = {WeightNorm: remove_weight_norm, SpectralNorm: remove_spectral_norm}.get(kind, prune.remove)
+        remove(module, name)
+    setattr(module, name, nn.Parameter(value.detach(), requires_grad=trained))
+
+
+def copied(model: M) -> M:
+    """A deep copy, also of modules that keep a computed tensor, which torch refuses to copy."""
+    kept = [v for m in model.modules() for v in vars(m).values() if isinstance(v, Tensor) and not v.is_leaf]
+    return copy.deepcopy(model, {id(v): v.detach().clone() for v in kept})
