@@ -48,6 +48,9 @@ class Cut(Protocol):
     def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
         """The arranged inputs of each tile."""
 
+    def squares(self, x: Tensor) -> Tensor:
+        """The square of each input, of plain or arranged inputs."""
+
     def kernel(self, matrices: Tensor) -> Tensor:
         """``matrices[channel, group, row, column]`` in the layout of :meth:`product`."""
 
@@ -130,7 +133,7 @@ def whole(
         x = codes * step
     y = cut.whole_product(x, read.kernel, bias)
     if read.variance is not None:
-        noise = cut.whole_product(x * x, read.variance, None).clamp(min=0).sqrt()
+        noise = cut.whole_product(cut.squares(x), read.variance, None).clamp(min=0).sqrt()
         y = torch.addcmul(y, noise, fresh_normal_like(noise))
     return y if read.shift is None else y + cut.over_output(read.shift)
 
@@ -201,7 +204,7 @@ def _currents(read: Read, cut: Cut, v: Tensor) -> Tensor:
     currents = cut.product(v, read.kernel)
     if read.variance is None:
         return currents
-    noise = cut.product(v * v, read.variance)
+    noise = cut.product(cut.squares(v), read.variance)
     if may_overwrite():
         return currents.addcmul_(noise.clamp_(min=0).sqrt_(), fresh_normal_like(noise))
     return torch.addcmul(currents, noise.clamp(min=0).sqrt(), fresh_normal_like(noise))

@@ -84,6 +84,10 @@ class ConvCut:
         """Arranged inputs of each tile."""
         return v.unflatten(1, (self.groups, len(self.rows), self._size)).unbind(2)
 
+    def squares(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return x * x
+
     def kernel(self, matrices: Tensor) -> Tensor:
         """The weight of a convolution with ``group * tile`` groups."""
         channels, groups, rows, columns = matrices.shape

@@ -47,6 +47,10 @@ class LinearCut:
         """Arranged inputs of each tile."""
         return v.unbind(0)
 
+    def squares(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return x * x
+
     def kernel(self, matrices: Tensor) -> Tensor:
         """``[tile, row, channel * column]``."""
         channels, _, rows, columns = matrices.shape
