@@ -40,6 +40,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
+_MOST = 60  # names that a message lists
+
 _KINDS: dict[str, type] = {}
 
 
@@ -123,7 +125,8 @@ def unknown_key(name: str, known: list[str], owner: str) -> str:
     """The sentence for a misspelt name, with the nearest known one."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{owner} has no {name!r}{hint} (it has: {', '.join(sorted(known)) or 'no fields'})"
+    listed = sorted(known)[:_MOST] + ["..."] * (len(known) > _MOST)
+    return f"{owner} has no {name!r}{hint} (it has: {', '.join(listed) or 'no fields'})"
 
 
 def kinds(base: type | None = None) -> dict[str, type]:

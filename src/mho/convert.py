@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from mho.bypass import reads_weight_of
+from mho.config import unknown_key
 from mho.conversion_report import NO_MATRIX, Report, holds_no_matrix
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
@@ -36,6 +37,7 @@ from mho.nn import (
     Array,
     SeveralArrays,
 )
+from mho.nn.computed import compute, copied, make_plain
 from mho.tile import check_finite
 
 Select = Callable[[str, nn.Module], bool] | Mapping[str, Hardware] | None
@@ -97,7 +99,12 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
     if not isinstance(hardware, Hardware):
         raise TypeError(f"hardware is a {type(hardware).__name__}: give a mho.Hardware")
-    model = copy.deepcopy(model)
+    if not (select is None or isinstance(select, Mapping) or callable(select)):
+        raise TypeError(
+            f"select is a {type(select).__name__}: give a predicate (path, module) -> bool, such as "
+            "lambda path, module: path == '0', or a dict from path to Hardware"
+        )
+    model = copied(model)
     modules = dict(model.named_modules(remove_duplicate=False))
     if isinstance(select, Mapping):
         _check_paths(select, modules)
@@ -139,7 +146,9 @@ def revert(model: nn.Module, weights: Literal["ideal", "programmed"] = "ideal") 
     """
     if weights not in ("ideal", "programmed"):
         raise ValueError(f"weights = {weights!r}: choose 'ideal' or 'programmed'")
-    model = copy.deepcopy(model)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
+    model = copied(model)
     model.__dict__.pop("report", None)
     modules = dict(model.named_modules(remove_duplicate=False))
     made: dict[int, nn.Module] = {}
@@ -160,8 +169,9 @@ def revert(model: nn.Module, weights: Literal["ideal", "programmed"] = "ideal") 
 def _check_paths(select: Mapping[str, Hardware], modules: dict[str, nn.Module]) -> None:
     for path, hardware in select.items():
         if path not in modules:
-            known = ", ".join(modules)
-            raise ValueError(f"select[{path!r}]: the model has no module of that path; it has {known}")
+            raise ValueError(
+                f"select[{path!r}]: " + unknown_key(path, [p for p in modules if p], "the model")
+            )
         if not isinstance(hardware, Hardware):
             kind = type(hardware).__name__
             raise TypeError(f"select[{path!r}] is a {kind}: give the mho.Hardware of that layer")
@@ -191,6 +201,8 @@ def _twin(
         return None, "its shape is not known yet: run the model once, then convert"
     if base is None:
         return None, "no mapping onto arrays"
+    if any(p.numel() == 0 for p in module.parameters()):
+        return None, "a weight of it is empty"
     if "forward" in module.__dict__:
         return None, "its forward was replaced on the object"
     if any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _COMPUTES):
@@ -233,7 +245,7 @@ def _to_analog(module: nn.Module, twin: type[Analog], hardware: Hardware, path: 
     layer.setup(hardware)
     layer.path = path
     for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
-        check_finite(array.weight.detach(), array.path)
+        check_finite(compute(array), array.path)
     return layer
 
 
@@ -262,14 +274,11 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
     if parametrize.is_parametrized(layer):
         _inject_parametrizations(module)
     if weights == "programmed" and isinstance(layer, AnalogLayer):
-        value = layer.effective_weight().to(layer.weight.dtype)
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight")
-        module.weight = nn.Parameter(value, requires_grad=layer.weight.requires_grad)
-        shift = layer.require_chip("revert").shift
+        dtype, shift = layer.weight.dtype, layer.require_chip("revert").shift
+        bias = shift if layer.bias is None else layer.bias.detach() + shift
+        make_plain(module, layer.effective_weight().to(dtype))
         if bool(shift.any()):
-            bias = shift if layer.bias is None else layer.bias.detach() + shift
-            module.bias = nn.Parameter(bias.to(layer.weight.dtype))
+            make_plain(module, bias.to(dtype), "bias")
     return module
 
 
