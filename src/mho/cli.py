@@ -68,34 +68,39 @@ def drift(
         Path | None, typer.Option(help="Folder with the published files of the data set.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="What a cell is (see: mho devices).  [default: PCM]")
+        str | None, typer.Option(help="What a cell is (see: mho devices); PCM if not given.")
     ] = None,
-    bits: Annotated[int | None, typer.Option(help="Resolution of DAC and ADC.  [default: 8]")] = None,
-    tile_rows: Annotated[int | None, typer.Option(help="Word lines of an array.  [default: 128]")] = None,
-    tile_columns: Annotated[int | None, typer.Option(help="Bit lines of an array.  [default: 128]")] = None,
+    bits: Annotated[int | None, typer.Option(help="Resolution of DAC and ADC; 8 if not given.")] = None,
+    tile_rows: Annotated[int | None, typer.Option(help="Word lines of an array; 128 if not given.")] = None,
+    tile_columns: Annotated[int | None, typer.Option(help="Bit lines of an array; 128 if not given.")] = None,
     hardware: Annotated[
         Path | None,
         typer.Option(help="Full description of the chip (.json, .yaml) instead of the four above."),
     ] = None,
-    chips: Annotated[int | None, typer.Option(help="Chips for each network.  [default: 25]")] = None,
+    chips: Annotated[int | None, typer.Option(help="Chips for each network; 25 if not given.")] = None,
     times: Annotated[
         str, typer.Option(help="Times since programming, in s, min, h, d, y.")
     ] = "1s,1h,1d,30d,1y",
     seed: Annotated[int, typer.Option(help="Names all random numbers.")] = 0,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the float32 training.  [default: 30]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the float32 training; 30 if not given.")
+    ] = None,
     tuning_epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of the fine-tuning of both networks.  [default: half of epochs]"),
+        typer.Option(help="Epochs of the fine-tuning of both networks; half of epochs if not given."),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of the training.  [default: 0.05]")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images in a step.  [default: 64]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of the training; 0.05 if not given.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images in a step; 64 if not given.")] = None,
     weight_noise: Annotated[
         float | None,
-        typer.Option(help="Of hardware-aware training, relative to the largest weight.  [default: 0.12]"),
+        typer.Option(help="Of hardware-aware training, relative to the largest weight; 0.12 if not given."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for the results.  [default: in runs/]")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the results; in runs/ if not given.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A first look: 3 chips, 3 epochs.")] = False,
     on: Annotated[str, typer.Option(help="The torch device that computes, for example cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Threads on the CPU; more help large networks only.")] = 1,
 ) -> None:
     """One network, one year on a chip: train, program, age, compensate, evaluate.
 
@@ -128,7 +133,7 @@ def drift(
         folder = output if output is not None else _folder_of(study)
         typer.echo(f"results go to {folder}")
         try:
-            result = run(study, folder, data_folder=data, progress=for_terminal(), device=on)
+            result = run(study, folder, data_folder=data, progress=for_terminal(), device=on, threads=threads)
         except KeyboardInterrupt:
             typer.echo(
                 f"\nStopped. Finished chips are kept in {folder}; the same command goes on from there."
@@ -142,7 +147,7 @@ def plot(
     table: Annotated[Path, typer.Argument(help="results.csv of mho drift.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="The picture (.png, .svg, .pdf).  [default: drift.png beside the table]"),
+        typer.Option(help="The picture (.png, .svg, .pdf); drift.png beside the table if not given."),
     ] = None,
     title: Annotated[str, typer.Option(help="Head line of the picture.")] = "One network, one year on a chip",
 ) -> None:

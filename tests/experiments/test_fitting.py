@@ -7,7 +7,7 @@ from torch.utils.data import TensorDataset
 
 from mho import random
 from mho.experiments.data import Digits
-from mho.experiments.fitting import BATCH_OF_TEST, Schedule, accuracy, fit, seeded
+from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
 from mho.experiments.progress import Progress
 
 
@@ -63,21 +63,24 @@ def test_steps_count_the_last_small_batch():
     assert Schedule(epochs=1, learning_rate=0.1, batch=64).steps(1) == 1
 
 
-def test_accuracy_over_several_batches():
-    n = 2 * BATCH_OF_TEST + 7
-    x = torch.arange(n, dtype=torch.float32)
-    scores = torch.stack([x % 3 == 0, x % 3 != 0], 1).float()  # the scores are the images
+def test_accuracy_over_several_batches(monkeypatch):
+    monkeypatch.setattr("mho.experiments.fitting.PIXELS_AT_ONCE", 40)
+    sizes = []
 
-    class Identity(nn.Module):
+    class FirstPixels(nn.Module):
         def __init__(self):
             super().__init__()
             self.unused = nn.Parameter(torch.zeros(1))
 
         def forward(self, images):
-            return images
+            sizes.append(len(images))
+            return images[:, 0, 0]
 
-    labels = torch.zeros(n, dtype=torch.int64)
-    assert accuracy(Identity(), TensorDataset(scores, labels)) == -(-n // 3) / n
+    n = 37
+    third = torch.arange(n) % 3 == 0
+    images = torch.stack([third, ~third], 1).float()[:, None, None, :].expand(n, 1, 2, 2)
+    assert accuracy(FirstPixels(), TensorDataset(images, torch.zeros(n, dtype=torch.int64))) == 13 / 37
+    assert sizes == [10, 10, 10, 7]
 
 
 def test_seeded_gives_the_caller_its_stream_back():
@@ -98,3 +101,12 @@ def test_the_data_are_not_changed():
     before = copy.deepcopy(data.tensors)
     train(network(), Schedule(epochs=1, learning_rate=0.1), data)
     assert all(torch.equal(a, b) for a, b in zip(before, data.tensors, strict=True))
+
+
+def test_threads_are_put_back():
+    before = torch.get_num_threads()
+    with limited_threads(before + 1):
+        inside = torch.get_num_threads()
+    assert (inside, torch.get_num_threads()) == (before + 1, before)
+    with pytest.raises(ValueError, match="threads = 0"), limited_threads(0):
+        pass

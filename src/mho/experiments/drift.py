@@ -11,7 +11,6 @@ tested, as it is and with drift compensation.
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import time
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from mho import random
 from mho.config import Count, Positive, config, to_dict
 from mho.experiments.arms import AWARE, FLOAT, PLAIN, Arms, HardwareAware
 from mho.experiments.data import Data, Digits, Source
-from mho.experiments.fitting import Schedule, accuracy, seeded
+from mho.experiments.fitting import Schedule, accuracy, limited_threads, seeded
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
 from mho.experiments.statistics import estimate
@@ -42,6 +41,7 @@ RAW, COMPENSATED = "raw", "compensated"
 RESULTS = "results.json"
 TABLE = "results.csv"
 COLUMNS = ("arm", "compensation", "seconds", "chip", "chip_seed", "accuracy", "digital_accuracy")
+CONVERSION = ("path", "layer", "analog", "note", "parameters", "tiles", "cells")
 
 
 @config
@@ -119,6 +119,7 @@ def run(
     data_folder: Path | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
+    threads: int = 1,
 ) -> DriftResult:
     """Run the study, or what an earlier run in the same folder left of it.
 
@@ -128,6 +129,7 @@ def run(
         data_folder: where the files of the data set lie, for data that has files.
         progress: told how far the run is.
         device: the torch device that computes.
+        threads: threads on the CPU; the same number gives the same results on the same machine.
 
     Raises:
         MissingDataError: files of the data set are missing.
@@ -138,10 +140,11 @@ def run(
     target = _usable(device)
     data = study.data.load(data_folder)
     store = Store(output, study)
-    arms = Arms(study, data, store, progress, target)
-    arms.train()
-    networks = {arm: arms.load(arm) for arm in ARMS}
-    _program_and_test(study, networks, data, store, progress)
+    with limited_threads(threads):
+        arms = Arms(study, data, store, progress, target)
+        arms.train()
+        networks = {arm: arms.load(arm) for arm in ARMS}
+        _program_and_test(study, networks, data, store, progress)
     result = _result(study, store, data, networks[PLAIN])
     store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
     store.write_json(RESULTS, result.document)
@@ -172,7 +175,7 @@ def _program_and_test(
             rows = one_chip(study, networks[arm], arm, chip, data)
             took = time.perf_counter() - start
             store.append({"arm": arm, "chip": chip, "rows": rows, "took": took})
-            step.advance(f"{arm}, chip {chip}: {100 * rows[-1]['accuracy']:.2f} % at the end, compensated")
+            step.advance(f"{arm}, chip {chip}: {100 * rows[-1]['accuracy']:.1f} %")
 
 
 def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Data) -> list[dict[str, Any]]:
@@ -266,7 +269,10 @@ def _result(study: DriftStudy, store: Store, data: Data, analog: nn.Module) -> D
         "test_images": len(data.test),
         "digital": {arm: {k: facts[arm][k] for k in ("validation", "test")} for arm in ARMS},
         "wall_seconds": {**seconds, "total": sum(seconds.values())},
-        "conversion": [dataclasses.asdict(row) for row in analog.report.rows],  # type: ignore[union-attr]
+        "conversion": [
+            {name: getattr(row, name) for name in CONVERSION}
+            for row in analog.report.rows  # type: ignore[union-attr]
+        ],
         "summary": _records(summary),
         "differences": _records(differences),
     }

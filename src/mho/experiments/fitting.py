@@ -17,7 +17,8 @@ from mho.experiments.data import Source
 from mho.experiments.progress import Step
 
 WARM_UP = 0.1  # fraction of the steps in which the learning rate rises from zero
-BATCH_OF_TEST = 1000  # images evaluated at once
+BATCH_OF_TEST = 1000  # images evaluated at once, at most
+PIXELS_AT_ONCE = 2**17  # and pixels: 128 images of CIFAR
 
 
 @config
@@ -58,6 +59,26 @@ def seeded(seed: int, *names: str) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(random.fork(seed, *names).initial_seed())  # noqa: TID251 (put back on leaving)
         yield
+
+
+@contextmanager
+def limited_threads(number: int) -> Iterator[None]:
+    """Torch computing with so many threads, and as before afterwards.
+
+    Sums over threads round differently, so the number of threads is part of what makes a result the
+    same again. Small networks are no quicker with more than one.
+
+    Raises:
+        ValueError: fewer than one.
+    """
+    if number < 1:
+        raise ValueError(f"threads = {number!r}: at least 1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)  # noqa: TID251 (put back on leaving)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)  # noqa: TID251
 
 
 def fit(
@@ -122,7 +143,8 @@ def accuracy(network: nn.Module, data: TensorDataset) -> float:
     device = next(network.parameters()).device
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=device)
-    for x, y in zip(images.split(BATCH_OF_TEST), labels.split(BATCH_OF_TEST), strict=True):
+    batch = max(1, min(BATCH_OF_TEST, PIXELS_AT_ONCE // images[0, 0].numel()))
+    for x, y in zip(images.split(batch), labels.split(batch), strict=True):
         scores: Tensor = network(x.to(device))
         right += (scores.argmax(1) == y.to(device)).sum()
     return int(right) / len(images)

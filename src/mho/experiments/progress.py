@@ -78,8 +78,8 @@ class Bar(Progress):
         from rich import progress
 
         columns = (
-            progress.TextColumn("{task.description:<28}"),
-            progress.BarColumn(bar_width=32),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=20),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
             progress.TextColumn("{task.fields[detail]}"),
