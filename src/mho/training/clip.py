@@ -8,6 +8,7 @@ import torch
 
 from mho.config import Positive, config
 from mho.nn import AnalogLayer
+from mho.nn.computed import is_computed
 from mho.training.base import Modifier
 
 
@@ -30,6 +31,11 @@ class WeightClip(Modifier):
 
     def constrain(self, layer: AnalogLayer) -> None:
         """``weight = clip(weight, -sigmas * std, sigmas * std)``."""
+        if is_computed(layer):
+            raise TypeError(
+                f"WeightClip clips the Parameter itself, and the weight of {layer.path or 'the layer'!r} is "
+                "computed (parametrised or pruned): clip in the parametrisation, or leave this layer out"
+            )
         with torch.no_grad():
             weight = layer.matrix(layer.weight)
             if weight.numel() < 2:
