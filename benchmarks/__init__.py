@@ -1,0 +1,1 @@
+"""Speed against plain torch: ``python -m benchmarks`` (see ``__main__``)."""

@@ -1,0 +1,111 @@
+"""``python -m benchmarks``: mho against plain torch, as multiples, in one process.
+
+8-bit DAC and ADC calibrated, 256-row tiles; one thread unless ``--threads`` says otherwise; CPU time,
+medians of interleaved rounds. ``--quick`` leaves ResNet-18 and the compilers out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import resource
+import time
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+import mho
+from benchmarks.cases import CASES, Case, chip, hardware, student, training_step
+from benchmarks.harness import paired, rounds_for
+from benchmarks.peers import installed
+
+Row = tuple[str, str, float, float]
+
+
+def inference(case: Case, compiled: bool) -> Iterator[Row]:
+    """Times of a frozen chip, without and with read noise."""
+    model, x = case.build().eval(), torch.randn(case.shape)
+    quiet, noisy = chip(model, x, 0.0), chip(model, x, 1.0)
+    models: dict[str, nn.Module] = {"torch": model, "inference, eager": quiet, "with read noise, eager": noisy}
+    if compiled:
+        torch._dynamo.reset()
+        models["inference, compiled"] = torch.compile(quiet, fullgraph=True)  # type: ignore[assignment]
+        models["with read noise, compiled"] = torch.compile(noisy, fullgraph=True)  # type: ignore[assignment]
+    with torch.inference_mode():
+        subjects = {name: (lambda m=m: m(x)) for name, m in models.items()}
+        yield from _rows(case.name, subjects, rounds_for(subjects["torch"]))
+
+
+def training(case: Case, compiled: bool) -> Iterator[Row]:
+    """Times of a training step with fresh weight noise."""
+    model, x = case.build().train(), torch.randn(case.shape)
+    analog = student(model, x)
+    models: dict[str, nn.Module] = {"torch": model, "training step, eager": analog}
+    if compiled:
+        torch._dynamo.reset()
+        twin = copy.deepcopy(analog)
+        models["training step, compiled"] = torch.compile(twin, fullgraph=True)  # type: ignore[assignment]
+    subjects = {name: training_step(m, x) for name, m in models.items()}
+    yield from _rows(case.name, subjects, rounds_for(subjects["torch"]))
+
+
+def peers(case: Case) -> Iterator[Row]:
+    """Inference of the installed peers on the same linear layer, eager."""
+    model, x = case.build().eval(), torch.randn(case.shape)
+    if not isinstance(model, nn.Linear):
+        return
+    models: dict[str, nn.Module] = {"torch": model}
+    for name, build in installed().items():
+        models[f"{name}, inference"] = build(copy.deepcopy(model))
+    if len(models) > 1:
+        with torch.no_grad():
+            subjects = {name: (lambda m=m: m(x)) for name, m in models.items()}
+            yield from _rows(case.name, subjects, rounds_for(subjects["torch"]))
+
+
+def _rows(name: str, subjects: dict, rounds: int) -> Iterator[Row]:  # type: ignore[type-arg]
+    times = paired(subjects, rounds)
+    for what, seconds in times.items():
+        if what != "torch":
+            yield name, what, 1e3 * times["torch"], seconds / times["torch"]
+
+
+def making_a_chip() -> str:
+    """Wall time and memory of converting and programming a ResNet-18 on PCM."""
+    model = CASES[-1].build()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    analog = mho.convert(model, hardware(1.0))
+    mho.program(analog, seed=0)
+    seconds = time.perf_counter() - start
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    weights = sum(p.numel() for p in model.parameters())
+    return f"convert and program ResNet-18 ({weights / 1e6:.1f} M weights): {seconds:.1f} s, {grown:.0f} MiB more"
+
+
+def main() -> None:
+    """Time everything and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="thread counts to run with")
+    parser.add_argument("--quick", action="store_true", help="eager layers only")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="torch")
+    print(making_a_chip(), flush=True)
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        print(f"\n{threads} thread(s)\n{'case':<26}{'what':<28}{'torch ms':>10}{'x torch':>9}")
+        for case in CASES:
+            if options.quick and not case.train:
+                continue
+            jobs = [inference(case, not options.quick), peers(case)]
+            if case.train:
+                jobs.append(training(case, not options.quick))
+            for job in jobs:
+                for name, what, base, ratio in job:
+                    print(f"{name:<26}{what:<28}{base:>10.2f}{ratio:>9.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
