@@ -251,3 +251,16 @@ def test_what_is_not_a_table_is_refused(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="needs rows and the columns arm"):
         read_table(path)
+
+
+def test_a_learned_range_keeps_what_training_made_of_it(tmp_path):
+    learned = mho.DAC(bits=8, range=mho.converters.Learned())
+    study = dataclasses.replace(
+        TINY, hardware=dataclasses.replace(TINY.hardware, dac=learned), chips=1, times=(1.0,)
+    )
+    run(study, tmp_path)
+    arms = Arms(study, study.data.load(), Store(tmp_path, study), Progress(), torch.device("cpu"))
+    ranges = {arm: arms.load(arm)[0].input_range.detach() for arm in ARMS}
+    largest = study.data.load().train.tensors[0].abs().max()
+    assert ranges[PLAIN] == pytest.approx(float(largest), rel=0.02)
+    assert ranges[AWARE] != ranges[PLAIN]
