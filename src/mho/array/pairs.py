@@ -81,8 +81,8 @@ class SharedColumns(PairedArray):
     """Positive and negative word lines in turn on the same bit lines: ``[2 row, column]``.
 
     The negative word line carries the negative input, and both cells of a pair meet the bit line at the
-    same place, so that their currents cancel there and not at its end. A bit-line segment lies between
-    one pair and the next. ``wires.row`` and ``wires.driver`` given for each line hold for both.
+    same place: their currents cancel there and the line carries only the difference. A bit-line segment
+    lies between one pair and the next. ``wires.row`` and ``wires.driver`` given for each line hold for both.
 
     >>> g = torch.full((2, 3), 1e-5)
     >>> a, b = SharedColumns(wires=Wires(row=1.0, column=1.0)).effective_pair(g, g)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mho.array import Law, Ohmic, Polynomial, Sinh, Wires
+from mho.array._circuit import check_values
 from mho.array.wires import Line
 
 SpiceCell = Callable[[float, str], str]  # (conductance, voltage expression) -> current expression
@@ -54,7 +55,7 @@ def spice(
     """
     if g.ndim != 2:
         raise ValueError(f"g has shape {tuple(g.shape)}: a netlist is of one tile [row, column]")
-    wires.circuit(g)  # the same checks, and the same errors, as the solver
+    check_values(wires.circuit(g.detach()).cells)  # the same checks and errors as the solver
     rows, columns = g.shape
     v_row = _voltages(v, rows, "v")
     v_low = _voltages(torch.zeros(columns) if v_column is None else v_column, columns, "v_column")
