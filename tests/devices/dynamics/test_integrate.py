@@ -33,6 +33,9 @@ class Toy:
     bounds: tuple[float, float] = (-10.0, 10.0)
     calls: int = 0
 
+    def limits(self, state: torch.Tensor, v0: torch.Tensor, v1: torch.Tensor) -> tuple[float, float]:
+        return self.bounds
+
     def rate(self, state: torch.Tensor, voltage: torch.Tensor) -> torch.Tensor:
         self.calls += 1
         return self.f(state, voltage)

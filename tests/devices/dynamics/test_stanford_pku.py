@@ -83,6 +83,27 @@ def test_both_integrators_agree_on_a_runaway() -> None:
         OLD.step(gaps, 1.6, 3e-9, Adaptive(max_steps=2, tolerance=1e-8))
 
 
+@pytest.mark.parametrize("method", [Adaptive(), Implicit(tolerance=1e-5)])
+def test_a_slow_reset_follows_the_edge_of_the_field(method: Adaptive | Implicit) -> None:
+    # At 10 Hz the gap widens at once, but only to where gamma |V| / t_ox falls to f_min, and stays there.
+    ramp = torch.cat([torch.linspace(0, -1.15, 60), torch.linspace(-1.15, 0, 60)[1:]]).double()
+    time = torch.arange(len(ramp)) * 5e-4
+    gaps = OLD.simulate(ramp, time, method=method).state
+    edge = ((16 - 1.4e9 * 12e-9 / -ramp[1:60]) / 0.8).clamp(min=0) ** (1 / 3) * 1e-9
+    expected = edge.clamp(min=float(OLD.bounds[0]))
+    torch.testing.assert_close(gaps[1:60], expected, rtol=0, atol=1e-4 * 1.5e-9)
+    assert float(edge[-1]) > 0.9e-9
+    torch.testing.assert_close(gaps[60:], gaps[59].expand(59), rtol=1e-6, atol=0)
+
+
+def test_gradients_from_zero_volts() -> None:
+    voltage = f64([0.0, -0.6, -1.2, 0.0]).requires_grad_()
+    trace = OLD.simulate(voltage, torch.arange(4) * 1e-9)
+    gradient = torch.autograd.grad(trace.state[-1], voltage)[0]
+    assert bool(torch.isfinite(gradient).all())
+    assert bool((gradient[1:3] != 0).all())
+
+
 def test_noise_of_the_velocity() -> None:
     # Below the threshold the gap moves by noise alone: normal with rate_std * sqrt(dt total * dt).
     cells, intervals, dt = 2000, 20, 1e-10

@@ -51,6 +51,18 @@ class SwitchingModel(ABC):
     def bounds(self) -> tuple[Number, Number]:
         """Lowest and highest state."""
 
+    def limits(self, state: Tensor, v0: Tensor, v1: Tensor) -> tuple[Number, Number]:
+        """How far the motion during one interval can lead, for the integrators: the bounds or nearer.
+
+        A model whose velocity drops to 0 at an edge tells the edge here; an integrator then rests on it.
+
+        Args:
+            state: state at the start.
+            v0: voltage at the start, volts.
+            v1: voltage at the end, volts.
+        """
+        return self.bounds
+
     @property
     @abstractmethod
     def initial(self) -> Number:

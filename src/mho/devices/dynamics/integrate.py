@@ -16,7 +16,6 @@ method                error                                        use it for
 
 from __future__ import annotations
 
-import functools
 import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
@@ -40,6 +39,9 @@ class Flow(Protocol):
     @property
     def bounds(self) -> tuple[Number, Number]:
         """Lowest and highest state."""
+
+    def limits(self, state: Tensor, v0: Tensor, v1: Tensor) -> tuple[Number, Number]:
+        """How far the motion of one interval can lead: the bounds or nearer, never beyond ``state``."""
 
     def rate(self, state: Tensor, voltage: Tensor) -> Tensor:
         """Velocity of the state, its unit per second."""
@@ -103,7 +105,7 @@ class ErrorBounded(Method):
     @abstractmethod
     def attempt(
         self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         """One step: the new state, and the state of a method of lower order."""
 
     def advance(self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number) -> Tensor:
@@ -127,13 +129,14 @@ class ErrorBounded(Method):
     def _step(self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number) -> tuple[Tensor, Tensor]:
         """One step inside the bounds, and its error in units of the tolerance (NaN: not finite)."""
         low, high = flow.bounds
-        free, coarse, velocities = self.attempt(flow, state, v0, v1, dt)
-        new = clip(free, low, high)
+        walls = flow.limits(state, v0, v1)
+        free, coarse, ends = self.attempt(flow, state, v0, v1, dt)
+        new = clip(free, *walls)
         with torch.no_grad():
             error = free - coarse
             if bool((free != new).any()):
-                reached = _reaches(new - state, free - new, velocities, dt)
-                error = torch.where(reached, new - clip(coarse, low, high), error)
+                reached = _reaches(new - state, free - new, ends, dt)
+                error = torch.where(reached, new - clip(coarse, *walls), error)
             error = torch.where(torch.isfinite(free), error.abs(), torch.nan)
             rounding = 8 * torch.finfo(new.dtype).eps * new.abs()
             return new, error / ((high - low) * self.tolerance + rounding)
@@ -190,15 +193,14 @@ class Adaptive(ErrorBounded):
 
     def attempt(
         self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         """See :meth:`ErrorBounded.attempt`."""
-        low, high = flow.bounds
         k1 = flow.rate(state, v0)
-        k2 = flow.rate(clip(state + (0.5 * dt) * k1, low, high), _between(v0, v1, 0.5))
-        k3 = flow.rate(clip(state + (0.75 * dt) * k2, low, high), _between(v0, v1, 0.75))
-        new = state + dt * (2 / 9 * k1 + 1 / 3 * k2 + 4 / 9 * k3)
-        k4 = flow.rate(clip(new, low, high), v1)
-        return new, state + dt * (7 / 24 * k1 + 0.25 * k2 + 1 / 3 * k3 + 0.125 * k4), (k1, k2, k3, k4)
+        k2 = _inside(flow, state, (0.5 * dt) * k1, v0, _between(v0, v1, 0.5))
+        k3 = _inside(flow, state, (0.75 * dt) * k2, v0, _between(v0, v1, 0.75))
+        move = dt * (2 / 9 * k1 + 1 / 3 * k2 + 4 / 9 * k3)
+        k4 = _inside(flow, state, move, v0, v1)
+        return state + move, state + dt * (7 / 24 * k1 + 0.25 * k2 + 1 / 3 * k3 + 0.125 * k4), (k1, k4)
 
 
 @config
@@ -214,26 +216,31 @@ class Implicit(ErrorBounded):
 
     def attempt(
         self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         """See :meth:`ErrorBounded.attempt`."""
-        low, high = flow.bounds
+        low, high = flow.limits(state, v0, v1)
         d, e32 = 1 / (2 + math.sqrt(2)), 6 + math.sqrt(2)
         small = math.sqrt(torch.finfo(state.dtype).eps)
         k_start = flow.rate(state, v0)
-        # Into the interval from whichever wall is farther, so that the quotient stays inside the bounds.
-        delta = torch.where(2 * state < low + high, 1.0, -1.0).to(state.dtype) * (high - low) * small
+        # Backwards along the motion, away from the wall ahead.
+        lowest, highest = flow.bounds
+        backwards = torch.where(k_start > 0, -1.0, 1.0).to(state.dtype)
+        delta = backwards * (highest - lowest) * small
         slope = (flow.rate(state + delta, v0) - k_start) / delta
+        # A state that is pushed against a wall stays there, however fast its velocity would change elsewhere.
+        pressed = ((state <= low) & (k_start < 0)) | ((state >= high) & (k_start > 0))
+        slope = torch.where(pressed, 0.0, slope)
         drive = torch.zeros_like(k_start)  # change of the velocity over the interval through the voltage
         if v0 is not v1:
             drive = (flow.rate(state, _between(v0, v1, small)) - k_start) / small
         w = 1 - d * dt * slope
         k1 = (k_start + d * drive) / w
-        f1 = flow.rate(clip(state + 0.5 * dt * k1, low, high), _between(v0, v1, 0.5))
+        f1 = _inside(flow, state, 0.5 * dt * k1, v0, _between(v0, v1, 0.5))
         k2 = (f1 - k1) / w + k1
         new = state + dt * k2
-        f2 = flow.rate(clip(new, low, high), v1)
+        f2 = _inside(flow, state, dt * k2, v0, v1)
         k3 = (f2 - e32 * (k2 - f1) - 2 * (k1 - k_start) + d * drive) / w
-        return new, new - dt / 6 * (k1 - 2 * k2 + k3), (k_start, f1, f2)
+        return new, new - dt / 6 * (k1 - 2 * k2 + k3), (k_start, f2)
 
 
 class _Cells(NamedTuple):
@@ -270,19 +277,23 @@ def _pick_voltage(v: Tensor, index: Tensor, shape: torch.Size) -> Tensor:
     return v.reshape(()) if v.numel() == 1 else v.expand(shape).reshape(-1)[index]
 
 
+def _inside(flow: Flow, state: Tensor, move: Tensor, v0: Tensor, v: Tensor) -> Tensor:
+    """Velocity after ``move``, or at the wall that it meets; the voltage went from ``v0`` to ``v``."""
+    return flow.rate(clip(state + move, *flow.limits(state, v0, v)), v)
+
+
 def _between(v0: Tensor, v1: Tensor, fraction: Number) -> Tensor:
     """Voltage on the line at a fraction of the interval."""
     return v0 if v0 is v1 else v0 + (v1 - v0) * fraction
 
 
-def _reaches(way: Tensor, beyond: Tensor, velocities: tuple[Tensor, ...], dt: Number) -> Tensor:
-    """Whether a step that ends beyond a wall does reach it, also at the slowest velocity seen on the way.
+def _reaches(way: Tensor, beyond: Tensor, ends: tuple[Tensor, Tensor], dt: Number) -> Tensor:
+    """Whether a step that ends beyond a wall does reach it: also at the slower of its end velocities.
 
     If not, the step has overshot (a state that slows down, or turns back) and its whole error counts.
     """
-    slowest_up = functools.reduce(torch.minimum, velocities) * dt
-    slowest_down = functools.reduce(torch.maximum, velocities) * dt
-    return ((beyond > 0) & (slowest_up >= way)) | ((beyond < 0) & (slowest_down <= way))
+    up, down = torch.minimum(*ends) * dt, torch.maximum(*ends) * dt
+    return ((beyond > 0) & (up >= way)) | ((beyond < 0) & (down <= way))
 
 
 def _put(x: Tensor, index: Tensor, values: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class StanfordPKU(SwitchingModel):
     a_0: Positive = 0.25e-9
     t_ox: Positive = 12e-9
     gamma_0: Positive = 16.0
-    beta: NonNegative = 0.8
+    beta: Positive = 0.8
     f_min: NonNegative = 1.4e9
     r_th: NonNegative = 2.1e3
     t_ambient: Positive = 298.0
@@ -124,6 +124,15 @@ class StanfordPKU(SwitchingModel):
         thermal = self.k_b * t / self.q  # volts
         jump = gamma * voltage * (self.a_0 / self.t_ox) / thermal
         return -self.speed * torch.exp(-self.e_a / thermal) * torch.sinh(jump)
+
+    def limits(self, state: Tensor, v0: Tensor, v1: Tensor) -> tuple[Number, Number]:
+        """A RESET widens the gap no farther than where the field falls to ``f_min``."""
+        low, high = self.bounds
+        strongest = torch.maximum(v0.abs(), v1.abs()).clamp(min=1e-3)
+        spare = (self.gamma_0 - self.f_min * self.t_ox / strongest).clamp(min=1e-6)
+        edge = 1e-9 * (spare / self.beta) ** (1 / 3)  # where gamma |V| / t_ox = f_min
+        # A hair inside, where the velocity has not dropped yet.
+        return low, clip(torch.maximum(state, edge * (1 - 1e-9)), low, high)
 
     def rate_std(self, state: Tensor, voltage: Tensor) -> Tensor:
         """``delta_gap / (1 + exp((t_crit - T) / t_smooth))``, metres per second."""

@@ -45,6 +45,10 @@ class Noisy(NamedTuple):
         """The model's bounds."""
         return self.model.bounds
 
+    def limits(self, state: Tensor, v0: Tensor, v1: Tensor) -> tuple[Number, Number]:
+        """The model's bounds: noise crosses any other edge."""
+        return self.model.bounds
+
     def rate(self, state: Tensor, voltage: Tensor) -> Tensor:
         """Mean velocity plus ``eps`` standard deviations."""
         return self.model.rate(state, voltage) + self.model.rate_std(state, voltage) * self.eps
