@@ -1,0 +1,177 @@
+"""Noisy copies of one network: other weights on its arrays, many sets of them, stacked.
+
+A copy is the network with relative noise on its weights (:func:`noisy_weights`), or with the weights
+that a programmed and aged chip holds (:func:`chip_weights`). Copies are stacked by name, ``{name: [copy,
+*weight.shape]}``; :mod:`mho.experiments.batched` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mho import random, tile
+from mho.array import Ideal as IdealArray
+from mho.experiments.fitting import seeded
+from mho.nn import AnalogLayer, analog_layers
+from mho.nn.base import plain
+
+Copies = dict[str, Tensor]
+MATRICES = (
+    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
+)  # fmt: skip
+
+
+def array_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The weights of all linear layers and convolutions by name: those that lie on arrays after ``convert``.
+
+    Args:
+        network: a plain torch network.
+
+    >>> list(array_weights(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))))
+    ['0.weight']
+    """
+    found = {
+        f"{path}.weight" if path else "weight": module.weight
+        for path, module in network.named_modules()
+        if isinstance(module, MATRICES)
+    }
+    if not found:
+        raise ValueError("the network has no linear layer and no convolution: there is no weight to disturb")
+    return found
+
+
+def noisy_weights(network: nn.Module, std: Sequence[float], repeats: Sequence[int], seed: int) -> Copies:
+    """Copies with normal noise in proportion to each weight, ``w + std |w| eps``.
+
+    The draws of a repeat are the same for every ``std`` and every network of this shape, so that
+    strengths and methods are compared on the same noise.
+
+    Args:
+        network: a plain torch network.
+        std: relative standard deviation for each copy.
+        repeats: number of the repeat for each copy; names the draws.
+        seed: names the draws too.
+
+    Raises:
+        ValueError: a strength is negative, or there are not as many strengths as repeats.
+    """
+    if len(std) != len(repeats) or any(not p >= 0 for p in std):
+        raise ValueError(
+            f"std = {list(std)}, repeats = {list(repeats)}: give one strength, at least 0, and one repeat "
+            "for each copy"
+        )
+    copies = {}
+    for name, weight in array_weights(network).items():
+        clean = weight.detach()
+        eps = {
+            r: random.normal(clean.shape, seed, name, "weight noise", str(r)).to(clean)
+            for r in dict.fromkeys(repeats)
+        }
+        spread = clean.abs()
+        copies[name] = torch.stack([clean + p * spread * eps[r] for p, r in zip(std, repeats, strict=True)])
+    return copies
+
+
+def chip_weights(
+    model: nn.Module, seeds: Sequence[int], seconds: float = 0.0, compensated: bool = False
+) -> Copies:
+    """Copies as programmed and aged chips hold them: what the loop below gives, all chips at once.
+
+    ::
+
+        for seed in seeds:
+            mho.program(model, seed)
+            mho.age(model, seconds)
+            with seeded(seed, "compensate", repr(seconds)):
+                mho.compensate(model)  # if compensated
+
+    Args:
+        model: what ``mho.convert`` made; it is not changed.
+        seeds: the chips.
+        seconds: time since programming.
+        compensated: correct the drift from a noisy read of each array.
+
+    Returns:
+        Weights by the names that they have in ``mho.revert(model)``.
+
+    Raises:
+        ValueError: the hardware has converters or read noise. They act on every read anew, so they are
+            no property of a copy; test such chips one by one.
+    """
+    layers = analog_layers(model)
+    for path, layer in layers.items():
+        _check(layer, path, seconds)
+    with plain():
+        made = [_Chips(layer, path, seeds, seconds) for path, layer in layers.items()]
+        if compensated:
+            for number, seed in enumerate(seeds):
+                with seeded(seed, "compensate", repr(seconds)):
+                    for chips in made:
+                        chips.compensate(number, seed)
+        return {f"{c.path}.weight" if c.path else "weight": c.weights() for c in made}
+
+
+def _check(layer: AnalogLayer, path: str, seconds: float) -> None:
+    hardware = layer.hardware
+    if not isinstance(layer, MATRICES):
+        raise ValueError(
+            f"{path!r} is a {type(layer).__name__}: copies are made of linear layers and convolutions"
+        )
+    tile.check_finite(layer.weight.detach(), path)
+    hardware.device.check_time(seconds)
+    if hardware.dac is not None or hardware.adc is not None or hardware.device.read_scale > 0:
+        raise ValueError(
+            f"the hardware of {path or 'the layer'!r} has converters or read noise, which act on every read "
+            "anew; copies hold weights only. Use Hardware(device=replace(device, read_scale=0.0)) without "
+            "dac and adc, or program and test the chips one by one"
+        )
+
+
+class _Chips:
+    """All chips of one layer: conductances ``[copy, chip, group, row, column]`` at one age."""
+
+    def __init__(self, layer: AnalogLayer, path: str, seeds: Sequence[int], seconds: float) -> None:
+        self.layer, self.path, self.seconds = layer, path, seconds
+        hardware = layer.hardware
+        device = hardware.device
+        weight = layer.matrix(layer.wide_weight().detach())
+        self.scale = hardware.mapping.scale.reference(weight)
+        self.columns = weight.shape[2]
+        target = hardware.mapping.targets(weight / self.scale, device.g_min, device.g_max)
+        wanted = target.unsqueeze(1).expand(-1, len(seeds), *target.shape[1:])
+
+        def draws(mechanism: str) -> Tensor:
+            each = [random.normal(target.shape, seed, path, mechanism) for seed in seeds]
+            return torch.stack(each, dim=1).to(target)
+
+        self.fresh = device.programmed(wanted, draws("program"))
+        self.cells = device.drift_state(wanted, draws("drift"))
+        self.g = device.aged(self.fresh, self.cells, seconds)
+        self.gain = torch.ones(len(seeds), 1, 1, 1, dtype=target.dtype, device=target.device)
+
+    def compensate(self, number: int, seed: int) -> None:
+        """Measure the gain of one chip, as ``mho.program`` and ``mho.compensate`` do."""
+        layer, hardware = self.layer, self.layer.hardware
+        ones = torch.ones(self.scale.shape[0] * self.columns, dtype=self.g.dtype, device=self.g.device)
+        zero = torch.zeros((), dtype=torch.float64, device=self.g.device)
+        g, cells = self.fresh[:, number], self.cells[:, :, number]
+        state = tile.TileState(g, cells, self.scale, zero, ones, torch.zeros_like(ones), ones, ones[0])
+        first = random.normal(g.shape, seed, self.path, "reference").to(g)
+        state = state._replace(baseline=tile.reference_read(hardware, state, layer.cut, first))
+        state = tile.age(hardware, state, self.seconds)
+        now = tile.reference_read(hardware, state, layer.cut, random.fresh_normal_like(g))
+        self.gain[number] = tile.compensated(state, now, per_column=False).gain[0]
+
+    def weights(self) -> Tensor:
+        """``[chip, *weight.shape]``, with the arithmetic of a layer that reads its chip."""
+        layer, hardware = self.layer, self.layer.hardware
+        how, cut = tile.readout(hardware), layer.cut
+        g = self.g
+        if not isinstance(hardware.array, IdealArray):
+            g = torch.stack([tile.through_wires(hardware, one, cut) for one in g.unbind(1)], dim=1)
+        sums = tile.combine(g / hardware.device.g_max, how)
+        matrices = tile.normalised(sums, how) * (self.scale * self.gain)
+        return torch.stack([layer.from_matrix(matrix) for matrix in matrices])
