@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mho.experiments.models import ResNet18, ResNet20, ResNet32, SmallCNN
+from mho.experiments.models import ResNet18, ResNet20, ResNet32, SmallCNN, SmallResNet
 
 
 def weights(network):
@@ -17,6 +17,7 @@ def weights(network):
         (ResNet32(), 3, 32, 10, 0.46),
         (ResNet18(), 3, 32, 10, 11.17),
         (SmallCNN(), 1, 8, 10, 0.04),
+        (SmallResNet(), 1, 8, 10, 0.02),
         (SmallCNN(), 1, 28, 10, 0.41),
     ],
 )

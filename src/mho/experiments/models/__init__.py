@@ -5,7 +5,7 @@
 """
 
 from mho.experiments.models.base import Network
-from mho.experiments.models.resnet import ResNet18, ResNet20, ResNet32
+from mho.experiments.models.resnet import ResNet18, ResNet20, ResNet32, SmallResNet
 from mho.experiments.models.small_cnn import SmallCNN
 
-__all__ = ["Network", "ResNet18", "ResNet20", "ResNet32", "SmallCNN"]
+__all__ = ["Network", "ResNet18", "ResNet20", "ResNet32", "SmallCNN", "SmallResNet"]

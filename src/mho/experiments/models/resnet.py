@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho.config import config
+from mho.config import Count, config
 from mho.experiments.models.base import Network, at_least
 
 
@@ -21,6 +21,23 @@ class ResNet18(Network):
         """Four stages of two blocks, 64 to 512 channels; shortcuts are 1x1 convolutions."""
         at_least(size, 8, self)
         return _resnet(channels, classes, (64, 128, 256, 512), blocks=2, projected=True)
+
+
+@config
+class SmallResNet(Network):
+    """A residual network for small images: three stages of one block; by default 20 thousand weights.
+
+    Attributes:
+        width: channels of the first stage; the others have twice and four times as many.
+    """
+
+    width: Count = 8
+
+    def build(self, channels: int, size: int, classes: int) -> nn.Module:
+        """Shortcuts between stages are 1x1 convolutions."""
+        at_least(size, 4, self)
+        widths = (self.width, 2 * self.width, 4 * self.width)
+        return _resnet(channels, classes, widths, blocks=1, projected=True)
 
 
 @config

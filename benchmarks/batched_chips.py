@@ -1,0 +1,100 @@
+"""100 chips of a small network: one after the other with the verbs, and all together.
+
+    python benchmarks/batched_chips.py [--chips 100] [--rounds 3]
+
+Both ways give the same accuracies, bit for bit; the script says so. The loop computes with the number
+of threads that serves it best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+import torch
+
+import mho
+from mho.experiments.batched import accuracies
+from mho.experiments.copies import chip_weights, noisy_weights
+from mho.experiments.data import Digits
+from mho.experiments.fitting import accuracy, limited_threads
+from mho.experiments.models import SmallResNet
+
+DAY = 86_400.0
+
+
+def seconds_of(work: Callable[[], list[float]], rounds: int) -> tuple[float, list[float]]:
+    """The shortest of several runs, and what the work gave."""
+    best, result = float("inf"), []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        result = work()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--chips", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    cores = min(2, os.cpu_count() or 1)
+    seeds = range(options.chips)
+
+    test = Digits().load().test
+    torch.manual_seed(0)
+    network = SmallResNet().build(1, 8, 10).eval()
+    hardware = mho.Hardware(device=mho.devices.PCM(read_scale=0.0), tile=mho.Tile(rows=None, columns=None))
+    analog = mho.convert(network, hardware).eval()
+
+    def chips_in_a_loop() -> list[float]:
+        found = []
+        for seed in seeds:
+            mho.program(analog, seed)
+            mho.age(analog, DAY)
+            found.append(accuracy(analog, test))
+        return found
+
+    def chips_together() -> list[float]:
+        return accuracies(network, chip_weights(analog, seeds, DAY), test, workers=cores)
+
+    def copies() -> dict[str, torch.Tensor]:
+        return noisy_weights(network, [0.1] * options.chips, seeds, seed=0)
+
+    def copies_in_a_loop() -> list[float]:
+        found, state = [], {k: v.clone() for k, v in network.state_dict().items()}
+        for number in range(options.chips):
+            network.load_state_dict({**state, **{k: v[number] for k, v in copies_made.items()}})
+            found.append(accuracy(network, test))
+        network.load_state_dict(state)
+        return found
+
+    def copies_together() -> list[float]:
+        return accuracies(network, copies_made, test, workers=cores)
+
+    copies_made = copies()
+    print(
+        f"{options.chips} copies of a {sum(p.numel() for p in network.parameters())}-weight ResNet, "
+        f"{len(test)} images, {cores} cores"
+    )
+    for title, loop, together in (
+        ("program, age, test chips", chips_in_a_loop, chips_together),
+        ("test given noisy weights", copies_in_a_loop, copies_together),
+    ):
+        times = {}
+        for threads in range(1, cores + 1):
+            with limited_threads(threads):
+                times[threads], expected = seconds_of(loop, options.rounds)
+        looped = min(times.values())
+        batched, found = seconds_of(together, options.rounds)
+        each = ", ".join(f"{t:.2f} s with {n} thread{'s' * (n > 1)}" for n, t in times.items())
+        print(
+            f"{title}: loop {each}; together {batched:.2f} s: {looped / batched:.1f} times faster; "
+            f"same accuracies: {found == expected}"
+        )
+
+
+if __name__ == "__main__":
+    main()
