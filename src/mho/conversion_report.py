@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from mho.hardware import Hardware
@@ -88,7 +89,7 @@ class Report:
                 row = _analog_row(path, kind, module, new)
             elif own:
                 why = self.reasons.get(path, "no mapping onto arrays")
-                row = Row(path, kind, False, why, sum(p.numel() for p in new))
+                row = Row(path, kind, False, why, sum(p.numel() for p in new if not is_lazy(p)))
             elif self.macs is not None and self.macs.of(path).total:
                 row = Row(path, kind, False, "products of activations stay digital", 0)
             else:
