@@ -121,9 +121,7 @@ class Channels(NamedTuple):
     unit_column: bool = False
 
 
-def whole(
-    read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None, x_limit: Limit
-) -> Tensor:
+def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None, x_limit: Limit) -> Tensor:
     """A read where nothing acts on the currents of single tiles: the layer's own operation.
 
     ``read.kernel`` and ``read.variance`` are in weights and in the layer's layout.
@@ -184,7 +182,11 @@ def prepare(
     high_in, high_out = dac.grid().high, adc.grid().high
     full, currents = one * x_limit, one * i_limit
     digital = channels.digital[0] if len(channels.digital) == 1 else 1.0
-    return high_in / full, high_out / (high_in * currents), read.out * (full * currents * (digital / high_out))
+    return (
+        high_in / full,
+        high_out / (high_in * currents),
+        read.out * (full * currents * (digital / high_out)),
+    )
 
 
 def _prepared(
@@ -339,9 +341,7 @@ def _row_sum(ones: Tensor, cut: Cut, v: Tensor, step: float | Tensor, dac: DAC |
     return sums.sum(dim=(cut.tile_axis, cut.channel_axis))
 
 
-def _finish(
-    read: Read, cut: Cut, y: Tensor, scale: float | Tensor, bias: Tensor | None
-) -> Tensor:
+def _finish(read: Read, cut: Cut, y: Tensor, scale: float | Tensor, bias: Tensor | None) -> Tensor:
     """Scale to output units, add shift and bias."""
     if read.out is not None:
         scale = cut.over_output(materialise(read.out * scale))

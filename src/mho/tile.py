@@ -15,6 +15,7 @@ batched product, a convolution in one grouped convolution.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -92,8 +93,8 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
     def draw(mechanism: str) -> Tensor:
         return random.normal(g_target.shape, seed, path, mechanism).to(g_target)
 
-    g = device.programmed(g_target, draw("program"))
-    cells = device.drift_state(g_target, draw("drift"))
+    g = _by_blocks(device.programmed, g_target, draw("program"))
+    cells = _by_blocks(device.drift_state, g_target, draw("drift"))
     ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
     state = TileState(
         g=g,
@@ -130,7 +131,27 @@ def age(hardware: Hardware, state: TileState, seconds: float) -> TileState:
 
 def conductances(hardware: Hardware, state: TileState) -> Tensor:
     """Conductances at the chip's present age, siemens, ``[copy, group, row, column]``."""
-    return hardware.device.aged(state.g, state.cells, float(state.seconds))
+    seconds = float(state.seconds)
+    return _by_blocks(lambda g, cells: hardware.device.aged(g, cells, seconds), state.g, state.cells)
+
+
+_BLOCK = 1 << 19  # cells: a few intermediates of a block stay in a cache, and memory does not grow
+
+
+def _by_blocks(function: Callable[..., Tensor], *cells: Tensor) -> Tensor:
+    """A function of single cells, over blocks of rows of tensors ``[..., row, column]``."""
+    rows, size = cells[0].shape[-2], cells[0].numel()
+    step = max(1, rows * _BLOCK // max(size, 1))
+    if step >= rows or torch._C._functorch.peek_interpreter_stack() is not None:
+        return function(*cells)
+    result: Tensor | None = None
+    for a in range(0, rows, step):
+        part = function(*(c[..., a : a + step, :] for c in cells))
+        if result is None:
+            result = part.new_empty((*part.shape[:-2], rows, part.shape[-1]))
+        result[..., a : a + step, :] = part
+    assert result is not None
+    return result
 
 
 def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) -> Tensor:
@@ -148,16 +169,25 @@ def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) 
     Returns:
         ``[group * column]``, in units of the reference weight.
     """
-    g = conductances(hardware, state)
-    std = hardware.device.read_std(state.g, g, float(state.seconds))
-    noisy = through_wires(hardware, (g + std * eps).clamp(min=0), cut)
-    how = readout(hardware)
-    sums = combine(noisy / hardware.device.g_max, how)
-    if hardware.adc is not None:
-        both_signs = any(a < 0 for row in how.analog for a in row)
-        widest = max(sum(abs(a) for a in row) for row in how.analog)
-        sums = hardware.adc.quantise(sums, widest / 2 if both_signs else widest)
-    return normalised(sums, how).abs().mean(dim=-2).flatten()
+    how, device, seconds = readout(hardware), hardware.device, float(state.seconds)
+
+    def noisy(g: Tensor, cells: Tensor, eps: Tensor) -> Tensor:
+        now = device.aged(g, cells, seconds)
+        return (now + device.read_std(g, now, seconds) * eps).clamp(min=0) / device.g_max
+
+    def magnitude(sums: Tensor) -> Tensor:
+        if hardware.adc is not None:
+            both_signs = any(a < 0 for row in how.analog for a in row)
+            widest = max(sum(abs(a) for a in row) for row in how.analog)
+            sums = hardware.adc.quantise(sums, widest / 2 if both_signs else widest)
+        return normalised(sums, how).abs()
+
+    if isinstance(hardware.array, IdealArray):
+        read = _by_blocks(lambda *cells: magnitude(combine(noisy(*cells), how)), state.g, state.cells, eps)
+    else:
+        cells = _by_blocks(noisy, state.g, state.cells, eps)
+        read = magnitude(combine(through_wires(hardware, cells * device.g_max, cut) / device.g_max, how))
+    return read.mean(dim=-2).flatten()
 
 
 def compensated(state: TileState, reference: Tensor, per_column: bool) -> TileState:
@@ -203,9 +233,16 @@ def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
         return g
     extra = g.shape[-1] - cut.columns[-1][1]  # a unit column lies beside the last tile
     columns = [(a, b + extra * (b == cut.columns[-1][1])) for a, b in cut.columns]
-    solve = hardware.array.effective_conductance
-    rows = [torch.cat([solve(g[..., a:b, c:d]) for c, d in columns], dim=-1) for a, b in cut.rows]
-    return torch.cat(rows, dim=-2)
+    tiles = [(r, c) for r in cut.rows for c in columns]
+    seen = torch.empty_like(g)
+    for shape in dict.fromkeys((r[1] - r[0], c[1] - c[0]) for r, c in tiles):
+        alike = [(r, c) for r, c in tiles if (r[1] - r[0], c[1] - c[0]) == shape]
+        solved = hardware.array.effective_conductance(
+            torch.stack([g[..., slice(*r), slice(*c)] for r, c in alike])
+        )
+        for (r, c), part in zip(alike, solved, strict=True):
+            seen[..., slice(*r), slice(*c)] = part
+    return seen
 
 
 def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
@@ -222,36 +259,49 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
     mean of a noisy small conductance is a little above it; the sum of many cells is normal.
     """
-    device = hardware.device
-    g = conductances(hardware, state)
-    std = device.read_std(state.g, g, float(state.seconds))
-    if not bool((std > 0).any()):
-        return _layout(hardware, through_wires(hardware, g, cut), None, state, cut)
-    mean, std = rectified_moments(g, std)
-    seen = through_wires(hardware, mean, cut)
-    if seen is not mean:
-        std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
-    return _layout(hardware, seen, std, state, cut)
+    device, how, seconds = hardware.device, readout(hardware), float(state.seconds)
+    squares = how._replace(analog=tuple(tuple(a * a for a in row) for row in how.analog))
 
+    def moments(g: Tensor, cells: Tensor) -> Tensor:
+        """Mean and standard deviation of a read, ``[2, copy, group, row, column]``."""
+        now = device.aged(g, cells, seconds)
+        return torch.stack(rectified_moments(now, device.read_std(g, now, seconds))) / device.g_max
 
-def _layout(hardware: Hardware, g: Tensor, std: Tensor | None, state: TileState, cut: Cut) -> Read:
-    """Mean and standard deviation of the cells (siemens) in the layout of the product."""
-    how = readout(hardware)
-    squares = how._replace(
-        analog=tuple(tuple(a * a for a in row) for row in how.analog),
-        digital=tuple(f * f for f in how.digital),
-        offset=0.0,
+    def channels(g: Tensor, cells: Tensor) -> Tensor:
+        """Mean and variance of the channel sums, ``[2, channel, group, row, column]``."""
+        mean, std = moments(g, cells)
+        return torch.stack([combine(mean, how), combine(std * std, squares)])
+
+    noisy = bool((device.read_std(state.g[..., :1, :], state.g[..., :1, :], seconds) > 0).any()) or bool(
+        (_by_blocks(lambda g: device.read_std(g, g, seconds), state.g) > 0).any()
     )
-    sums = combine(g / hardware.device.g_max, how)
-    noise = None if std is None else combine((std / hardware.device.g_max) ** 2, squares)
-    groups, columns = g.shape[1], state.gain.numel() // g.shape[1]
+    if not noisy:
+        sums = combine(through_wires(hardware, conductances(hardware, state), cut) / device.g_max, how)
+        return _layout(hardware, sums, None, state, cut)
+    if isinstance(hardware.array, IdealArray):
+        sums, noise = _by_blocks(channels, state.g, state.cells)
+        return _layout(hardware, sums, noise, state, cut)
+    mean, std = _by_blocks(moments, state.g, state.cells)
+    seen = through_wires(hardware, mean * device.g_max, cut) / device.g_max
+    std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
+    return _layout(hardware, combine(seen, how), combine(std * std, squares), state, cut)
+
+
+def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:
+    """Mean and variance of the channel sums, in units of g_max, in the layout of the product."""
+    how = readout(hardware)
+    groups = sums.shape[1]
+    columns = state.gain.numel() // groups
     out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
     if is_tiled(hardware):
         ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
         kernel = cut.kernel(sums)
-        return Read(kernel, None if noise is None else cut.kernel(noise), None, out.flatten(), state.shift, ones)
+        return Read(
+            kernel, None if noise is None else cut.kernel(noise), None, out.flatten(), state.shift, ones
+        )
     weights = cut.whole_kernel(normalised(sums, how) * out)
     if noise is not None:
+        squares = how._replace(digital=tuple(f * f for f in how.digital), offset=0.0)
         noise = cut.whole_kernel(normalised(noise, squares) * out**2)
     return Read(weights, noise, shift=state.shift)
 
@@ -263,7 +313,8 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
     state = TileState(g, g[:0], scale, ones[0], ones, torch.zeros_like(ones), ones, ones[0])
-    return _layout(hardware, through_wires(hardware, g, cut), None, state, cut)._replace(shift=None)
+    sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
+    return _layout(hardware, sums, None, state, cut)._replace(shift=None)
 
 
 def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:

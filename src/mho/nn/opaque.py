@@ -83,5 +83,12 @@ def convolution(
     """
     none = tuple(0 for _ in stride)
     return _convolution(  # type: ignore[no-any-return]
-        x, weight, list(stride), list(padding), list(dilation), transposed, list(output_padding or none), groups
+        x,
+        weight,
+        list(stride),
+        list(padding),
+        list(dilation),
+        transposed,
+        list(output_padding or none),
+        groups,
     )
