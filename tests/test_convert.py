@@ -434,6 +434,10 @@ def test_what_stays_digital_is_said() -> None:
         mho.convert(model, IDEAL, strict=True)
     assert "BatchNorm" not in str(error.value) and "3 (Linear" not in str(error.value)
     mho.convert(model[1:4], IDEAL, strict=True)
+    tied = nn.ModuleDict({"a": nn.Linear(4, 3), "own": Own(4, 3)})
+    tied["own"].weight = tied["a"].weight
+    with pytest.raises(NotMappableError, match=r"own \(Own: no mapping"):
+        mho.convert(tied, IDEAL, strict=True)
 
 
 class Reader(nn.Module):

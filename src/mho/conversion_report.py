@@ -127,11 +127,12 @@ class Report:
     def left_digital(self) -> tuple[Row, ...]:
         """The rows of digital modules that hold a weight matrix."""
         modules = dict(self.model.named_modules())
-        return tuple(
-            row for row in self.rows
-            if not row.analog and row.parameters and self.reasons.get(row.path) != NO_MATRIX
-            and not isinstance(modules[row.path], _ELEMENTWISE)
-        )  # fmt: skip
+
+        def holds(path: str) -> bool:
+            known = self.reasons.get(path) == NO_MATRIX or isinstance(modules[path], _ELEMENTWISE)
+            return not known and bool(_own_parameters(modules[path]))
+
+        return tuple(row for row in self.rows if not row.analog and holds(row.path))
 
     @property
     def programmed(self) -> bool:
