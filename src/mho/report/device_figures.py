@@ -29,7 +29,7 @@ def hysteresis_loop(trace: Trace, axes: matplotlib.axes.Axes | None = None) -> m
         trace: of :meth:`mho.devices.dynamics.SwitchingModel.simulate`.
         axes: where to draw; default a new figure.
     """
-    axes = _prepared(axes, "voltage", "V", "current", "A", "Hysteresis loop")
+    axes = _prepared(axes, "voltage (V)", "current", "A", "Hysteresis loop")
     voltage, current = _columns(trace.voltage, trace), _columns(trace.current, trace)
     axes.axhline(0, color=_LINE, linewidth=0.8)
     axes.axvline(0, color=_LINE, linewidth=0.8)
@@ -49,10 +49,12 @@ def bipolar_switching(trace: Trace, axes: matplotlib.axes.Axes | None = None) ->
     Raises:
         ValueError: no sample carries a current.
     """
+    from matplotlib.ticker import EngFormatter
+
     voltage, current = _columns(trace.voltage, trace), _columns(trace.current, trace).abs()
     if not bool((current > 0).any()):
         raise ValueError("trace.current is 0 everywhere: nothing for a logarithmic axis; apply a voltage")
-    axes = _prepared(axes, "voltage", "V", "|current|", "A", "Bipolar switching")
+    axes = _prepared(axes, "voltage (V)", "|current|", "A", "Bipolar switching")
     current = torch.where(current > 0, current, torch.nan)
     away = torch.zeros_like(voltage, dtype=torch.bool)
     away[1:] = voltage[1:].abs() > voltage[:-1].abs()
@@ -64,6 +66,7 @@ def bipolar_switching(trace: Trace, axes: matplotlib.axes.Axes | None = None) ->
         drawn = axes.plot(voltage, torch.where(joined, current, torch.nan), color=colour, **_weight(current))
         drawn[0].set_label(label)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(EngFormatter("A"))
     axes.legend(frameon=False, fontsize=9)
     return axes
 
@@ -80,14 +83,14 @@ def time_trace(trace: Trace, axes: matplotlib.axes.Axes | None = None) -> matplo
     """
     from matplotlib.ticker import EngFormatter
 
-    axes = _prepared(axes, "time", "s", "conductance", "S", "Conductance over time")
+    axes = _prepared(axes, "time", "conductance", "S", "Conductance over time")
     time, g = trace.time.detach().cpu(), _columns(trace.conductance, trace)
     behind = axes.twinx()
     behind.plot(time, _columns(trace.voltage, trace), color=_QUIET, linewidth=0.9, alpha=0.6)
-    behind.set_ylabel("voltage", color=_QUIET)
-    behind.yaxis.set_major_formatter(EngFormatter("V"))
+    behind.set_ylabel("voltage (V)", color=_QUIET)
     behind.tick_params(colors=_QUIET)
     behind.spines["top"].set_visible(False)
+    axes.xaxis.set_major_formatter(EngFormatter("s"))
     axes.set_zorder(behind.get_zorder() + 1)
     axes.patch.set_visible(False)
     axes.plot(time, g, color=_BLUE, **_weight(g))
@@ -120,13 +123,13 @@ def iv_family(
     voltage = torch.linspace(-v_max, v_max, 401, dtype=torch.float64)[:, None]
     current = model.current(voltage, x[None, :]).detach()
     g = model.conductance(x).detach()
-    axes = _prepared(axes, "voltage", "V", "current", "A", f"{type(model).__name__}: curves of frozen states")
+    axes = _prepared(axes, "voltage (V)", "current", "A", f"{type(model).__name__}: curves of frozen states")
     shades = matplotlib.colormaps["viridis"](torch.linspace(0, 0.9, len(x)).numpy())
     for n, order in enumerate(g.argsort().tolist()):
         axes.plot(
             voltage[:, 0], current[:, order], color=shades[n], linewidth=1.4, label=_siemens(float(g[order]))
         )
-    axes.legend(frameon=False, fontsize=8, title="at the read voltage", title_fontsize=8)
+    axes.legend(frameon=False, fontsize=8, title="conductance", title_fontsize=8)
     return axes
 
 
@@ -156,9 +159,9 @@ def _weight(curves: Tensor) -> dict[str, Any]:
 
 
 def _prepared(
-    axes: matplotlib.axes.Axes | None, x: str, x_unit: str, y: str, y_unit: str, title: str
+    axes: matplotlib.axes.Axes | None, x: str, y: str, y_unit: str, title: str
 ) -> matplotlib.axes.Axes:
-    """Axes with labels and units; those of a new figure when none are given."""
+    """Axes with labels and the unit of y; those of a new figure when none are given."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
@@ -166,7 +169,6 @@ def _prepared(
         axes = Figure(figsize=(6.4, 4.4), dpi=160, facecolor="white", layout="constrained").add_subplot()
     axes.set_xlabel(x, color=_INK)
     axes.set_ylabel(y, color=_INK)
-    axes.xaxis.set_major_formatter(EngFormatter(x_unit))
     axes.yaxis.set_major_formatter(EngFormatter(y_unit))
     axes.set_title(title, loc="left", color=_INK, fontsize=12, fontweight="bold")
     axes.tick_params(colors=_INK, length=3)

@@ -13,6 +13,9 @@ from mho.devices.dynamics.jart import JART as JART
 from mho.devices.dynamics.linear_ion_drift import LinearIonDrift as LinearIonDrift
 from mho.devices.dynamics.stanford_pku import StanfordPKU as StanfordPKU
 from mho.devices.dynamics.trace import Trace as Trace
+from mho.devices.dynamics.variability import Stochastic as Stochastic
+from mho.devices.dynamics.variability import jitter as jitter
+from mho.devices.dynamics.variability import vary as vary
 from mho.devices.dynamics.vteam import VTEAM as VTEAM
 from mho.devices.dynamics.vteam import ExponentialResistance as ExponentialResistance
 from mho.devices.dynamics.vteam import LinearResistance as LinearResistance

@@ -254,24 +254,29 @@ class SwitchingModel(ABC):
         """
         known = field_names(type(self))
         allowed = get_type_hints(type(self), include_extras=True)
-        made = copy.copy(self)
         for name, value in values.items():
             if name not in known:
                 raise ConfigError(unknown_key(name, known, type(self).__name__))
             _check_range(type(self).__name__, name, value, allowed[name])
-            object.__setattr__(made, name, value)
+        made = self.replaced(**values)
         made.validate()
         return made
 
+    def replaced(self: M, **values: Any) -> M:
+        """A copy with other values for some parameters, unchecked: see :meth:`with_values`."""
+        made = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(made, name, value)
+        return made
+
+    def like(self: M, x: Tensor) -> M:
+        """The model with the parameters that differ by cell in the dtype and on the device of ``x``."""
+        return self.replaced(**{k: v.to(x) for k, v in vars(self).items() if isinstance(v, Tensor)})
+
     def take(self: M, index: Tensor, shape: torch.Size) -> M:
         """The model of the cells ``index`` of a flattened array of ``shape``."""
-        if not self.cells:
-            return self
-        made = copy.copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                object.__setattr__(made, name, pick(value, index, shape))
-        return made
+        varied = {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return self.replaced(**{k: pick(v, index, shape) for k, v in varied.items()}) if varied else self
 
     def contradictions(self) -> list[tuple[str, str, Tensor]]:
         """The pairs of :attr:`ordered` with a mask of the cells where they are out of order."""

@@ -90,7 +90,7 @@ def run(
     for first in range(0, start.numel(), chunk):
         part = slice(first, first + chunk)
         index = torch.arange(start.numel(), device=start.device)[part]
-        some = model.take(index, cells)
+        some = model.like(state).take(index, cells)
         v = flat if shared else flat[:, part]
         states = _states(
             some, v, time, start[part], method, held, kept, noise if noise is None else noise[:, part]
