@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -20,20 +21,25 @@ from mho.conversion_report import NO_MATRIX, Report, holds_no_matrix
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn import (
+    AnalogBilinear,
     AnalogConv1d,
     AnalogConv2d,
     AnalogConv3d,
     AnalogConvTranspose1d,
     AnalogConvTranspose2d,
     AnalogConvTranspose3d,
+    AnalogEmbedding,
+    AnalogEmbeddingBag,
     AnalogGRU,
     AnalogGRUCell,
     AnalogLayer,
     AnalogLinear,
     AnalogLSTM,
     AnalogLSTMCell,
+    AnalogMultiheadAttention,
     AnalogRNN,
     AnalogRNNCell,
+    AnalogTransposedLinear,
     Array,
     SeveralArrays,
 )
@@ -57,6 +63,11 @@ TWINS: dict[type[nn.Module] | str, type[Analog]] = {
     nn.RNNCell: AnalogRNNCell,
     nn.LSTMCell: AnalogLSTMCell,
     nn.GRUCell: AnalogGRUCell,
+    nn.MultiheadAttention: AnalogMultiheadAttention,
+    nn.Bilinear: AnalogBilinear,
+    nn.Embedding: AnalogEmbedding,
+    nn.EmbeddingBag: AnalogEmbeddingBag,
+    "transformers.pytorch_utils.Conv1D": AnalogTransposedLinear,
 }
 """Digital layer to analog layer; add an entry for a layer of your own. A class of a package that mho
 does not import stands here by its full name."""
@@ -245,7 +256,7 @@ def _to_analog(module: nn.Module, twin: type[Analog], hardware: Hardware, path: 
     layer.setup(hardware)
     layer.path = path
     for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
-        check_finite(compute(array), array.path)
+        check_finite(array.present_weight(), array.path)
     return layer
 
 
@@ -275,8 +286,11 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
         _inject_parametrizations(module)
     if weights == "programmed" and isinstance(layer, AnalogLayer):
         dtype, shift = layer.weight.dtype, layer.require_chip("revert").shift
+        value = layer.effective_weight()
+        if "bias" not in layer._parameters:  # a table: the shift is part of each row
+            value, shift = value + shift, torch.zeros_like(shift)
         bias = shift if layer.bias is None else layer.bias.detach() + shift
-        make_plain(module, layer.effective_weight().to(dtype))
+        make_plain(module, value.to(dtype))
         if bool(shift.any()):
             make_plain(module, bias.to(dtype), "bias")
     return module
@@ -288,12 +302,9 @@ def _take_over(layer: SeveralArrays) -> None:
     if parametrize.is_parametrized(layer):  # a copy shares its class, which torch is about to change
         layer.__class__ = type(layer).__bases__[0]
         _inject_parametrizations(layer)
-    for name in {n for array, _ in held for n in array.parameter_names()}:
-        if parametrize.is_parametrized(layer, name):
-            parametrize.remove_parametrizations(layer, name)
-        old = getattr(layer, name)
-        if old is not None:
-            setattr(layer, name, nn.Parameter(old.detach().clone(), requires_grad=old.requires_grad))
+    for name in dict.fromkeys(n for array, _ in held for n in array.parameter_names()):
+        if getattr(layer, name) is not None:
+            make_plain(layer, compute(layer, name).clone(), name)
     for array, value in held:
         array.put_back(value, array.require_chip("revert").shift)
 

@@ -24,7 +24,6 @@ from mho import tile
 from mho.converters import Calibrated, Histogram, Learned, Uniform
 from mho.nn import AnalogLayer, analog_layers
 from mho.nn.base import Observer, plain
-from mho.nn.computed import compute
 from mho.periphery import AffineFit, ColumnDrift, Compensation, GlobalDrift
 from mho.random import fresh_normal_like
 
@@ -45,7 +44,7 @@ def program(model: nn.Module, seed: int) -> None:
     """
     layers = analog_layers(model)
     for path, layer in layers.items():
-        tile.check_finite(compute(layer), path)
+        tile.check_finite(layer.present_weight(), path)
     for path, layer in layers.items():
         layer.program(seed, path)
 

@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 from torch.nn.utils.parametrizations import weight_norm
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import mho
 from mho.converters import Fixed
 from mho.errors import StaleChipWarning
 from mho.periphery import Affine
 from mho.training import Recipe, WeightClip, WeightNoise, attach
+
+from .same import compare, flat
 
 CASES: dict[str, Callable[..., nn.Module]] = {
     "rnn": lambda **k: nn.RNN(6, 5, **k),
@@ -57,35 +60,6 @@ def start(layer: Any, batch: int = 3) -> Any:
     dtype = layer.weight_ih_l0.dtype
     h = torch.randn(count, batch, layer.proj_size or layer.hidden_size, dtype=dtype)
     return (h, torch.randn(count, batch, layer.hidden_size, dtype=dtype)) if isinstance(layer, nn.LSTM) else h
-
-
-def flat(value: Any) -> list[torch.Tensor]:
-    """All tensors of a result."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, PackedSequence):
-        return [value.data]
-    return [tensor for item in value for tensor in flat(item)]
-
-
-def compare(ours: nn.Module, theirs: nn.Module, *inputs: Any, tolerance: float = 1e-10) -> None:
-    """Equal outputs, input gradients and Parameter gradients, dropout included."""
-    results = []
-    for module in (ours, theirs):
-        module.zero_grad()
-        given = [copy.deepcopy(i) for i in inputs]
-        leaves = [t.requires_grad_() for t in flat(given)]
-        torch.manual_seed(11)
-        found = flat(module(*given))
-        torch.manual_seed(12)
-        sum((torch.randn_like(y) * y).sum() for y in found).backward()
-        names = {n: p.grad for n, p in module.named_parameters() if ".arrays." not in n}
-        results.append((found, [leaf.grad for leaf in leaves], names))
-    (y, dx, dw), (y_, dx_, dw_) = results
-    assert dw.keys() == dw_.keys()
-    for a, b in zip([*y, *dx, *dw.values()], [*y_, *dx_, *(dw_[n] for n in dw)], strict=True):
-        assert a.shape == b.shape and a.dtype == b.dtype
-        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -287,6 +261,23 @@ def test_ties_and_parametrizations() -> None:
     plain = mho.revert(analog)
     torch.testing.assert_close(plain[2](x), model[2](x))
     assert plain[0].weight_hh_l0 is plain[1].weight_hh_l0
+
+
+def test_pruned_recurrent_weights() -> None:
+    """The mask is part of what the chip gets, also after a step that no forward has seen yet."""
+    layer = prune.random_unstructured(nn.LSTM(6, 5, dtype=torch.float64), "weight_hh_l0", amount=0.5)
+    x = torch.randn(4, 3, 6, dtype=torch.float64)
+    layer(x)
+    analog = mho.convert(layer, mho.Hardware(device=mho.devices.Ideal(), tile=SMALL))
+    torch.testing.assert_close(analog(x)[0], layer(x)[0])
+    with torch.no_grad():
+        analog.weight_hh_l0_orig.mul_(2)
+    mho.program(analog, seed=0)
+    wanted = 2 * layer.weight_hh_l0_orig * layer.weight_hh_l0_mask
+    torch.testing.assert_close(mho.effective_weights(analog)["arrays.weight_hh_l0"], wanted)
+    plain = mho.revert(analog, weights="programmed")
+    assert not plain._forward_pre_hooks
+    torch.testing.assert_close(plain(x)[0], analog.eval()(x)[0])
 
 
 # --- training, calibration, compilation ------------------------------------------------------------

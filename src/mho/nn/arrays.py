@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mho.hardware import Hardware
 from mho.mapping import spans
 from mho.nn.base import AnalogLayer
+from mho.nn.computed import compute
 from mho.nn.linear import LinearCut
 from mho.product import Read
 
@@ -30,23 +31,38 @@ class Array(AnalogLayer):
         owner: the layer whose Parameter the array holds.
         weight: name of that Parameter.
         bias: name of the Parameter that is added digitally to this array's outputs; None for none.
-        part: first and last + 1 of the entries along the first axis, of weight and bias, that lie on
-            this array; None for all.
+        part: first and last + 1 of the entries of the weight, along its first axis, that lie on this
+            array; None for all.
+        bias_part: the same for the bias.
     """
 
-    def __init__(self, owner: nn.Module, weight: str, bias: str | None = None, part: Part = None) -> None:
+    _owner: nn.Module
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        weight: str,
+        bias: str | None = None,
+        part: Part = None,
+        bias_part: Part = None,
+    ) -> None:
         super().__init__()
         self.__dict__["_owner"] = owner  # not a submodule: the owner holds the array
-        self._weight, self._bias, self._part = weight, bias, part
+        self._weight, self._bias, self._part, self._bias_part = weight, bias, part, bias_part
 
     def stored_weight(self) -> Tensor:
-        """The owner's Parameter."""
-        return getattr(self._owner, self._weight)  # type: ignore[no-any-return]
+        """The owner's Parameter; its present value where that is computed."""
+        stored = self._owner._parameters.get(self._weight)
+        return compute(self._owner, self._weight) if stored is None else stored
+
+    def present_weight(self) -> Tensor:
+        """The weights as they are now."""
+        return _of(compute(self._owner, self._weight), self._part)
 
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
         """What this array holds of the owner's Parameter."""
-        return self._cut_out(self.stored_weight())
+        return _of(getattr(self._owner, self._weight), self._part)
 
     @property
     def bias(self) -> Tensor | None:  # type: ignore[override]
@@ -54,10 +70,7 @@ class Array(AnalogLayer):
         if self._bias is None:
             return None
         bias = getattr(self._owner, self._bias)
-        return None if bias is None else self._cut_out(bias)
-
-    def _cut_out(self, value: Tensor) -> Tensor:
-        return value if self._part is None else value[self._part[0] : self._part[1]]
+        return None if bias is None else _of(bias, self._bias_part)
 
     def parameter_names(self) -> list[str]:
         """Names of the owner's Parameters that the array uses."""
@@ -69,7 +82,7 @@ class Array(AnalogLayer):
         Raises:
             ValueError: there is a shift and no bias to take it.
         """
-        self._cut_out(self.stored_weight().data).copy_(weight)
+        self.weight.data.copy_(weight)
         if shift is None or not bool(shift.any()):
             return
         if self.bias is None:
@@ -86,13 +99,21 @@ class Array(AnalogLayer):
         return size + super().extra_repr()
 
 
+def _of(value: Tensor, part: Part) -> Tensor:
+    return value if part is None else value[part[0] : part[1]]
+
+
 class MatrixArray(Array):
     """The array of a weight ``[output, input]``."""
 
     def make_cut(self) -> LinearCut:
         """Tiles of the input x output matrix."""
-        tile = self.hardware.tile
         outputs, inputs = self.weight.shape
+        return self.matrix_cut(inputs, outputs)
+
+    def matrix_cut(self, inputs: int, outputs: int) -> LinearCut:
+        """Tiles of a matrix of that size."""
+        tile = self.hardware.tile
         return LinearCut(
             rows=spans(inputs, tile.rows, full=tile.full),
             columns=spans(outputs, tile.columns, full=tile.full),

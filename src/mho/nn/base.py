@@ -154,6 +154,10 @@ class AnalogLayer(nn.Module):
         stored = self._parameters.get("weight")
         return compute(self) if stored is None else stored
 
+    def present_weight(self) -> Tensor:
+        """The weights as they are now, computed anew where they are computed, without gradient."""
+        return compute(self)
+
     def _sight(self) -> tuple[int, int]:
         """Which tensor holds the weights, and how often it was changed in place."""
         weight = self.stored_weight()
@@ -177,7 +181,7 @@ class AnalogLayer(nn.Module):
     def program(self, seed: int, path: str) -> None:
         """Program one chip from the present weights."""
         with plain():
-            weight = self.matrix(_wide(compute(self)))
+            weight = self.matrix(_wide(self.present_weight()))
             self.set_chip(tile.program(self.hardware, weight, self.cut, seed, path))
             self._mark_fresh()
 
@@ -221,7 +225,7 @@ class AnalogLayer(nn.Module):
         return tuple(-1 if t is None or t.is_inference() else t._version for t in tensors)
 
     def _mark_fresh(self) -> None:
-        self.chip_weights = fingerprint(compute(self))
+        self.chip_weights = fingerprint(self.present_weight())
         self._seen = self._sight()
 
     def array_state(self) -> set[str]:
@@ -238,7 +242,7 @@ class AnalogLayer(nn.Module):
         """Whether the weights changed since the chip was programmed."""
         if self.chip_g is None or self.chip_weights is None:
             return False
-        return bool(fingerprint(compute(self)) != self.chip_weights)
+        return bool(fingerprint(self.present_weight()) != self.chip_weights)
 
     def check_chip(self) -> None:
         """Warn (``StaleChipWarning``) if the chip no longer holds the weights."""

@@ -1,0 +1,70 @@
+"""The bilinear layer on arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mho.hardware import Hardware
+from mho.nn.arrays import Array, MatrixArray, SeveralArrays
+from mho.nn.linear import LinearCut
+from mho.product import Read
+
+
+class _BilinearArray(MatrixArray):
+    """The array of a weight ``[output, first, second]``: rows are the first input, columns the rest."""
+
+    def make_cut(self) -> LinearCut:
+        """Tiles of the first x (output * second) matrix."""
+        outputs, first, second = self.weight.shape
+        return self.matrix_cut(first, outputs * second)
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """``[1, first, output * second]``."""
+        return weight.transpose(0, 1).flatten(1).unsqueeze(0)
+
+    def from_matrix(self, matrix: Tensor) -> Tensor:
+        """``[output, first, second]``."""
+        return matrix[0].unflatten(1, (-1, self.weight.shape[2])).transpose(0, 1)
+
+    def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
+        """``x A_k`` for all outputs ``k``, beside each other."""
+        y: Tensor = F.linear(x, self.matrix(self.weight)[0].t())
+        return y
+
+
+class AnalogBilinear(SeveralArrays, nn.Bilinear):
+    """``nn.Bilinear`` on arrays. Arguments as in torch, and ``hardware``.
+
+    The array is read with the first input; the product of what it gives with the second input is one
+    of activations, and digital, as is the bias.
+
+    >>> layer = AnalogBilinear(3, 4, 5, hardware=Hardware())
+    >>> layer(torch.ones(2, 3), torch.ones(2, 4)).shape
+    torch.Size([2, 5])
+    """
+
+    report_remark = "the product with the second input stays digital"
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        super().__init__(*args, **names)
+        self.setup(hardware)
+
+    def make_arrays(self) -> dict[str, Array]:
+        """One array, of the first input."""
+        return {"weight": _BilinearArray(self, "weight")}
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """``x1 A_k x2 + b_k`` for each output ``k``; inputs ``[..., first]`` and ``[..., second]``."""
+        if input2.shape[-1] != self.in2_features or input1.shape[:-1] != input2.shape[:-1]:
+            raise ValueError(
+                f"the inputs have the shapes {tuple(input1.shape)} and {tuple(input2.shape)}: "
+                f"{self.path or type(self).__name__!r} takes [..., {self.in1_features}] and "
+                f"[..., {self.in2_features}] with the same leading sizes"
+            )
+        currents = self.array("weight")(input1).unflatten(-1, (self.out_features, self.in2_features))
+        y = torch.einsum("...ks,...s->...k", currents, input2)
+        return y if self.bias is None else y + self.bias.to(y.dtype)

@@ -1,0 +1,248 @@
+"""Embeddings on arrays: a look-up is a read of one row.
+
+The word line of the wanted row is switched on at the full read voltage, and every column gives that
+row's entry with its read noise; only the tile that holds the row is read and converted. A word line
+that is on or off needs no DAC, so the hardware's DAC is left out. Gradients are dense.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mho import tile
+from mho.hardware import Hardware
+from mho.mapping import spans
+from mho.nn.arrays import Array, SeveralArrays
+from mho.nn.base import AnalogLayer, Observer
+from mho.product import Read
+
+
+@dataclass(frozen=True)
+class EmbeddingCut:
+    """Tiles of a table read row by row; a partial is ``[1, look-up, channel, column]``.
+
+    Inputs are row numbers.
+    """
+
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+    padding_idx: int | None = None
+    scale_grad_by_freq: bool = False
+    tile_axis: int = 0
+    channel_axis: int = 2
+    column_axis: int = 3
+    product_axes: int = 3
+
+    def input_index(self) -> None:
+        """Row numbers need no order."""
+
+    def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
+        """``[look-up]``."""
+        return x.reshape(-1)
+
+    def tile_of(self, x: Tensor) -> Tensor:
+        """The tile of each row."""
+        edges = torch.tensor([b for _, b in self.rows[:-1]], dtype=x.dtype, device=x.device)
+        found: Tensor = torch.bucketize(x, edges, right=True)
+        return found
+
+    def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
+        """Row numbers in each tile."""
+        where = self.tile_of(v)
+        return tuple(v[where == t] for t in range(len(self.rows)))
+
+    def squares(self, x: Tensor) -> Tensor:
+        """A row that is on has the input one."""
+        return x
+
+    def kernel(self, matrices: Tensor) -> Tensor:
+        """``[row, channel * column]``."""
+        return matrices[:, 0].transpose(0, 1).flatten(1)
+
+    def product(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """``[1, look-up, channel * column]``."""
+        return self.whole_product(x, kernel, None).unsqueeze(0)
+
+    def partial(self, currents: Tensor, channels: int) -> Tensor:
+        """``[1, look-up, channel, column]``."""
+        return currents.unflatten(2, (channels, -1))
+
+    def whole_kernel(self, matrix: Tensor) -> Tensor:
+        """``[row, column]``."""
+        return matrix[0]
+
+    def whole_product(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        """The rows ``x`` of the table."""
+        return F.embedding(x, kernel, self.padding_idx, scale_grad_by_freq=self.scale_grad_by_freq)
+
+    def over_partial(self, values: Tensor) -> Tensor:
+        """As it is; a value for each tile has been chosen for each look-up."""
+        return values
+
+    def over_inputs(self, values: Tensor) -> Tensor:
+        """As it is."""
+        return values
+
+    def over_output(self, values: Tensor) -> Tensor:
+        """As it is: columns come last."""
+        return values
+
+    def input_peak(self, x: Tensor, arranged: bool) -> Tensor:
+        """One: the row is on."""
+        return torch.ones((), device=x.device)
+
+    def input_peak_over_partial(self, peak: Tensor) -> Tensor:
+        """As it is."""
+        return peak
+
+    def partial_peak(self, partial: Tensor) -> Tensor:
+        """Of each look-up and channel."""
+        return partial.detach().abs().amax(dim=3, keepdim=True)
+
+    def output(self, total: Tensor, like: Tensor) -> Tensor:
+        """``[..., column]``."""
+        return total.reshape(*like.shape, total.shape[-1])
+
+
+class _Table(AnalogLayer):
+    """What embeddings share: the array of a table ``[row, column]``."""
+
+    def options(self) -> Any:
+        """The module that has ``max_norm``, ``norm_type`` and ``scale_grad_by_freq``."""
+        return self
+
+    def setup(self, hardware: Hardware) -> None:
+        """An array without DAC."""
+        if isinstance(hardware, Hardware):
+            hardware = dataclasses.replace(hardware, dac=None)
+        super().setup(hardware)
+
+    def make_cut(self) -> EmbeddingCut:  # type: ignore[override]
+        """Tiles of the table."""
+        size, (rows, columns) = self.hardware.tile, self.weight.shape
+        return EmbeddingCut(
+            rows=spans(rows, size.rows, full=size.full),
+            columns=spans(columns, size.columns, full=size.full),
+            padding_idx=getattr(self, "padding_idx", None),
+            scale_grad_by_freq=self.options().scale_grad_by_freq,
+        )
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """``[1, row, column]``, the rows cut to ``max_norm``."""
+        most = self.options().max_norm
+        if most is not None:
+            norms = weight.detach().norm(self.options().norm_type, dim=1, keepdim=True)
+            weight = weight * torch.where(norms > most, most / (norms + 1e-7), torch.ones_like(norms))
+        return weight.unsqueeze(0)
+
+    def from_matrix(self, matrix: Tensor) -> Tensor:
+        """``[row, column]``."""
+        return matrix[0]
+
+    def digital_forward(self, x: Tensor) -> Tensor:
+        """The rows of the Parameter."""
+        return F.embedding(x, self.from_matrix(self.matrix(self.weight)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Read the rows ``x[...]``, whole numbers; returns ``[..., column]``."""
+        if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
+            raise TypeError(f"x has dtype {x.dtype}: an embedding takes row numbers, integers")
+        if self.training and self.options().max_norm is not None:
+            with torch.no_grad():  # as torch: the Parameter itself is cut, where it is used
+                rows = x.reshape(-1).to(torch.int64).contiguous()
+                torch.embedding_renorm_(
+                    self.weight.detach(), rows, self.options().max_norm, self.options().norm_type
+                )
+        return self.analog(x)
+
+    def product(self, read: Read, x: Tensor) -> Tensor:
+        """The rows ``x`` of the matrix that :meth:`read` gave."""
+        limit = self._limit(self.hardware.adc, self.output_range, "output_range")
+        if isinstance(limit, Tensor) and limit.dim() == 3:  # [channel, tile, 1], for each look-up
+            limit = limit[:, self.cut.tile_of(x.reshape(-1))]  # type: ignore[attr-defined]
+        y = tile.matvec(self.hardware, read, self.cut, x, None, (None, limit))
+        return self._noisy(y.to(self.weight.dtype))
+
+    def _observe(self, x: Tensor, observer: Observer) -> Tensor:
+        """A forward without converters that records what they would see."""
+        read, rows = self.read(), x.reshape(-1)
+        for histogram in observer.inputs:
+            histogram.add(torch.ones(1, device=x.device))
+        if tile.is_tiled(self.hardware):
+            channels = len(tile.readout(self.hardware).digital)
+            for place, inside in enumerate(self.cut.input_tiles(rows)):
+                partial = self.cut.partial(self.cut.product(inside, read.kernel), channels)
+                for channel, row in enumerate(observer.currents):
+                    row[place].add(partial[:, :, channel])
+        y = tile.matvec(self.hardware, read, self.cut, x, None, (None, None))
+        return y.to(self.weight.dtype)
+
+
+class AnalogEmbedding(_Table, nn.Embedding):
+    """``nn.Embedding`` on an array. Arguments as in torch, and ``hardware``.
+
+    >>> layer = AnalogEmbedding(10, 4, hardware=Hardware())
+    >>> layer(torch.tensor([[1, 2], [3, 4]])).shape
+    torch.Size([2, 2, 4])
+    """
+
+    bias = None
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        super().__init__(*args, **names)
+        self.setup(hardware)
+
+
+class _BagArray(_Table, Array):
+    """The array of a bag's table."""
+
+    def options(self) -> Any:
+        """The bag."""
+        return self._owner
+
+
+class AnalogEmbeddingBag(SeveralArrays, nn.EmbeddingBag):
+    """``nn.EmbeddingBag`` on an array. Arguments as in torch, and ``hardware``.
+
+    Each row of a bag is read and converted by itself; their sum, mean or maximum is digital.
+
+    >>> layer = AnalogEmbeddingBag(10, 4, mode="sum", hardware=Hardware())
+    >>> layer(torch.tensor([1, 2, 4, 5]), torch.tensor([0, 3])).shape
+    torch.Size([2, 4])
+    """
+
+    report_remark = "sums of rows are digital"
+
+    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+        super().__init__(*args, **names)
+        self.setup(hardware)
+
+    def make_arrays(self) -> dict[str, Array]:
+        """The array of the table."""
+        return {"weight": _BagArray(self, "weight")}
+
+    def forward(
+        self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
+    ) -> Tensor:
+        """As in torch: one vector for each bag; ``input[bag, place]``, or flat with ``offsets``."""
+        rows = self.array("weight")(input.reshape(-1))
+        place = torch.arange(rows.shape[0], dtype=input.dtype, device=input.device).view(input.shape)
+        nothing = None
+        if self.padding_idx is not None:
+            rows, nothing = torch.cat([rows.new_zeros(1, rows.shape[1]), rows]), 0
+            place = torch.where(input == self.padding_idx, 0, place + 1)
+        return F.embedding_bag(
+            place,
+            rows,
+            offsets,
+            mode=self.mode,
+            per_sample_weights=per_sample_weights,
+            include_last_offset=self.include_last_offset,
+            padding_idx=nothing,
+        )
