@@ -237,10 +237,9 @@ def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
     seen = torch.empty_like(g)
     for shape in dict.fromkeys((r[1] - r[0], c[1] - c[0]) for r, c in tiles):
         alike = [(r, c) for r, c in tiles if (r[1] - r[0], c[1] - c[0]) == shape]
-        solved = hardware.array.effective_conductance(
-            torch.stack([g[..., slice(*r), slice(*c)] for r, c in alike])
-        )
-        for (r, c), part in zip(alike, solved, strict=True):
+        cells = torch.stack([g[..., slice(*r), slice(*c)] for r, c in alike], dim=1)
+        solved = hardware.array.effective_copies(cells, readout(hardware).analog)
+        for (r, c), part in zip(alike, solved.unbind(1), strict=True):
             seen[..., slice(*r), slice(*c)] = part
     return seen
 
@@ -311,8 +310,7 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     device, weight = hardware.device, weight.detach()
     scale = hardware.mapping.scale.reference(weight)
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
-    ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
-    state = TileState(g, g[:0], scale, ones[0], ones, torch.zeros_like(ones), ones, ones[0])
+    state = _unprogrammed(g, scale, weight)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
     return _layout(hardware, sums, None, state, cut)._replace(shift=None)
 
@@ -330,6 +328,8 @@ def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -
     slices, offsets, digital subtraction) multiply by their mapped targets, with the gradient straight
     through, so that each ADC sees the currents it will see on the chip.
     """
+    if not isinstance(hardware.array, IdealArray):
+        return _training_read_through_wires(hardware, weight, clean, cut)
     if not is_tiled(hardware):
         return Read(cut.whole_kernel(weight))
     how = readout(hardware)
@@ -340,6 +340,23 @@ def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -
         scale = scale.expand(weight.shape[0], 1, weight.shape[2])
     out = scale.flatten()
     return Read(cut.kernel(weight.unsqueeze(0)), unit=1 / (out * how.digital[0]), out=out)
+
+
+def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
+    """The weights as wires with resistance let them through, with the gradient of the circuit."""
+    if not hardware.mapping.smooth:
+        return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
+    device = hardware.device
+    scale = hardware.mapping.scale.reference(clean.detach())
+    g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
+    state = _unprogrammed(g, scale, weight)
+    sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
+    return _layout(hardware, sums, None, state, cut)._replace(shift=None)
+
+
+def _unprogrammed(g: Tensor, scale: Tensor, weight: Tensor) -> TileState:
+    ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
+    return TileState(g, g[:0], scale, ones[0], ones, torch.zeros_like(ones), ones, ones[0])
 
 
 def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> Read:

@@ -47,6 +47,11 @@ class Mapping(ABC):
     scale: InstanceOf[Scale]
 
     @property
+    def smooth(self) -> bool:
+        """Whether the targets change continuously with the weight: no levels, no digits."""
+        return True
+
+    @property
     @abstractmethod
     def copies(self) -> int:
         """Number of cells that hold one weight."""

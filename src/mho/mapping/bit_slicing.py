@@ -52,11 +52,18 @@ class BitSlicing(Mapping):
                 f"among slices; choose at most {self._bits}"
             )
         if self.unit_column and not self.offset:
-            raise ValueError("unit_column = True: balanced slices need no reference; set offset=True or drop it")
+            raise ValueError(
+                "unit_column = True: balanced slices need no reference; set offset=True or drop it"
+            )
 
     @property
     def _bits(self) -> int:
         return self.bits if self.offset else self.bits - 1
+
+    @property
+    def smooth(self) -> bool:
+        """No: digits jump."""
+        return False
 
     @property
     def bits_per_slice(self) -> int:

@@ -43,6 +43,11 @@ class DifferentialPair(Mapping):
     scale: InstanceOf[Scale] = Maximum()
 
     @property
+    def smooth(self) -> bool:
+        """Unless the cells have levels."""
+        return self.levels is None
+
+    @property
     def copies(self) -> int:
         """Two: plus and minus."""
         return 2

@@ -38,6 +38,11 @@ class Offset(Mapping):
     scale: InstanceOf[Scale] = Maximum()
 
     @property
+    def smooth(self) -> bool:
+        """Unless the cells have levels."""
+        return self.levels is None
+
+    @property
     def copies(self) -> int:
         """One."""
         return 1

@@ -68,7 +68,9 @@ class Percentile(Scale):
         """Quantile of the magnitude (of a strided sample of at most 4 million weights)."""
         magnitude = weight.detach().abs()
         if self.per_column:
-            return _guard(torch.quantile(magnitude.float(), self.fraction, dim=-2, keepdim=True).to(magnitude))
+            return _guard(
+                torch.quantile(magnitude.float(), self.fraction, dim=-2, keepdim=True).to(magnitude)
+            )
         flat = magnitude.flatten()
         flat = flat[:: max(1, flat.numel() // _SAMPLE)]
         return _guard(torch.quantile(flat.float(), self.fraction).to(magnitude).reshape(1, 1, 1))

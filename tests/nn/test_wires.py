@@ -1,0 +1,104 @@
+"""Layers whose arrays have wires with resistance."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import mho
+from mho.array import Wires
+
+from .cases import make
+
+WIRES = Wires(row=5.0, column=5.0)
+DEVICE = mho.devices.Ideal(g_min=1e-6, g_max=50e-6)
+NAMES = ["linear", "conv2d, groups", "conv transpose 1d"]
+
+
+def truth(layer: nn.Module, tile: mho.Tile) -> torch.Tensor:
+    """The weights seen through the wires, solved tile by tile and copy by copy."""
+    analog = mho.convert(layer, mho.Hardware(device=DEVICE, tile=tile))
+    weight = analog.matrix(layer.weight.detach())
+    scale = weight.abs().max()
+    seen = torch.zeros_like(weight)
+    for sign, g in zip(
+        (1, -1), mho.mapping.DifferentialPair().targets(weight / scale, 1e-6, 50e-6), strict=True
+    ):
+        for group in range(weight.shape[0]):
+            for a, b in analog.cut.rows:
+                for c, d in analog.cut.columns:
+                    part = WIRES.effective_conductance(g[group, a:b, c:d])
+                    seen[group, a:b, c:d] += sign * part * scale / 49e-6
+    return analog.from_matrix(seen)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("converters", [{}, {"adc": mho.ADC(bits=None)}])
+def test_each_tile_is_seen_through_its_wires(name: str, converters: dict) -> None:
+    layer, x = make(name, torch.float64)
+    tile = mho.Tile(rows=7, columns=3)
+    wanted = truth(layer, tile)
+    analog = mho.convert(layer, mho.Hardware(device=DEVICE, tile=tile, array=WIRES, **converters))
+    layer.weight.data = wanted.contiguous()
+    assert (analog.eval()(x) - layer(x)).abs().max() < 1e-10
+    assert (analog.train()(x) - layer(x)).abs().max() < 1e-10
+    mho.program(analog, seed=0)
+    assert (mho.effective_weights(analog)[""] - wanted).abs().max() < 1e-10
+    assert (analog.eval()(x) - layer(x)).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_has_the_gradient_of_the_circuit(name: str) -> None:
+    layer, x = make(name, torch.float64)
+    analog = mho.convert(layer, mho.Hardware(device=DEVICE, tile=mho.Tile(rows=7, columns=3), array=WIRES))
+    peak = int(analog.weight.detach().abs().argmax())  # the largest weight sets the scale: held
+
+    def loss(weight: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(analog.train(), {"weight": weight}, (x,)).square().sum()
+
+    weight = layer.weight.detach().clone().requires_grad_()
+    (grad,) = torch.autograd.grad(loss(weight), weight)
+    for place in (0, 5, 11):
+        if place == peak:
+            continue
+        step = torch.zeros_like(weight).flatten()
+        step[place] = 1e-5
+        step = step.view_as(weight)
+        numeric = (loss(weight.detach() + step) - loss(weight.detach() - step)) / 2e-5
+        torch.testing.assert_close(grad.flatten()[place], numeric, rtol=1e-5, atol=1e-8)
+
+
+def test_wires_are_solved_again_as_the_chip_ages() -> None:
+    layer = nn.Linear(40, 8)
+    hardware = mho.Hardware(device=mho.devices.PCM(read_scale=0.0), array=Wires(row=20.0, column=20.0))
+    ideal = mho.Hardware(device=mho.devices.PCM(read_scale=0.0))
+    worn = []
+    for description in (hardware, ideal):
+        analog = mho.convert(layer, description)
+        mho.program(analog, seed=3)
+        ratio = []
+        for seconds in (0.0, 31_536_000.0):
+            mho.age(analog, seconds)
+            ratio.append(mho.effective_weights(analog)[""].abs().mean())
+        worn.append(ratio)
+    loss = [float(with_wires / without) for with_wires, without in zip(*worn, strict=True)]
+    assert loss[0] < loss[1] < 1.0  # a drifted cell draws less current: less voltage is lost on the way
+
+
+def test_read_noise_passes_the_wires() -> None:
+    layer = nn.Linear(30, 4)
+    hardware = mho.Hardware(device=mho.devices.PCM(), array=Wires(row=10.0, column=10.0))
+    analog = mho.convert(layer, hardware).eval()
+    mho.program(analog, seed=0)
+    vector = torch.randn(30)
+    with torch.no_grad():
+        y = analog(vector.expand(4000, 30)) - layer.bias
+    chip, device = analog.chip, hardware.device
+    g = mho.conductances(analog)[""]
+    noisy = (g + device.read_std(chip.g, g, 0.0) * torch.randn(600, *g.shape)).clamp(min=0)
+    seen = hardware.array.effective_conductance(noisy)
+    weights = (seen[:, 0, 0] - seen[:, 1, 0]) * chip.scale[0] / device.g_max
+    drawn = torch.einsum("r,drc->dc", vector, weights)
+    assert bool(((y.std(0) / drawn.std(0) - 1).abs() < 0.15).all())
+    assert bool(((y.mean(0) - drawn.mean(0)).abs() < 5 * drawn.std(0) / 600**0.5).all())
