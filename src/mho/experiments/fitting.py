@@ -31,6 +31,7 @@ class Schedule:
         batch: images in a step.
         momentum: Nesterov momentum.
         weight_decay: pull of every weight towards zero.
+        last_rate: the rate that the cosine ends at, as a fraction of the highest.
     """
 
     epochs: Count
@@ -38,6 +39,7 @@ class Schedule:
     batch: Count = 64
     momentum: Fraction = 0.9
     weight_decay: NonNegative = 5e-4
+    last_rate: Fraction = 0.0
 
     def steps(self, images: int) -> int:
         """Number of steps of the whole training on so many images."""
@@ -46,7 +48,26 @@ class Schedule:
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step out of ``steps``."""
         rising = min(1.0, (step + 1) / max(1.0, WARM_UP * steps))
-        return self.learning_rate * rising * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+        falling = 0.5 * (1.0 + math.cos(math.pi * step / steps))
+        return self.learning_rate * rising * (self.last_rate + (1.0 - self.last_rate) * falling)
+
+
+class Watch:
+    """Follows a training, and may continue one that was stopped; this one does neither."""
+
+    def begin(self, network: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> int:
+        """Put back the state of an earlier training; returns the epochs that are done."""
+        return 0
+
+    def epoch_ended(
+        self,
+        epoch: int,
+        loss: float,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> None:
+        """An epoch (from 0) is done, with this mean loss."""
 
 
 @contextmanager
@@ -88,6 +109,7 @@ def fit(
     schedule: Schedule,
     generator: torch.Generator,
     step: Step,
+    watch: Watch | None = None,
 ) -> None:
     """Train a network in place to tell the labels of images.
 
@@ -98,10 +120,12 @@ def fit(
         schedule: epochs, rates and batches.
         generator: CPU generator of the order of the images and their variation.
         step: told after each epoch.
+        watch: told before the first and after each epoch.
 
     Raises:
         ValueError: the training diverged.
     """
+    watch = watch if watch is not None else Watch()
     images, labels = data.tensors
     parameters = [p for p in network.parameters() if p.requires_grad]
     device = parameters[0].device
@@ -112,9 +136,11 @@ def fit(
         weight_decay=schedule.weight_decay,
         nesterov=schedule.momentum > 0,
     )
-    steps, number = schedule.steps(len(images)), 0
-    network.train()
-    for epoch in range(schedule.epochs):
+    steps = schedule.steps(len(images))
+    first = watch.begin(network, optimizer, generator)
+    number = first * (steps // schedule.epochs)
+    for epoch in range(first, schedule.epochs):
+        network.train()
         total = torch.zeros((), device=device)
         for chosen in torch.randperm(len(images), generator=generator).split(schedule.batch):
             for group in optimizer.param_groups:
@@ -132,6 +158,7 @@ def fit(
                 f"learning_rate = {schedule.learning_rate!r}: the training diverged in epoch {epoch + 1} "
                 f"(its loss is {mean}); choose a lower rate"
             )
+        watch.epoch_ended(epoch, mean, network, optimizer, generator)
         step.advance(f"loss {mean:.3f}")
     network.eval()
 

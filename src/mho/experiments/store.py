@@ -38,25 +38,26 @@ class Store:
     Args:
         folder: made if it is not there.
         study: a description; its JSON names the folder's configuration.
+        log: name of the file with one line for each finished piece of work.
 
     Raises:
         OtherStudyError: the folder belongs to another configuration; the message names the fields.
         ValueError: the folder's files are damaged.
     """
 
-    def __init__(self, folder: Path, study: object) -> None:
+    def __init__(self, folder: Path, study: object, log: str = LOG) -> None:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"output = {folder}: this is a file; give the name of a folder")
         configuration = {"mho": mho.__version__, "study": to_dict(study)}
         claim(folder, configuration)
-        self.folder = folder
-        self._digest = digest(configuration)
+        self.folder, self.log = folder, folder / log
+        self.digest = digest(configuration)
         self.records = self._read()
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add the record of a finished piece of work; when this returns, it is on the disk."""
-        line = json.dumps({"study": self._digest, **record})
-        with (self.folder / LOG).open("a", encoding="utf-8") as file:
+        line = json.dumps({"study": self.digest, **record})
+        with self.log.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -64,7 +65,7 @@ class Store:
 
     def _read(self) -> list[dict[str, Any]]:
         """The finished pieces; a last line that was cut short is dropped, from the file too."""
-        path = self.folder / LOG
+        path = self.log
         if not path.exists():
             return []
         text = path.read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ class Store:
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 record = json.loads(line)
-                mine = record["study"] == self._digest
+                mine = record["study"] == self.digest
             except (json.JSONDecodeError, KeyError, TypeError):
                 raise ValueError(f"{path}, line {number}: damaged; remove this line and run again") from None
             if not mine:
@@ -92,7 +93,7 @@ class Store:
 
     def save_network(self, name: str, state: Mapping[str, Tensor], facts: Mapping[str, float]) -> None:
         """Store a trained network's tensors with figures about it, whole or not at all."""
-        content = {"study": self._digest, "state": dict(state), "facts": dict(facts)}
+        content = {"study": self.digest, "state": dict(state), "facts": dict(facts)}
         write_whole(self.folder / f"{name}.pt", lambda temporary: torch.save(content, temporary))
 
     def load_network(self, name: str) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -103,7 +104,7 @@ class Store:
         """
         path = self.folder / f"{name}.pt"
         content = torch.load(path, weights_only=True, map_location="cpu")
-        if content["study"] != self._digest:
+        if content["study"] != self.digest:
             raise OtherStudyError(f"{path}: trained for another configuration; choose another output folder")
         return content["state"], content["facts"]
 

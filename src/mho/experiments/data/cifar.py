@@ -27,7 +27,7 @@ class _Cifar(Source):
     A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
 
-    validation: int
+    validation: int | None
 
     @property
     @abstractmethod
@@ -41,11 +41,10 @@ class _Cifar(Source):
         batches = [_batch(read(name), key, name) for name in train_files]
         images = torch.cat([batch[0] for batch in batches])
         labels = torch.cat([batch[1] for batch in batches])
-        if not 0 < self.validation < len(images):
-            raise ValueError(
-                f"validation = {self.validation}: it must leave some of the {len(images)} training images"
-            )
-        cut = len(images) - self.validation
+        kept = self.validation if self.validation is not None else max(1, len(images) // 10)
+        if not 0 < kept < len(images):
+            raise ValueError(f"validation = {kept}: it must leave some of the {len(images)} training images")
+        cut = len(images) - kept
         test = _batch(read(test_file), key, test_file)
         return normalised([(images[:cut], labels[:cut]), (images[cut:], labels[cut:]), test], classes)
 
@@ -68,10 +67,11 @@ class CIFAR10(_Cifar):
     """32x32 colour images of ten kinds of things.
 
     Attributes:
-        validation: how many of the 50000 training images, the last ones, are kept for validation.
+        validation: how many of the 50000 training images, the last ones, are kept for validation; None
+            for a tenth of them.
     """
 
-    validation: Count = 5000
+    validation: Count | None = None
 
     @property
     def _layout(self) -> tuple[str, str, tuple[str, ...], str, bytes, int]:
@@ -84,10 +84,11 @@ class CIFAR100(_Cifar):
     """32x32 colour images of a hundred kinds of things (the fine labels).
 
     Attributes:
-        validation: how many of the 50000 training images, the last ones, are kept for validation.
+        validation: how many of the 50000 training images, the last ones, are kept for validation; None
+            for a tenth of them.
     """
 
-    validation: Count = 5000
+    validation: Count | None = None
 
     @property
     def _layout(self) -> tuple[str, str, tuple[str, ...], str, bytes, int]:
