@@ -42,11 +42,12 @@ format: $(READY)  ## let ruff format and mend what it can
 bench: $(READY)  ## times of the hot paths against plain torch
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-examples: $(READY)  ## run every file in examples/ (quickly, where it knows how)
+examples: $(READY)  ## run every file in examples/, in runs/examples (quickly, where it knows how)
+	@mkdir -p runs/examples
 	@set -e; for file in examples/*.py; do \
-	  test -e "$$file" || { echo "no examples"; break; }; \
 	  quick=$$(grep -q -e --quick "$$file" && echo --quick || true); \
-	  echo "$$file $$quick"; $(BIN)/python "$$file" $$quick; \
+	  echo "$$file $$quick"; \
+	  (cd runs/examples && "$(CURDIR)/$(BIN)/python" "$(CURDIR)/$$file" $$quick); \
 	done
 
 docs: $(READY)  ## the documentation, into site/
