@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -56,6 +56,10 @@ _library.impl("materialise", torch.clone, "CompositeExplicitAutograd")
 torch.library.register_fake("mho::materialise", torch.empty_like, lib=_library)
 
 
+@overload
+def materialise(x: Tensor) -> Tensor: ...
+@overload
+def materialise(x: Tensor | float) -> Tensor | float: ...
 def materialise(x: Tensor | float) -> Tensor | float:
     """``x`` itself; inside ``torch.compile`` a value computed once, not once for each element.
 

@@ -13,6 +13,7 @@ from mho.array import Array
 from mho.config import config
 from mho.converters import ADC, DAC
 from mho.devices import Device
+from mho.errors import ConfigError
 from mho.mapping import DifferentialPair, Mapping
 
 Lines = Annotated[int, Field(ge=1)]
@@ -80,5 +81,5 @@ class Hardware:
 
 def _hardware(value: object) -> Hardware:
     if not isinstance(value, Hardware):
-        raise _config.ConfigError(f"this describes a {type(value).__name__}, not a Hardware")
+        raise ConfigError(f"this describes a {type(value).__name__}, not a Hardware")
     return value

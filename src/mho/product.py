@@ -32,12 +32,29 @@ class Cut(Protocol):
     A *partial* is the current of each column, for each tile of rows and each channel.
     """
 
-    rows: tuple[tuple[int, int], ...]
-    columns: tuple[tuple[int, int], ...]
-    tile_axis: int
-    channel_axis: int
-    column_axis: int
-    product_axes: int
+    @property
+    def rows(self) -> tuple[tuple[int, int], ...]:
+        """First and last + 1 row of each tile."""
+
+    @property
+    def columns(self) -> tuple[tuple[int, int], ...]:
+        """First and last + 1 column of each tile."""
+
+    @property
+    def tile_axis(self) -> int:
+        """Axis of the tiles of rows in a partial."""
+
+    @property
+    def channel_axis(self) -> int:
+        """Axis of the channels in a partial."""
+
+    @property
+    def column_axis(self) -> int:
+        """Axis of the columns in a partial."""
+
+    @property
+    def product_axes(self) -> int:
+        """Number of axes of what :meth:`product` gives."""
 
     def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
         """Inputs in the order of the tiles; ``index`` is :meth:`input_index` as a tensor."""
@@ -98,7 +115,7 @@ class Read(NamedTuple):
         out: output per normalised weight, ``[1]`` or ``[group * column]``; None for one.
         shift: added to the output, ``[group * column]``; None for nothing.
         ones: kernel of a column of ones, for the digital offset; None without one.
-        index: which input goes to each place of each tile; None if they lie in order.
+        inputs: which input goes to each place of each tile; None if they lie in order.
         steps: the three factors of a read whose limits are single numbers, made once by
             :func:`prepare`: DAC steps per input, ADC steps per unit of ``kernel``, output per ADC step.
     """
@@ -109,7 +126,7 @@ class Read(NamedTuple):
     out: Tensor | None = None
     shift: Tensor | None = None
     ones: Tensor | None = None
-    index: Tensor | None = None
+    inputs: Tensor | None = None
     steps: tuple[Tensor, Tensor, Tensor] | None = None
 
 
@@ -150,11 +167,11 @@ def tiled(
     """A read with tiles and channels kept apart up to the ADC."""
     if read.steps is not None and dac is not None and adc is not None:
         return _prepared(read, read.steps, cut, x, bias, channels, dac.grid(), adc.grid())
-    v, step, high_in = _convert_in(cut, cut.arrange(x, read.index), dac, x_limit, plain=False)
+    v, step, high_in = _convert_in(cut, cut.arrange(x, read.inputs), dac, x_limit, plain=False)
     currents = _currents(read, cut, v)
     digits, factor = _convert_out(read, cut, currents, adc, i_limit, high_in, len(channels.digital))
-    full = step * high_in if isinstance(step, float) or step.dim() == 0 else None
-    if full is None:  # the input scale differs between tiles or vectors
+    full = step * high_in
+    if isinstance(step, Tensor) and step.dim() > 0:  # it differs between tiles or vectors
         digits = digits * (_step_over_partial(cut, dac, step) * high_in)
         full = 1.0
     total, factor = _sum(cut, digits, factor, channels)
@@ -173,10 +190,10 @@ def prepare(
         return None
     if read.out is None or read.ones is not None:
         return None
+    if x_limit is None or i_limit is None:
+        return None
     for converter, limit in ((dac, x_limit), (adc, i_limit)):
-        if limit is None or isinstance(converter.range, (Dynamic, Learned)):
-            return None
-        if isinstance(limit, Tensor) and limit.dim() > 0:
+        if isinstance(converter.range, (Dynamic, Learned)) or (isinstance(limit, Tensor) and limit.dim() > 0):
             return None
     one = torch.ones((), dtype=read.out.dtype, device=read.out.device)
     high_in, high_out = dac.grid().high, adc.grid().high
@@ -195,7 +212,7 @@ def _prepared(
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
     into, mid, out = steps
-    currents = _currents(read, cut, _codes(grid_in, cut.arrange(x, read.index) * into))
+    currents = _currents(read, cut, _codes(grid_in, cut.arrange(x, read.inputs) * into))
     z = currents.mul_(mid) if may_overwrite() else currents * mid
     total, _ = _sum(cut, cut.partial(_codes(grid_out, z), len(channels.digital)), 1.0, channels)
     return _finish(read._replace(out=None), cut, cut.output(total, x), cut.over_output(out), bias)

@@ -216,7 +216,7 @@ def combine(cells: Tensor, how: Readout) -> Tensor:
     if how.analog == ((1.0, -1.0),):
         return (cells[0] - cells[1]).unsqueeze(0)
     analog = torch.tensor(how.analog, dtype=cells.dtype, device=cells.device)
-    return torch.tensordot(analog, cells, dims=1)
+    return torch.einsum("ck,k...->c...", analog, cells)
 
 
 def normalised(sums: Tensor, how: Readout) -> Tensor:
@@ -224,7 +224,7 @@ def normalised(sums: Tensor, how: Readout) -> Tensor:
     digital = torch.tensor(how.digital, dtype=sums.dtype, device=sums.device)
     if how.unit_column:
         sums = sums[..., :-1] - sums[..., -1:]
-    return torch.tensordot(digital, sums, dims=1) - how.offset
+    return torch.einsum("c,c...->...", digital, sums) - how.offset
 
 
 def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:

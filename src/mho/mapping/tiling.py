@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 
 def spans(size: int, limit: int | None, unit: int = 1, full: bool = False) -> tuple[tuple[int, int], ...]:
     """Cut ``size`` lines into tiles of at most ``limit`` lines.
@@ -32,4 +34,4 @@ def spans(size: int, limit: int | None, unit: int = 1, full: bool = False) -> tu
     equal = (n for n in range(fewest, fewest + fewest // 2 + 1) if units % n == 0)
     count = next(equal, fewest)
     edges = [unit * (k * (units // count) + min(k, units % count)) for k in range(count + 1)]
-    return tuple(zip(edges[:-1], edges[1:], strict=True))
+    return tuple(pairwise(edges))

@@ -62,8 +62,22 @@ class AnalogLayer(nn.Module):
     cut: Cut
     path: str
     on_chip: bool
-    weight: nn.Parameter
-    bias: nn.Parameter | None
+    weight: Any  # the torch layer's own; Parameter, or a tensor computed by a parametrisation
+    bias: Any
+    chip_g: Any  # the buffers: a tensor or None
+    chip_shift: Any
+    chip_weights: Any
+    packed_kernel: Any
+    packed_variance: Any
+    packed_out: Any
+    packed_ones: Any
+    packed_into: Any
+    packed_middle: Any
+    packed_scale: Any
+    tile_index: Any
+    training_step: Any
+    input_range: Any
+    output_range: Any
 
     # --- what a layer type brings ---------------------------------------------------------------
 
@@ -201,11 +215,11 @@ class AnalogLayer(nn.Module):
         """Make the constant factors of a read by this chip with these ranges."""
         dac, adc = self.hardware.dac, self.hardware.adc
         with plain():
-            limits = tuple(
+            given, wanted = (
                 c.range.limit if c is not None and isinstance(c.range, Fixed) else getattr(self, name)
                 for c, name in zip((dac, adc), RANGES, strict=True)
             )
-            read = tile.prepared(self.hardware, self._packed(), limits)
+            read = tile.prepared(self.hardware, self._packed(), (given, wanted))
         for name, value in zip(_STEPS, read.steps or (None, None, None), strict=True):
             setattr(self, name, value)
         self._sync()
@@ -270,7 +284,7 @@ class AnalogLayer(nn.Module):
             read = self._evaluation_read()
             if torch.is_grad_enabled() and self.weight.requires_grad:
                 read = tile.with_gradient(self.hardware, read, self.matrix(self.wide_weight()), self.cut)
-        return read._replace(index=self.tile_index)
+        return read._replace(inputs=self.tile_index)
 
     def _evaluation_read(self) -> Read:
         if self.chip_g is None:
@@ -383,7 +397,7 @@ class AnalogLayer(nn.Module):
         fresh = self.chip_g is not None and not self.is_stale()
         names = [n for n in (*CHIP, *_PACKED, *RANGES) if getattr(self, n, None) is not None]
         before = {name: getattr(self, name).detach() for name in names}
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in before.items():
             moved = getattr(self, name)
             if moved.dtype != value.dtype:

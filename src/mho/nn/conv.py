@@ -82,7 +82,12 @@ class ConvCut:
 
     def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
         """Arranged inputs of each tile."""
-        return v.unflatten(1, (self.groups, len(self.rows), self._size)).unbind(2)
+        return self._split(v, (self.groups, len(self.rows), self._size)).unbind(2)
+
+    @staticmethod
+    def _split(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
+        """The channel axis in several; ``unflatten`` keeps channels-last memory as it is."""
+        return torch.unflatten(x, 1, sizes)
 
     def squares(self, x: Tensor) -> Tensor:
         """Elementwise."""
@@ -117,7 +122,14 @@ class ConvCut:
             padding = self._amounts()
             if padding is not None:
                 return convolution(
-                    x, kernel, self.stride, padding, self.dilation, self.transposed, self.output_padding, groups
+                    x,
+                    kernel,
+                    self.stride,
+                    padding,
+                    self.dilation,
+                    self.transposed,
+                    self.output_padding,
+                    groups,
                 )
         return self._convolve(x, kernel, None, groups)
 
@@ -132,7 +144,7 @@ class ConvCut:
 
     def partial(self, currents: Tensor, channels: int) -> Tensor:
         """``[batch, group, tile, channel, column, *space]``."""
-        return currents.unflatten(1, (self.groups, len(self.rows), channels, -1))
+        return self._split(currents, (self.groups, len(self.rows), channels, -1))
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
         """The digital layer's weight."""
@@ -146,10 +158,10 @@ class ConvCut:
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
         n = len(self.taps)
         if self.transposed:
-            return _TRANSPOSED[n](  # type: ignore[no-any-return, operator]
+            return _TRANSPOSED[n](
                 x, kernel, bias, self.stride, self.padding, self.output_padding, groups, self.dilation
             )
-        return _CONV[n](x, kernel, bias, self.stride, self.padding, self.dilation, groups)  # type: ignore[no-any-return, operator]
+        return _CONV[n](x, kernel, bias, self.stride, self.padding, self.dilation, groups)
 
     def over_partial(self, values: Tensor) -> Tensor:
         """``[1, group, tile, channel, column, 1...]``."""
@@ -279,7 +291,9 @@ class _TransposedForward(_AnalogConv):
         return y if batched else y.squeeze(0)
 
 
-def _init(layer: Any, base: type[nn.Module], hardware: Hardware, args: tuple[Any, ...], names: dict[str, Any]) -> None:
+def _init(
+    layer: Any, base: type[nn.Module], hardware: Hardware, args: tuple[Any, ...], names: dict[str, Any]
+) -> None:
     base.__init__(layer, *args, **names)
     layer.setup(hardware)
 

@@ -16,7 +16,7 @@ from mho.nn.base import AnalogLayer
 
 @dataclass(frozen=True)
 class LinearCut:
-    """Tiles of a matrix, multiplied in one batched product; a partial is ``[tile, batch, channel, column]``."""
+    """Tiles of a matrix, one batched product; a partial is ``[tile, batch, channel, column]``."""
 
     rows: tuple[tuple[int, int], ...]
     columns: tuple[tuple[int, int], ...]
@@ -69,7 +69,7 @@ class LinearCut:
 
     def partial(self, currents: Tensor, channels: int) -> Tensor:
         """``[tile, batch, channel, column]``."""
-        return currents.unflatten(2, (channels, -1))
+        return currents.view(*currents.shape[:2], channels, -1)
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
         """``[column, row]``."""

@@ -18,7 +18,7 @@ def _convolution(
     x: Tensor, weight: Tensor, stride: list[int], padding: list[int], dilation: list[int],
     transposed: bool, output_padding: list[int], groups: int,
 ) -> Tensor:  # fmt: skip
-    y = torch.ops.aten.convolution(
+    y: Tensor = torch.ops.aten.convolution(
         x, weight, None, stride, padding, dilation, transposed, output_padding, groups
     )
     return y.contiguous()
