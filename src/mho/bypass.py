@@ -1,4 +1,4 @@
-"""Finding code that reads the weight of a child module instead of calling the child.
+"""Finding code that reads the weight of a child module and never calls the child.
 
 Such a layer on an array would change nothing: its parent multiplies by the digital Parameter. Known
 cases are torch's ``MultiheadAttention`` (``out_proj``) and torchvision's shifted-window attention.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+from collections.abc import Iterator
 from types import CodeType
 
 from torch import nn
@@ -18,7 +19,7 @@ _HARMLESS |= {"requires_grad", "shape", "size"}
 
 
 def reads_weight_of(parent: type[nn.Module], child: str) -> bool:
-    """Whether the forward of a module, or a method it calls, has ``self.<child>.weight`` in a computation.
+    """Whether the forward of a module, with the methods it calls, reads ``self.<child>.weight`` and no more.
 
     Args:
         parent: the module's class.
@@ -29,17 +30,19 @@ def reads_weight_of(parent: type[nn.Module], child: str) -> bool:
     >>> reads_weight_of(nn.TransformerDecoderLayer, "linear1")
     False
     """
-    waiting, seen = ["forward"], {"forward"}
+    waiting, seen, reads = ["forward"], {"forward"}, False
     while waiting:
         code = _code(parent, waiting.pop())
         if code is None:
             continue
-        if _reads(code, child):
-            return True
+        uses = set(_uses(code, child))
+        if "itself" in uses:
+            return False
+        reads = reads or "weight" in uses
         called = {n for n in code.co_names if n not in seen and not hasattr(nn.Module, n)}
         seen |= called
         waiting += called
-    return False
+    return reads
 
 
 def _code(owner: type, name: str) -> CodeType | None:
@@ -55,9 +58,16 @@ def _code(owner: type, name: str) -> CodeType | None:
     return code if isinstance(code, CodeType) else None
 
 
-def _reads(code: CodeType, child: str) -> bool:
-    steps = [i for i in dis.get_instructions(code) if i.opname != "CACHE"]
-    for a, b, c in zip(steps, steps[1:], steps[2:], strict=False):
-        if a.argval == child and b.argval == "weight" and c.argval not in _HARMLESS:
-            return True
-    return any(_reads(inner, child) for inner in code.co_consts if isinstance(inner, CodeType))
+def _uses(code: CodeType, child: str) -> Iterator[str]:
+    """What is taken of ``self.<child>``: its weight, to compute with, or the module itself, to call it."""
+    steps = list(dis.get_instructions(code))
+    for a, b, c in zip(steps, steps[1:], [*steps[2:], None], strict=False):
+        if a.argval != child or "ATTR" not in a.opname and "METHOD" not in a.opname:
+            continue
+        if "ATTR" not in b.opname:
+            yield "itself"
+        elif b.argval == "weight" and (c is None or c.argval not in _HARMLESS):
+            yield "weight"
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _uses(inner, child)

@@ -37,6 +37,7 @@ from mho.nn import (
     AnalogLSTM,
     AnalogLSTMCell,
     AnalogMultiheadAttention,
+    AnalogPositions,
     AnalogRNN,
     AnalogRNNCell,
     AnalogTransposedLinear,
@@ -68,6 +69,7 @@ TWINS: dict[type[nn.Module] | str, type[Analog]] = {
     nn.Embedding: AnalogEmbedding,
     nn.EmbeddingBag: AnalogEmbeddingBag,
     "transformers.pytorch_utils.Conv1D": AnalogTransposedLinear,
+    "transformers.models.whisper.modeling_whisper.WhisperPositionalEmbedding": AnalogPositions,
 }
 """Digital layer to analog layer; add an entry for a layer of your own. A class of a package that mho
 does not import stands here by its full name."""

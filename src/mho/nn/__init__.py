@@ -14,6 +14,7 @@ from mho.nn.conv import AnalogConvTranspose2d as AnalogConvTranspose2d
 from mho.nn.conv import AnalogConvTranspose3d as AnalogConvTranspose3d
 from mho.nn.embedding import AnalogEmbedding as AnalogEmbedding
 from mho.nn.embedding import AnalogEmbeddingBag as AnalogEmbeddingBag
+from mho.nn.huggingface import AnalogPositions as AnalogPositions
 from mho.nn.linear import AnalogLinear as AnalogLinear
 from mho.nn.recurrent import AnalogGRU as AnalogGRU
 from mho.nn.recurrent import AnalogGRUCell as AnalogGRUCell

@@ -79,7 +79,9 @@ class EmbeddingCut:
 
     def whole_product(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """The rows ``x`` of the table."""
-        return F.embedding(x, kernel, self.padding_idx, scale_grad_by_freq=self.scale_grad_by_freq)
+        options = {"scale_grad_by_freq": self.scale_grad_by_freq}
+        rows: Tensor = F.embedding(x, kernel, self.padding_idx, **options)
+        return rows
 
     def over_partial(self, values: Tensor) -> Tensor:
         """As it is; a value for each tile has been chosen for each look-up."""
