@@ -11,14 +11,12 @@ tested, as it is and with drift compensation.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from pydantic import Field, InstanceOf
 from torch import nn
 
@@ -28,6 +26,7 @@ from mho.config import Count, Positive, config, to_dict
 from mho.experiments.arms import AWARE, FLOAT, PLAIN, Arms, HardwareAware
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, limited_threads, seeded
+from mho.experiments.machine import usable_device, versions
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
 from mho.experiments.statistics import estimate
@@ -137,7 +136,7 @@ def run(
         ValueError: the training diverged, or torch has no such device.
     """
     progress = progress if progress is not None else Progress()
-    target = _usable(device)
+    target = usable_device(device)
     data = study.data.load(data_folder)
     store = Store(output, study)
     with limited_threads(threads):
@@ -149,14 +148,6 @@ def run(
     store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
     store.write_json(RESULTS, result.document)
     return result
-
-
-def _usable(device: str) -> torch.device:
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"device = {device!r}: torch cannot compute there ({reason}); try cpu") from None
 
 
 def _program_and_test(
@@ -305,16 +296,3 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain dicts, None where a figure is not defined."""
     rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
     return rows
-
-
-def versions() -> dict[str, str]:
-    """Names and versions of the software that computes."""
-    import numpy as np
-
-    return {
-        "mho": mho.__version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
