@@ -23,5 +23,9 @@ class NotMappableError(TypeError):
     """A layer was asked to be analog and no mapping onto arrays exists for it."""
 
 
+class ChipNotUsedWarning(UserWarning):
+    """A programmed model is evaluated in training mode, which multiplies by the clean weights."""
+
+
 class StaleChipWarning(UserWarning):
     """The weights changed after programming: the chip still holds the old ones."""
