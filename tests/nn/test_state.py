@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import mho
-from mho.errors import NotProgrammedError, StaleChipWarning
+from mho.errors import ChipNotUsedWarning, NotProgrammedError, StaleChipWarning
 
 HARDWARE = mho.Hardware(
     device=mho.devices.PCM(read_scale=0.0), tile=mho.Tile(rows=32, columns=16), dac=mho.DAC(bits=8), adc=mho.ADC(bits=8)
@@ -252,3 +252,18 @@ def test_changing_one_conductance_changes_the_predicted_outputs(chip: nn.Module)
     scale = float(layer.weight.detach().abs().max()) / 25e-6
     assert torch.allclose(moved[:, 2], v[:, 4] * delta * scale, atol=1e-6)
     assert torch.allclose(moved[:, [0, 1, 3]], torch.zeros(5, 3), atol=1e-6)
+
+
+def test_evaluating_in_training_mode_warns(x: torch.Tensor) -> None:
+    analog = mho.convert(network(), NOISY).train()
+    with torch.no_grad():
+        analog(x)  # no chip yet: nothing to forget
+        mho.program(analog, seed=0)
+        with pytest.warns(ChipNotUsedWarning, match="eval"):
+            analog(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            mho.train_on_chip(analog)
+            analog(x)
+            mho.train_on_chip(analog, on=False)
+            analog.eval()(x)

@@ -22,7 +22,13 @@ from torch import Tensor, nn
 from mho import tile
 from mho.config import digest
 from mho.converters import Calibrated, Fixed, Histogram, Learned, Uniform
-from mho.errors import NotCalibratedError, NotMappableError, NotProgrammedError, StaleChipWarning
+from mho.errors import (
+    ChipNotUsedWarning,
+    NotCalibratedError,
+    NotMappableError,
+    NotProgrammedError,
+    StaleChipWarning,
+)
 from mho.hardware import Hardware
 from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
@@ -274,6 +280,7 @@ class AnalogLayer(nn.Module):
     def read(self) -> Read:
         """The matrix that this forward multiplies by."""
         if self.training and not self.on_chip:
+            self._notice_evaluation()
             for modifier in self.modifiers:
                 modifier.constrain(self)
             weight = clean = self.wide_weight()
@@ -302,6 +309,17 @@ class AnalogLayer(nn.Module):
         if self.packed_into is None or (foreign and own_kernel is self.packed_kernel):
             return read
         return read._replace(steps=(self.packed_into, self.packed_middle, self.packed_scale))
+
+    def _notice_evaluation(self) -> None:
+        """Training mode without gradients, with a chip: most likely ``eval()`` was forgotten."""
+        if self.chip_g is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return
+        warnings.warn(
+            f"{self.path or 'this layer'!r} holds a chip, but the model is in training mode, which multiplies "
+            "by the clean weights: call model.eval() to use the chip, or mho.train_on_chip(model)",
+            ChipNotUsedWarning,
+            stacklevel=6,
+        )
 
     def _notice_changes(self) -> None:
         """Cheap checks before an eager read: were the weights or the conductances changed in place?"""
