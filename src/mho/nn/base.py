@@ -315,8 +315,8 @@ class AnalogLayer(nn.Module):
         if self.chip_g is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return
         warnings.warn(
-            f"{self.path or 'this layer'!r} holds a chip, but the model is in training mode, which multiplies "
-            "by the clean weights: call model.eval() to use the chip, or mho.train_on_chip(model)",
+            f"{self.path or 'this layer'!r} holds a chip, but the model is in training mode, which uses "
+            "the clean weights: call model.eval() to use the chip, or mho.train_on_chip(model)",
             ChipNotUsedWarning,
             stacklevel=6,
         )
