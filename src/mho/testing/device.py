@@ -1,9 +1,4 @@
-"""Contracts of the stages, to certify parts of your own.
-
-Call :func:`check_device` on a device of your own in your own test-suite; it returns nothing when the
-device keeps the contract of :class:`mho.devices.Device` and raises an ``AssertionError`` that says
-what is wrong when it does not.
-"""
+"""The contract of devices."""
 
 from __future__ import annotations
 
@@ -15,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mho import config
 from mho.devices import Device
+from mho.testing.promise import check_description, demand, near
 
 _TIMES = (1.0, 60.0, 3_600.0, 86_400.0, 2_592_000.0, 31_536_000.0, 315_360_000.0)  # 1 s to 10 years
 
@@ -40,7 +35,7 @@ def check_device(device: Device) -> None:
         >>> from mho.devices import PCM
         >>> check_device(PCM(g_max=10e-6))
     """
-    _check_description(device)
+    _check_device_description(device)
     _check_times(device)
     for dtype in (torch.float32, torch.float64):
         _check_stages(device, dtype)
@@ -48,11 +43,6 @@ def check_device(device: Device) -> None:
     _check_precision(device)
     _check_place(device)
     _check_scales(device)
-
-
-def _demand(holds: bool, device: Device, promise: str) -> None:
-    if not holds:
-        raise AssertionError(f"{device!r}: {promise}")
 
 
 def _valid_times(device: Device) -> list[float]:
@@ -72,23 +62,16 @@ def _cells(device: Device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return target.expand(2, 9, 7).clone(), program, drift
 
 
-def _check_description(device: Device) -> None:
-    _demand(isinstance(device, Device), device, "must derive from mho.devices.Device")
-    _demand(0 <= device.g_min < device.g_max < math.inf, device, "must have 0 <= g_min < g_max, in siemens")
-    _demand(0 < device.v_read < math.inf, device, "v_read must be positive, in volts")
-    kind = config.kind_of(type(device))
-    _demand(config.kinds(Device).get(kind) is type(device), device, "its class needs @mho.config.config")
-    back = config.from_json(config.to_json(device))
-    _demand(
-        type(back) is type(device) and back == device,
-        device,
-        f"must come back from JSON; came back as {back!r}",
-    )
+def _check_device_description(device: Device) -> None:
+    demand(isinstance(device, Device), device, "must derive from mho.devices.Device")
+    demand(0 <= device.g_min < device.g_max < math.inf, device, "must have 0 <= g_min < g_max, in siemens")
+    demand(0 < device.v_read < math.inf, device, "v_read must be positive, in volts")
+    check_description(device, Device)
 
 
 def _check_times(device: Device) -> None:
     first, last = device.times
-    _demand(0 <= first <= last, device, f"times = {device.times!r} must be (first, last), first <= last")
+    demand(0 <= first <= last, device, f"times = {device.times!r} must be (first, last), first <= last")
     wrong = [-1.0, math.nan, math.inf]
     if first > 0:
         wrong.append(first / 2)
@@ -99,7 +82,7 @@ def _check_times(device: Device) -> None:
     cells = device.drift_state(target, drift)
     for seconds in wrong:
         refused = _refuses(device.aged, g, cells, seconds) and _refuses(device.read_std, g, g, seconds)
-        _demand(refused, device, f"aged and read_std must raise ValueError at seconds = {seconds!r}")
+        demand(refused, device, f"aged and read_std must raise ValueError at seconds = {seconds!r}")
 
 
 def _refuses(method: Callable[..., Tensor], *arguments: Tensor | float) -> bool:
@@ -131,19 +114,19 @@ def _check_stages(device: Device, dtype: torch.dtype) -> None:
     for name, value in said.items():
         where = f"{name} ({dtype})"
         wanted = (value.shape[:1] + shape) if name == "drift_state" else shape
-        _demand(
+        demand(
             value.shape == wanted,
             device,
             f"{where} must have shape {tuple(wanted)}, has {tuple(value.shape)}",
         )
-        _demand(value.dtype == dtype, device, f"{where} must keep the dtype, gives {value.dtype}")
-        _demand(bool(value.isfinite().all()), device, f"{where} must be finite")
+        demand(value.dtype == dtype, device, f"{where} must keep the dtype, gives {value.dtype}")
+        demand(bool(value.isfinite().all()), device, f"{where} must be finite")
         if name != "drift_state":
-            _demand(bool((value >= 0).all()), device, f"{where} must not be negative")
-        _demand(torch.equal(value, again[name]), device, f"{where} must give the same for the same draws")
-    _demand(torch.equal(said["aged at 0 s"], said["programmed"]), device, "aged at 0 s must give g back")
+            demand(bool((value >= 0).all()), device, f"{where} must not be negative")
+        demand(torch.equal(value, again[name]), device, f"{where} must give the same for the same draws")
+    demand(torch.equal(said["aged at 0 s"], said["programmed"]), device, "aged at 0 s must give g back")
     same = all(torch.equal(a, b) for a, b in zip(inputs, kept, strict=True))
-    _demand(same, device, "must not change its arguments in place")
+    demand(same, device, "must not change its arguments in place")
 
 
 def _check_cells_are_alone(device: Device, dtype: torch.dtype) -> None:
@@ -153,18 +136,18 @@ def _check_cells_are_alone(device: Device, dtype: torch.dtype) -> None:
         each_parameter = (slice(None), *index)
         for name, value in _history(device, *(x[index] for x in inputs)).items():
             wanted = whole[name][each_parameter if name == "drift_state" else index]
-            near = _near(value, wanted, device.g_max, 1e-6)
-            _demand(near, device, f"{name} of a cell must not depend on the other cells or on the shape")
+            close = near(value, wanted, device.g_max, 1e-6)
+            demand(close, device, f"{name} of a cell must not depend on the other cells or on the shape")
     for name, value in _history(device, *(x[:0] for x in inputs)).items():
-        _demand(value.numel() == 0, device, f"{name} of no cells must be empty")
+        demand(value.numel() == 0, device, f"{name} of no cells must be empty")
 
 
 def _check_precision(device: Device) -> None:
     single = _history(device, *_cells(device, torch.float32))
     double = _history(device, *_cells(device, torch.float64))
     for name, value in single.items():
-        near = _near(value.double(), double[name], device.g_max, 2e-4)
-        _demand(near, device, f"{name} must agree between float32 and float64")
+        close = near(value.double(), double[name], device.g_max, 2e-4)
+        demand(close, device, f"{name} must agree between float32 and float64")
 
 
 def _check_place(device: Device) -> None:
@@ -177,11 +160,7 @@ def _check_place(device: Device) -> None:
             f"and seconds only, never on the values of a tensor; on the meta device: {error}"
         ) from error
     for name, value in said.items():
-        _demand(value.device.type == "meta", device, f"{name} must stay on the device of the arguments")
-
-
-def _near(a: Tensor, b: Tensor, unit: float, tolerance: float) -> bool:
-    return bool(((a - b).abs() <= tolerance * (b.abs() + unit)).all())
+        demand(value.device.type == "meta", device, f"{name} must stay on the device of the arguments")
 
 
 def _check_scales(device: Device) -> None:
@@ -193,12 +172,12 @@ def _check_scales(device: Device) -> None:
         said = _history(without, *inputs)
         for stage, value in said.items():
             if name == "program_scale" and stage == "programmed":
-                _demand(torch.equal(value, inputs[0]), device, "program_scale = 0 must give g_target exactly")
+                demand(torch.equal(value, inputs[0]), device, "program_scale = 0 must give g_target exactly")
             elif name == "drift_scale" and stage.startswith("aged"):
                 held = torch.equal(value, said["programmed"])
-                _demand(held, device, f"drift_scale = 0 must hold g; {stage} it does not")
+                demand(held, device, f"drift_scale = 0 must hold g; {stage} it does not")
             elif name == "read_scale" and stage.startswith("read_std"):
-                _demand(not value.any(), device, f"read_scale = 0 must give {stage} = 0")
+                demand(not value.any(), device, f"read_scale = 0 must give {stage} = 0")
         moved = {
             "program_scale": ("drift_state",),
             "drift_scale": ("programmed",),
@@ -206,4 +185,4 @@ def _check_scales(device: Device) -> None:
         }
         for stage in moved[name]:
             same = torch.equal(said[stage], usual[stage])
-            _demand(same, device, f"{name} must not move {stage}")
+            demand(same, device, f"{name} must not move {stage}")
