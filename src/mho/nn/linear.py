@@ -69,7 +69,7 @@ class LinearCut:
 
     def partial(self, currents: Tensor, channels: int) -> Tensor:
         """``[tile, batch, channel, column]``."""
-        return currents.view(*currents.shape[:2], channels, -1)
+        return currents.view(*currents.shape[:2], channels, currents.shape[2] // channels)
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
         """``[column, row]``."""
