@@ -28,7 +28,11 @@ def inference(case: Case, compiled: bool) -> Iterator[Row]:
     """Times of a frozen chip, without and with read noise."""
     model, x = case.build().eval(), torch.randn(case.shape)
     quiet, noisy = chip(model, x, 0.0), chip(model, x, 1.0)
-    models: dict[str, nn.Module] = {"torch": model, "inference, eager": quiet, "with read noise, eager": noisy}
+    models: dict[str, nn.Module] = {
+        "torch": model,
+        "inference, eager": quiet,
+        "with read noise, eager": noisy,
+    }
     if compiled:
         torch._dynamo.reset()
         models["inference, compiled"] = torch.compile(quiet, fullgraph=True)  # type: ignore[assignment]

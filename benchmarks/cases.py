@@ -26,7 +26,12 @@ CASES = (
     Case("linear 512x512 b128", lambda: nn.Linear(512, 512), (128, 512), True),
     Case("linear 1024x4096 b256", lambda: nn.Linear(1024, 4096), (256, 1024), True),
     Case("conv 64-64 3x3 16x16 b32", lambda: nn.Conv2d(64, 64, 3, padding=1), (32, 64, 16, 16), True),
-    Case("ResNet-18 32x32 b32", lambda: ResNet18().build(channels=3, size=32, classes=10), (32, 3, 32, 32), False),
+    Case(
+        "ResNet-18 32x32 b32",
+        lambda: ResNet18().build(channels=3, size=32, classes=10),
+        (32, 3, 32, 32),
+        False,
+    ),
 )
 
 

@@ -24,7 +24,10 @@ CONV = {
     "conv2d, groups": (lambda **k: nn.Conv2d(6, 8, 3, groups=2, **k), (2, 6, 9, 9)),
     "conv2d, depthwise": (lambda **k: nn.Conv2d(6, 12, 3, groups=6, **k), (2, 6, 9, 9)),
     "conv2d, reflect": (lambda **k: nn.Conv2d(6, 8, 3, padding=1, padding_mode="reflect", **k), (2, 6, 9, 9)),
-    "conv2d, replicate": (lambda **k: nn.Conv2d(6, 8, 3, padding=2, padding_mode="replicate", **k), (2, 6, 9, 9)),
+    "conv2d, replicate": (
+        lambda **k: nn.Conv2d(6, 8, 3, padding=2, padding_mode="replicate", **k),
+        (2, 6, 9, 9),
+    ),
     "conv2d, circular": (
         lambda **k: nn.Conv2d(6, 8, 3, padding="same", padding_mode="circular", **k),
         (2, 6, 9, 9),

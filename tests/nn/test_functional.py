@@ -18,13 +18,19 @@ RANGES = {"dac": mho.DAC(bits=8, range=Fixed(limit=3.0)), "adc": mho.ADC(bits=8,
 def network() -> nn.Module:
     torch.manual_seed(5)
     return nn.Sequential(
-        nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(6, 3, 2, stride=2), nn.Flatten(), nn.Linear(3 * 64, 5)
+        nn.Conv2d(2, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(6, 3, 2, stride=2),
+        nn.Flatten(),
+        nn.Linear(3 * 64, 5),
     )
 
 
 def analog(read_scale: float = 0.0, **converters: object) -> nn.Module:
     hardware = mho.Hardware(
-        device=mho.devices.PCM(read_scale=read_scale), tile=mho.Tile(rows=20, columns=8), **(converters or RANGES)
+        device=mho.devices.PCM(read_scale=read_scale),
+        tile=mho.Tile(rows=20, columns=8),
+        **(converters or RANGES),
     )
     return mho.convert(network(), hardware)
 
@@ -56,7 +62,10 @@ def test_compiled_evaluation(x: torch.Tensor) -> None:
 def test_compiled_training(x: torch.Tensor) -> None:
     learned = {"dac": mho.DAC(bits=8, range=Learned()), "adc": mho.ADC(bits=8, range=Fixed(limit=4.0))}
     model = analog(**learned)
-    attach(model, Recipe(modifiers=(WeightClip(sigmas=2.0), WeightNoise(std=0.1, ramp_steps=4), ProgrammingNoise())))
+    attach(
+        model,
+        Recipe(modifiers=(WeightClip(sigmas=2.0), WeightNoise(std=0.1, ramp_steps=4), ProgrammingNoise())),
+    )
     compiled = torch.compile(model.train(), fullgraph=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     before = model[4].weight.detach().clone()

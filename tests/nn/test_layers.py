@@ -64,7 +64,10 @@ def test_tiles_add_up(name: str, tiles: str) -> None:
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
 @pytest.mark.parametrize("name", ["linear", "conv2d, groups", "conv transpose 2d, groups", "conv1d, same"])
-@pytest.mark.parametrize("converters", [{}, FINE, {"dac": mho.DAC(bits=24, range=Dynamic()), "adc": mho.ADC(bits=24, range=Dynamic())}])
+@pytest.mark.parametrize(
+    "converters",
+    [{}, FINE, {"dac": mho.DAC(bits=24, range=Dynamic()), "adc": mho.ADC(bits=24, range=Dynamic())}],
+)
 def test_every_mapping_reproduces_the_layer(mapping: str, name: str, converters: dict) -> None:
     layer, x = make(name, torch.float64)
     device = mho.devices.Ideal(g_min=1e-6, g_max=20e-6)
@@ -84,7 +87,9 @@ def test_every_mapping_reproduces_the_layer(mapping: str, name: str, converters:
 def test_bit_slices_are_the_rounded_weights(offset: bool, slices: int) -> None:
     layer, x = make("linear", torch.float64)
     mapping = mho.mapping.BitSlicing(bits=8, slices=slices, offset=offset)
-    analog = mho.convert(layer, mho.Hardware(mapping=mapping, adc=mho.ADC(bits=None), tile=mho.Tile(rows=8))).eval()
+    analog = mho.convert(
+        layer, mho.Hardware(mapping=mapping, adc=mho.ADC(bits=None), tile=mho.Tile(rows=8))
+    ).eval()
     peak = layer.weight.detach().abs().max()
     rounded = (layer.weight.detach() / peak * 127).round() * peak / 127
     wanted = x @ rounded.T + layer.bias

@@ -16,7 +16,10 @@ import mho
 from mho.errors import ChipNotUsedWarning, NotProgrammedError, StaleChipWarning
 
 HARDWARE = mho.Hardware(
-    device=mho.devices.PCM(read_scale=0.0), tile=mho.Tile(rows=32, columns=16), dac=mho.DAC(bits=8), adc=mho.ADC(bits=8)
+    device=mho.devices.PCM(read_scale=0.0),
+    tile=mho.Tile(rows=32, columns=16),
+    dac=mho.DAC(bits=8),
+    adc=mho.ADC(bits=8),
 )
 NOISY = mho.Hardware(device=mho.devices.PCM(), tile=mho.Tile(rows=32, columns=16))
 
@@ -161,8 +164,9 @@ def _optimizer(model: nn.Module) -> None:
 
 
 def _assign(model: nn.Module) -> None:
-    model.load_state_dict({k: v for k, v in network().double().float().state_dict().items()} | {
-        "4.weight": torch.randn(10, 256)}, assign=True, strict=False)  # fmt: skip
+    state = dict(network().state_dict())
+    state["4.weight"] = torch.randn(10, 256)
+    model.load_state_dict(state, assign=True, strict=False)
 
 
 @pytest.mark.parametrize("change", [_in_place, _data, _optimizer, _assign])
@@ -242,7 +246,9 @@ def test_programming_inside_inference_mode(x: torch.Tensor) -> None:
 
 def test_changing_one_conductance_changes_the_predicted_outputs(chip: nn.Module) -> None:
     """In place, in eval mode: no verb needed."""
-    layer = mho.convert(nn.Linear(6, 4), mho.Hardware(device=mho.devices.Ideal(), tile=mho.Tile(rows=3))).eval()
+    layer = mho.convert(
+        nn.Linear(6, 4), mho.Hardware(device=mho.devices.Ideal(), tile=mho.Tile(rows=3))
+    ).eval()
     mho.program(layer, seed=0)
     v = torch.randn(5, 6)
     before = layer(v)

@@ -32,7 +32,9 @@ class Histogram:
             return
         peak = float(magnitude.max())
         if not peak < float("inf"):
-            raise ValueError("calibration data gives NaN or infinite values; check the inputs and the weights")
+            raise ValueError(
+                "calibration data gives NaN or infinite values; check the inputs and the weights"
+            )
         self.largest = max(self.largest, peak)
         if peak > 0 and self.width == 0.0:
             exponent = torch.frexp(torch.tensor(peak)).exponent
