@@ -1,4 +1,4 @@
-"""Mean, spread and confidence interval over chips."""
+"""Mean, spread and confidence interval over chips, and tests of paired differences."""
 
 from __future__ import annotations
 
@@ -54,3 +54,60 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     std = float(sample.std(ddof=1))
     half = float(special.stdtrit(n - 1, 0.5 + confidence / 2)) * std / math.sqrt(n)
     return Estimate(n, mean, std, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What two samples of the same chips say about their difference.
+
+    Attributes:
+        difference: of the first sample minus the second.
+        t: Student's statistic of the paired test; NaN for one pair.
+        p: probability of a difference at least as large if there is none; NaN for one pair.
+    """
+
+    difference: Estimate
+    t: float
+    p: float
+
+
+def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
+    """Student's paired test, two-sided.
+
+    Args:
+        first, second: values in pairs.
+
+    Raises:
+        ValueError: not as many of both.
+
+    >>> result = paired([0.9, 0.8, 0.85], [0.7, 0.71, 0.66])
+    >>> round(result.t, 3), round(result.p, 4)
+    (4.556, 0.045)
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} values: a paired test needs as many of both")
+    e = estimate([a - b for a, b in zip(first, second, strict=True)])
+    if e.n == 1:
+        return Paired(e, math.nan, math.nan)
+    if e.std == 0:  # every pair differs by the same
+        return Paired(e, 0.0 if e.mean == 0 else math.copysign(math.inf, e.mean), float(e.mean == 0))
+    t = e.mean / (e.std / math.sqrt(e.n))
+    return Paired(e, t, float(2 * special.stdtr(e.n - 1, -abs(t))))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Probabilities of several tests, corrected so that one false alarm among all is as rare as in one.
+
+    Source: S. Holm, Scand. J. Statist. 6, 65 (1979).
+
+    >>> [round(v, 3) for v in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    corrected, highest = [math.nan] * len(p), 0.0
+    for place, i in enumerate(order):
+        if math.isnan(p[i]):
+            continue
+        highest = max(highest, min(1.0, (len(p) - place) * p[i]))
+        corrected[i] = highest
+    return corrected

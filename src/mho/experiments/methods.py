@@ -1,0 +1,298 @@
+"""The four networks of the quantisation study: how each is trained, stored and loaded.
+
+All start from the same random weights and see the same batches. What is trained is stored as soon as
+it is done; a training that was stopped goes on from its last whole epoch, with the same result.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import mho
+from mho import random
+from mho.config import write_whole
+from mho.experiments.copies import array_weights
+from mho.experiments.data import Data
+from mho.experiments.fitting import Watch, accuracy, fit, seeded
+from mho.experiments.progress import Progress
+from mho.experiments.store import OtherStudyError, Store
+from mho.mapping import LevelSet
+from mho.training import (
+    AlphaBlending,
+    Annealing,
+    Quantizer,
+    Recipe,
+    STEQuantizer,
+    attach,
+    quantised,
+    re_estimate_batch_norm,
+)
+
+if TYPE_CHECKING:
+    from mho.experiments.quantization import QuantizationStudy
+
+STE, ALPHA_BLEND, BASELINE, PTQ = "ste", "alpha_blend", "baseline", "ptq"
+METHODS = (BASELINE, STE, ALPHA_BLEND, PTQ)
+TRAINED = (BASELINE, STE, ALPHA_BLEND)  # PTQ is made of the baseline
+BATCH_OF_STATISTICS = 500
+_UNREADABLE = (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError)
+
+
+class DamagedFileError(ValueError):
+    """A stored network cannot be read."""
+
+
+class MissingNetworkError(ValueError):
+    """A network is needed that no run has trained yet."""
+
+
+def file_of(method: str) -> str:
+    """The name of the file that holds a trained network."""
+    return f"{method}_model.pth"
+
+
+def load_file(path: Path, store: Store) -> dict[str, Any]:
+    """The content of a file of this study.
+
+    Raises:
+        DamagedFileError: it is not a whole file of tensors and numbers.
+        OtherStudyError: it belongs to another configuration.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        mine = content["study"] == store.digest
+    except (*_UNREADABLE, TypeError) as error:
+        reason = str(error).partition("\n")[0][:120]
+        raise DamagedFileError(
+            f"{path}: damaged or not of this program ({reason}); remove it, or run again with --recompute"
+        ) from None
+    if not mine:
+        raise OtherStudyError(f"{path}: made for another configuration; choose another output folder")
+    return content
+
+
+def save_file(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values, whole or not at all; ``torch.load(weights_only=True)`` reads them."""
+    write_whole(path, lambda temporary: torch.save(dict(content), temporary))
+
+
+class Methods:
+    """Trains, stores and loads the networks of one study.
+
+    Args:
+        study: the configuration.
+        data: images; the test part is only used to report.
+        store: where trained networks lie.
+        progress: told after each epoch.
+        device: the torch device that computes.
+        recompute: train again what is stored but cannot be read.
+    """
+
+    def __init__(
+        self,
+        study: QuantizationStudy,
+        data: Data,
+        store: Store,
+        progress: Progress,
+        device: torch.device,
+        recompute: bool = False,
+    ) -> None:
+        self.study, self.data, self.store = study, data, store
+        self.progress, self.device, self.recompute = progress, device, recompute
+
+    # --- training --------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Train the networks that are not stored yet."""
+        for method in TRAINED:
+            if not self._usable(file_of(method)):
+                self._train(method)
+        if not self._usable(file_of(PTQ)):
+            start = time.perf_counter()
+            network = self.network(PTQ, self.study.levels)
+            latent = self._content(BASELINE)["latent"]
+            history: dict[str, list[float]] = {"loss": [], "validation": []}
+            self._save(PTQ, network, latent, history, time.perf_counter() - start)
+
+    def _train(self, method: str) -> None:
+        study, schedule = self.study, self.study.training
+        steps = schedule.steps(len(self.data.train))
+        with seeded(study.seed, "training", method):
+            network = mho.convert(self.new(), mho.Hardware())
+            attach(network, Recipe(modifiers=(*self._modifiers(method, steps), *study.modifiers)))
+            watch = Checkpoints(self, method)
+            generator = random.fork(study.seed, "batches")
+            with self.progress.stage(f"train {method}", schedule.epochs, watch.done()) as step:
+                try:
+                    fit(network, self.data.train, study.data, schedule, generator, step, watch)
+                except torch.OutOfMemoryError:
+                    raise ValueError(
+                        f"batch = {schedule.batch}: a training step needs more memory than "
+                        f"{self.device} has; lower --batch-size (now {schedule.batch})"
+                    ) from None
+        latent = {k: v.detach().cpu() for k, v in array_weights(mho.revert(network)).items()}
+        self._save(method, self._levels_of(network, method), latent, watch.history, watch.seconds)
+        watch.path.unlink(missing_ok=True)
+
+    def _modifiers(self, method: str, steps: int) -> tuple[STEQuantizer | AlphaBlending, ...]:
+        study = self.study
+        if method == STE:
+            return (STEQuantizer(levels=study.levels, normalisation=study.normalisation),)
+        if method == ALPHA_BLEND:
+            hold = steps // study.training.epochs if study.alpha_changes == "epoch" else 1
+            annealing = Annealing(steps=steps, hold=hold, shape=study.annealing)
+            return (
+                AlphaBlending(levels=study.levels, normalisation=study.normalisation, annealing=annealing),
+            )
+        return ()
+
+    def _levels_of(self, analog: nn.Module, method: str) -> nn.Module:
+        """The plain network that would be put on cells: of levels, unless it is the baseline."""
+        return mho.revert(analog if method == BASELINE else quantised(analog, self._quantizer()))
+
+    def _quantizer(self, levels: LevelSet | None = None) -> Quantizer:
+        chosen = self.study.levels if levels is None else levels
+        return Quantizer(levels=chosen, normalisation=self.study.normalisation)
+
+    def new(self) -> nn.Module:
+        """A network with the random weights that all methods start from."""
+        with seeded(self.study.seed, "weights"):
+            network = self.study.model.build(self.data.channels, self.data.size, self.data.classes)
+        return network.to(self.device)
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def _usable(self, name: str) -> bool:
+        path = self.store.folder / name
+        if not path.is_file():
+            return False
+        try:
+            load_file(path, self.store)
+        except DamagedFileError:
+            if not self.recompute:
+                raise
+            self.progress.note(f"{path}: damaged; it is made again")
+            return False
+        return True
+
+    def _save(
+        self, method: str, network: nn.Module, latent: Any, history: dict[str, list[float]], seconds: float
+    ) -> None:
+        facts = {
+            "validation": accuracy(network, self.data.validation),
+            "test": accuracy(network, self.data.test),
+            "seconds": seconds,
+        }
+        content = {
+            "format": 1,
+            "study": self.store.digest,
+            "method": method,
+            "state": {k: v.cpu() for k, v in network.state_dict().items()},
+            "latent": latent,
+            "history": history,
+            "facts": facts,
+        }
+        save_file(self.store.folder / file_of(method), content)
+
+    def _content(self, method: str) -> dict[str, Any]:
+        path = self.store.folder / file_of(method)
+        if not path.is_file():
+            raise MissingNetworkError(
+                f"{path} is missing: train the networks first with\n"
+                f"  mho quantize --skip-robustness --output-dir {self.store.folder}\n"
+                "and the options of the study, or leave out --skip-training"
+            )
+        return load_file(path, self.store)
+
+    def record(self, method: str) -> tuple[dict[str, list[float]], dict[str, float]]:
+        """Loss and validation accuracy of each epoch, and the figures of a stored network."""
+        content = self._content(method)
+        return content["history"], content["facts"]
+
+    def network(self, method: str, levels: LevelSet) -> nn.Module:
+        """A stored network in plain torch, its weights at the nearest of these levels.
+
+        The baseline keeps its weights. With ``study.re_estimate`` the batch normalisation of the
+        post-training one is measured again, on training images.
+        """
+        content = self._content(BASELINE if method == PTQ else method)
+        network = self.new()
+        network.load_state_dict({**content["state"], **content["latent"]})
+        if method == BASELINE:
+            return network.eval()
+        analog = quantised(mho.convert(network, mho.Hardware()), self._quantizer(levels))
+        digital = mho.revert(analog).eval()
+        if method == PTQ and self.study.re_estimate:
+            batches: tuple[Tensor, ...] = self.data.train.tensors[0].split(BATCH_OF_STATISTICS)
+            re_estimate_batch_norm(digital, batches)
+        return digital
+
+
+class Checkpoints(Watch):
+    """Stores a training after each epoch, and continues it."""
+
+    def __init__(self, methods: Methods, method: str) -> None:
+        self.methods, self.method = methods, method
+        self.path = methods.store.folder / f"{method}_training.pth"
+        self.history: dict[str, list[float]] = {"loss": [], "validation": []}
+        self.seconds = 0.0
+        self._since = time.perf_counter()
+        self._held = self._load()
+
+    def _load(self) -> dict[str, Any] | None:
+        if not self.methods._usable(self.path.name):
+            return None
+        return load_file(self.path, self.methods.store)
+
+    def done(self) -> int:
+        """Epochs that an earlier run finished."""
+        return len(self._held["history"]["loss"]) if self._held is not None else 0
+
+    def begin(self, network: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> int:
+        """Weights, momenta, random streams and history as they were."""
+        held = self._held
+        if held is None:
+            return 0
+        network.load_state_dict(held["network"])
+        optimizer.load_state_dict(held["optimizer"])
+        generator.set_state(held["generator"])
+        torch.set_rng_state(held["global"])
+        if self.methods.device.type == "cuda" and "cuda" in held:
+            torch.cuda.set_rng_state(held["cuda"], self.methods.device)
+        self.history, self.seconds = held["history"], held["seconds"]
+        return self.done()
+
+    def epoch_ended(
+        self,
+        epoch: int,
+        loss: float,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> None:
+        """Test on the validation images with the weights at their levels, then store."""
+        methods = self.methods
+        validation = accuracy(methods._levels_of(network, self.method), methods.data.validation)
+        self.history["loss"].append(loss)
+        self.history["validation"].append(validation)
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        content = {
+            "study": methods.store.digest,
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "generator": generator.get_state(),
+            "global": torch.get_rng_state(),
+            "history": self.history,
+            "seconds": self.seconds,
+        }
+        if methods.device.type == "cuda":
+            content["cuda"] = torch.cuda.get_rng_state(methods.device)
+        save_file(self.path, content)

@@ -1,0 +1,257 @@
+"""How much accuracy a network keeps when its weights move.
+
+Every network of the quantisation study is put on each level set and disturbed in two ways: by normal
+noise in proportion to each weight, and by programming it on simulated chips and letting them age. A
+chip's disturbance is measured as the root-mean-square change of the weights, relative to their own
+root mean square: for the normal noise that is its strength, so both lie on the same axis.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import torch
+from pydantic import Field, InstanceOf
+from torch import nn
+
+import mho
+from mho import random
+from mho.config import Count, NonNegative, config, digest, kind_of, to_dict
+from mho.experiments.batched import accuracies
+from mho.experiments.copies import Copies, array_weights, chip_weights, noisy_weights
+from mho.experiments.methods import BASELINE, METHODS, Methods
+from mho.experiments.robustness_tables import COLUMNS, Summary, summarise
+from mho.mapping import DevicePair, LevelSet, SingleDevice, measured_states
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BYTES_OF_COPIES = 2**28  # weights held at once
+NOISE, DEVICE = "noise", "device"
+
+
+@config
+class RobustnessTest:
+    """The disturbances.
+
+    Attributes:
+        noise: standard deviations of the noise, relative to each weight.
+        repeats: draws of the noise for each strength, and chips.
+        levels: the level sets that every network but the baseline is put on.
+        device: the cell of the chips; its read noise is left out.
+        times: seconds since programming at which the chips are tested.
+        compensated: correct the drift of a chip from a noisy read of its arrays.
+    """
+
+    noise: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = tuple(k / 100 for k in range(21))
+    repeats: Count = 10
+    levels: Annotated[tuple[InstanceOf[LevelSet], ...], Field(min_length=1)] = (
+        SingleDevice(states=measured_states()),
+        DevicePair(states=measured_states()),
+    )
+    device: InstanceOf[mho.devices.Device] = mho.devices.PCM()
+    times: tuple[NonNegative, ...] = (0.0, 86_400.0, 3.1536e7)
+    compensated: bool = True
+
+    def validate(self) -> None:
+        """Strengths and times rise; the device must be known at each time."""
+        for name, values in (("noise", self.noise), ("times", self.times)):
+            if any(b <= a for a, b in itertools.pairwise(values)):
+                raise ValueError(f"{name} = {values}: they must rise, without repetition; sort them")
+        for seconds in self.times:
+            self.device.check_time(seconds)
+
+    def hardware(self) -> mho.Hardware:
+        """The chips: differential pairs of the device, without converters and read noise."""
+        device: Any = self.device
+        return mho.Hardware(device=replace(device, read_scale=0.0), tile=mho.Tile(rows=None, columns=None))
+
+
+def name_of(levels: LevelSet) -> str:
+    """A level set in a table.
+
+    >>> name_of(SingleDevice(states=(1e-6, 2e-6)))
+    'SingleDevice-4'
+    """
+    return f"{kind_of(type(levels)).rpartition('.')[2]}-{len(levels.values())}"
+
+
+@dataclass(frozen=True)
+class RobustnessResult:
+    """The tables of the test.
+
+    Attributes:
+        table: one row for each level set, method, disturbance, strength or time, and repeat.
+        summary: means, areas and paired tests.
+        document: the test, and the summary as plain values.
+    """
+
+    table: pd.DataFrame
+    summary: Summary
+    document: Mapping[str, Any]
+
+    def tensors(self) -> dict[str, Any]:
+        """Plain values and tensors, for a ``.pth`` file."""
+        columns = {name: self.table[name].tolist() for name in self.table.columns}
+        numbers = ("strength", "accuracy", "seconds", "repeat")
+        return {
+            "document": dict(self.document),
+            "table": {k: torch.tensor(v) if k in numbers else v for k, v in columns.items()},
+        }
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """A network on a level set; the baseline is on none."""
+
+    method: str
+    levels: LevelSet | None
+
+    def key(self) -> dict[str, Any]:
+        return {"method": self.method, "levels": 0 if self.levels is None else digest(self.levels)}
+
+
+def measure_robustness(test: RobustnessTest, methods: Methods, workers: int = 1) -> RobustnessResult:
+    """Run the test, or what an earlier run in the same folder left of it.
+
+    Args:
+        test: the disturbances.
+        methods: the trained networks.
+        workers: threads that share the copies of a network on the CPU.
+
+    Raises:
+        MissingNetworkError: a network was not trained yet.
+        ValueError: memory did not suffice.
+    """
+    variants = [_Variant(BASELINE, None)]
+    variants += [_Variant(m, levels) for levels in test.levels for m in METHODS if m != BASELINE]
+    work = _Work(test, methods, workers)
+    total = len(variants) * (len(test.noise) + len(test.times))
+    todo = {v: list(work.missing(v)) for v in variants}
+    with methods.progress.stage("noise", total, total - sum(map(len, todo.values()))) as step:
+        for variant, cells in todo.items():
+            if not cells:
+                continue
+            network = methods.network(variant.method, variant.levels or methods.study.levels)
+            for cell, repeats in cells:
+                step.advance(work.run(variant, network, cell, repeats))
+    table = _table(test, work, variants)
+    summary = summarise(table)
+    document = {
+        "test": to_dict(test),
+        "levels": {name_of(levels): len(levels.values()) for levels in test.levels},
+        **summary.document(),
+    }
+    return RobustnessResult(table=table, summary=summary, document=document)
+
+
+class _Work:
+    """The cells that are done, and the work on the others."""
+
+    def __init__(self, test: RobustnessTest, methods: Methods, workers: int) -> None:
+        self.test, self.methods, self.workers = test, methods, workers
+        self.store, self.seed = methods.store, methods.study.seed
+        hardware = digest(test.hardware())
+        compensated = test.compensated
+        self.cells: list[dict[str, Any]] = [{"part": NOISE, "std": p} for p in test.noise]
+        self.cells += [
+            {"part": DEVICE, "hardware": hardware, "compensated": compensated, "seconds": t}
+            for t in test.times
+        ]
+
+    def done(self, variant: _Variant, cell: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
+        """Relative change of the weights and accuracy, by repeat."""
+        wanted = {**variant.key(), **cell}
+        found: dict[int, tuple[float, float]] = {}
+        for record in self.store.records:
+            if all(record.get(k) == v for k, v in wanted.items()):
+                found |= {
+                    r: (change, hit)
+                    for r, change, hit in zip(
+                        record["repeats"], record["changes"], record["accuracies"], strict=True
+                    )
+                }
+        return found
+
+    def missing(self, variant: _Variant) -> Iterator[tuple[dict[str, Any], list[int]]]:
+        """Cells that lack repeats, with those."""
+        for cell in self.cells:
+            done = self.done(variant, cell)
+            repeats = [r for r in range(self.test.repeats) if r not in done]
+            if repeats:
+                yield cell, repeats
+
+    def run(self, variant: _Variant, network: nn.Module, cell: dict[str, Any], repeats: list[int]) -> str:
+        """Disturb, test and record; a sentence about it."""
+        changes: list[float] = []
+        hits: list[float] = []
+        if cell.get("std") == 0:  # nothing moves: one test stands for all repeats
+            hits = accuracies(network, noisy_weights(network, [0.0], [0], self.seed), self.methods.data.test)
+            changes, hits = [0.0] * len(repeats), hits * len(repeats)
+        else:
+            for group in self._groups(network, repeats, 1 if cell["part"] == NOISE else 10):
+                copies = self._copies(network, cell, group)
+                changes += [cell["std"]] * len(group) if "std" in cell else _changes(network, copies)
+                hits += self._tested(network, copies)
+        self.store.append(
+            {**variant.key(), **cell, "repeats": repeats, "changes": changes, "accuracies": hits}
+        )
+        return f"{variant.method}: {100 * sum(hits) / len(hits):.1f} %"
+
+    def _copies(self, network: nn.Module, cell: dict[str, Any], repeats: Sequence[int]) -> Copies:
+        if cell["part"] == NOISE:
+            return noisy_weights(network, [cell["std"]] * len(repeats), repeats, self.seed)
+        seeds = [random.fork(self.seed, "chip", str(r)).initial_seed() for r in repeats]
+        model = mho.convert(network, self.test.hardware())
+        return chip_weights(model, seeds, cell["seconds"], self.test.compensated)
+
+    def _tested(self, network: nn.Module, copies: Copies) -> list[float]:
+        workers = self.workers if self.methods.device.type == "cpu" else 1
+        try:
+            return accuracies(network, copies, self.methods.data.test, workers=workers)
+        except torch.OutOfMemoryError:
+            raise ValueError(
+                f"testing one copy of the network needs more memory than {self.methods.device} has; compute "
+                "on the CPU with --on cpu, or choose a smaller --model"
+            ) from None
+
+    def _groups(self, network: nn.Module, repeats: Sequence[int], factor: int) -> Iterator[Sequence[int]]:
+        weights = sum(w.numel() * w.element_size() for w in array_weights(network).values())
+        size = max(1, BYTES_OF_COPIES // (factor * weights))
+        for start in range(0, len(repeats), size):
+            yield repeats[start : start + size]
+
+
+def _changes(network: nn.Module, copies: Copies) -> list[float]:
+    """Root-mean-square change of the weights of each copy, relative to their root mean square."""
+    clean = array_weights(network)
+    square = sum(w.detach().double().square().sum() for w in clean.values())
+    moved = sum((copies[k] - w.detach()).double().square().flatten(1).sum(1) for k, w in clean.items())
+    ratio = torch.as_tensor(moved / square).sqrt()
+    values: list[float] = ratio.tolist()
+    return values
+
+
+def _table(test: RobustnessTest, work: _Work, variants: Sequence[_Variant]) -> pd.DataFrame:
+    """One row for each repeat; the baseline is repeated for every level set, to be compared with."""
+    import pandas as pd
+
+    device = kind_of(type(test.device)).rpartition(".")[2]
+    rows = []
+    for levels in test.levels:
+        for variant in variants:
+            if variant.levels not in (None, levels):
+                continue
+            for cell in work.cells:
+                done = work.done(variant, cell)
+                disturbance = NOISE if cell["part"] == NOISE else device
+                time = cell.get("seconds", float("nan"))
+                rows += [
+                    (name_of(levels), variant.method, disturbance, time, r, *done[r])
+                    for r in range(test.repeats)
+                ]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table
