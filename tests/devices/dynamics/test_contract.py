@@ -248,3 +248,29 @@ def test_one_pulse_compiles_whole(model: SwitchingModel) -> None:
     compiled = torch.compile(pulse, fullgraph=True, backend="eager")
     volts = torch.full_like(x, 0.5)
     torch.testing.assert_close(compiled(x, volts), pulse(x, volts))
+
+
+@each_model
+def test_parameters_by_cell(model: SwitchingModel) -> None:
+    """Every number may be a tensor: cell 0 as it was, cell 1 with all of them a little larger."""
+    numbers = {k: v for k, v in vars(model).items() if isinstance(v, float) and v != 0}
+    two = {k: torch.tensor([v, 1.01 * v], dtype=torch.float64) for k, v in numbers.items()}
+    mixed = model.with_values(**two)
+    alone = [model, model.replaced(**{k: float(v[1]) for k, v in two.items()})]
+    assert mixed.cells == (2,)
+    x = middle(model)[:2]
+    for volts in (0.9, -0.9):
+        v = torch.tensor(volts, dtype=torch.float64)
+        for f in (
+            lambda m, y, u=v: m.rate(y, u),
+            lambda m, y, u=v: m.current(u, y),
+            lambda m, y: m.conductance(y),
+        ):
+            expected = torch.stack([f(m, x[n]) for n, m in enumerate(alone)])
+            torch.testing.assert_close(f(mixed, x), expected, rtol=1e-9, atol=0)
+    ends = mixed.step(x, 0.9, 1e-12)
+    torch.testing.assert_close(ends, torch.stack([m.step(x[n], 0.9, 1e-12) for n, m in enumerate(alone)]))
+    g = mixed.conductance(x)
+    torch.testing.assert_close(mixed.state_of(g), x, rtol=1e-9, atol=0)
+    trace = mixed.simulate(torch.tensor([0.1, 0.2]).double(), torch.tensor([0.0, 1e-12]).double(), chunk=1)
+    assert trace.state.shape == (2, 2)

@@ -90,8 +90,12 @@ class SwitchingModel(ABC):
         """
 
     @abstractmethod
-    def _state_at(self, conductance: Tensor) -> Tensor:
-        """The state whose read conductance is given (inside the bounds)."""
+    def inverse(self, conductance: Tensor) -> Tensor:
+        """State of a conductance at ``v_read``, as :meth:`state_of`, which has checked that there is one.
+
+        Args:
+            conductance: siemens, any shape, between :attr:`g_min` and :attr:`g_max`.
+        """
 
     @property
     def has_exact(self) -> bool:
@@ -124,8 +128,8 @@ class SwitchingModel(ABC):
 
         The read does not move the state.
         """
-        v = self.v_read if v_read is None else v_read
-        return self.current(torch.full_like(state, v), state) / v
+        v = tensor(self.v_read if v_read is None else v_read, state)
+        return self.current(v, state) / v
 
     def state_of(self, conductance: Tensor) -> Tensor:
         """State whose conductance at ``v_read`` is given: the inverse of :meth:`conductance`.
@@ -146,7 +150,7 @@ class SwitchingModel(ABC):
                 f"{_text(self.g_min)} to {_text(self.g_max)} S at v_read = {_text(self.v_read)} V; "
                 "clamp it to g_min and g_max, or change the model's bounds"
             )
-        return self._state_at(torch.minimum(torch.maximum(conductance, low), high))
+        return self.inverse(torch.minimum(torch.maximum(conductance, low), high))
 
     @property
     def g_min(self) -> Number:
@@ -160,7 +164,8 @@ class SwitchingModel(ABC):
 
     def _g_bounds(self) -> tuple[Number, Number]:
         shape = self.cells
-        ends = [torch.as_tensor(b, dtype=torch.float64).expand(shape) for b in self.bounds]
+        device = next((v.device for v in vars(self).values() if isinstance(v, Tensor)), None)
+        ends = [torch.as_tensor(b, dtype=torch.float64, device=device).expand(shape) for b in self.bounds]
         g = torch.stack([self.conductance(x) for x in ends])
         low, high = g.amin(0), g.amax(0)
         return (low, high) if shape else (float(low), float(high))
@@ -195,7 +200,7 @@ class SwitchingModel(ABC):
         *,
         held: bool = False,
         every: int = 1,
-        chunk: int = 2**16,
+        chunk: int = 2**18,
         eps: Tensor | None = None,
     ) -> Trace:
         """Response of any number of cells to a waveform.

@@ -51,7 +51,8 @@ class _ResistanceState(SwitchingModel):
         b = either(positive, self.b_p, self.b_n, state)
         return a * torch.sinh(b * voltage) / state
 
-    def _state_at(self, conductance: Tensor) -> Tensor:
+    def inverse(self, conductance: Tensor) -> Tensor:
+        """The current is inverse to the state."""
         scale = self.conductance(torch.ones_like(conductance))  # of one ohm
         return clip(scale / conductance, *self.bounds)
 

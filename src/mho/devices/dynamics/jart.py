@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mho.config import NonNegative, Positive, config
-from mho.devices.dynamics._numbers import Number, clip, log
+from mho.devices.dynamics._numbers import Number, clip, either, log
 from mho.devices.dynamics._roots import first_crossing
 from mho.devices.dynamics.base import SwitchingModel
 from mho.devices.dynamics.integrate import Implicit, Method
@@ -164,7 +164,8 @@ class JART(SwitchingModel):
             share = circuit.with_gradient(share)
         return circuit.point(share)
 
-    def _state_at(self, conductance: Tensor) -> Tensor:
+    def inverse(self, conductance: Tensor) -> Tensor:
+        """By bisection: the current has no inverse in closed form."""
         low, high = (torch.as_tensor(b, dtype=torch.float64, device=conductance.device) for b in self.bounds)
         low, high = low.expand(conductance.shape), high.expand(conductance.shape)
         with torch.no_grad():
@@ -203,7 +204,7 @@ class _Circuit:
         self.cubic_scale = 2 * (p / 3).sqrt()
         self.cubic_drop = 1.5 / r * (3 / p).sqrt()
         heating = cell.r_thermal * (cell.radius_nominal / cell.radius) ** 2
-        self.r_th = heating * torch.where(self.sets, 1.0, cell.reset_heating)
+        self.r_th = heating * either(self.sets, 1.0, cell.reset_heating, voltage)
         # The contact.
         n = state.exp() * (cell.z * _UNIT)
         self.emission = math.pi * cell.radius**2 * cell.richardson  # A / K^2

@@ -98,5 +98,6 @@ class LinearIonDrift(SwitchingModel):
         moves = (voltage >= self.v_set) | (voltage <= -self.v_reset)
         return torch.where(moves, voltage, 0.0)
 
-    def _state_at(self, conductance: Tensor) -> Tensor:
+    def inverse(self, conductance: Tensor) -> Tensor:
+        """The resistance is linear in the state."""
         return clip((self.r_off - 1 / conductance) / (self.r_off - self.r_on), *self.bounds)

@@ -144,7 +144,8 @@ class StanfordPKU(SwitchingModel):
         scale = self.i_0 / self.v_read * sinh(self.v_read / self.v_0)
         return self.x_0 * log(scale * resistance)
 
-    def _state_at(self, conductance: Tensor) -> Tensor:
+    def inverse(self, conductance: Tensor) -> Tensor:
+        """The logarithm of the current is linear in the gap."""
         gap = self._gap(1 / conductance)
         assert isinstance(gap, Tensor)
         return clip(gap, *self.bounds)

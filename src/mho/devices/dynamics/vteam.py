@@ -147,6 +147,7 @@ class VTEAM(SwitchingModel):
     def _normalised(self, state: Tensor) -> Tensor:
         return (state - self.x_on) / (self.x_off - self.x_on)
 
-    def _state_at(self, conductance: Tensor) -> Tensor:
+    def inverse(self, conductance: Tensor) -> Tensor:
+        """The inverse of the resistance law."""
         u = self.law.position(1 / conductance, self.r_on, self.r_off)
         return clip(self.x_on + (self.x_off - self.x_on) * u, *self.bounds)

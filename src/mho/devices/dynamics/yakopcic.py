@@ -87,6 +87,7 @@ class Yakopcic(SwitchingModel):
         falling = torch.exp(-self.alpha_n * under) * (1 - under / (1 - self.x_n))
         return torch.where(direction >= 0, rising, falling)
 
-    def _state_at(self, conductance: Tensor) -> Tensor:
+    def inverse(self, conductance: Tensor) -> Tensor:
+        """The current is proportional to the state."""
         g_full = self.conductance(torch.ones_like(conductance))
         return clip(conductance / g_full, 0.0, 1.0)
