@@ -1,0 +1,353 @@
+"""What the quantisation study shows: four figures, a text table, a verdict and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mho.report.drift import svg
+from mho.report.durations import duration_text
+from mho.report.page import Figure, Page, Table
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+METHODS = {
+    "baseline": "full precision",
+    "ste": "straight-through",
+    "alpha_blend": "alpha blending",
+    "ptq": "post-training",
+}
+# M. Okabe and K. Ito's palette: told apart by the colour-blind and in grey.
+COLOURS = {"baseline": "#000000", "ste": "#0072b2", "alpha_blend": "#d55e00", "ptq": "#009e73"}
+MARKERS = {"baseline": "s", "ste": "o", "alpha_blend": "^", "ptq": "D"}
+_INK, _QUIET, _LINE = "#1d2733", "#5b6b7b", "#dde3ea"
+Document = Mapping[str, Any]
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def training_curves(history: Mapping[str, Mapping[str, Sequence[float]]]) -> matplotlib.figure.Figure:
+    """Training loss and validation accuracy over epochs.
+
+    Args:
+        history: ``loss`` and ``validation`` of each epoch, by method; methods without epochs are left out.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (left, right) = _panels(2)
+    for method, curves in history.items():
+        epochs = range(1, len(curves["loss"]) + 1)
+        if not epochs:
+            continue
+        style: dict[str, Any] = {"color": COLOURS[method], "label": METHODS[method], "linewidth": 1.6}
+        left.plot(epochs, curves["loss"], **style)
+        right.plot(epochs, [100 * v for v in curves["validation"]], **style)
+    left.set_ylabel("training loss")
+    left.set_yscale("log")
+    right.set_ylabel("validation accuracy, weights at their levels (%)")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(figure, left)
+    return figure
+
+
+def test_accuracy_comparison(methods: Mapping[str, Mapping[str, float]]) -> matplotlib.figure.Figure:
+    """Test accuracy of the four networks, without noise.
+
+    Args:
+        methods: figures of each method, among them ``test``.
+    """
+    figure, (axes,) = _panels(1)
+    values = [100 * facts["test"] for facts in methods.values()]
+    bars = axes.bar([METHODS[m] for m in methods], values, color=[COLOURS[m] for m in methods], width=0.6)
+    axes.bar_label(bars, fmt="%.2f", padding=3, color=_INK)
+    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylim(0, 105)
+    return figure
+
+
+test_accuracy_comparison.__test__ = False  # type: ignore[attr-defined]  # pytest: this draws
+
+
+def robustness_analysis(robustness: Document) -> matplotlib.figure.Figure:
+    """Accuracy over the strength of the noise for each level set, and the chips at their measured change.
+
+    Args:
+        robustness: the part of the document of that name.
+    """
+    names = list(robustness["levels"])
+    figure, panels = _panels(len(names))
+    for axes, levels in zip(panels, names, strict=True):
+        points = [p for p in robustness["points"] if p["levels"] == levels]
+        for method in METHODS:
+            _noise_curve(axes, [p for p in points if p["method"] == method and p["seconds"] is None], method)
+            _chips(axes, [p for p in points if p["method"] == method and p["seconds"] is not None], method)
+        axes.set_title(_levels_text(levels), loc="left", color=_INK, fontsize=11)
+        axes.set_xlabel("noise, relative to each weight (%)")
+        axes.set_ylabel("test accuracy (%)")
+    _legend(figure, panels[0])
+    return figure
+
+
+def robustness_metrics(robustness: Document) -> matplotlib.figure.Figure:
+    """Mean accuracy over all strengths, and what the strongest noise takes, for each level set."""
+    names = list(robustness["levels"])
+    figure, (left, right) = _panels(2)
+    methods = list(METHODS)
+    width = 0.8 / len(names)
+    for number, levels in enumerate(names):
+        areas = {a["method"]: a for a in robustness["areas"] if a["levels"] == levels}
+        places = [i + (number - (len(names) - 1) / 2) * width for i in range(len(methods))]
+        hatch = ("", "///", "...", "xxx")[number % 4]
+        style: dict[str, Any] = {
+            "width": width * 0.92, "color": [COLOURS[m] for m in methods], "hatch": hatch,
+            "edgecolor": "white", "label": _levels_text(levels),
+        }  # fmt: skip
+        spread = [100 * (areas[m]["std"] or 0.0) for m in methods]
+        left.bar(places, [100 * areas[m]["area"] for m in methods], yerr=spread, ecolor=_QUIET, **style)
+        right.bar(places, [100 * areas[m]["drop"] for m in methods], **style)
+    lowest = min(100 * a["area"] for a in robustness["areas"])
+    left.set_ylim(bottom=max(0.0, lowest - 10))
+    left.set_ylabel("area under the curve: mean accuracy (%)")
+    right.set_ylabel("accuracy lost at the strongest noise (points)")
+    for axes in (left, right):
+        axes.set_xticks(range(len(methods)), [METHODS[m] for m in methods], rotation=15)
+    _legend(figure, left)
+    return figure
+
+
+def _noise_curve(axes: matplotlib.axes.Axes, points: Sequence[Document], method: str) -> None:
+    x = [100 * p["strength"] for p in points]
+    mean = [100 * p["mean"] for p in points]
+    spread = [100 * (p["std"] or 0.0) for p in points]
+    low = [m - s for m, s in zip(mean, spread, strict=True)]
+    high = [m + s for m, s in zip(mean, spread, strict=True)]
+    axes.fill_between(x, low, high, color=COLOURS[method], alpha=0.12, linewidth=0)
+    axes.plot(x, mean, color=COLOURS[method], linewidth=1.6, label=METHODS[method])
+
+
+def _chips(axes: matplotlib.axes.Axes, points: Sequence[Document], method: str) -> None:
+    for p in points:
+        axes.errorbar(
+            100 * p["strength"], 100 * p["mean"], yerr=100 * (p["std"] or 0.0), color=COLOURS[method],
+            marker=MARKERS[method], markerfacecolor="white", markersize=6, linewidth=1, zorder=3,
+        )  # fmt: skip
+
+
+def _panels(count: int) -> tuple[matplotlib.figure.Figure, Sequence[matplotlib.axes.Axes]]:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    size = (5.4 * count if count > 1 else 6.4, 4.6)
+    figure = MatplotlibFigure(figsize=size, dpi=150, facecolor="white", layout="constrained")
+    panels = figure.subplots(1, count, squeeze=False)[0]
+    for axes in panels:
+        axes.grid(axis="y", color=_LINE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=_INK)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    return figure, list(panels)
+
+
+def _legend(figure: matplotlib.figure.Figure, axes: matplotlib.axes.Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
+
+
+def figures(document: Document, history: Mapping[str, Any]) -> dict[str, matplotlib.figure.Figure]:
+    """All figures of a study by the name of their file; those of a half that is not there are left out."""
+    made = {
+        "training_curves.png": training_curves(history),
+        "test_accuracy_comparison.png": test_accuracy_comparison(document["methods"]),
+    }
+    if document["robustness"] is not None:
+        made["robustness_analysis.png"] = robustness_analysis(document["robustness"])
+        made["robustness_metrics.png"] = robustness_metrics(document["robustness"])
+    return made
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def quantization_text(document: Document) -> str:
+    """Test accuracy, and accuracy under noise, as aligned text; all in percent."""
+    columns, rows = _rows(document)
+    widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+    lines = []
+    for row in (columns, *rows):
+        cells = [
+            c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
+    return "\n".join(lines)
+
+
+def _rows(document: Document) -> tuple[list[str], list[list[str]]]:
+    robustness = document["robustness"]
+    if robustness is None:
+        return ["method", "levels", "test"], [
+            [METHODS[m], "" if m == "baseline" else "trained for", _percent(f["test"])]
+            for m, f in document["methods"].items()
+        ]
+    strengths = _shown(robustness)
+    columns = ["method", "levels", *(f"{100 * s:g} % noise" for s in strengths), "area", "lost"]
+    rows = []
+    for area in robustness["areas"]:
+        points = {
+            p["strength"]: p
+            for p in robustness["points"]
+            if p["seconds"] is None and p["levels"] == area["levels"] and p["method"] == area["method"]
+        }
+        cells = [_spread(points[s]["mean"], points[s]["std"]) for s in strengths]
+        name = METHODS[area["method"]]
+        rows.append(
+            [name, area["levels"], *cells, _spread(area["area"], area["std"]), _percent(area["drop"])]
+        )
+    return columns, rows
+
+
+def _shown(robustness: Document) -> list[float]:
+    """Up to five strengths of the noise, the least and the most among them."""
+    known = sorted({p["strength"] for p in robustness["points"] if p["seconds"] is None})
+    places = sorted({round(k * (len(known) - 1) / 4) for k in range(5)})
+    return [known[i] for i in places]
+
+
+def quantization_verdicts(document: Document) -> list[str]:
+    """The most robust method of each level set, with its test."""
+    robustness = document["robustness"]
+    if robustness is None:
+        return []
+    return [_verdict(robustness, levels) for levels in robustness["levels"]]
+
+
+def _verdict(robustness: Document, levels: str) -> str:
+    comparisons = [c for c in robustness["comparisons"] if c["levels"] == levels]
+    best = comparisons[0]["best"]
+    area = next(a for a in robustness["areas"] if a["levels"] == levels and a["method"] == best)
+    start = (
+        f"Most robust on {_levels_text(levels)}: {METHODS[best]}, mean accuracy {_percent(area['area'])} % "
+        f"over the noise"
+    )
+    if comparisons[0]["p"] is None:
+        return f"{start}. With one repeat there is no test; ask for more with --robustness-repeats."
+    against = "; ".join(
+        f"{100 * c['difference']:+.2f} points against {METHODS[c['other']]} "
+        f"(t({c['repeats'] - 1}) = {c['t']:.2f}, p = {c['p_holm']:.3g})"
+        for c in comparisons
+    )
+    shown = [METHODS[c["other"]] for c in comparisons if c["p_holm"] < 0.05 and c["difference"] > 0]
+    told = f"The noise tells it from {_and(shown)}" if shown else "The noise tells it from no other method"
+    return f"{start}: {against}. {told} at 5 % (paired t-test over repeats, Holm-corrected)."
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _levels_text(name: str) -> str:
+    kind, _, count = name.rpartition("-")
+    words = {"SingleDevice": "single devices", "DevicePair": "device pairs"}.get(kind, kind)
+    return f"{words} ({int(count):,} levels)"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _spread(mean: float, std: float | None) -> str:
+    return _percent(mean) if std is None else f"{_percent(mean)} ± {100 * std:.2f}"
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def quantization_page(document: Document, pictures: Mapping[str, matplotlib.figure.Figure]) -> Page:
+    """The page of a study.
+
+    Args:
+        document: the content of its ``results.json``, and the ``command`` that ran it.
+        pictures: what :func:`figures` drew; may be empty.
+    """
+    facts = [(f"{100 * f['test']:.1f} %", f"{METHODS[m]}, test") for m, f in document["methods"].items()]
+    return Page(
+        title="Networks on the levels of a real memristor",
+        lead=[_what(document), *quantization_verdicts(document), _caution(document)],
+        facts=facts,
+        figures=[
+            Figure(content=svg(picture), media_type="image/svg+xml", alt=_ALT[name], caption=_CAPTION[name])
+            for name, picture in pictures.items()
+        ],
+        tables=_tables(document),
+        configuration=document["study"],
+        commands=[document["command"]],
+        software=document["versions"],
+    )
+
+
+_ALT = {
+    "training_curves.png": "Training loss and validation accuracy over epochs, by method.",
+    "test_accuracy_comparison.png": "Bars: test accuracy of the four methods.",
+    "robustness_analysis.png": "Test accuracy over weight noise, one panel for each level set.",
+    "robustness_metrics.png": "Bars: mean accuracy over the noise, and accuracy lost at the strongest.",
+}
+_CAPTION = {
+    "training_curves.png": "Each epoch's mean training loss, and the validation accuracy of the network that "
+    "would be put on cells then: its weights at the nearest levels (the baseline as it is).",
+    "test_accuracy_comparison.png": "Without noise, on test images that no choice was made with.",
+    "robustness_analysis.png": "Lines: mean over draws of the noise, the bands one standard deviation. Open "
+    "marks: simulated chips, at the relative change of their weights; from left to right they age.",
+    "robustness_metrics.png": "Bars of one colour are one method, the hatching tells the level set.",
+}
+
+
+def _what(document: Document) -> str:
+    study, images = document["study"], document["images"]
+    model, data = (str(study[k]["kind"]).rpartition(".")[2] for k in ("model", "data"))
+    return (
+        f"A {model} was trained on {data} ({images['train']} images, {study['training']['epochs']} epochs) "
+        "four ways from the same start: in full precision, straight-through and with alpha blending towards "
+        f"the levels that cells can hold ({str(study['levels']['kind']).rpartition('.')[2]}), and quantised "
+        "to them after training."
+    )
+
+
+def _caution(document: Document) -> str:
+    return (
+        "The tests compare draws of the noise on one training of each method: another seed trains another "
+        f"network. One test image is worth {100 / document['images']['test']:.2f} points."
+    )
+
+
+def _tables(document: Document) -> list[Table]:
+    columns, rows = _rows(document)
+    tables = [
+        Table(
+            caption="Test accuracy in percent, mean ± standard deviation over repeats; area: the mean over "
+            "all strengths; lost: points lost at the strongest noise.",
+            columns=columns,
+            rows=rows,
+        )
+    ]
+    robustness = document["robustness"]
+    chips = [] if robustness is None else [p for p in robustness["points"] if p["seconds"] is not None]
+    if chips:
+        tables.append(
+            Table(
+                caption="On simulated chips: relative change of the weights, and test accuracy in percent.",
+                columns=["method", "levels", "cell", "age", "change (%)", "accuracy", "lost"],
+                rows=[
+                    [
+                        METHODS[p["method"]], p["levels"], p["disturbance"], duration_text(p["seconds"]),
+                        _percent(p["strength"]), _spread(p["mean"], p["std"]), _percent(p["drop"]),
+                    ]
+                    for p in chips
+                ],
+            )
+        )  # fmt: skip
+    return tables
