@@ -62,7 +62,7 @@ def _uses(code: CodeType, child: str) -> Iterator[str]:
     """What is taken of ``self.<child>``: its weight, to compute with, or the module itself, to call it."""
     steps = list(dis.get_instructions(code))
     for a, b, c in zip(steps, steps[1:], [*steps[2:], None], strict=False):
-        if a.argval != child or "ATTR" not in a.opname and "METHOD" not in a.opname:
+        if a.argval != child or not ("ATTR" in a.opname or "METHOD" in a.opname):
             continue
         if "ATTR" not in b.opname:
             yield "itself"

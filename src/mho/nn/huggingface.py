@@ -17,7 +17,7 @@ class AnalogPositions(AnalogEmbedding):
     def forward(
         self, input_ids: Tensor, past_key_values_length: int = 0, position_ids: Tensor | None = None
     ) -> Tensor:
-        """A row for each column of ``input_ids`` (its numbers do not matter), or the rows ``position_ids``."""
+        """A row for each column of ``input_ids`` (not its numbers), or the rows ``position_ids``."""
         return super().forward(self._rows(input_ids, past_key_values_length, position_ids))
 
     def digital_forward(

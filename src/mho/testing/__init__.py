@@ -3,9 +3,11 @@
 Call one of these on a part of your own in your own test-suite; it returns nothing when the part keeps
 the contract of its stage and raises an ``AssertionError`` that says what is wrong when it does not:
 :func:`check_device`, :func:`check_mapping`, :func:`check_adc` (a DAC too) and :func:`check_layer`.
+:func:`check_visible` checks a whole model: no array in it is bypassed.
 """
 
 from mho.testing.converter import check_adc as check_adc
 from mho.testing.device import check_device as check_device
 from mho.testing.layer import check_layer as check_layer
 from mho.testing.mapping import check_mapping as check_mapping
+from mho.testing.visible import check_visible as check_visible
