@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from mho.array._batched import Lanes, Layout, Stack, to_lanes, to_stack
-from mho.array._plan import Cut, Leaf, Merge, Pieces, Plan, Whole, side_pieces, size
+from mho.array._plan import Cut, Leaf, Merge, Pieces, Plan, Whole, side_pieces, size, within
 
 
 class Block(NamedTuple):
@@ -125,15 +125,21 @@ def _solve_face(
 
     Without ``full`` the rows v over a's ports are left out.
     """
-    z = _gather(a, plan.face_a, plan.face_a)  # -Z
-    p = _gather(a, plan.face_a, plan.rest_a)
-    y = on.flip_rows(on.t(on.flip_rows(_gather(b, plan.face_b, plan.face_b))))
-    q = on.flip_rows(_gather(b, plan.face_b, plan.rest_b))
+    z, y, p, q = _faces(plan, a, b, on)
     m = on.inverse_of_one_plus(on.mm(z, y).neg_())
     s = on.mm(y, m)
     w_a = on.mm(on.above(s, m) if full else s, p)
     w_b = on.mm(on.above(on.t(m), on.mm(m, z)), q)
     return w_a, w_b, p, q
+
+
+def _faces(plan: Merge, a: Block, b: Block, on: Layout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """-Z, Y, P and Q of a face, all in the order of a's ports."""
+    z = _gather(a, plan.face_a, plan.face_a)  # -Z
+    p = _gather(a, plan.face_a, plan.rest_a)
+    y = on.flip_rows(on.t(on.flip_rows(_gather(b, plan.face_b, plan.face_b))))
+    q = on.flip_rows(_gather(b, plan.face_b, plan.rest_b))
+    return z, y, p, q
 
 
 def forward(plan: Plan, cells: Tensor, below: Block | None, tape: list[Tensor] | None) -> Block:
@@ -192,6 +198,54 @@ def eliminate(plan: Whole, cells: Tensor, sides: str, tape: list[Tensor] | None)
         block = forward(plan.top, cells, _in(below, Stack), tape)
     ports = tuple(piece for side in sides for piece in side_pieces(plan.top, side))
     return _gather(_in(block, Stack), ports, ports)
+
+
+def transfer(plan: Whole, cells: Tensor) -> Tensor:
+    """The entries of the hybrid map that give ``-g_eff``: [left ends, lower ends] of whole arrays.
+
+    The last merge solves for the columns of the lower ends only, a third of the work of the full merge.
+
+    Args:
+        plan: the plan of one array whose right and upper sides are open.
+        cells: as in :func:`eliminate`.
+    """
+    if not isinstance(plan.top, Merge):
+        return eliminate(plan, cells, "LD", None)[:, : plan.padded[0], plan.padded[0] :]
+    tiles = cells.shape[1]
+    cells = ordered(plan, cells)
+    below = forward(
+        plan.below, cells.reshape(3, cells.shape[1] // plan.blocks, plan.blocks * tiles), None, None
+    )
+    below = _in(below, Stack)
+    a, b = forward(plan.top.a, cells, below, None), forward(plan.top.b, cells, below, None)
+    return _last_merge(plan.top, _in(a, Stack), _in(b, Stack))
+
+
+def _last_merge(plan: Merge, a: Block, b: Block) -> Tensor:
+    """Left ends by lower ends of two merged blocks."""
+    z, y, p, q = _faces(plan, a, b, Stack)
+    one_plus = torch.bmm(z, y).neg_()
+    one_plus.diagonal(dim1=1, dim2=2).add_(1.0)
+    factor, pivots, _ = torch.linalg.lu_factor_ex(one_plus)
+    blocks, rests, reach = (a, b), (plan.rest_a, plan.rest_b), (p, q)
+    columns = []
+    for part, first, last in side_pieces(plan, "D"):
+        drive = reach[part][:, :, first:last].contiguous()
+        if part == 0:
+            v = torch.linalg.lu_solve(factor, pivots, drive)
+            i = torch.bmm(y, v)
+        else:
+            i = torch.linalg.lu_solve(factor, pivots, drive, adjoint=True)
+            v = torch.bmm(z, i)
+        rows = []
+        for row, start, end in side_pieces(plan, "L"):
+            out = torch.bmm(reach[row][:, :, start:end].mT, v if row else i)
+            if row == part:
+                own = within(rests[part], start, end), within(rests[part], first, last)
+                out += _gather(blocks[part], *own)
+            rows.append(out)
+        columns.append(torch.cat(rows, dim=1))
+    return torch.cat(columns, dim=2)
 
 
 def ordered(plan: Whole, cells: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mho.array._circuit import Ends, check_values
 from mho.array._elimination import eliminate
+from mho.array._elimination import transfer as last_columns
 from mho.array._plan import Merge, Plan, Whole, whole
 from mho.array._reverse import cell_ports, gradient
 
@@ -84,6 +85,28 @@ def _crossbar_fake(cells: Tensor, sides: str, keep: bool) -> list[Tensor]:
     return out
 
 
+def _transfer(cells: Tensor) -> Tensor:
+    """Effective conductance ``[tile, row, column]`` of arrays with open far ends, without a tape.
+
+    Args:
+        cells: as for the hybrid map.
+    """
+    check_values(cells)
+    plan = whole(cells.shape[2], cells.shape[3], "LD")
+    idle = plan.padded[0] - plan.rows
+    with torch.no_grad(), torch.autocast(cells.device.type, enabled=False):
+        found = [last_columns(plan, _padded(plan, portion)) for portion in _portions(cells)]
+        return torch.cat([h[:, idle:, : plan.columns] for h in found]).neg_()
+
+
+def _transfer_fake(cells: Tensor) -> Tensor:
+    return cells.new_empty(cells.shape[1:])
+
+
+def _transfer_vmap(info: Any, dims: Any, cells: Tensor) -> tuple[Tensor, int]:
+    return torch.stack([crossbar_transfer(one) for one in cells.unbind(dims[0])]), 0
+
+
 def _tape_shapes(plan: Plan, batch: int) -> list[tuple[int, int, int]]:
     if not isinstance(plan, Merge):
         return []
@@ -144,6 +167,10 @@ def _crossbar_gradient_vmap(
     return torch.stack(out), 0
 
 
+torch.library.define("mho::crossbar_transfer", "(Tensor cells) -> Tensor")
+torch.library.impl("mho::crossbar_transfer", "CompositeExplicitAutograd", _transfer)
+torch.library.register_fake("mho::crossbar_transfer", _transfer_fake)
+torch.library.register_vmap("mho::crossbar_transfer", _transfer_vmap)
 torch.library.define("mho::crossbar", "(Tensor cells, str sides, bool keep) -> Tensor[]")
 torch.library.impl("mho::crossbar", "CompositeExplicitAutograd", _crossbar)
 torch.library.register_fake("mho::crossbar", _crossbar_fake)
@@ -154,6 +181,7 @@ torch.library.define(
 torch.library.impl("mho::crossbar_gradient", "CompositeExplicitAutograd", _crossbar_gradient)
 torch.library.register_fake("mho::crossbar_gradient", _crossbar_gradient_fake)
 torch.library.register_vmap("mho::crossbar_gradient", _crossbar_gradient_vmap)
+crossbar_transfer = torch.ops.mho.crossbar_transfer.default
 crossbar = torch.ops.mho.crossbar.default
 crossbar_gradient = torch.ops.mho.crossbar_gradient.default
 
@@ -186,7 +214,11 @@ def transfer(cells: Tensor, ends: Ends) -> Tensor:
     """Effective conductance ``[tile, row, column]`` of cells ``[3, tile, row, column]``."""
     rows, columns = cells.shape[2:]
     h: Tensor
-    if torch.is_grad_enabled() and cells.requires_grad:
+    differentiable = torch.is_grad_enabled() and cells.requires_grad
+    if ends.plain and not differentiable:
+        h = crossbar_transfer(cells)
+        return h
+    if differentiable:
         h = _Crossbar.apply(cells, ends.sides, True)[0]  # type: ignore[no-untyped-call]
     else:
         h = crossbar(cells, ends.sides, False)[0]

@@ -175,6 +175,17 @@ def size(pieces: Pieces) -> int:
     return sum(end - start for _, start, end in pieces)
 
 
+def within(pieces: Pieces, start: int, end: int) -> Pieces:
+    """Pieces of the ports ``start`` to ``end`` of those that some pieces list."""
+    out, at = [], 0
+    for part, first, last in pieces:
+        low, high = max(start - at, 0), min(end - at, last - first)
+        if low < high:
+            out.append((part, first + low, first + high))
+        at += last - first
+    return tuple(out)
+
+
 def _divide(parts: tuple[Segments, Segments], side: str, open_sides: str) -> tuple[Pieces, Pieces, Segments]:
     """Pieces of a side, of the other ports counter-clockwise from it, and the latter's segments."""
     spans: list[tuple[str, Piece]] = []

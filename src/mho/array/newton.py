@@ -117,8 +117,8 @@ def _open_voltage(v_row: Tensor, v_low: Tensor, free: Free) -> Tensor:
     """Cell voltages without any current, ``[batch, row, column]``; floating lines at 0."""
     v_row, v_low = v_row.reshape(-1, v_row.shape[-1]), v_low.reshape(-1, v_low.shape[-1])
     if free:
-        v_row = v_row.index_fill(1, torch.tensor(free.rows, dtype=torch.long), 0.0)
-        v_low = v_low.index_fill(1, torch.tensor(free.columns, dtype=torch.long), 0.0)
+        v_row = v_row.index_fill(1, torch.tensor(free.rows, dtype=torch.long, device=v_row.device), 0.0)
+        v_low = v_low.index_fill(1, torch.tensor(free.columns, dtype=torch.long, device=v_low.device), 0.0)
     return v_row[:, :, None] - v_low[:, None, :]
 
 
