@@ -5,6 +5,7 @@ Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReR
 :class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own.
 """
 
+from mho.devices import dynamics as dynamics
 from mho.devices.base import Device as Device
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift

@@ -4,6 +4,7 @@ Nothing here computes a result, and no other part of mho needs it: a program ask
 its tables and hands them over.
 """
 
+from mho.report.device_figures import bipolar_switching, hysteresis_loop, iv_family, time_trace
 from mho.report.drift import drift_figure, drift_page, drift_text, drift_title, drift_verdict
 from mho.report.durations import duration_text, parse_durations
 from mho.report.page import Figure, Page, Table, render
@@ -12,12 +13,16 @@ __all__ = [
     "Figure",
     "Page",
     "Table",
+    "bipolar_switching",
     "drift_figure",
     "drift_page",
     "drift_text",
     "drift_title",
     "drift_verdict",
     "duration_text",
+    "hysteresis_loop",
+    "iv_family",
     "parse_durations",
     "render",
+    "time_trace",
 ]
