@@ -1,4 +1,4 @@
-"""The command line: ``mho drift``, ``mho plot``, ``mho devices``.
+"""The command line: ``mho drift``, ``mho quantize``, ``mho plot``, ``mho devices``.
 
 The commands read options, ask an experiment for its tables and hand them to the report. What is
 wrong with the input is said in one sentence, with exit status 2.
@@ -6,30 +6,25 @@ wrong with the input is said in one sentence, with exit status 2.
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-NEEDS_STUDY = 'the command line needs more packages: pip install "mho[study]"'
-
-try:
-    import typer
-except ModuleNotFoundError:
-    # The console script imports this module before it calls anything: the sentence must come from here.
-    raise SystemExit(f"mho: {NEEDS_STUDY}") from None
+from mho.commands.common import (
+    INTERRUPTED,
+    chosen,
+    clean_errors,
+    command_line,
+    need_study,
+    replaced,
+    save_figure,
+    typer,
+    write_page,
+)
+from mho.commands.quantize import quantize
 
 if TYPE_CHECKING:
-    import matplotlib.figure
-
     import mho
     from mho.experiments.drift import DriftResult, DriftStudy
-
-STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
-INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
-T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,26 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Simulate and train neural networks on memristive, analog in-memory-computing crossbars.",
 )
-
-
-@contextmanager
-def _clean_errors() -> Iterator[None]:
-    """Bad input and missing packages as one sentence, without a traceback."""
-    from mho.errors import NotMappableError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in STUDY_PACKAGES:
-            raise
-        _fail(f"{NEEDS_STUDY} ({error.name} is missing)")
-    except (ValueError, OSError, NotMappableError) as error:
-        _fail(str(error))
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(f"mho: {sentence}", err=True)
-    raise typer.Exit(2)
 
 
 @app.command()
@@ -106,8 +81,8 @@ def drift(
 
     Ctrl-C keeps the finished chips; the same command goes on from there.
     """
-    with _clean_errors():
-        _need_study()
+    with clean_errors():
+        need_study()
         from mho.experiments.drift import DriftStudy, run
         from mho.experiments.progress import for_terminal
         from mho.report import parse_durations
@@ -118,14 +93,14 @@ def drift(
             data=_source(data_set),
             model=_network(model),
             hardware=_hardware(hardware, device, bits, tile_rows, tile_columns),
-            training=_replace(usual.training, epochs=epochs, learning_rate=learning_rate, batch=batch),
-            fine_tuning=_replace(
+            training=replaced(usual.training, epochs=epochs, learning_rate=learning_rate, batch=batch),
+            fine_tuning=replaced(
                 usual.fine_tuning,
                 epochs=tuning_epochs if tuning_epochs is not None else max(1, epochs // 2),
                 learning_rate=None if learning_rate is None else 0.4 * learning_rate,
                 batch=batch,
             ),
-            hardware_aware=_replace(usual.hardware_aware, weight_noise=weight_noise),
+            hardware_aware=replaced(usual.hardware_aware, weight_noise=weight_noise),
             chips=chips if chips is not None else (3 if quick else usual.chips),
             times=parse_durations(times),
             seed=seed,
@@ -139,7 +114,7 @@ def drift(
                 f"\nStopped. Finished chips are kept in {folder}; the same command goes on from there."
             )
             raise typer.Exit(INTERRUPTED) from None
-        _show(result, folder, _command_line(context))
+        _show(result, folder, command_line(context))
 
 
 @app.command()
@@ -152,14 +127,14 @@ def plot(
     title: Annotated[str, typer.Option(help="Head line of the picture.")] = "One network, one year on a chip",
 ) -> None:
     """Draw the figure again from results.csv."""
-    with _clean_errors():
+    with clean_errors():
         from mho.experiments.drift import read_table, summarise
         from mho.report import drift_figure
 
         rows = read_table(table)
         digital = dict(zip(rows["arm"], rows["digital_accuracy"], strict=True))
         path = output if output is not None else table.with_name("drift.png")
-        _save(drift_figure(summarise(rows), digital, title), path)
+        save_figure(drift_figure(summarise(rows), digital, title), path)
         typer.echo(str(path))
 
 
@@ -179,36 +154,19 @@ def devices() -> None:
         typer.echo(f"{cls.__name__:<16}  {ends:<18}  {summary}")
 
 
-def _need_study() -> None:
-    """Miss a package before an hour of computing, not after it."""
-    import importlib
-
-    for name in STUDY_PACKAGES:
-        importlib.import_module(name)
-
-
-def _chosen(option: str, text: str, base: type) -> Any:
-    """The description class that an option names; case, hyphens and underscores do not matter."""
-    from mho.config import kinds, unknown_key
-    from mho.errors import ConfigError
-
-    known = {cls.__name__.lower(): cls for cls in kinds(base).values()}
-    name = text.lower().replace("-", "").replace("_", "")
-    if name not in known:
-        raise ConfigError(unknown_key(name, list(known), option))
-    return known[name]()
+app.command()(quantize)
 
 
 def _source(text: str) -> Any:
     from mho.experiments.data import Source
 
-    return _chosen("--data-set", text, Source)
+    return chosen("--data-set", text, Source)
 
 
 def _network(text: str) -> Any:
     from mho.experiments.models import Network
 
-    return _chosen("--model", text, Network)
+    return chosen("--model", text, Network)
 
 
 def _hardware(
@@ -225,19 +183,13 @@ def _hardware(
                 raise ValueError(f"{option}: the file given with --hardware says that already; leave one out")
         return mho.Hardware.load(str(path))
     usual = DriftStudy().hardware
-    return _replace(
+    return replaced(
         usual,
-        device=None if device is None else _chosen("--device", device, mho.devices.Device),
-        tile=_replace(usual.tile, rows=rows, columns=columns),
-        dac=_replace(usual.dac, bits=bits),
-        adc=_replace(usual.adc, bits=bits),
+        device=None if device is None else chosen("--device", device, mho.devices.Device),
+        tile=replaced(usual.tile, rows=rows, columns=columns),
+        dac=replaced(usual.dac, bits=bits),
+        adc=replaced(usual.adc, bits=bits),
     )
-
-
-def _replace(description: T, **values: Any) -> T:
-    """A copy with those fields replaced whose value is not None."""
-    changed: T = replace(description, **{k: v for k, v in values.items() if v is not None})  # type: ignore[type-var]
-    return changed
 
 
 def _folder_of(study: DriftStudy) -> Path:
@@ -251,35 +203,14 @@ def _folder_of(study: DriftStudy) -> Path:
 
 def _show(result: DriftResult, folder: Path, command: str) -> None:
     """The table on the terminal, the figure and the page in the folder."""
-    from mho.config import write_whole
     from mho.report import drift_figure, drift_page, drift_text, drift_title, drift_verdict, render
 
     document = {**result.document, "command": command}
     figure = drift_figure(result.summary, result.digital, drift_title(document))
-    _save(figure, folder / "drift.png")
+    save_figure(figure, folder / "drift.png")
     html = render(drift_page(document))
     page = folder / "report.html"
-    write_whole(page, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+    write_page(html, page)
     typer.echo(drift_text(result.summary, result.digital))
     typer.echo(drift_verdict(document))
     typer.echo(f"{page}  (also drift.png, results.csv, results.json)")
-
-
-def _save(figure: matplotlib.figure.Figure, path: Path) -> None:
-    """Write a figure, whole or not at all."""
-    from mho.config import write_whole
-
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--output {path}: the name of a picture ends in .png, .svg or .pdf")
-    write_whole(path, figure.savefig)
-
-
-def _command_line(context: typer.Context) -> str:
-    """The command with the options that were given, to run it again."""
-    words = ["mho", str(context.info_name)]
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if source is not None and source.name == "COMMANDLINE":
-            value = context.params[str(parameter.name)]
-            words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
-    return shlex.join(words)

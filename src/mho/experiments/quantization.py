@@ -102,15 +102,15 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class QuantizationResult:
-    """The tables of a study; a half that was not run and is not in the folder is None.
+    """The tables of a study.
 
     Attributes:
         training: the trainings.
-        robustness: the tests under noise.
+        robustness: the tests under noise; None if they were not asked for.
         document: configuration, versions and summaries: the content of ``results.json``.
     """
 
-    training: TrainingResult | None
+    training: TrainingResult
     robustness: RobustnessResult | None
     document: Mapping[str, Any]
 

@@ -1,0 +1,117 @@
+"""What all commands share: errors as sentences, descriptions by name, files, and the command itself."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+NEEDS_STUDY = 'the command line needs more packages: pip install "mho[study]"'
+
+try:
+    import typer
+except ModuleNotFoundError:
+    # The console script imports this module before it calls anything: the sentence must come from here.
+    raise SystemExit(f"mho: {NEEDS_STUDY}") from None
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+__all__ = [
+    "INTERRUPTED",
+    "chosen",
+    "clean_errors",
+    "command_line",
+    "fail",
+    "need_study",
+    "replaced",
+    "save_figure",
+    "typer",
+    "write_page",
+]
+STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
+OTHER_EXTRAS = {"ray": "ray", "optuna": "search"}
+INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
+T = TypeVar("T")
+
+
+@contextmanager
+def clean_errors() -> Iterator[None]:
+    """Bad input and missing packages as one sentence, without a traceback."""
+    from mho.errors import NotMappableError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name in OTHER_EXTRAS:
+            fail(f'{name} is missing: pip install "mho[{OTHER_EXTRAS[name]}]"')
+        if name not in STUDY_PACKAGES:
+            raise
+        fail(f"{NEEDS_STUDY} ({error.name} is missing)")
+    except (ValueError, OSError, NotMappableError) as error:
+        fail(str(error))
+
+
+def need_study(without: tuple[str, ...] = ()) -> None:
+    """Miss a package before an hour of computing, not after it."""
+    import importlib
+
+    for name in STUDY_PACKAGES:
+        if name not in without:
+            importlib.import_module(name)
+
+
+def fail(sentence: str) -> NoReturn:
+    """Say what is wrong on standard error, and end with status 2."""
+    typer.echo(f"mho: {sentence}", err=True)
+    raise typer.Exit(2)
+
+
+def chosen(option: str, text: str, base: type) -> Any:
+    """The description that an option names; case, hyphens and underscores do not matter."""
+    from mho.config import kinds, unknown_key
+    from mho.errors import ConfigError
+
+    known = {cls.__name__.lower(): cls for cls in kinds(base).values()}
+    name = text.lower().replace("-", "").replace("_", "")
+    if name not in known:
+        raise ConfigError(unknown_key(name, list(known), option))
+    return known[name]()
+
+
+def replaced(description: T, **values: Any) -> T:
+    """A copy with those fields replaced whose value is not None."""
+    changed: T = replace(description, **{k: v for k, v in values.items() if v is not None})  # type: ignore[type-var]
+    return changed
+
+
+def save_figure(figure: matplotlib.figure.Figure, path: Path) -> None:
+    """Write a figure, whole or not at all."""
+    from mho.config import write_whole
+
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--output {path}: the name of a picture ends in .png, .svg or .pdf")
+    write_whole(path, figure.savefig)
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write a page, whole or not at all."""
+    from mho.config import write_whole
+
+    write_whole(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+
+
+def command_line(context: typer.Context) -> str:
+    """The command with the options that were given, to run it again."""
+    words = ["mho", str(context.info_name)]
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is not None and source.name == "COMMANDLINE":
+            value = context.params[str(parameter.name)]
+            name = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
+            words += name if value is True else [*name, str(value)]
+    return shlex.join(words)
