@@ -11,7 +11,7 @@ from mho import config as _config
 from mho import devices
 from mho.array import Array
 from mho.config import config
-from mho.converters import ADC, DAC
+from mho.converters import DAC, ColumnConverter
 from mho.devices import Device
 from mho.errors import ConfigError
 from mho.mapping import DifferentialPair, Mapping
@@ -58,7 +58,7 @@ class Hardware:
     tile: Tile = Tile()
     array: InstanceOf[Array] = arrays.Ideal()
     dac: DAC | None = None
-    adc: ADC | None = None
+    adc: InstanceOf[ColumnConverter] | None = None
 
     def to_json(self) -> str:
         """This description as JSON."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mho import tile
-from mho.converters import Calibrated, Histogram, Learned, Uniform
+from mho.converters import DAC, Calibrated, ColumnConverter, Histogram, Learned
 from mho.nn import AnalogLayer, analog_layers
 from mho.nn.base import Observer, plain
 from mho.periphery import AffineFit, ColumnDrift, Compensation, GlobalDrift
@@ -231,7 +231,7 @@ def _ranges(layer: AnalogLayer) -> dict[str, Tensor]:
     return found
 
 
-def _full_scale(histogram: Histogram, converter: Uniform | None) -> float:
+def _full_scale(histogram: Histogram, converter: DAC | ColumnConverter | None) -> float:
     quantile = 1.0
     if converter is not None and isinstance(converter.range, Calibrated):
         quantile = converter.range.quantile

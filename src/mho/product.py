@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from mho.autograd import clip_learned, materialise, may_overwrite
-from mho.converters import ADC, DAC, Dynamic, Grid, Learned
+from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Learned
 from mho.random import fresh_normal_like
 
 Limit = float | Tensor | None
@@ -118,6 +118,8 @@ class Read(NamedTuple):
         inputs: which input goes to each place of each tile; None if they lie in order.
         steps: the three factors of a read whose limits are single numbers, made once by
             :func:`prepare`: DAC steps per input, ADC steps per unit of ``kernel``, output per ADC step.
+        levels: what each converter of a ``converters.Circuit`` needs, ``[group, tile, channel, column,
+            k]``; None if all are without mismatch.
     """
 
     kernel: Tensor
@@ -128,6 +130,7 @@ class Read(NamedTuple):
     ones: Tensor | None = None
     inputs: Tensor | None = None
     steps: tuple[Tensor, Tensor, Tensor] | None = None
+    levels: Tensor | None = None
 
 
 class Channels(NamedTuple):
@@ -160,12 +163,12 @@ def tiled(
     bias: Tensor | None,
     channels: Channels,
     dac: DAC | None,
-    adc: ADC | None,
+    adc: ColumnConverter | None,
     x_limit: Limit,
     i_limit: Limit,
 ) -> Tensor:
     """A read with tiles and channels kept apart up to the ADC."""
-    if read.steps is not None and dac is not None and adc is not None:
+    if read.steps is not None and dac is not None and isinstance(adc, ADC):
         return _prepared(read, read.steps, cut, x, bias, channels, dac.grid(), adc.grid())
     v, step, high_in = _convert_in(cut, cut.arrange(x, read.inputs), dac, x_limit, plain=False)
     currents = _currents(read, cut, v)
@@ -183,10 +186,15 @@ def tiled(
 
 
 def prepare(
-    read: Read, channels: Channels, dac: DAC | None, adc: ADC | None, x_limit: Limit, i_limit: Limit
+    read: Read,
+    channels: Channels,
+    dac: DAC | None,
+    adc: ColumnConverter | None,
+    x_limit: Limit,
+    i_limit: Limit,
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """The three factors of a read, or None where a limit is not one fixed number."""
-    if dac is None or adc is None or dac.ideal or adc.ideal or dac.noise or adc.noise:
+    if dac is None or not isinstance(adc, ADC) or dac.ideal or adc.ideal or dac.noise or adc.noise:
         return None
     if read.out is None or read.ones is not None:
         return None
@@ -273,7 +281,13 @@ def _step_over_partial(cut: Cut, dac: DAC | None, step: Tensor) -> Tensor:
 
 
 def _convert_out(
-    read: Read, cut: Cut, currents: Tensor, adc: ADC | None, limit: Limit, high_in: float, channels: int
+    read: Read,
+    cut: Cut,
+    currents: Tensor,
+    adc: ColumnConverter | None,
+    limit: Limit,
+    high_in: float,
+    channels: int,
 ) -> tuple[Tensor, float | Tensor]:
     """ADC codes (or currents) as a partial, and cell currents per code.
 
@@ -283,7 +297,7 @@ def _convert_out(
     partial = currents
     by_column = read.unit is not None and read.unit.numel() > 1
     by_tile = isinstance(limit, Tensor) and limit.dim() > 0
-    if by_column or by_tile or (adc is not None and isinstance(adc.range, Dynamic)):
+    if by_column or by_tile or isinstance(adc, Circuit) or (adc and isinstance(adc.range, Dynamic)):
         partial = cut.partial(currents, channels)
     if read.unit is not None:
         unit = (cut.over_partial(_by_group(cut, read.unit)) if by_column else read.unit.squeeze()) / high_in
@@ -301,12 +315,29 @@ def _convert_out(
         limit = limit.detach().to(partial.dtype)
         if limit.dim() == 3:
             limit = cut.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
+    if isinstance(adc, Circuit):
+        share = _with_noise(partial * (unit / limit), adc.noise, limit)
+        return _levels(cut, share, adc, read.levels), limit
+    assert isinstance(adc, ADC)
     grid = adc.grid()
     factor = materialise(unit * (grid.high / limit))
     z = partial.mul_(factor) if may_overwrite() else partial * factor
     if adc.noise:
         z = z + fresh_normal_like(z) * (adc.noise * grid.high / limit)
     return _viewed(cut, _codes(grid, z), channels), limit / grid.high
+
+
+def _levels(cut: Cut, partial: Tensor, adc: Circuit, table: Tensor | None) -> Tensor:
+    """Each current, in units of full scale, as the level that the converter of its column gives."""
+    if table is None:
+        table = adc.nominal(partial.detach()).view(1, 1, 1, 1, -1)
+    number = table.shape[:4].numel()
+    place = cut.over_partial(torch.arange(number, device=partial.device).view(table.shape[:4]))
+    axes = sorted(range(partial.dim()), key=lambda axis: place.shape[axis] == 1)  # the vectors last
+    across = partial.permute(axes)
+    levels = adc.levels(across.reshape(number, -1), table.flatten(0, 3)[place.flatten()])
+    back = sorted(range(len(axes)), key=lambda k: axes[k])
+    return levels.view(across.shape).permute(back)
 
 
 def _codes(grid: Grid, z: Tensor) -> Tensor:
@@ -319,8 +350,9 @@ def _viewed(cut: Cut, values: Tensor, channels: int) -> Tensor:
     return values if values.dim() > cut.product_axes else cut.partial(values, channels)
 
 
-def _with_noise(current: Tensor, noise: float) -> Tensor:
-    return current + fresh_normal_like(current) * noise if noise else current
+def _with_noise(current: Tensor, noise: float, unit: float | Tensor = 1.0) -> Tensor:
+    """Currents with noise; ``noise`` in cell currents, the currents in ``unit`` cell currents."""
+    return current + fresh_normal_like(current) * (noise / unit) if noise else current
 
 
 def _by_group(cut: Cut, values: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from mho import random
 from mho.array import Ideal as IdealArray
 from mho.autograd import straight_through
 from mho.config import digest
+from mho.converters import Circuit
 from mho.devices import rectified_moments
 from mho.hardware import Hardware
 from mho.mapping import Readout
@@ -44,6 +45,8 @@ class TileState(NamedTuple):
         baseline: mean magnitude of the reference read just after programming, in units of the
             reference weight, ``[group * column]``.
         hardware: digest of the description that the chip was made with, int64, ``[]``.
+        converters: frozen draws of the converter of each column, ``[group, tile, channel, column, n]``;
+            None if converters have no errors of their own.
     """
 
     g: Tensor
@@ -54,6 +57,7 @@ class TileState(NamedTuple):
     shift: Tensor
     baseline: Tensor
     hardware: Tensor
+    converters: Tensor | None = None
 
 
 def readout(hardware: Hardware) -> Readout:
@@ -105,8 +109,19 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
         shift=torch.zeros_like(ones),
         baseline=ones,
         hardware=torch.tensor(digest(hardware), device=g.device),
+        converters=_draw_converters(hardware, g, cut, seed, path),
     )
     return state._replace(baseline=reference_read(hardware, state, cut, draw("reference")))
+
+
+def _draw_converters(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:
+    """The frozen draws of the ADCs of all tiles and channels."""
+    if not isinstance(hardware.adc, Circuit):
+        return None
+    columns = [b - a for a, b in cut.columns]
+    columns[-1] += g.shape[-1] - sum(columns)  # a unit column lies beside the last tile
+    places = (g.shape[1], len(cut.rows), len(readout(hardware).digital))
+    return hardware.adc.draw(places, columns, seed, path).to(g)
 
 
 def check_finite(weight: Tensor, path: str) -> None:
@@ -294,10 +309,11 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileS
     out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
     if is_tiled(hardware):
         ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
-        kernel = cut.kernel(sums)
-        return Read(
-            kernel, None if noise is None else cut.kernel(noise), None, out.flatten(), state.shift, ones
-        )
+        variance = None if noise is None else cut.kernel(noise)
+        levels = None
+        if isinstance(hardware.adc, Circuit) and state.converters is not None:
+            levels = hardware.adc.tables(state.converters)
+        return Read(cut.kernel(sums), variance, None, out.flatten(), state.shift, ones, levels=levels)
     weights = cut.whole_kernel(normalised(sums, how) * out)
     if noise is not None:
         squares = how._replace(digital=tuple(f * f for f in how.digital), offset=0.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 import mho
-from mho import mapping
+from mho import converters, mapping
 from mho.converters import Fixed
 from mho.mapping import spans
 from mho.nn import AnalogLinear
@@ -34,10 +35,7 @@ W = ARRAYS["W"].astype(np.float64)
 # What this version has no part for: the cases with one of these in their name, why, and how many.
 SKIPPED = {
     "ibs": ("inputs sliced into bits", 25),
-    "RampADC": ("a ramp ADC (mid-rise transfer)", 3),
-    "SarADC": ("a successive-approximation ADC (mid-rise transfer)", 4),
-    "PipelineADC": ("a pipeline ADC (mid-rise transfer)", 3),
-    "CyclicADC": ("a cyclic ADC (mid-rise transfer)", 3),
+    "seed7": ("random draws of numpy's global stream", 5),
     "par_": ("wire resistance", 27),
     "nlIV": ("a nonlinear cell", 3),
     "Icol_max": ("column currents that saturate", 1),
@@ -64,7 +62,7 @@ def test_every_case_is_covered_or_skipped_for_a_reason() -> None:
     skipped = {part: [name for name in CASES if part in name] for part in SKIPPED}
     assert {part: len(names) for part, names in skipped.items()} == {k: n for k, (_, n) in SKIPPED.items()}
     assert {*COVERED, *(name for names in skipped.values() for name in names)} == set(CASES)
-    assert (len(COVERED), len(CASES)) == (47, 107)
+    assert (len(COVERED), len(CASES)) == (55, 107)
     families = {re.match(r"[a-z]+", name)[0] for name in COVERED}
     known = {"ideal", "dac", "balanced", "offset", "bitsliced", "weights", "digital", "partition", "vmm"}
     assert families == known
@@ -128,7 +126,15 @@ def dac(p: dict[str, Any], x: np.ndarray) -> mho.DAC | None:
     )
 
 
-def adc(p: dict[str, Any], inputs: int) -> mho.ADC | None:
+CIRCUITS = {
+    "RampADC": converters.Ramp(),
+    "SarADC": converters.SAR(),
+    "PipelineADC": converters.Pipeline(),
+    "CyclicADC": converters.Cyclic(),
+}  # all of them without mismatch, and with 100 dB of gain, as are the cases
+
+
+def adc(p: dict[str, Any], inputs: int) -> converters.ColumnConverter | None:
     model, bits = p["xbar.adc.model"], p["xbar.adc.bits"]
     if model == "IdealADC":
         return None
@@ -147,6 +153,9 @@ def adc(p: dict[str, Any], inputs: int) -> mho.ADC | None:
         assert all(r == ranges[0] for r in ranges)
         low, high = ranges[0]
     lowest = None if low == -high else low
+    if model in CIRCUITS:
+        assert p["xbar.adc.gain_db"] == 100
+        return replace(CIRCUITS[model], bits=bits, range=Fixed(limit=high, low=lowest))
     return mho.ADC(bits=bits, zero=model == "SignMagnitudeADC", range=Fixed(limit=high, low=lowest))
 
 

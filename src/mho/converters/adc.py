@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field, InstanceOf
 
 from mho.config import NonNegative, config
+from mho.converters.base import ColumnConverter
 from mho.converters.grid import Uniform
 from mho.converters.ranges import Calibrated, Range
 
 
 @config
-class ADC(Uniform):
+class ADC(Uniform, ColumnConverter):
     """A uniform ADC on each column of each tile.
 
     Currents are counted in cell currents: the current ``v_read * g_max`` of one cell at its highest

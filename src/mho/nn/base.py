@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.config import digest
-from mho.converters import Calibrated, Fixed, Histogram, Learned, Uniform
+from mho.converters import DAC, Calibrated, ColumnConverter, Fixed, Histogram, Learned
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -38,7 +38,7 @@ from mho.tile import TileState
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
-_PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones", *_STEPS)
+_PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", *_STEPS)
 
 
 class Observer:
@@ -77,6 +77,7 @@ class AnalogLayer(nn.Module):
     packed_variance: Any
     packed_out: Any
     packed_ones: Any
+    packed_levels: Any
     packed_into: Any
     packed_middle: Any
     packed_scale: Any
@@ -212,7 +213,7 @@ class AnalogLayer(nn.Module):
             return
         with plain():
             read = tile.pack(self.hardware, chip, self.cut)
-        values = (read.kernel, read.variance, read.out, read.ones)
+        values = (read.kernel, read.variance, read.out, read.ones, read.levels)
         for name, value in zip(_PACKED, values, strict=False):
             setattr(self, name, value)
         self._prepare()
@@ -232,7 +233,12 @@ class AnalogLayer(nn.Module):
 
     def _packed(self) -> Read:
         return Read(
-            self.packed_kernel, self.packed_variance, None, self.packed_out, self.chip_shift, self.packed_ones
+            kernel=self.packed_kernel,
+            variance=self.packed_variance,
+            out=self.packed_out,
+            shift=self.chip_shift,
+            ones=self.packed_ones,
+            levels=self.packed_levels,
         )
 
     def _sync(self) -> None:
@@ -362,7 +368,7 @@ class AnalogLayer(nn.Module):
         if self.training and self.training_step is not None:
             self.training_step.add_(1)
 
-    def _limit(self, converter: Uniform | None, stored: Tensor | None, name: str) -> Limit:
+    def _limit(self, converter: DAC | ColumnConverter | None, stored: Tensor | None, name: str) -> Limit:
         if converter is None:
             return None
         if isinstance(converter.range, Fixed):

@@ -1,0 +1,201 @@
+"""ADCs as circuits: each converter of a chip has levels of its own.
+
+A converter of ``bits`` bits divides its span into ``2^bits`` codes; with full scale ``V``, code ``c``
+means ``V (2c + 1 - 2^bits) / 2^bits``: zero lies between two levels. Its frozen errors are standard
+normal draws, made once per chip; what a conversion needs is computed from them, in units of ``V``.
+
+Source: M. Spear et al., "The impact of analog-to-digital converter architecture and variability on analog
+neural network accuracy", IEEE J. Explor. Solid-State Comput. Devices Circuits 9, 176 (2023).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field, InstanceOf
+from torch import Tensor
+
+from mho import random
+from mho.autograd import straight_through
+from mho.config import NonNegative
+from mho.converters.base import ColumnConverter
+from mho.converters.ranges import Fixed, Range
+
+Bits = Annotated[int, Field(ge=2, le=12)]
+Columns = Annotated[int, Field(ge=1)]
+
+
+class Circuit(ColumnConverter):
+    """An ADC whose codes follow from a circuit with frozen errors.
+
+    Attributes:
+        bits: resolution.
+        signed: full scale on both sides of zero; else from zero upwards.
+        columns: neighbouring columns of an array that one converter reads, one after the other.
+        range: where full scale comes from.
+        noise: standard deviation of the noise of each conversion, in cell currents.
+    """
+
+    bits: Bits
+    signed: bool
+    columns: Columns
+    range: InstanceOf[Range]
+    noise: NonNegative
+
+    def validate(self) -> None:
+        """The reference of a circuit is one voltage: its range cannot be lopsided."""
+        if isinstance(self.range, Fixed) and self.range.low is not None:
+            raise ValueError(
+                f"range.low = {self.range.low!r}: the span of a circuit is [-limit, limit], or [0, limit] "
+                "with signed=False; leave low out, or use ADC(...) for any other span"
+            )
+
+    @property
+    def own_draws(self) -> int:
+        """Number of frozen standard normal draws of each converter."""
+        return 0
+
+    @property
+    def array_draws(self) -> int:
+        """Number of frozen standard normal draws that all converters of an array share."""
+        return 0
+
+    @abstractmethod
+    def table(self, own: Tensor, shared: Tensor) -> Tensor:
+        """What a conversion needs, in units of full scale.
+
+        Args:
+            own: standard normal draws of each converter, ``[..., own_draws]``.
+            shared: draws of its array, ``[..., array_draws]``.
+
+        Returns:
+            ``[..., k]``, to be given to :meth:`convert`.
+        """
+
+    @abstractmethod
+    def convert(self, value: Tensor, table: Tensor) -> Tensor:
+        """Codes from 0 to ``2^bits - 1``, in the dtype of ``value``.
+
+        Args:
+            value: currents in units of full scale, in [-1, 1], ``[converter, vector]``.
+            table: what :meth:`table` gave, ``[converter, k]``.
+        """
+
+    def draw(self, places: tuple[int, int, int], columns: Sequence[int], seed: int, path: str) -> Tensor:
+        """The frozen draws of all converters of a layer, laid out over the columns that they read.
+
+        Args:
+            places: number of groups, of tiles of rows, and of channels: each has arrays of its own.
+            columns: columns of each array beside another.
+            seed: the chip.
+            path: the layer's path in its model.
+
+        Returns:
+            ``[*places, column, own_draws + array_draws]``, float32 on the CPU, from the streams (seed,
+            path, "adc") and (seed, path, "adc array").
+        """
+        first, which, array = 0, [], []
+        for k, width in enumerate(columns):
+            which += [first + c // self.columns for c in range(width)]
+            array += [k] * width
+            first = which[-1] + 1
+        own = random.normal((*places, first, self.own_draws), seed, path, "adc")
+        shared = random.normal((*places, len(columns), self.array_draws), seed, path, "adc array")
+        return torch.cat([own[..., which, :], shared[..., array, :]], dim=-1)
+
+    def tables(self, draws: Tensor) -> Tensor:
+        """The tables of all converters of a layer, ``[..., k]``, from what :meth:`draw` gave."""
+        return self.table(draws[..., : self.own_draws], draws[..., self.own_draws :])
+
+    def nominal(self, like: Tensor) -> Tensor:
+        """The table of a converter without mismatch, ``[k]``."""
+        zeros = like.new_zeros(max(self.own_draws, self.array_draws))
+        return self.table(zeros[: self.own_draws], zeros[: self.array_draws])
+
+    def levels(self, value: Tensor, table: Tensor) -> Tensor:
+        """The level that each value is read as; the gradient is 1 within the span and 0 beyond.
+
+        Args:
+            value: currents in units of full scale, ``[converter, vector]``.
+            table: ``[converter, k]``.
+        """
+        low = -1.0 if self.signed else 0.0
+        inside = value.clamp(low, 1.0)
+        with torch.no_grad():
+            used = inside.detach() if self.signed else 2 * inside.detach() - 1
+            count = float(2**self.bits)
+            read = (2 * self.convert(used.contiguous(), table) + (1 - count)) / count
+            if not self.signed:
+                read = (read + 1) / 2
+        if torch.is_grad_enabled() and value.requires_grad:
+            return straight_through(inside, read)
+        return read
+
+    def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
+        """What a converter without mismatch gives for each value.
+
+        Args:
+            value: any shape.
+            limit: full scale, broadcasts over ``value``.
+        """
+        scaled = value / limit
+        flat = self.levels(scaled.reshape(1, -1), self.nominal(value.detach()).unsqueeze(0))
+        return flat.view(scaled.shape) * limit
+
+
+class Comparing(Circuit):
+    """A circuit that compares with ``2^bits - 1`` thresholds; its table are those, in rising order."""
+
+    def convert(self, value: Tensor, table: Tensor) -> Tensor:
+        """The number of thresholds below each value."""
+        return torch.searchsorted(table.contiguous(), value).to(value.dtype)
+
+
+def amplified(level: Tensor, gain_db: float, feedback: Tensor | float) -> Tensor:
+    """A level behind an amplifier of finite gain: ``level / (1 + 1 / (A beta))``.
+
+    Args:
+        level: any shape.
+        gain_db: open-loop gain of the amplifier, dB: ``A = 10^(gain_db / 20)``.
+        feedback: the feedback factor beta.
+    """
+    return level / (1 + 10 ** (-gain_db / 20) / feedback)
+
+
+def binary_digits(count: int, digits: int, like: Tensor) -> Tensor:
+    """The binary digits of 0 .. ``count - 1``, lowest first, ``[count, digits]``."""
+    numbers = torch.arange(count, device=like.device).unsqueeze(1)
+    places = torch.arange(digits, device=like.device)
+    return ((numbers >> places) & 1).to(like.dtype)
+
+
+def search_thresholds(level: Tensor) -> Tensor:
+    """Where the code of a binary search changes.
+
+    The search asks for the middle level first and goes up if the value is larger. If levels are not in
+    order, those that no path reaches are without effect: the codes are missing.
+
+    Args:
+        level: the level that each code 1, 2, ... is compared with, ``[..., 2^bits - 1]``.
+
+    Returns:
+        Rising thresholds, the same shape.
+    """
+    count = level.shape[-1] + 1
+    result = level.clone()
+    half = count // 2
+    while half >= 1:
+        places = torch.arange(half, count, 2 * half, device=level.device)
+        middle = level[..., places - 1]
+        if half < count // 2:
+            below = places - half  # 0 for the first: no threshold below it
+            above = places + half  # count for the last
+            low = torch.nn.functional.pad(result[..., below[1:] - 1], (1, 0), value=-torch.inf)
+            high = torch.nn.functional.pad(result[..., above[:-1] - 1], (0, 1), value=torch.inf)
+            middle = torch.maximum(torch.minimum(middle, high), low)
+        result[..., places - 1] = middle
+        half //= 2
+    return result
