@@ -11,7 +11,8 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ from mho.errors import ConfigError
 for module in pkgutil.walk_packages(mho.__path__, "mho."):
     importlib.import_module(module.name)
 
-# Those with fields that have no default.
+# Values for fields without a default where any value of the right type will not do.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "converters.Fixed": {"limit": 2.0},
     "devices.Independent": {"sigma": 0.1},
@@ -52,9 +53,34 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 KINDS = {kind: made for kind, made in cfg.kinds().items() if made.__module__.split(".")[0] == "mho"}
 
 
+def sample(wanted: Any) -> Any:
+    """A value of an annotated type."""
+    origin, parts = get_origin(wanted), get_args(wanted)
+    if origin is Annotated:
+        return sample(parts[0])
+    if origin is tuple:
+        one = sample(parts[0])
+        return (one, 2 * one) if isinstance(one, (int, float)) else (one,)
+    if origin is Literal:
+        return parts[0]
+    if origin in (Union, UnionType):
+        return None if type(None) in parts else sample(parts[0])
+    plain = {bool: False, int: 2, float: 0.5, str: "text"}
+    if wanted in plain:
+        return plain[wanted]
+    return example(next(kind for kind, made in KINDS.items() if issubclass(made, wanted)))
+
+
 def example(kind: str) -> Any:
+    """A description of that kind; fields without a default get a value of their type."""
+    made = KINDS[kind]
+    missing = dataclasses.MISSING
+    needed = [
+        f.name for f in dataclasses.fields(made) if f.default is missing and f.default_factory is missing
+    ]
+    types = get_type_hints(made, include_extras=True)
     try:
-        return KINDS[kind](**EXAMPLES.get(kind, {}))
+        return made(**(EXAMPLES.get(kind) or {name: sample(types[name]) for name in needed}))
     except ConfigError as error:
         raise AssertionError(f"give {kind} an example in EXAMPLES: {error}") from None
 

@@ -146,7 +146,7 @@ def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None,
 
     ``read.kernel`` and ``read.variance`` are in weights and in the layer's layout.
     """
-    if dac is not None and x_limit is not None:
+    if dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic)):
         codes, step, _ = _convert_in(cut, x, dac, x_limit, plain=True)
         x = codes * step
     y = cut.whole_product(x, read.kernel, bias)

@@ -163,7 +163,7 @@ def test_the_adc_converts_each_column(converter: Any) -> None:
         layer.weight[:4] *= 5
     dac = mho.DAC(bits=2, range=Fixed(limit=0.3))
     analog = mho.convert(layer, mho.Hardware(tile=SMALL, dac=dac, adc=mho.ADC(bits=4, range=converter)))
-    mho.calibrate(analog, [IDS, torch.arange(10)])
+    mho.calibrate(analog, [IDS[:1]])  # rows that were never asked for are not clipped
     got, table, peak = (
         analog.eval()(torch.arange(10)).detach(),
         layer.weight.detach(),

@@ -66,14 +66,15 @@ def load_file(path: Path, store: Store) -> dict[str, Any]:
         OtherStudyError: it belongs to another configuration.
     """
     try:
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        mine = content["study"] == store.digest
-    except (*_UNREADABLE, TypeError) as error:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        if not isinstance(content, dict) or "study" not in content:
+            raise ValueError("it does not say which study it belongs to")
+    except _UNREADABLE as error:
         reason = str(error).partition("\n")[0][:120]
         raise DamagedFileError(
             f"{path}: damaged or not of this program ({reason}); remove it, or run again with --recompute"
         ) from None
-    if not mine:
+    if content["study"] != store.digest:
         raise OtherStudyError(f"{path}: made for another configuration; choose another output folder")
     return content
 

@@ -99,7 +99,9 @@ class RobustnessResult:
         numbers = ("strength", "accuracy", "seconds", "repeat")
         return {
             "document": dict(self.document),
-            "table": {k: torch.tensor(v) if k in numbers else v for k, v in columns.items()},
+            "table": {
+                k: torch.tensor(v, dtype=torch.float64) if k in numbers else v for k, v in columns.items()
+            },
         }
 
 

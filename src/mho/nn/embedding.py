@@ -2,7 +2,8 @@
 
 The word line of the wanted row is switched on at the full read voltage, and every column gives that
 row's entry with its read noise; only the tile that holds the row is read and converted. A word line
-that is on or off needs no DAC, so the hardware's DAC is left out. Gradients are dense.
+that is on or off needs no DAC, so the hardware's DAC is left out; the ADC is calibrated on the whole
+table. Gradients are dense.
 """
 
 from __future__ import annotations
@@ -174,16 +175,18 @@ class _Table(AnalogLayer):
         return self._noisy(y.to(self.weight.dtype))
 
     def _observe(self, x: Tensor, observer: Observer) -> Tensor:
-        """A forward without converters that records what they would see."""
-        read, rows = self.read(), x.reshape(-1)
-        for histogram in observer.inputs:
-            histogram.add(torch.ones(1, device=x.device))
-        if tile.is_tiled(self.hardware):
+        """A forward without converters; what they would see is known: any row may be asked for."""
+        read = self.read()
+        first = observer.inputs[0].counts.sum() == 0
+        if first and tile.is_tiled(self.hardware):
             channels = len(tile.readout(self.hardware).digital)
+            rows = torch.arange(self.weight.shape[0], device=x.device)
             for place, inside in enumerate(self.cut.input_tiles(rows)):
                 partial = self.cut.partial(self.cut.product(inside, read.kernel), channels)
                 for channel, row in enumerate(observer.currents):
                     row[place].add(partial[:, :, channel])
+        for histogram in observer.inputs:
+            histogram.add(torch.ones(1, device=x.device))
         y = tile.matvec(self.hardware, read, self.cut, x, None, (None, None))
         return y.to(self.weight.dtype)
 

@@ -197,17 +197,19 @@ def _rows(document: Document) -> tuple[list[str], list[list[str]]]:
     strengths = _shown(robustness)
     columns = ["method", "levels", *(f"{100 * s:g} % noise" for s in strengths), "area", "lost"]
     rows = []
-    for area in robustness["areas"]:
+    for number, area in enumerate(robustness["areas"]):
+        first = next(i for i, a in enumerate(robustness["areas"]) if a["method"] == area["method"])
+        if area["method"] == "baseline" and number > first:
+            continue  # it is on no levels: the same row again
         points = {
             p["strength"]: p
             for p in robustness["points"]
             if p["seconds"] is None and p["levels"] == area["levels"] and p["method"] == area["method"]
         }
         cells = [_spread(points[s]["mean"], points[s]["std"]) for s in strengths]
+        levels = "none" if area["method"] == "baseline" else area["levels"]
         name = METHODS[area["method"]]
-        rows.append(
-            [name, area["levels"], *cells, _spread(area["area"], area["std"]), _percent(area["drop"])]
-        )
+        rows.append([name, levels, *cells, _spread(area["area"], area["std"]), _percent(area["drop"])])
     return columns, rows
 
 
