@@ -171,6 +171,8 @@ def calibrate(model: nn.Module, data: Iterable[Any]) -> None:
 
     The data runs once through the model in evaluation mode, with the converters out of the way; each
     converter's full scale is then the quantile its range asks for. Memory does not grow with the data.
+    Where inputs are streamed and an ADC converts each group of bits, the data runs a second time: what
+    such an ADC sees depends on the full scale of the DAC.
 
     Args:
         model: what ``mho.convert`` made, programmed or not.
@@ -181,17 +183,29 @@ def calibrate(model: nn.Module, data: Iterable[Any]) -> None:
         ValueError: no batch came, or an input is not finite.
     """
     layers = analog_layers(model)
+    _measure(model, data, layers, streamed=False)
+    if any(tile.streams(layer.hardware) for layer in layers.values()):
+        _measure(model, data, layers, streamed=True)
+
+
+def _measure(model: nn.Module, data: Iterable[Any], layers: dict[str, AnalogLayer], streamed: bool) -> None:
+    """Set the ranges from one pass; ``streamed``: those of the ADCs that see groups of bits."""
     for layer in layers.values():
-        layer._observer = Observer(len(layer.cut.rows), len(tile.readout(layer.hardware).digital))
+        rows, channels = len(layer.cut.rows), len(tile.readout(layer.hardware).digital)
+        layer._observer = Observer(rows, channels, streamed and tile.streams(layer.hardware))
     try:
         _run_all(model, data)
-        found = {path: _ranges(layer) for path, layer in layers.items()}
+        found = {path: _ranges(layer) for path, layer in layers.items() if _concerns(layer, streamed)}
     finally:
         for layer in layers.values():
             layer._observer = None
-    for path, layer in layers.items():
-        for name, value in found[path].items():
-            layer.set_range(name, value)
+    for path, values in found.items():
+        for name, value in values.items():
+            layers[path].set_range(name, value)
+
+
+def _concerns(layer: AnalogLayer, streamed: bool) -> bool:
+    return not streamed or (layer._observer is not None and layer._observer.streamed)
 
 
 def run(model: nn.Module, batch: Any) -> Any:
@@ -220,10 +234,10 @@ def _ranges(layer: AnalogLayer) -> dict[str, Tensor]:
     inputs = torch.tensor([_full_scale(h, dac) for h in seen.inputs])
     if not (dac is not None and getattr(dac.range, "per_tile", False)):
         inputs = inputs.max()
-    if dac is not None and isinstance(dac.range, (Calibrated, Learned)):
+    if dac is not None and isinstance(dac.range, (Calibrated, Learned)) and not seen.streamed:
         found["input_range"] = inputs
     if adc is not None and isinstance(adc.range, (Calibrated, Learned)):
-        scale = _input_scale(layer, inputs)
+        scale = torch.ones(()) if seen.streamed else _input_scale(layer, inputs)
         currents = torch.tensor([[_full_scale(h, adc) for h in row] for row in seen.currents])
         currents = currents / scale
         per_tile = isinstance(adc.range, Calibrated) and adc.range.per_tile

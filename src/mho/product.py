@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from mho.autograd import clip_learned, materialise, may_overwrite
-from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Learned
+from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Learned, Stream
 from mho.random import fresh_normal_like
 
 Limit = float | Tensor | None
@@ -51,6 +51,10 @@ class Cut(Protocol):
     @property
     def column_axis(self) -> int:
         """Axis of the columns in a partial."""
+
+    @property
+    def batch_axis(self) -> int:
+        """Axis of the vectors, in arranged inputs, in what :meth:`product` gives and in a partial."""
 
     @property
     def product_axes(self) -> int:
@@ -169,10 +173,18 @@ def tiled(
 ) -> Tensor:
     """A read with tiles and channels kept apart up to the ADC."""
     if read.steps is not None and dac is not None and isinstance(adc, ADC):
-        return _prepared(read, read.steps, cut, x, bias, channels, dac.grid(), adc.grid())
-    v, step, high_in = _convert_in(cut, cut.arrange(x, read.inputs), dac, x_limit, plain=False)
-    currents = _currents(read, cut, v)
-    digits, factor = _convert_out(read, cut, currents, adc, i_limit, high_in, len(channels.digital))
+        return _prepared(read, read.steps, cut, x, bias, channels, dac, adc.grid())
+    codes, step, high_in = _convert_in(cut, cut.arrange(x, read.inputs), dac, x_limit, plain=False)
+    stream = _stream(dac, x_limit)
+    currents = _currents(read, cut, _driven(cut, codes, dac, stream))
+    digits, factor = _convert_out(
+        read, cut, _shifted(cut, currents, dac, stream, analog=True), adc, i_limit,
+        stream.high if stream is not None and stream.each else high_in, len(channels.digital),
+    )  # fmt: skip
+    if stream is not None and stream.each:
+        if isinstance(factor, Tensor) and factor.dim() > 0:
+            digits, factor = digits * factor, 1.0
+        digits, high_in = _shifted(cut, digits, dac, stream, analog=False), stream.high
     full = step * high_in
     if isinstance(step, Tensor) and step.dim() > 0:  # it differs between tiles or vectors
         digits = digits * (_step_over_partial(cut, dac, step) * high_in)
@@ -180,7 +192,7 @@ def tiled(
     total, factor = _sum(cut, digits, factor, channels)
     scale = factor * full
     if read.ones is not None:
-        total = total * scale - _row_sum(read.ones, cut, v, step, dac) * channels.offset
+        total = total * scale - _row_sum(read.ones, cut, codes, step, dac) * channels.offset
         scale = 1.0
     return _finish(read, cut, cut.output(total, x), scale, bias)
 
@@ -207,23 +219,58 @@ def prepare(
     high_in, high_out = dac.grid().high, adc.grid().high
     full, currents = one * x_limit, one * i_limit
     digital = channels.digital[0] if len(channels.digital) == 1 else 1.0
+    top = dac.stream.high if dac.stream is not None and dac.stream.each else high_in
     return (
         high_in / full,
-        high_out / (high_in * currents),
-        read.out * (full * currents * (digital / high_out)),
+        high_out / (top * currents),
+        read.out * (full * currents * (digital * top / (high_in * high_out))),
     )
 
 
 def _prepared(
     read: Read, steps: tuple[Tensor, Tensor, Tensor], cut: Cut, x: Tensor, bias: Tensor | None,
-    channels: Channels, grid_in: Grid, grid_out: Grid,
+    channels: Channels, dac: DAC, grid_out: Grid,
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
     into, mid, out = steps
-    currents = _currents(read, cut, _codes(grid_in, cut.arrange(x, read.inputs) * into))
-    z = currents.mul_(mid) if may_overwrite() else currents * mid
-    total, _ = _sum(cut, cut.partial(_codes(grid_out, z), len(channels.digital)), 1.0, channels)
+    codes = _codes(dac.grid(), cut.arrange(x, read.inputs) * into)
+    currents = _currents(read, cut, _driven(cut, codes, dac, dac.stream))
+    currents = _shifted(cut, currents, dac, dac.stream, analog=True)
+    digits = _codes(grid_out, currents.mul_(mid) if may_overwrite() else currents * mid)
+    digits = _shifted(cut, digits, dac, dac.stream, analog=False)
+    total, _ = _sum(cut, cut.partial(digits, len(channels.digital)), 1.0, channels)
     return _finish(read._replace(out=None), cut, cut.output(total, x), cut.over_output(out), bias)
+
+
+def _stream(dac: DAC | None, limit: Limit) -> Stream | None:
+    """How the inputs are driven bit by bit; None if they are not, or the DAC is left out."""
+    if dac is None or (limit is None and not isinstance(dac.range, Dynamic)):
+        return None
+    return dac.stream
+
+
+def _driven(cut: Cut, codes: Tensor, dac: DAC | None, stream: Stream | None) -> Tensor:
+    """What is driven: the codes, or their groups of bits one after the other, as more vectors."""
+    if stream is None or dac is None:
+        return codes
+    digits = stream.digits(codes, dac.peak, cut.batch_axis)
+    return digits + fresh_normal_like(digits) * (dac.noise * stream.high) if dac.noise else digits
+
+
+def driven_groups(cut: Cut, x: Tensor, dac: DAC | None, limit: Limit) -> Tensor:
+    """The voltages of arranged inputs that are driven bit by bit, in units of full scale."""
+    stream = _stream(dac, limit)
+    if dac is None or stream is None:
+        raise ValueError(f"dac = {dac!r}, limit = {limit!r}: this DAC drives no groups of bits")
+    codes, _, _ = _convert_in(cut, x, dac, limit, plain=False)
+    return stream.digits(codes, dac.peak, cut.batch_axis) / stream.high
+
+
+def _shifted(cut: Cut, values: Tensor, dac: DAC | None, stream: Stream | None, analog: bool) -> Tensor:
+    """The groups of bits shifted and added, if it happens on this side of the ADC."""
+    if stream is None or dac is None or stream.each == analog:
+        return values
+    return stream.total(values, dac.peak, cut.batch_axis)
 
 
 def _currents(read: Read, cut: Cut, v: Tensor) -> Tensor:
@@ -262,7 +309,7 @@ def _convert_in(
         grid = dac.grid()
         high, step = grid.high, limit / grid.high
         v = _codes(grid, x * materialise(grid.high / _per_input(cut, limit, plain)))
-    if dac.noise:
+    if dac.noise and dac.stream is None:
         v = v + fresh_normal_like(v) * (dac.noise * high)
     return v, (_per_input(cut, step, plain) if plain else step), high
 

@@ -67,8 +67,15 @@ def readout(hardware: Hardware) -> Readout:
 
 def is_tiled(hardware: Hardware) -> bool:
     """Whether something acts on the current of each tile's columns, so that tiles stay apart."""
-    per_tile = hardware.dac is not None and getattr(hardware.dac.range, "per_tile", False)
-    return hardware.adc is not None or per_tile or readout(hardware).unit_column
+    dac = hardware.dac
+    driven_apart = dac is not None and (getattr(dac.range, "per_tile", False) or dac.stream is not None)
+    return hardware.adc is not None or driven_apart or readout(hardware).unit_column
+
+
+def streams(hardware: Hardware) -> bool:
+    """Whether the ADC converts the currents of each group of input bits."""
+    dac = hardware.dac
+    return hardware.adc is not None and dac is not None and dac.stream is not None and dac.stream.each
 
 
 # --- the life of a chip ------------------------------------------------------------------------

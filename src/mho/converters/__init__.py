@@ -18,3 +18,4 @@ from mho.converters.ranges import Fixed as Fixed
 from mho.converters.ranges import Learned as Learned
 from mho.converters.ranges import Range as Range
 from mho.converters.sar import SAR as SAR
+from mho.converters.stream import Stream as Stream

@@ -9,6 +9,7 @@ from pydantic import Field, InstanceOf
 from mho.config import NonNegative, config
 from mho.converters.grid import Uniform
 from mho.converters.ranges import Calibrated, Range
+from mho.converters.stream import Stream
 
 
 @config
@@ -22,7 +23,9 @@ class DAC(Uniform):
         signed: levels on both sides of zero.
         zero: whether zero is a level of a signed grid.
         range: where full scale comes from.
-        noise: standard deviation added to each input, in units of full scale.
+        noise: standard deviation added to each input, in units of full scale; to each group of bits if
+            they are streamed.
+        stream: drive the bits of an input one group after the other; None for all at once.
 
     >>> import torch
     >>> DAC(bits=8).quantise(torch.tensor([0.3, 0.5, 1.2]), 1.0)
@@ -35,3 +38,19 @@ class DAC(Uniform):
     zero: bool = True
     range: InstanceOf[Range] = Calibrated()
     noise: NonNegative = 0.0
+    stream: Stream | None = None
+
+    def validate(self) -> None:
+        """Bits can be streamed if codes are whole numbers."""
+        Uniform.validate(self)
+        if self.stream is not None and (self.ideal or self.grid().shift):
+            raise ValueError(
+                f"stream = {self.stream!r}: inputs are driven bit by bit if their codes are whole numbers; "
+                "give bits or steps, and zero=True or signed=False"
+            )
+
+    @property
+    def peak(self) -> float:
+        """The largest magnitude of a code."""
+        grid = self.grid()
+        return max(grid.high, -grid.low)

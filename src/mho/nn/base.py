@@ -32,7 +32,7 @@ from mho.errors import (
 from mho.hardware import Hardware
 from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
-from mho.product import Cut, Limit, Read
+from mho.product import Cut, Limit, Read, driven_groups
 from mho.tile import TileState
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
@@ -42,9 +42,13 @@ _PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones", "pac
 
 
 class Observer:
-    """What calibration sees in one layer: magnitudes of inputs and of column currents, by tile."""
+    """What calibration sees in one layer: magnitudes of inputs and of column currents, by tile.
 
-    def __init__(self, tiles: int, channels: int) -> None:
+    ``streamed``: the currents are those of each group of input bits.
+    """
+
+    def __init__(self, tiles: int, channels: int, streamed: bool = False) -> None:
+        self.streamed = streamed
         self.inputs = [Histogram() for _ in range(tiles)]
         self.currents = [[Histogram() for _ in range(tiles)] for _ in range(channels)]
 
@@ -391,6 +395,9 @@ class AnalogLayer(nn.Module):
             histogram.add(part)
         if tile.is_tiled(self.hardware):
             channels = len(tile.readout(self.hardware).digital)
+            if observer.streamed:
+                limit = self._limit(self.hardware.dac, self.input_range, "input_range")
+                v = driven_groups(self.cut, v, self.hardware.dac, limit)
             partial = self.cut.partial(self.cut.product(v, read.kernel), channels)
             if read.unit is not None:
                 columns = self.cut.columns[-1][1]

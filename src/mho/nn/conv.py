@@ -42,6 +42,7 @@ class ConvCut:
     tile_axis: int = 2
     channel_axis: int = 3
     column_axis: int = 4
+    batch_axis: int = 0
 
     @property
     def product_axes(self) -> int:

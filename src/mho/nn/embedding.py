@@ -39,6 +39,7 @@ class EmbeddingCut:
     channel_axis: int = 2
     column_axis: int = 3
     product_axes: int = 3
+    batch_axis: int = 1
 
     def input_index(self) -> None:
         """Row numbers need no order."""

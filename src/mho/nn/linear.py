@@ -24,6 +24,7 @@ class LinearCut:
     channel_axis: int = 2
     column_axis: int = 3
     product_axes: int = 3
+    batch_axis: int = 1
 
     @property
     def size(self) -> int:
