@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mho import tile
-from mho.converters import Calibrated, Histogram, Learned, Uniform
+from mho.converters import Calibrated, Dynamic, Histogram, Learned, Uniform
 from mho.nn import AnalogLayer, analog_layers
 from mho.nn.base import Observer, plain
 from mho.periphery import AffineFit, ColumnDrift, Compensation, GlobalDrift
@@ -239,9 +239,12 @@ def _full_scale(histogram: Histogram, converter: Uniform | None) -> float:
 
 
 def _input_scale(layer: AnalogLayer, measured: Tensor) -> Tensor:
-    """Inputs are divided by this before they become voltages: the full scale of the DAC."""
+    """Inputs are divided by this before they become voltages: the full scale of the DAC.
+
+    A dynamic DAC divides each vector by its own largest input; its currents were observed so.
+    """
     dac = layer.hardware.dac
-    if dac is None:
+    if dac is None or isinstance(dac.range, Dynamic):
         return torch.ones(())
     limit = getattr(dac.range, "limit", None)
     return measured if limit is None else torch.tensor(float(limit))

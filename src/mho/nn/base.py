@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.config import digest
-from mho.converters import Calibrated, Fixed, Histogram, Learned, Uniform
+from mho.converters import Calibrated, Dynamic, Fixed, Histogram, Learned, Uniform
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -390,6 +390,9 @@ class AnalogLayer(nn.Module):
                 columns = self.cut.columns[-1][1]
                 unit = read.unit.view(-1, 1, 1, columns if read.unit.numel() > 1 else 1)
                 partial = partial * self.cut.over_partial(unit)
+            if self.hardware.dac is not None and isinstance(self.hardware.dac.range, Dynamic):
+                peak = self.cut.input_peak(v, arranged=True)  # each vector is driven at full scale
+                partial = partial / self.cut.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
             for channel, row in enumerate(observer.currents):
                 for place, histogram in enumerate(row):
                     where = partial.select(self.cut.channel_axis, channel)
