@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from mho import config
-from mho.array import Wires, effective_conductance
+from mho.array import (
+    Approximate,
+    Ohmic,
+    Series,
+    SharedColumns,
+    Table,
+    ThirdVoltage,
+    Wires,
+    effective_conductance,
+)
 from mho.errors import ConfigError
 
 from . import nodal
@@ -405,7 +414,9 @@ def test_autocast_leaves_the_solver_alone() -> None:
 
 def test_travels_through_json() -> None:
     wires = Wires(row=(1.0, INF), column=2.0, far_driver=3.0)
-    assert config.from_json(config.to_json(wires)) == wires
+    law = Series(cell=Ohmic(), selector=Table(v=(0.0, 1.0), h=(0.0, 2.0)), selector_g=1e-5)
+    for value in (wires, SharedColumns(wires=wires), Approximate(row=1.0, column=2.0), law, ThirdVoltage()):
+        assert config.from_json(config.to_json(value)) == value
 
 
 def test_from_node() -> None:
