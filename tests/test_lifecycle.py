@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import UserDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -477,20 +477,20 @@ def test_in_the_loop_training_needs_a_chip() -> None:
 
 # --- edges ------------------------------------------------------------------------------------
 
-EDGES = {
-    "all zero": (torch.zeros(4, 6), {}),
-    "one row": (torch.randn(5, 1), {}),
-    "one column": (torch.randn(1, 6), {}),
-    "one cell": (torch.tensor([[-0.3]]), {}),
-    "one sign": (-torch.rand(4, 6), {}),
+EDGES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
+    "all zero": (lambda: torch.zeros(4, 6), {}),
+    "one row": (lambda: torch.randn(5, 1), {}),
+    "one column": (lambda: torch.randn(1, 6), {}),
+    "one cell": (lambda: torch.tensor([[-0.3]]), {}),
+    "one sign": (lambda: -torch.rand(4, 6), {}),
     "one column of zeros": (
-        torch.cat([torch.zeros(1, 6), torch.randn(3, 6)]),
+        lambda: torch.cat([torch.zeros(1, 6), torch.randn(3, 6)]),
         {"scale": mho.mapping.Maximum(per_column=True)},
     ),
-    "tiny": (1e-12 * torch.randn(4, 6), {}),
-    "huge": (1e12 * torch.randn(4, 6), {}),
+    "tiny": (lambda: 1e-12 * torch.randn(4, 6), {}),
+    "huge": (lambda: 1e12 * torch.randn(4, 6), {}),
     "an outlier": (
-        torch.cat([torch.randn(3, 6), torch.full((1, 6), 1e6)]),
+        lambda: torch.cat([torch.randn(3, 6), torch.full((1, 6), 1e6)]),
         {"scale": mho.mapping.Percentile(fraction=0.5)},
     ),
 }
@@ -500,7 +500,8 @@ EDGES = {
 @pytest.mark.parametrize("converters", [False, True])
 def test_edges_of_weights(name: str, converters: bool) -> None:
     """A whole life, finite everywhere; on ideal cells the product is the product."""
-    weight, options = EDGES[name]
+    make, options = EDGES[name]
+    weight = make()
     layer = nn.Linear(*reversed(weight.shape))
     layer.weight.data = weight
     x = torch.randn(7, weight.shape[1])

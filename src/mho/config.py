@@ -174,11 +174,14 @@ def to_json(value: Any) -> str:
 
 def from_json(text: str) -> Any:
     """The description written by :func:`to_json`."""
+    return _from_document(_plain_json(text))
+
+
+def _plain_json(text: str) -> Any:
     try:
-        data = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"not JSON: {error}") from None
-    return _from_document(data)
 
 
 def _from_document(data: Any) -> Any:
@@ -206,12 +209,17 @@ def save(value: Any, path: str | os.PathLike[str]) -> None:
 
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a description from ``.json``, ``.yaml`` or ``.yml``."""
+    return _from_document(read_plain(path))
+
+
+def read_plain(path: str | os.PathLike[str]) -> Any:
+    """The plain dicts, lists, numbers and strings of a ``.json``, ``.yaml`` or ``.yml`` file."""
     path = Path(path)
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
-        return from_json(text)
+        return _plain_json(text)
     if path.suffix in (".yaml", ".yml"):
-        return _from_document(_from_yaml(text))
+        return _from_yaml(text)
     raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
 
 

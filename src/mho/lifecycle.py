@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mho import tile
-from mho.converters import DAC, Calibrated, ColumnConverter, Histogram, Learned
+from mho.converters import DAC, Calibrated, ColumnConverter, Dynamic, Histogram, Learned
 from mho.nn import AnalogLayer, analog_layers
 from mho.nn.base import Observer, plain
 from mho.periphery import AffineFit, ColumnDrift, Compensation, GlobalDrift
@@ -253,9 +253,12 @@ def _full_scale(histogram: Histogram, converter: DAC | ColumnConverter | None) -
 
 
 def _input_scale(layer: AnalogLayer, measured: Tensor) -> Tensor:
-    """Inputs are divided by this before they become voltages: the full scale of the DAC."""
+    """Inputs are divided by this before they become voltages: the full scale of the DAC.
+
+    A dynamic DAC divides each vector by its own largest input; its currents were observed so.
+    """
     dac = layer.hardware.dac
-    if dac is None:
+    if dac is None or isinstance(dac.range, Dynamic):
         return torch.ones(())
     limit = getattr(dac.range, "limit", None)
     return measured if limit is None else torch.tensor(float(limit))

@@ -234,9 +234,13 @@ def _prepared(
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
     into, mid, out = steps
     codes = _codes(dac.grid(), cut.arrange(x, read.inputs) * into)
-    currents = _currents(read, cut, _driven(cut, codes, dac, dac.stream))
-    currents = _shifted(cut, currents, dac, dac.stream, analog=True)
-    digits = _codes(grid_out, currents.mul_(mid) if may_overwrite() else currents * mid)
+    if dac.stream is not None:  # fewer inputs are scaled than currents
+        z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid)
+        z = _shifted(cut, z, dac, dac.stream, analog=True)
+    else:
+        currents = _currents(read, cut, codes)
+        z = currents.mul_(mid) if may_overwrite() else currents * mid
+    digits = _codes(grid_out, z)
     digits = _shifted(cut, digits, dac, dac.stream, analog=False)
     total, _ = _sum(cut, cut.partial(digits, len(channels.digital)), 1.0, channels)
     return _finish(read._replace(out=None), cut, cut.output(total, x), cut.over_output(out), bias)

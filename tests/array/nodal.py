@@ -19,6 +19,10 @@ class Truth(NamedTuple):
     bit: np.ndarray
 
 
+class FloatingError(Exception):
+    """A node has no path to a source or to ground."""
+
+
 class Network:
     """Resistors between named nodes, some of them held at a voltage."""
 
@@ -63,6 +67,20 @@ class Network:
                         right[free[one]] += y * held[other]
         volts = np.linalg.solve(matrix, right) if free else right
         return held | {n: volts[k] for n, k in free.items()}
+
+    def reached(self) -> set[object]:
+        """Roots with a path to a held node."""
+        found = {self.root(n) for n in self.held}
+        while True:
+            more = {
+                self.root(y)
+                for a, b, _ in self.resistors
+                for x, y in ((a, b), (b, a))
+                if self.root(x) in found
+            }
+            if more <= found:
+                return found
+            found |= more
 
     def current_into(self, node: object, volts: dict[object, np.ndarray]) -> np.ndarray:
         """Sum of the currents that the resistors bring to a held node."""
@@ -113,6 +131,11 @@ def crossbar(
     for j in range(rows):
         for i in range(columns):
             net.add(("w", j, i), ("b", j, i), np.inf if g[j, i] == 0 else 1 / g[j, i])
+    reached = net.reached()
+    if any(
+        net.root((kind, j, i)) not in reached for kind in "wb" for j in range(rows) for i in range(columns)
+    ):
+        raise FloatingError
     volts = net.solve()
     current = np.zeros((len(v), columns))
     for i in range(columns):

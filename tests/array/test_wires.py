@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from mho import config
-from mho.array import Wires, effective_conductance
+from mho.array import (
+    Approximate,
+    Ohmic,
+    Series,
+    SharedColumns,
+    Table,
+    ThirdVoltage,
+    Wires,
+    effective_conductance,
+)
 from mho.errors import ConfigError
 
 from . import nodal
@@ -159,6 +168,39 @@ def test_lines_that_differ(lines: str) -> None:
         wires.solve(g, torch.from_numpy(v)), nodal.crossbar(g.numpy(), v, **LINES[lines]), strict=True
     ):
         assert error(a, b) < 1e-9
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_ends_at_all(seed: int) -> None:
+    """Random shapes, resistances and open ends; absolute, in units of the largest conductance."""
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.integers(1, 10, 2)
+
+    def ohms(n: int, choices: list[float]) -> float | tuple[float, ...]:
+        line = rng.choice(choices, n)
+        return float(line[0]) if rng.random() < 0.5 else tuple(float(x) for x in line)
+
+    ends = {"row": ohms(rows, [0, 1, 50, 500]), "column": ohms(columns, [0, 1, 50, 500])}
+    ends |= {"driver": ohms(rows, [0, 0, 10, 1e5, INF]), "sense": ohms(columns, [0, 0, 10, 1e5, INF])}
+    if rng.random() < 0.5:
+        ends["far_driver"] = ohms(rows, [0, 3, INF])
+    if rng.random() < 0.5:
+        ends["far_sense"] = ohms(columns, [0, 3, INF])
+    g = conductances(rows, columns, seed, zeros=rng.choice([0.0, 0.3]))
+    try:
+        truth = nodal.effective(g.numpy(), **ends)
+    except nodal.FloatingError:
+        with pytest.raises(ValueError, match="floats"):
+            Wires(**ends).effective_conductance(g)
+        return
+    v, low = rng.uniform(-1, 1, (2, rows)), rng.uniform(-1, 1, (2, columns))
+    expected = nodal.crossbar(g.numpy(), v, v_column=low, **ends)
+    found = Wires(**ends).solve(g, torch.from_numpy(v), torch.from_numpy(low))
+    scale = 1e-9 * float(g.max())
+    np.testing.assert_allclose(Wires(**ends).effective_conductance(g), truth, rtol=0, atol=scale)
+    np.testing.assert_allclose(found.current, expected.current, rtol=1e-9, atol=scale)
+    np.testing.assert_allclose(found.word, expected.word, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.bit, expected.bit, rtol=0, atol=1e-9)
 
 
 def test_broken_lines_carry_nothing() -> None:
@@ -372,7 +414,9 @@ def test_autocast_leaves_the_solver_alone() -> None:
 
 def test_travels_through_json() -> None:
     wires = Wires(row=(1.0, INF), column=2.0, far_driver=3.0)
-    assert config.from_json(config.to_json(wires)) == wires
+    law = Series(cell=Ohmic(), selector=Table(v=(0.0, 1.0), h=(0.0, 2.0)), selector_g=1e-5)
+    for value in (wires, SharedColumns(wires=wires), Approximate(row=1.0, column=2.0), law, ThirdVoltage()):
+        assert config.from_json(config.to_json(value)) == value
 
 
 def test_from_node() -> None:

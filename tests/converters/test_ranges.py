@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import mho
 from mho.autograd import clip_learned
-from mho.converters import Dynamic, Fixed, Learned
+from mho.converters import Calibrated, Dynamic, Fixed, Learned
 
 
 def formula(x: Tensor, limit: float, grad: Tensor, decay: float, inside: float) -> float:
@@ -80,6 +80,24 @@ def test_an_image_is_one_vector() -> None:
     torch.testing.assert_close(made(x * sizes), made(x) * sizes, rtol=1e-4, atol=0)
     wanted = layer(torch.stack([mho.DAC(bits=6).quantise(v, float(v.abs().max())) for v in x])).detach()
     torch.testing.assert_close(made(x), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+@pytest.mark.parametrize("per_tile", [False, True])
+def test_an_adc_is_calibrated_to_the_currents_of_a_dynamic_dac(kind: str, per_tile: bool) -> None:
+    """Each vector is driven at full scale: small ones give currents as large as large ones do."""
+    layer, shape = {
+        "linear": (nn.Linear(16, 8, bias=False), (6, 16)),
+        "conv": (nn.Conv2d(3, 4, 3, bias=False), (6, 3, 6, 6)),
+    }[kind]
+    adc = mho.ADC(bits=12, range=Calibrated(per_tile=per_tile))
+    hardware = mho.Hardware(dac=mho.DAC(bits=12, range=Dynamic()), adc=adc, tile=mho.Tile(rows=9))
+    made = mho.convert(layer, hardware).eval().requires_grad_(False)
+    sizes = torch.logspace(-3, 2, 6).view(-1, *(1 for _ in shape[1:]))
+    x = torch.randn(shape) * sizes
+    mho.calibrate(made, x.split(2))
+    error = (made(x) - layer(x).detach()) / sizes
+    assert float(error.abs().max()) < 5e-3 * float((layer(x).detach() / sizes).abs().max())
 
 
 @pytest.mark.parametrize("low", [None, -0.5, 0.0])

@@ -67,7 +67,18 @@ def test_every_case_is_covered_or_skipped_for_a_reason() -> None:
     assert {*COVERED, *(name for names in skipped.values() for name in names)} == set(CASES)
     assert (len(COVERED), len(CASES)) == (71, 107)
     families = {re.match(r"[a-z]+", name)[0] for name in COVERED}
-    known = {"ideal", "dac", "balanced", "offset", "bitsliced", "weights", "digital", "partition", "vmm", "ibs"}
+    known = {
+        "ideal",
+        "dac",
+        "balanced",
+        "offset",
+        "bitsliced",
+        "weights",
+        "digital",
+        "partition",
+        "vmm",
+        "ibs",
+    }
     assert families == known
 
 
@@ -239,4 +250,4 @@ def test_product_where_values_lie_between_two_codes(name: str) -> None:
     tolerance = 3e-6 * np.abs(wanted).max()
     assert bool((wanted > np.minimum(below, above) - tolerance).all())
     assert bool((wanted < np.maximum(below, above) + tolerance).all())
-    assert 0 < np.mean(np.abs(above - below) > tolerance) < 0.9
+    assert 0 < np.abs(above - below).max() < 0.05 * np.abs(wanted).max()

@@ -10,25 +10,25 @@ import mho
 from mho.nn import AnalogLayer, AnalogLinear
 from mho.testing import check_layer
 
-IMAGE = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(1))
 LAYERS = {
-    "linear": (nn.Linear(6, 5), torch.randn(4, 6)),
-    "linear, no bias": (nn.Linear(6, 5, bias=False), torch.randn(2, 3, 6)),
-    "conv1d": (nn.Conv1d(4, 6, 3, padding="same", padding_mode="circular"), IMAGE[:, :, 0]),
-    "conv2d": (nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), IMAGE),
-    "conv3d": (nn.Conv3d(2, 3, 2, dilation=2), IMAGE.view(2, 2, 2, 6, 6).repeat(1, 1, 2, 1, 1)),
-    "conv transpose 1d": (nn.ConvTranspose1d(4, 6, 3, stride=2), IMAGE[:, :, 0]),
-    "conv transpose 2d": (nn.ConvTranspose2d(4, 6, 3, output_padding=1, stride=2), IMAGE),
-    "conv transpose 3d": (nn.ConvTranspose3d(2, 3, 2), IMAGE.view(2, 2, 2, 6, 6)),
-    "weight norm": (nn.utils.parametrizations.weight_norm(nn.Linear(6, 5)), torch.randn(4, 6)),
+    "linear": (lambda: nn.Linear(6, 5), (4, 6)),
+    "linear, no bias": (lambda: nn.Linear(6, 5, bias=False), (2, 3, 6)),
+    "conv1d": (lambda: nn.Conv1d(4, 6, 3, padding="same", padding_mode="circular"), (2, 4, 6)),
+    "conv2d": (lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), (2, 4, 6, 6)),
+    "conv3d": (lambda: nn.Conv3d(2, 3, 2, dilation=2), (2, 2, 4, 6, 6)),
+    "conv transpose 1d": (lambda: nn.ConvTranspose1d(4, 6, 3, stride=2), (2, 4, 6)),
+    "conv transpose 2d": (lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=1, stride=2), (2, 4, 6, 6)),
+    "conv transpose 3d": (lambda: nn.ConvTranspose3d(2, 3, 2), (2, 2, 2, 6, 6)),
+    "weight norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(6, 5)), (4, 6)),
 }
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_contract(name: str) -> None:
-    layer, x = LAYERS[name]
+    make, shape = LAYERS[name]
+    x = torch.randn(shape)
     before = x.clone()
-    check_layer(mho.convert(layer, mho.Hardware()), x)
+    check_layer(mho.convert(make(), mho.Hardware()), x)
     assert torch.equal(x, before)
 
 

@@ -20,6 +20,7 @@ from mho.array._reverse import cell_ports, gradient
 
 CELLS_CPU = 1 << 14  # cells solved at once: 2 MB of float64 per level of the elimination
 CELLS_GPU = 1 << 22
+VALUES = 1 << 21  # cells times vectors whose voltages are found at once
 
 
 # --- the operator ------------------------------------------------------------------------------
@@ -255,8 +256,12 @@ def nodes(cells: Tensor, ends: Ends, v_row: Tensor, v_column: Tensor) -> tuple[T
             x = _ports(h_real, ends, v_row[start : start + n], v_column[start : start + n])
             current = _currents(h_real, ends, x, plan.rows, plan.columns)
             x_padded = x.new_zeros(n, h.shape[1], x.shape[2]).index_copy(1, index, x)
-            inner = cell_ports(plan, ends.sides, tape, x_padded)
-            found.append((*_cell_voltages(padded, inner), current))
+            volts = [
+                _cell_voltages(padded, cell_ports(plan, ends.sides, list(tape), some))
+                for some in x_padded.split(max(1, VALUES // padded[0].numel()), dim=2)
+            ]
+            word, bit = (torch.cat([v[k] for v in volts], dim=-1) for k in (0, 1))
+            found.append((word, bit, current))
             start += n
     top = plan.padded[0] - plan.rows
     word, bit = (torch.cat([f[k] for f in found])[:, top:, : plan.columns].movedim(-1, 1) for k in (0, 1))

@@ -83,7 +83,7 @@ class Whole:
         rows, columns: size of the array.
         padded: size with the idle rows (on top) and columns (on the right) that make it divisible.
         blocks: number of blocks eliminated together by ``below``.
-        below: the plan of one of them; None if the array is one cell.
+        below: the plan of one of them.
         top: the plan of the array, whose leaves are cuts.
         order: cells of the padded array in the order in which ``below`` takes them.
     """

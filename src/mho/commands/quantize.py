@@ -39,6 +39,10 @@ def quantize(
     robustness_repeats: Annotated[
         int | None, typer.Option(help="Draws of the noise for each strength; 10 if not given.")
     ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(help="Strengths of the noise, percent of each weight; 0,1,2 ... 20 if not given."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look: 8 epochs, 5 repeats; minutes on two cores.")
     ] = False,
@@ -101,7 +105,7 @@ def quantize(
             "seed": seed, "quick": quick, "data": folder,
         }  # fmt: skip
         study = study_of(options, output_dir if skip_training else None)
-        test = _test(measured, robustness_repeats, device, times, quick)
+        test = _test(measured, robustness_repeats, noise, device, times, quick)
         _say(study, folder, output_dir)
         try:
             result = run(
@@ -221,7 +225,12 @@ def _measured(path: Path | None) -> tuple[float, ...] | None:
 
 
 def _test(
-    states: tuple[float, ...] | None, repeats: int | None, device: str | None, times: str | None, quick: bool
+    states: tuple[float, ...] | None,
+    repeats: int | None,
+    noise: str | None,
+    device: str | None,
+    times: str | None,
+    quick: bool,
 ) -> RobustnessTest:
     import mho
     from mho.experiments.robustness import RobustnessTest
@@ -231,10 +240,20 @@ def _test(
     return replaced(
         RobustnessTest(),
         repeats=repeats if repeats is not None else (QUICK_REPEATS if quick else None),
+        noise=None if noise is None else _percentages(noise),
         levels=None if states is None else (SingleDevice(states=states), DevicePair(states=states)),
         device=None if device is None else chosen("--device", device, mho.devices.Device),
         times=None if times is None else parse_durations(times),
     )
+
+
+def _percentages(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) / 100 for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--noise {text}: write percentages with commas between, for example 0,5,10"
+        ) from None
 
 
 def _usual_device() -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mho.autograd import may_overwrite, straight_through
+from mho.autograd import straight_through
 from mho.config import Count, config
 
 
@@ -72,12 +72,12 @@ class Stream:
         return digits.flatten(axis, axis + 1)
 
     def total(self, values: Tensor, high: float, axis: int) -> Tensor:
-        """Shift and add: the sum over the groups in an axis, each times what it counts.
-
-        Without a gradient ``values`` are overwritten.
-        """
+        """Shift and add: the sum over the groups in an axis, each times what it counts."""
         weights = self.weights(high, values)
         groups = values.unflatten(axis, (len(weights), -1))
+        if values.is_contiguous():  # one product reads each value once
+            flat = groups.flatten(axis + 1).view(values.shape[:axis].numel(), len(weights), -1)
+            return torch.matmul(weights, flat).view(*values.shape[:axis], *groups.shape[axis + 1 :])
         shape = [-1 if k == axis else 1 for k in range(groups.dim())]
-        weighted = groups.mul_(weights.view(shape)) if may_overwrite() else groups * weights.view(shape)
-        return weighted.sum(axis)
+        total: Tensor = (groups * weights.view(shape)).sum(axis)
+        return total

@@ -49,9 +49,9 @@ def spice(
         ValueError: shapes that do not match, or the errors of :class:`~mho.array.Wires`.
         TypeError: a law that has no formula here.
 
-    >>> text = spice(torch.tensor([[1e-4]]), Wires(row=1.0, column=2.0), torch.tensor([0.2]))
+    >>> text = spice(torch.tensor([[0.5]]), Wires(row=1.0, column=2.0), torch.tensor([0.2]))
     >>> [line for line in text.splitlines() if line.startswith("r")]
-    ['rword_0_0 d0 w_0_0 1.0', 'rbit_0_0 b_0_0 s0 2.0', 'rcell_0_0 w_0_0 b_0_0 9999.9997...']
+    ['rword_0_0 d0 w_0_0 1.0', 'rbit_0_0 b_0_0 s0 2.0', 'rcell_0_0 w_0_0 b_0_0 2.0']
     """
     if g.ndim != 2:
         raise ValueError(f"g has shape {tuple(g.shape)}: a netlist is of one tile [row, column]")

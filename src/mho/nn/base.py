@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.config import digest
-from mho.converters import DAC, Calibrated, ColumnConverter, Fixed, Histogram, Learned
+from mho.converters import DAC, Calibrated, ColumnConverter, Dynamic, Fixed, Histogram, Learned
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -403,6 +403,10 @@ class AnalogLayer(nn.Module):
                 columns = self.cut.columns[-1][1]
                 unit = read.unit.view(-1, 1, 1, columns if read.unit.numel() > 1 else 1)
                 partial = partial * self.cut.over_partial(unit)
+            dynamic = self.hardware.dac is not None and isinstance(self.hardware.dac.range, Dynamic)
+            if dynamic and not observer.streamed:  # what is streamed is in units of full scale already
+                peak = self.cut.input_peak(v, arranged=True)  # each vector is driven at full scale
+                partial = partial / self.cut.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
             for channel, row in enumerate(observer.currents):
                 for place, histogram in enumerate(row):
                     where = partial.select(self.cut.channel_axis, channel)
@@ -449,12 +453,9 @@ class AnalogLayer(nn.Module):
         """Take the chip of the dict; a dict without one leaves the chip (stale if the weights differ)."""
         names = [*CHIP, "chip_weights", *RANGES]
         given = {name: state_dict[prefix + name] for name in names if prefix + name in state_dict}
-        made_with = given.get("chip_hardware")
-        if made_with is not None and int(made_with) != digest(self.hardware):
-            error_msgs.append(
-                f"{prefix}chip_hardware: this chip was programmed with another hardware description; convert "
-                "the model with that description, or drop the 'chip_' keys and program again"
-            )
+        refusal = self._refusal({name: given[name] for name in CHIP if name in given})
+        if refusal:
+            error_msgs.append(prefix + refusal)
             return
         for name, value in given.items():
             here = getattr(self, name, None)
@@ -471,6 +472,24 @@ class AnalogLayer(nn.Module):
         unexpected_keys[:] = [key for key in unexpected_keys if key != step]
         if "chip_g" in given:
             self.repack()
+
+    def _refusal(self, chip: dict[str, Tensor]) -> str | None:
+        """Why the saved parts of a chip are no chip of this layer; None if they are, or if there are none."""
+        if not chip:
+            return None
+        absent = [name for name in CHIP if name not in chip]
+        if absent:
+            return f"a chip is whole or not there, and {', '.join(absent)} is missing: save and load them all"
+        if int(chip["chip_hardware"]) != digest(self.hardware):
+            return (
+                "chip_hardware: this chip was programmed with another hardware description; convert "
+                "the model with that description, or drop the 'chip_' keys and program again"
+            )
+        groups, rows, columns = self.matrix(self.weight.detach()).shape
+        shape = tuple(chip["chip_g"].shape)
+        if shape[1:3] != (groups, rows) or shape[3] - columns not in (0, 1):  # 1: a unit column
+            return f"chip_g has shape {shape}: this layer's array holds {groups} x {rows} x {columns} weights"
+        return None
 
     def extra_repr(self) -> str:
         """The torch layer's line, and the state of the chip."""

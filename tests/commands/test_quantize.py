@@ -1,0 +1,297 @@
+import hashlib
+import io
+import json
+import pickle
+import subprocess
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mho.cli import app
+from mho.commands import quantize as command
+from mho.experiments.data import download
+from mho.experiments.progress import Progress
+from mho.experiments.quantization import cifar_study
+
+RUNNER = CliRunner()
+TINY = ["--epochs", "1", "--robustness-repeats", "2", "--times", "1d", "--noise", "0,5,20"]
+HALF_ONE = (
+    "ste_model.pth", "alpha_blend_model.pth", "baseline_model.pth", "ptq_model.pth", "experiment_results.pth",
+    "training_curves.png", "test_accuracy_comparison.png", "training.csv", "results.json", "report.html",
+)  # fmt: skip
+HALF_TWO = (
+    "robustness_experiment_results.pth", "combined_experiment_results.pth", "robustness_analysis.png",
+    "robustness_metrics.png", "robustness.csv",
+)  # fmt: skip
+
+
+def call(*words):
+    return RUNNER.invoke(app, ["quantize", *(str(word) for word in words)], catch_exceptions=False)
+
+
+def one_line(result, *parts):
+    """Status 2, one sentence with these parts, no traceback."""
+    assert result.exit_code == 2, result.output
+    flat = " ".join(result.output.split())
+    for part in parts:
+        assert part in flat, result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "out"
+    result = call(*TINY, "--output-dir", folder)
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+def test_everything_is_written_and_loads_safely(folder):
+    path, _ = folder
+    for name in (*HALF_ONE, *HALF_TWO):
+        assert (path / name).stat().st_size > 0
+        if name.endswith(".png"):
+            assert (path / name).read_bytes().startswith(b"\x89PNG")
+        if name.endswith(".pth"):
+            assert torch.load(path / name, weights_only=True)
+
+
+def test_the_terminal_shows_all_methods_under_noise_and_the_most_robust(folder):
+    _, output = folder
+    assert "No --data: the study runs on scikit-learn's digits with a SmallResNet" in output
+    for method in ("full precision", "straight-through", "alpha blending", "post-training"):
+        assert any(line.startswith(method) for line in output.splitlines())
+    assert "20 % noise" in output
+    assert "Most robust on single devices (200 levels): " in output
+    assert "Most robust on device pairs (9,805 levels): " in output
+    assert "paired t-test" in output
+
+
+def test_the_page_holds_figures_and_the_command(folder):
+    path, _ = folder
+    html = (path / "report.html").read_text()
+    assert html.count("data:image/svg+xml") == 4
+    assert f"mho quantize --output-dir {path}" in html.replace("&#39;", "'")
+    assert "http://" not in html.replace("http://www.w3.org", "") and "<script" not in html
+
+
+def test_numbers_in_the_table_are_those_of_the_run(folder):
+    path, output = folder
+    document = json.loads((path / "results.json").read_text())
+    for area in document["robustness"]["areas"]:
+        assert f"{100 * area['area']:.2f}" in output
+    assert document["images"]["test"] == 600
+
+
+def test_skip_robustness_trains_only(folder, tmp_path):
+    result = call(*TINY, "--skip-robustness", "--output-dir", tmp_path / "half")
+    assert result.exit_code == 0, result.output
+    for name in HALF_ONE:
+        assert (tmp_path / "half" / name).is_file()
+    for name in HALF_TWO:
+        assert not (tmp_path / "half" / name).exists()
+    assert "noise" not in result.output
+    again = call("--skip-training", "--output-dir", tmp_path / "half", *TINY[2:])
+    assert again.exit_code == 0, again.output
+    ours, theirs = (p / "robustness.csv" for p in (tmp_path / "half", folder[0]))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_skip_training_takes_the_configuration_of_the_folder_and_trains_nothing(folder):
+    path, _ = folder
+    before = (path / "ste_model.pth").stat().st_mtime_ns
+    result = call("--skip-training", *TINY[2:], "--output-dir", path)
+    assert result.exit_code == 0, result.output
+    assert "train " not in result.output
+    assert (path / "ste_model.pth").stat().st_mtime_ns == before
+    one_line(call("--skip-training", "--epochs", 3, "--output-dir", path), "epochs: it has 1, this run has 3")
+
+
+def test_both_skips_draw_again(folder, tmp_path):
+    path, _ = folder
+    (path / "training_curves.png").unlink()
+    result = call("--skip-training", "--skip-robustness", "--output-dir", path)
+    assert result.exit_code == 0, result.output
+    assert (path / "training_curves.png").is_file()
+
+
+def test_missing_networks_name_the_command_that_makes_them(tmp_path):
+    result = call("--skip-training", "--output-dir", tmp_path / "none")
+    one_line(result, "baseline_model.pth is missing", "mho quantize --skip-robustness --output-dir")
+
+
+def test_a_folder_of_another_configuration_is_refused(folder):
+    path, _ = folder
+    one_line(call(*TINY, "--lr", 0.2, "--output-dir", path), "learning_rate: it has 0.1, this run has 0.2")
+
+
+def test_quick_is_fewer_epochs_and_repeats(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "QUICK_EPOCHS", 1)
+    monkeypatch.setattr(command, "QUICK_REPEATS", 1)
+    result = call("--quick", *TINY[4:], "--output-dir", tmp_path)
+    assert result.exit_code == 0, result.output
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document["study"]["training"]["epochs"] == 1
+    assert document["robustness"]["test"]["repeats"] == 1
+    assert "With one repeat there is no test" in result.output
+
+
+def test_options_reach_the_study(tmp_path):
+    options = {
+        "model": "small-cnn", "states": (1e-6, 2e-6), "normalisation": "affine-column", "epochs": 7,
+        "annealing": "cosine-step", "re_estimate": True, "batch_size": 32, "seed": 9, "quick": True,
+        "data": None, "lr": 0.03,
+    }  # fmt: skip
+    study = command.study_of(options)
+    assert type(study.model).__name__ == "SmallCNN"
+    assert study.levels.states == (1e-6, 2e-6)
+    assert study.normalisation.per_column
+    assert (study.annealing, study.alpha_changes, study.re_estimate) == ("cosine", "step", True)
+    t = study.training
+    assert (t.epochs, t.learning_rate, t.batch, study.seed) == (7, 0.03, 32, 9)
+
+
+@pytest.mark.parametrize(
+    "words, parts",
+    [
+        (["--annealing", "square"], ["--annealing square: choose one of linear, cosine"]),
+        (["--normalisation", "row"], ["--normalisation row: choose one of layer"]),
+        (["--model", "ResNet19"], ["did you mean 'resnet1"]),
+        (["--device", "diamond"], ["--device has no 'diamond'"]),
+        (["--times", "soon"], ["'soon' is not a time"]),
+        (["--robustness-repeats", "0"], ["RobustnessTest.repeats = 0"]),
+        (["--noise", "5,much"], ["--noise 5,much: write percentages"]),
+        (["--noise", "5,1"], ["they must rise"]),
+        (["--epochs", "0"], ["Schedule.epochs = 0"]),
+        (["--on", "cuda:99"], ["torch cannot compute there"]),
+        (["--data", "nowhere"], ["there is no such folder", "cifar-10-batches-py"]),
+        (["--states", "nowhere.csv"], ["nowhere.csv"]),
+    ],
+)
+def test_bad_options(words, parts, tmp_path):
+    one_line(call(*words, "--output-dir", tmp_path), *parts)
+
+
+def test_a_states_file_of_ones_own(tmp_path):
+    path = tmp_path / "states.csv"
+    path.write_text("conductance_S\n3e-6\n1e-6\n2e-6\n3e-6\n")
+    result = call(*TINY, "--skip-robustness", "--states", path, "--output-dir", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "1 of 4 states repeat another one" in result.output
+    assert json.loads((tmp_path / "out/results.json").read_text())["study"]["levels"]["states"] == [
+        1e-6,
+        2e-6,
+        3e-6,
+    ]
+    path.write_text("conductance_S\n3e-6\nnan\n")
+    one_line(call("--states", path, "--output-dir", tmp_path / "other"), "line 3: 'nan' is not a conductance")
+
+
+def test_a_damaged_network_is_named_and_made_again_on_request(folder):
+    path, _ = folder
+    whole = (path / "ptq_model.pth").read_bytes()
+    (path / "ptq_model.pth").write_bytes(whole[:1000])
+    words = [*TINY, "--skip-robustness", "--output-dir", path]
+    one_line(call(*words), "ptq_model.pth: damaged", "--recompute")
+    result = call(*words, "--recompute")
+    assert result.exit_code == 0, result.output
+    made = torch.load(path / "ptq_model.pth", weights_only=True)["state"]
+    truth = torch.load(io.BytesIO(whole), weights_only=True)["state"]
+    assert all(torch.equal(made[k], v) for k, v in truth.items())
+
+
+def test_without_matplotlib_the_results_are_kept(folder, tmp_path):
+    script = (
+        "import sys; sys.modules['matplotlib'] = None; sys.modules['matplotlib.figure'] = None\n"
+        "from mho.cli import app; app()"
+    )
+    words = ["quantize", *TINY, "--skip-robustness", "--output-dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "matplotlib is missing: the figures are left out" in done.stderr
+    assert (tmp_path / "experiment_results.pth").is_file() and (tmp_path / "report.html").is_file()
+    assert not list(tmp_path.glob("*.png"))
+
+
+# --- CIFAR-10 ------------------------------------------------------------------------------------
+
+
+def cifar_archive(folder):
+    """A tiny archive in the published layout: five batches of 4 images, a test batch of 6."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    with tarfile.open(folder / "cifar-10-python.tar.gz", "w:gz") as tar:
+        for name, n in [*((f"data_batch_{i}", 4) for i in range(1, 6)), ("test_batch", 6)]:
+            content = {
+                b"data": rng.integers(0, 256, (n, 3072)).astype(np.uint8),
+                b"labels": rng.integers(0, 10, n).tolist(),
+            }
+            raw = pickle.dumps(content, protocol=2)
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(raw)
+            tar.addfile(member, io.BytesIO(raw))
+    return folder
+
+
+class StopAfterOneEpoch(Progress):
+    """Presses Ctrl-C after the first epoch of this run; remembers the stages."""
+
+    def __init__(self):
+        self.stages = []
+
+    def stage(self, title, total, done=0):
+        self.stages.append((title, total, done))
+        return super().stage(title, total, done)
+
+
+def test_the_default_command_on_cifar_10_parses_trains_saves_and_resumes(tmp_path, monkeypatch):
+    data, output = cifar_archive(tmp_path / "data"), tmp_path / "experiment_results"
+    watch = StopAfterOneEpoch()
+    monkeypatch.setattr("mho.experiments.progress.for_terminal", lambda: watch)
+    from mho.experiments.methods import Checkpoints
+
+    real = Checkpoints.epoch_ended
+
+    def stop(self, *arguments):
+        real(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "epoch_ended", stop)
+    monkeypatch.chdir(tmp_path)
+    for epoch in (1, 2):
+        result = call("--data", data)
+        assert result.exit_code == 130, result.output
+        assert "ResNet18, 50 epochs" in result.output
+        assert "Stopped. What is finished is kept in experiment_results" in result.output
+        held = torch.load(output / "baseline_training.pth", weights_only=True)
+        assert len(held["history"]["loss"]) == epoch
+    assert watch.stages == [("train baseline", 50, 0), ("train baseline", 50, 1)]
+    study = json.loads((output / "study.json").read_text())["study"]
+    from mho.config import from_dict
+
+    assert from_dict(study) == cifar_study()
+
+
+def test_download_fetches_checks_and_keeps(tmp_path):
+    archive = cifar_archive(tmp_path / "published") / "cifar-10-python.tar.gz"
+    md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+    path = download.fetch_cifar10(tmp_path / "data", archive.as_uri(), md5)
+    assert path.read_bytes() == archive.read_bytes()
+    assert download.fetch_cifar10(tmp_path / "data", "nonsense://", "") == path
+    with pytest.raises(ValueError, match="not the published archive"):
+        download.fetch_cifar10(tmp_path / "other", archive.as_uri())
+    assert not (tmp_path / "other").exists()
+
+
+def test_download_where_the_network_does_not_allow_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(download.fetch_cifar10, "__defaults__", ("http://127.0.0.1:9/", "0"))
+    result = call("--download", "--data", tmp_path / "data", "--output-dir", tmp_path / "out")
+    one_line(
+        result, "--download: http://127.0.0.1:9/ cannot be fetched from here", f"--data {tmp_path / 'data'}"
+    )
