@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import mho
-from benchmarks.cases import CASES, Case, chip, hardware, student, training_step
+from benchmarks.cases import CASES, Case, chip, hardware, streamed, student, training_step
 from benchmarks.harness import paired, rounds_for
 from benchmarks.peers import installed
 
@@ -69,6 +69,16 @@ def peers(case: Case) -> Iterator[Row]:
             yield from _rows(case.name, subjects, rounds_for(subjects["torch"]))
 
 
+def bit_by_bit() -> tuple[float, float]:
+    """4 slices x 8 input bits on 512 x 512, batch 64: as multiples of the plain array and of torch."""
+    model, x = nn.Linear(512, 512), torch.randn(64, 512)
+    with torch.inference_mode():
+        models = {"torch": model, "plain": chip(model, x, 0.0), "streamed": streamed(model, x)}
+        subjects = {name: (lambda m=m: m(x)) for name, m in models.items()}
+        times = paired(subjects, rounds_for(subjects["torch"]))
+    return times["streamed"] / times["plain"], times["streamed"] / times["torch"]
+
+
 def _rows(name: str, subjects: dict, rounds: int) -> Iterator[Row]:  # type: ignore[type-arg]
     times = paired(subjects, rounds)
     for what, seconds in times.items():
@@ -100,6 +110,8 @@ def main() -> None:
     for threads in options.threads:
         torch.set_num_threads(threads)
         print(f"\n{threads} thread(s)\n{'case':<26}{'what':<28}{'torch ms':>10}{'x torch':>9}")
+        plain, digital = bit_by_bit()
+        print(f"4 weight slices x 8 input bits: {plain:.1f} x the plain array, {digital:.1f} x torch")
         for case in CASES:
             if options.quick and not case.train:
                 continue

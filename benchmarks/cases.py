@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -48,6 +49,19 @@ def hardware(read_scale: float) -> mho.Hardware:
 def chip(model: nn.Module, x: torch.Tensor, read_scale: float) -> nn.Module:
     """A calibrated, programmed chip in evaluation mode."""
     analog = mho.convert(model, hardware(read_scale))
+    mho.calibrate(analog, [x])
+    mho.program(analog, seed=0)
+    return analog.eval()
+
+
+def streamed(model: nn.Module, x: torch.Tensor) -> nn.Module:
+    """A chip with four slices of each weight and eight bits of magnitude of each input, one by one."""
+    described = dataclasses.replace(
+        hardware(0.0),
+        mapping=mho.mapping.BitSlicing(bits=8, slices=4),
+        dac=mho.DAC(bits=9, stream=mho.converters.Stream(bits=1)),
+    )
+    analog = mho.convert(model, described)
     mho.calibrate(analog, [x])
     mho.program(analog, seed=0)
     return analog.eval()

@@ -11,7 +11,7 @@ from mho import config as _config
 from mho import devices
 from mho.array import Array
 from mho.config import config
-from mho.converters import DAC, ColumnConverter
+from mho.converters import DAC, ColumnConverter, EachSlice
 from mho.devices import Device
 from mho.errors import ConfigError
 from mho.mapping import DifferentialPair, Mapping
@@ -59,6 +59,19 @@ class Hardware:
     array: InstanceOf[Array] = arrays.Ideal()
     dac: DAC | None = None
     adc: InstanceOf[ColumnConverter] | None = None
+
+    def validate(self) -> None:
+        """A full scale for each slice needs as many slices."""
+        if self.dac is not None and isinstance(self.dac.range, EachSlice):
+            raise ValueError("dac.range = EachSlice(...): all slices get the same inputs; use Fixed(...)")
+        if self.adc is None or not isinstance(self.adc.range, EachSlice):
+            return
+        channels = len(self.mapping.readout(self.device.g_min, self.device.g_max).digital)
+        if len(self.adc.range.limits) != channels:
+            raise ValueError(
+                f"adc.range.limits = {self.adc.range.limits!r}: this mapping gives an ADC {channels} "
+                "channels (slices); give as many limits"
+            )
 
     def to_json(self) -> str:
         """This description as JSON."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import mho
 from mho import converters, mapping
-from mho.converters import Fixed
+from mho.converters import EachSlice, Fixed
 from mho.mapping import spans
 from mho.nn import AnalogLinear
 from mho.nn.linear import LinearCut
@@ -177,8 +177,12 @@ def adc(p: dict[str, Any], inputs: int) -> converters.ColumnConverter | None:
     else:
         given = p["xbar.adc.calibrated_range"]
         ranges = given if isinstance(given[0], list) else [given]
-        assert all(r == ranges[0] for r in ranges)
         low, high = ranges[0]
+        if p["core.style"] == SLICED:
+            assert all(r[0] == -r[1] for r in ranges)
+            assert model == "QuantizerADC"
+            limits = EachSlice(limits=tuple(float(r[1]) for r in ranges))
+            return mho.ADC(bits=bits, zero=False, range=limits)
     lowest = None if low == -high else low
     if model in CIRCUITS:
         assert p["xbar.adc.gain_db"] == 100

@@ -14,6 +14,7 @@ from mho.converters.pipeline import Pipeline as Pipeline
 from mho.converters.ramp import Ramp as Ramp
 from mho.converters.ranges import Calibrated as Calibrated
 from mho.converters.ranges import Dynamic as Dynamic
+from mho.converters.ranges import EachSlice as EachSlice
 from mho.converters.ranges import Fixed as Fixed
 from mho.converters.ranges import Learned as Learned
 from mho.converters.ranges import Range as Range

@@ -33,6 +33,23 @@ class Fixed(Range):
 
 
 @config
+class EachSlice(Range):
+    """A full scale for each channel that an ADC converts by itself: for each slice of the weights.
+
+    Attributes:
+        limits: highest value of each channel, in cell currents, lowest digit first; the lowest is
+            ``-limit`` (signed) or 0 (unsigned).
+    """
+
+    limits: tuple[Positive, ...]
+
+    def validate(self) -> None:
+        """There is one channel at least."""
+        if not self.limits:
+            raise ValueError("limits = (): give one full scale for each slice")
+
+
+@config
 class Calibrated(Range):
     """A full scale measured on data by ``mho.calibrate``.
 

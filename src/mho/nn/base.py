@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.config import digest
-from mho.converters import DAC, Calibrated, ColumnConverter, Dynamic, Fixed, Histogram, Learned
+from mho.converters import DAC, Calibrated, ColumnConverter, Dynamic, EachSlice, Fixed, Histogram, Learned
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -377,6 +377,8 @@ class AnalogLayer(nn.Module):
             return None
         if isinstance(converter.range, Fixed):
             return converter.range.limit
+        if isinstance(converter.range, EachSlice):  # [channel, tile, column]
+            return torch.tensor(converter.range.limits, device=self.weight.device).view(-1, 1, 1)
         if stored is not None:
             return stored
         if isinstance(converter.range, Calibrated) and not self.training and not converter.ideal:

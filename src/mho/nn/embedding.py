@@ -169,7 +169,7 @@ class _Table(AnalogLayer):
         """The rows ``x`` of the matrix that :meth:`read` gave."""
         limit = self._limit(self.hardware.adc, self.output_range, "output_range")
         if isinstance(limit, Tensor) and limit.dim() == 3:  # [channel, tile, 1], for each look-up
-            limit = limit[:, self.cut.tile_of(x.reshape(-1))]  # type: ignore[attr-defined]
+            limit = limit.expand(-1, len(self.cut.rows), -1)[:, self.cut.tile_of(x.reshape(-1))]  # type: ignore[attr-defined]
         if read.levels is not None:
             read = read._replace(levels=read.levels[:, self.cut.tile_of(x.reshape(-1))])  # type: ignore[attr-defined]
         y = tile.matvec(self.hardware, read, self.cut, x, None, (None, limit))
