@@ -261,9 +261,8 @@ def figure(rows: Sequence[Result]) -> Figure:
             )
             bar = 100 * (e.high - e.mean) if len(values) > 1 else None
             axes.errorbar(x, 100 * e.mean, yerr=bar, fmt="_", color="#1d2733", markersize=16, capsize=4)
-    labels = [f"{'with' if t == AWARE else 'without'} wires\n{where}" for t, where in kinds]
+    labels = [f"{trained}\non {tested}" for trained, tested in kinds]
     axes.set_xticks(range(len(kinds)), labels, fontsize=9)
-    axes.set_xlabel("trained (above) and tested (below)")
     axes.set_ylabel("test accuracy, %")
     axes.set_title("A CNN on digits, IR drop in training", loc="left", fontweight="bold", pad=24)
     chips = max(row.chip for row in rows) + 1

@@ -77,6 +77,7 @@ def test_wires_without_resistance_lose_nothing(tmp_path) -> None:
         (["--sizes", "8.5"], "--sizes = '8.5': give whole numbers"),
         (["--ohms", "1;2"], "--ohms = '1;2': give numbers"),
         (["--ohms", "nan"], "ohms"),
+        (["--threads", "0"], "threads = 0"),
         (["--conductance", "-1"], "g_max = -1.0"),
         (["--least-conductance", "1"], "must be below g_max"),
         (["--sizes", "8", "--output", "wires.txt"], "ends in .png, .svg or .pdf"),

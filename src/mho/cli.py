@@ -1,4 +1,4 @@
-"""The command line: ``mho drift``, ``mho quantize``, ``mho wires``, ``mho plot``, ``mho devices``.
+"""The command line: ``mho drift``, ``mho quantize``, ``mho sweep``, ``mho wires`` and smaller ones.
 
 The commands read options, ask an experiment for its tables and hand them to the report. What is
 wrong with the input is said in one sentence, with exit status 2.
@@ -21,6 +21,7 @@ from mho.commands.common import (
     write_page,
 )
 from mho.commands.quantize import quantize
+from mho.commands.sweep import sweep
 from mho.commands.wires import wires
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def devices() -> None:
 
 
 app.command()(quantize)
+app.command()(sweep)
 app.command()(wires)
 
 

@@ -88,7 +88,8 @@ def compensate(
         model: a programmed model.
         method: what is measured and corrected; ``mho.periphery.GlobalDrift()`` by default: one noisy
             read of each row of each array, and one gain for each layer. ``ColumnDrift()`` gives each
-            column its own gain; ``Affine()`` a gain and a shift, fitted on ``data``.
+            column its own gain; ``Affine()`` a gain and a shift, fitted on ``data``. Where it gives
+            much signal back (IR drop), later inputs grow: :func:`calibrate` again, or they clip.
         data: batches for ``Affine()``, as for :func:`calibrate`.
 
     Raises:

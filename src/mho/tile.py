@@ -371,10 +371,20 @@ def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tens
         return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
     device = hardware.device
     scale = hardware.mapping.scale.reference(clean.detach())
-    g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
-    state = _unprogrammed(g, scale, weight)
+    w = weight / scale
+    inside = w.clamp(-1, 1)  # training noise may go beyond what cells can hold: that part sees no wires
+    g = hardware.mapping.targets(inside, device.g_min, device.g_max)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
-    return _layout(hardware, sums, None, state, cut)._replace(shift=None)
+    sums = sums + _as_channels(hardware, w - inside)
+    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut)._replace(shift=None)
+
+
+def _as_channels(hardware: Hardware, w: Tensor) -> Tensor:
+    """Normalised weights ``[group, row, column]`` shared out to channel sums, offsets left alone."""
+    how = readout(hardware)
+    norm = sum(f * f for f in how.digital)
+    shares = torch.stack([w * (f / norm) for f in how.digital])
+    return torch.cat([shares, torch.zeros_like(shares[..., :1])], dim=-1) if how.unit_column else shares
 
 
 def _unprogrammed(g: Tensor, scale: Tensor, weight: Tensor) -> TileState:
@@ -386,13 +396,9 @@ def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> R
     """The same values, with the gradient of the product straight through to ``weight``."""
     if not is_tiled(hardware):
         return read._replace(kernel=straight_through(cut.whole_kernel(weight), read.kernel))
-    how = readout(hardware)
     scale = hardware.mapping.scale.reference(weight.detach())
-    norm = sum(f * f for f in how.digital)
-    ideal = torch.stack([weight * (f / norm) for f in how.digital]) / scale
-    if how.unit_column:
-        ideal = torch.cat([ideal, torch.zeros_like(ideal[..., :1])], dim=-1)
-    return read._replace(kernel=straight_through(cut.kernel(ideal), read.kernel))
+    ideal = cut.kernel(_as_channels(hardware, weight / scale))
+    return read._replace(kernel=straight_through(ideal, read.kernel))
 
 
 # --- the product -------------------------------------------------------------------------------

@@ -22,6 +22,20 @@ def test_lines_at_every_step():
     assert [line.split("  ")[0] for line in stream.getvalue().splitlines()] == ["epochs: 1/2", "epochs: 2/2"]
 
 
+def test_lines_tell_the_time_that_is_left(monkeypatch):
+    clock = iter([0.0, 10.0, 20.0, 30.0])
+    monkeypatch.setattr("mho.experiments.progress.time.monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    with Lines(stream, every=0).stage("cells", total=7, done=4) as step:
+        for _ in range(3):
+            step.advance("x")
+    assert stream.getvalue().splitlines() == [
+        "cells: 5/7  10 s  20 s left  x",
+        "cells: 6/7  20 s  10 s left  x",
+        "cells: 7/7  30 s  x",
+    ]
+
+
 def test_quiet_writes_nothing(capsys):
     with Progress().stage("chips", total=1) as step:
         step.advance("x")

@@ -102,3 +102,17 @@ def test_read_noise_passes_the_wires() -> None:
     drawn = torch.einsum("r,drc->dc", vector, weights)
     assert bool(((y.std(0) / drawn.std(0) - 1).abs() < 0.15).all())
     assert bool(((y.mean(0) - drawn.mean(0)).abs() < 5 * drawn.std(0) / 600**0.5).all())
+
+
+def test_noise_beyond_the_largest_weight_keeps_its_gradient() -> None:
+    """Wires of almost no resistance change nothing, also for weights that no cell could hold."""
+    layer, x = make("linear", torch.float64)
+    noise = mho.training.Recipe(modifiers=(mho.training.WeightNoise(std=0.5),))
+    grads = []
+    for array in (mho.array.Ideal(), Wires(row=1e-9, column=1e-9)):
+        analog = mho.convert(layer, mho.Hardware(device=DEVICE, array=array)).train()
+        mho.training.attach(analog, noise)
+        torch.manual_seed(0)
+        analog(x).square().sum().backward()
+        grads.append(analog.weight.grad)
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-6, atol=1e-8)

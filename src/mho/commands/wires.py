@@ -48,6 +48,7 @@ def wires(
         float | None, typer.Option(help="Error of a product that is good enough; 0.01 if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights and inputs.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads on the CPU; more help large arrays only.")] = 1,
     output: Annotated[Path, typer.Option(help="The picture (.png, .svg, .pdf).")] = Path("runs/wires.png"),
 ) -> None:
     """Line resistance: voltages over an array, error against size and resistance, the size to choose.
@@ -56,6 +57,7 @@ def wires(
     """
     with clean_errors():
         need_study(without=OTHERS)
+        from mho.experiments.fitting import limited_threads
         from mho.experiments.wires import WireStudy, wires_figure, wires_text
 
         lines = _lines(row_ohm, column_ohm, node, driver_ohm, sense_ohm)
@@ -66,7 +68,8 @@ def wires(
             tolerance=tolerance,
         )
         study = replaced(study, sizes=_sizes(sizes, study), ohms=_ohms(ohms, lines))
-        result = study.run()
+        with limited_threads(threads):
+            result = study.run()
         save_figure(wires_figure(result, _title(lines, node)), output)
         typer.echo(wires_text(result))
         typer.echo(str(output))

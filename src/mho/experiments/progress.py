@@ -58,6 +58,7 @@ class Lines(Progress):
 class _LineStep:
     def __init__(self, lines: Lines, title: str, total: int, done: int) -> None:
         self.lines, self.title, self.total, self.done = lines, title, total, done
+        self.before = done
         self.start = self.last = time.monotonic()
 
     def advance(self, detail: str = "") -> None:
@@ -65,8 +66,11 @@ class _LineStep:
         now = time.monotonic()
         if self.done == self.total or now - self.last >= self.lines.every:
             self.last = now
-            tail = f"  {detail}" if detail else ""
-            self.lines.note(f"{self.title}: {self.done}/{self.total}  {now - self.start:.0f} s{tail}")
+            took = now - self.start
+            left = took / (self.done - self.before) * (self.total - self.done)
+            parts = [f"{self.title}: {self.done}/{self.total}", f"{took:.0f} s"]
+            parts += [f"{left:.0f} s left"] * (self.done < self.total) + [detail] * bool(detail)
+            self.lines.note("  ".join(parts))
 
 
 class Bar(Progress):
@@ -82,6 +86,8 @@ class Bar(Progress):
             progress.BarColumn(bar_width=20),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
             progress.TextColumn("{task.fields[detail]}"),
         )
         with progress.Progress(*columns) as bar:

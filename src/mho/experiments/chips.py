@@ -1,0 +1,126 @@
+"""One trained network on described chips: accuracy and cost. The experiment for sweeps over hardware.
+
+>>> study = ChipStudy(chips=2, hardware=mho.Hardware(device=mho.devices.PCM()))
+>>> study.chips
+2
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import InstanceOf
+from torch import nn
+
+import mho
+from mho import random
+from mho.config import Count, NonNegative, config, digest, write_whole
+from mho.experiments.cost import count
+from mho.experiments.data import Data, Digits, Source
+from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
+from mho.experiments.models import Network, SmallCNN
+from mho.experiments.progress import Progress
+from mho.experiments.statistics import estimate
+
+BATCH_OF_CALIBRATION = 500
+
+
+@config
+class ChipStudy:
+    """Everything that decides the result.
+
+    Attributes:
+        data: the images.
+        model: the network.
+        training: how it is trained, in float32.
+        hardware: the chips.
+        chips: how many.
+        seconds: their age.
+        compensated: correct the drift from a noisy read of each array.
+        seed: names all random numbers.
+    """
+
+    data: InstanceOf[Source] = Digits()
+    model: InstanceOf[Network] = SmallCNN()
+    training: Schedule = Schedule(epochs=10, learning_rate=0.05)
+    hardware: mho.Hardware = mho.Hardware(
+        device=mho.devices.PCM(),
+        tile=mho.Tile(rows=128, columns=128),
+        dac=mho.DAC(bits=8),
+        adc=mho.ADC(bits=8),
+    )
+    chips: Count = 5
+    seconds: NonNegative = 0.0
+    compensated: bool = False
+    seed: int = 0
+
+    def validate(self) -> None:
+        """The device must be known at that age."""
+        self.hardware.device.check_time(self.seconds)
+
+
+def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) -> nn.Module:
+    """The network in float32: found in ``shared``, where studies that differ in hardware only share it."""
+    with seeded(study.seed, "weights"):
+        network = study.model.build(data.channels, data.size, data.classes).to(device)
+    parts: list[Any] = [study.data, study.model, study.training, study.seed]
+    path = shared / f"network-{digest(parts):016x}.pt"
+    if not path.is_file():
+        with seeded(study.seed, "training"), Progress().stage("training", 1) as step:
+            generator = random.fork(study.seed, "batches")
+            fit(network, data.train, study.data, study.training, generator, step)
+        state = {k: v.cpu() for k, v in network.state_dict().items()}
+        write_whole(path, lambda temporary: torch.save(state, temporary))
+    network.load_state_dict(torch.load(path, weights_only=True, map_location=device))
+    return network.eval()
+
+
+def on_chips(study: ChipStudy, network: nn.Module, data: Data) -> dict[str, float]:
+    """Put a trained network on chips and test them.
+
+    Returns:
+        ``accuracy`` (mean over chips), its ``std``, ``low`` and ``high`` end of the 95 % interval,
+        ``digital_accuracy``, and counts: ``cells``, ``adc_conversions``, ``dac_conversions`` and
+        ``energy`` (joule, of all conversions) of one inference.
+    """
+    analog = mho.convert(network, study.hardware).eval()
+    images = data.train.tensors[0]
+    mho.calibrate(analog, images.split(BATCH_OF_CALIBRATION))
+    hits = []
+    for chip in range(study.chips):
+        with seeded(study.seed, "read", str(chip)):
+            mho.program(analog, random.fork(study.seed, "chip", str(chip)).initial_seed())
+            mho.age(analog, study.seconds)
+            if study.compensated:
+                mho.compensate(analog)
+            hits.append(accuracy(analog, data.test))
+    with seeded(study.seed, "cost"):
+        cost = count(analog, images[:1].to(next(network.parameters()).device))
+    e = estimate(hits)
+    return {
+        "accuracy": e.mean,
+        "std": e.std,
+        "low": e.low,
+        "high": e.high,
+        "digital_accuracy": accuracy(network, data.test),
+        "cells": float(cost.cells),
+        "adc_conversions": float(cost.adc),
+        "dac_conversions": float(cost.dac),
+        "energy": cost.converting,
+    }
+
+
+def run(
+    study: ChipStudy,
+    shared: Path,
+    data_folder: Path | None = None,
+    device: torch.device | None = None,
+    threads: int = 1,
+) -> dict[str, float]:
+    """Train the network, or find it, and test it on the chips; see :func:`on_chips`."""
+    data = study.data.load(data_folder)
+    with limited_threads(threads):
+        network = trained(study, data, shared, device if device is not None else torch.device("cpu"))
+        return on_chips(study, network, data)

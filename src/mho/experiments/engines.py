@@ -1,0 +1,186 @@
+"""Where the cells of a sweep run: in processes on this machine, or on a Ray cluster.
+
+Every cell runs by the same function with the same number of threads and draws from its own seeds, so
+its result does not depend on the engine or on its neighbours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from queue import Empty, Queue, SimpleQueue
+from typing import IO, Any
+
+from mho.experiments.worker import Job, Outcome, run_cell
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Engine(ABC):
+    """Runs jobs, several at once."""
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
+        """The place of each job and its outcome, as they end."""
+
+
+class LocalEngine(Engine):
+    """Processes on this machine.
+
+    Args:
+        workers: how many; None for one for each core.
+        log: file for what they print.
+    """
+
+    def __init__(self, workers: int | None = None, log: Path | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers = {workers}: at least 1")
+        self.workers = workers if workers is not None else (os.cpu_count() or 1)
+        self.log = log
+
+    def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
+        """See :meth:`Engine.run`."""
+        waiting: Queue[int] = Queue()
+        for number in range(len(jobs)):
+            waiting.put(number)
+        done: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=self._serve, args=(jobs, waiting, done, stop), daemon=True)
+            for _ in range(min(self.workers, len(jobs)))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in jobs:
+                yield done.get()
+        finally:
+            stop.set()
+
+    def _serve(
+        self,
+        jobs: Sequence[Job],
+        waiting: Queue[int],
+        done: SimpleQueue[tuple[int, Outcome]],
+        stop: threading.Event,
+    ) -> None:
+        """Feed one process, and a new one when it dies."""
+        process: _Process | None = None
+        try:
+            while not stop.is_set():
+                try:
+                    number = waiting.get_nowait()
+                except Empty:
+                    break
+                if process is None:
+                    process = _Process(jobs[number]["threads"], self.log, stop)
+                try:
+                    outcome = process.ask(jobs[number])
+                except _WorkerDied as death:
+                    outcome, process = {"error": str(death), "took": 0.0}, None
+                done.put((number, outcome))
+        finally:
+            if process is not None:
+                process.close()
+
+
+class _WorkerDied(Exception):
+    pass
+
+
+class _Process:
+    """A worker process; it ends when ``stop`` is set, also in the middle of a job."""
+
+    def __init__(self, threads: int, log: Path | None, stop: threading.Event) -> None:
+        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+        errors: IO[Any] | int = subprocess.DEVNULL if log is None else log.open("a", encoding="utf-8")
+        command = [sys.executable, "-m", "mho.experiments.worker"]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
+            start_new_session=True,
+        )  # fmt: skip  # a session of its own: Ctrl-C reaches the sweep, which then closes it
+        if not isinstance(errors, int):
+            errors.close()
+        threading.Thread(target=self._end_when, args=(stop,), daemon=True).start()
+
+    def ask(self, job: Job) -> Outcome:
+        """Give it a job and wait for the outcome."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps(dict(job)) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except (BrokenPipeError, ValueError):  # it ended, or the sweep closed it
+            line = ""
+        if line:
+            outcome: Outcome = json.loads(line)
+            return outcome
+        code = self.process.wait()
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+        raise _WorkerDied(f"the process of this cell ended ({how}); was the memory too small?")
+
+    def _end_when(self, stop: threading.Event) -> None:
+        while self.process.poll() is None:
+            if stop.wait(0.2):
+                self.close()
+                return
+
+    def close(self) -> None:
+        """Closing standard input ends it."""
+        if self.process.stdin is not None and not self.process.stdin.closed:
+            try:
+                self.process.stdin.close()
+            except BrokenPipeError:
+                return
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+class RayEngine(Engine):
+    """A Ray cluster: the one that is running, or a local one started for the sweep.
+
+    Args:
+        address: of a cluster; None for the one named by ``RAY_ADDRESS``, or for a local one.
+        workers: cores of a local cluster; None for all.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        self.address, self.workers = address, workers
+
+    def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
+        """See :meth:`Engine.run`."""
+        if not jobs:
+            return
+        import ray
+
+        address = self.address if self.address is not None else os.environ.get("RAY_ADDRESS")
+        threads = max((int(job["threads"]) for job in jobs), default=1)
+        variables: dict[str, Any] = {"env_vars": dict.fromkeys(THREAD_VARIABLES, str(threads))}
+        ours = not ray.is_initialized()
+        if ours:
+            local: dict[str, Any] = {} if address else {"num_cpus": self.workers, "include_dashboard": False}
+            ray.init(address=address or "local", runtime_env=variables, log_to_driver=False, **local)
+        try:
+            cuda = any(str(job["device"]).startswith("cuda") for job in jobs)
+            remote = ray.remote(num_cpus=threads, num_gpus=int(cuda), max_retries=2)(run_cell)
+            pending = {remote.remote(dict(job)): number for number, job in enumerate(jobs)}
+            while pending:
+                (ready, *_), _ = ray.wait(list(pending), num_returns=1)
+                number = pending.pop(ready)
+                try:
+                    yield number, ray.get(ready)
+                except ray.exceptions.RayError as error:
+                    sentence = " ".join(str(error).split())[:300]
+                    yield number, {"error": f"{type(error).__name__}: {sentence}", "took": 0.0}
+        finally:
+            if ours:
+                ray.shutdown()

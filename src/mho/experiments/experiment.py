@@ -1,0 +1,114 @@
+"""Any experiment of mho as a function from its description to figures: what a sweep runs.
+
+An experiment of your own takes part once it is registered, in a module that the sweep imports::
+
+    @measure.register
+    def _(study: MyStudy, place: Place) -> dict[str, float]: ...
+
+where ``MyStudy`` is a description (:func:`mho.config.config`).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mho.config import config, kind_of
+from mho.experiments import chips, drift, quantization
+from mho.experiments.arms import AWARE
+from mho.experiments.chips import ChipStudy
+from mho.experiments.drift import DriftStudy
+from mho.experiments.machine import usable_device
+from mho.experiments.quantization import QuantizationStudy
+from mho.experiments.robustness import RobustnessTest
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an experiment runs.
+
+    Attributes:
+        folder: its own, for what it wants to keep.
+        shared: one that all experiments of a sweep may put files into, whole or not at all.
+        data: where the files of the data set lie.
+        device: the torch device that computes.
+        threads: threads on the CPU.
+    """
+
+    folder: Path
+    shared: Path
+    data: Path | None = None
+    device: str = "cpu"
+    threads: int = 1
+
+
+@config
+class QuantizationExperiment:
+    """The quantisation study with its test under noise, as one description.
+
+    Attributes:
+        study: the four networks.
+        test: the noise.
+    """
+
+    study: QuantizationStudy = QuantizationStudy()
+    test: RobustnessTest = RobustnessTest()
+
+
+@functools.singledispatch
+def measure(study: Any, place: Place) -> dict[str, float]:
+    """Run an experiment and return its figures by name; ``"accuracy"`` is the one that matters most."""
+    raise TypeError(
+        f"{kind_of(type(study))} is no experiment: register a function for it with "
+        "mho.experiments.experiment.measure.register"
+    )
+
+
+def experiments() -> tuple[type, ...]:
+    """The descriptions that can be measured."""
+    return tuple(cls for cls in measure.registry if cls is not object)
+
+
+@measure.register
+def _(study: ChipStudy, place: Place) -> dict[str, float]:
+    return chips.run(study, place.shared, place.data, usable_device(place.device), place.threads)
+
+
+@measure.register
+def _(study: DriftStudy, place: Place) -> dict[str, float]:
+    result = drift.run(study, place.folder, place.data, device=place.device, threads=place.threads)
+    figures = {f"{arm}_digital": value for arm, value in result.digital.items()}
+    for row in result.summary.to_dict("records"):
+        name = f"{row['arm']}_{row['compensation']}_{row['seconds']:g}s"
+        figures |= {name: float(row["mean"]), f"{name}_std": float(row["std"])}
+    last = f"{AWARE}_{drift.COMPENSATED}_{max(study.times):g}s"
+    return {"accuracy": figures[last], **figures}
+
+
+@measure.register
+def _(study: QuantizationStudy, place: Place) -> dict[str, float]:
+    return _quantization(study, None, place)
+
+
+@measure.register
+def _(study: QuantizationExperiment, place: Place) -> dict[str, float]:
+    return _quantization(study.study, study.test, place)
+
+
+def _quantization(study: QuantizationStudy, test: RobustnessTest | None, place: Place) -> dict[str, float]:
+    result = quantization.run(
+        study,
+        place.folder,
+        test,
+        robustness=test is not None,
+        data_folder=place.data,
+        device=place.device,
+        threads=place.threads,
+    )
+    figures = {f"{method}_test": facts["test"] for method, facts in result.training.facts.items()}
+    if result.robustness is not None:
+        for area in result.robustness.summary.areas:
+            figures[f"{area.method}_{area.levels}_area"] = area.area
+    return {"accuracy": figures["ste_test"], **figures}

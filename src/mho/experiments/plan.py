@@ -1,0 +1,230 @@
+"""What a sweep runs: one experiment over a grid and a list of fields.
+
+::
+
+    study:
+      kind: experiments.ChipStudy          # any experiment; what is not given keeps its default
+      chips: 3
+    grid:                                  # every combination
+      hardware.adc.bits: [4, 6, 8]
+      seed: [0, 1]
+    list:                                  # each row with every combination of the grid
+      - {hardware.tile.rows: 64}
+      - {hardware.tile.rows: 128}
+    imports: [my_package.my_devices]       # modules with descriptions of your own
+
+Fields are named by their path in the description's JSON. A value may be a whole description with its
+``kind``.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mho.config import digest, from_dict, kinds, read_plain, to_dict, unknown_key
+from mho.errors import ConfigError
+from mho.experiments.experiment import experiments
+
+KEYS = ("study", "grid", "list", "imports", "report")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment of a sweep.
+
+    Attributes:
+        number: its place in the table, from 0.
+        fields: the swept fields and their values.
+        study: the description as plain values; it may turn out to be invalid.
+    """
+
+    number: int
+    fields: Mapping[str, Any]
+    study: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Names the experiment, whatever the sweep: 16 digits."""
+        return f"{digest(self.study):016x}"
+
+    @property
+    def label(self) -> str:
+        """The fields in words."""
+        return ", ".join(f"{name.rpartition('.')[2]}={plain(value)}" for name, value in self.fields.items())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep.
+
+    Attributes:
+        kind: of the experiment.
+        cells: all experiments, in the order of the table.
+        imports: modules to import before a description is made.
+        report: what the comparison shows: ``metric``, ``cost`` and ``fields``.
+    """
+
+    kind: str
+    cells: tuple[Cell, ...]
+    imports: tuple[str, ...] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read a sweep from a ``.yaml`` or ``.json`` file.
+
+    Raises:
+        ConfigError: an unknown key, experiment or field, a field without values, or two equal cells.
+    """
+    return make_plan(read_plain(path))
+
+
+def make_plan(document: Any) -> Plan:
+    """The sweep of a document (see the module)."""
+    if not isinstance(document, Mapping) or "study" not in document:
+        raise ConfigError("a sweep is a mapping with a 'study', and a 'grid' or a 'list'")
+    for key in document:
+        if key not in KEYS:
+            raise ConfigError(unknown_key(str(key), list(KEYS), "a sweep"))
+    imports = tuple(document.get("imports") or ())
+    import_all(imports)
+    base = _base(document["study"])
+    rows = _rows(document.get("list"))
+    axes = _axes(document.get("grid"))
+    cells = []
+    for row in rows:
+        for values in itertools.product(*axes.values()):
+            fields = {**row, **dict(zip(axes, values, strict=True))}
+            study = copy.deepcopy(base)
+            for name, value in fields.items():
+                put(study, name, value)
+            cells.append(Cell(len(cells), fields, study))
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.key in seen:
+            raise ConfigError(
+                f"cells {seen[cell.key].number} and {cell.number} are the same experiment ({cell.label}): "
+                "remove a repeated value from the grid or the list"
+            )
+        seen[cell.key] = cell
+    return Plan(str(base["kind"]), tuple(cells), imports, dict(document.get("report") or {}))
+
+
+def import_all(names: Sequence[str]) -> None:
+    """Import the modules that hold a user's own descriptions."""
+    for name in names:
+        _import(name)
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"imports: {name}: {error}; is it installed, or on PYTHONPATH?") from None
+
+
+def _base(study: Any) -> dict[str, Any]:
+    """The description of all cells, whole: defaults, and what was given over them."""
+    known = {kind: cls for kind, cls in kinds().items() if cls in experiments()}
+    if not isinstance(study, Mapping) or "kind" not in study:
+        raise ConfigError(f"study needs a 'kind', one of {', '.join(known)}")
+    if study["kind"] not in known:
+        raise ConfigError(unknown_key(str(study["kind"]), list(known), "study"))
+    base: dict[str, Any] = _plain(to_dict(known[study["kind"]]()))
+    return merged(base, study, "study")
+
+
+def merged(base: Mapping[str, Any], given: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """``given`` over ``base``; a description of another kind replaces the whole one.
+
+    Raises:
+        ConfigError: a key that ``base`` does not have.
+    """
+    result = dict(base)
+    for key, value in given.items():
+        if key not in base:
+            raise ConfigError(unknown_key(str(key), [k for k in base if k != "kind"], path))
+        here = base[key]
+        same = isinstance(here, Mapping) and isinstance(value, Mapping)
+        if same and value.get("kind", here.get("kind")) == here.get("kind"):
+            result[key] = merged(here, value, f"{path}.{key}")
+        else:
+            result[key] = _plain(value)
+    return result
+
+
+def put(study: dict[str, Any], name: str, value: Any) -> None:
+    """Set the field with this path.
+
+    Raises:
+        ConfigError: there is no such field.
+    """
+    here: Any = study
+    parts = name.split(".")
+    for number, part in enumerate(parts):
+        owner = ".".join(parts[:number]) or str(study["kind"])
+        if not isinstance(here, dict):
+            raise ConfigError(
+                f"{name}: {owner} is {plain(here)}, which has no {part!r}; sweep {owner} itself"
+            )
+        if part not in here or part == "kind":
+            raise ConfigError(unknown_key(part, [k for k in here if k != "kind"], owner))
+        if number < len(parts) - 1:
+            here = here[part]
+    old = here[parts[-1]]
+    if isinstance(old, Mapping) and isinstance(value, Mapping):
+        same = value.get("kind", old.get("kind")) == old.get("kind")
+        here[parts[-1]] = merged(old, value, name) if same else _plain(value)
+    else:
+        here[parts[-1]] = _plain(value)
+
+
+def _rows(rows: Any) -> list[dict[str, Any]]:
+    if rows is None:
+        return [{}]
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) and row for row in rows):
+        raise ConfigError("list: give rows of fields, such as [{seed: 1}, {seed: 2}]")
+    return [{str(k): v for k, v in row.items()} for row in rows]
+
+
+def _axes(grid: Any) -> dict[str, list[Any]]:
+    if grid is None:
+        return {}
+    if not isinstance(grid, Mapping):
+        raise ConfigError("grid: give fields with lists of values, such as {seed: [0, 1]}")
+    for name, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"grid.{name} = {values!r}: give a list of at least one value")
+    return {str(k): list(v) for k, v in grid.items()}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(to_dict(value)))
+
+
+def plain(value: Any) -> str:
+    """A field's value as short text; a description is its kind and what differs from its defaults."""
+    if isinstance(value, Mapping) and "kind" in value:
+        known = kinds().get(str(value["kind"]))
+        try:
+            usual = _plain(to_dict(known())) if known is not None else {}
+        except ConfigError:
+            usual = {}
+        own = {k: v for k, v in value.items() if k != "kind" and usual.get(k) != v}
+        inside = ", ".join(f"{k}={plain(v)}" for k, v in own.items())
+        name = str(value["kind"]).rpartition(".")[2]
+        return f"{name}({inside})" if inside else name
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def description(cell: Cell) -> Any:
+    """The experiment of a cell; ``ConfigError`` if its values do not hold together."""
+    return from_dict(dict(cell.study))

@@ -1,0 +1,163 @@
+"""A sweep: any experiment over many hardware, training or seed fields.
+
+Each finished cell is a line in ``cells.jsonl`` as soon as it ends, and the table ``results.csv`` is
+brought up to date. A run that was stopped or killed goes on with the cells that are not there. A cell
+that fails is recorded with its error, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mho.config import config
+from mho.experiments.engines import Engine
+from mho.experiments.plan import Cell, Plan, plain
+from mho.experiments.progress import Progress
+from mho.experiments.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOG, TABLE, WORKERS_LOG = "cells.jsonl", "results.csv", "workers.log"
+
+
+@config
+class SweepFolder:
+    """What a folder of sweeps holds: cells of one kind of experiment.
+
+    Attributes:
+        experiment: its kind.
+    """
+
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the cells are run; no result depends on it.
+
+    Attributes:
+        data: folder with the files of the data set.
+        device: the torch device that computes.
+        threads: threads of a cell on the CPU.
+        retry: run cells again that failed before.
+    """
+
+    data: Path | None = None
+    device: str = "cpu"
+    threads: int = 1
+    retry: bool = False
+
+
+def run(
+    plan: Plan,
+    output: Path,
+    engine: Engine,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Run the cells that the folder does not hold yet.
+
+    Args:
+        plan: the sweep; it may have grown since an earlier run.
+        output: folder for the results.
+        engine: where the cells run.
+        settings: how they run.
+        progress: told after each cell.
+
+    Returns:
+        The table: one row for each cell in the order of the plan, its fields, its figures, its error.
+
+    Raises:
+        OtherStudyError: the folder holds cells of another experiment.
+    """
+    settings = settings if settings is not None else Settings()
+    progress = progress if progress is not None else Progress()
+    store = Store(output, SweepFolder(experiment=plan.kind), log=LOG)
+    outcomes = _outcomes(store, settings.retry)
+    todo = [cell for cell in plan.cells if cell.key not in outcomes]
+    failed = 0
+    with progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)) as step:
+        jobs = [_job(cell, plan, output, settings) for cell in todo]
+        with closing(engine.run(jobs)) as ended:
+            for number, outcome in ended:
+                cell = todo[number]
+                store.append({"cell": cell.key, "fields": dict(cell.fields), **outcome})
+                outcomes[cell.key] = outcome
+                failed += "error" in outcome
+                _write(plan, outcomes, store)
+                step.advance(_detail(cell, outcome, failed))
+    return _write(plan, outcomes, store)
+
+
+def _detail(cell: Cell, outcome: Mapping[str, Any], failed: int) -> str:
+    told = "failed" if "error" in outcome else _headline(outcome["metrics"])
+    return f"{cell.label}: {told}" + (f" ({failed} failed)" if failed else "")
+
+
+def _headline(metrics: Mapping[str, Any]) -> str:
+    name, value = next(iter(metrics.items()))
+    return f"{name} {value:.4g}" if value is not None else f"{name} not defined"
+
+
+def _outcomes(store: Store, retry: bool) -> dict[str, Any]:
+    """Outcome of each cell that is done; the last line of a cell counts."""
+    found = {record["cell"]: record for record in store.records}
+    return {key: record for key, record in found.items() if not (retry and "error" in record)}
+
+
+def _job(cell: Cell, plan: Plan, output: Path, settings: Settings) -> dict[str, Any]:
+    return {
+        "study": dict(cell.study),
+        "folder": str((output / "cells" / cell.key).resolve()),
+        "shared": str((output / "shared").resolve()),
+        "data": None if settings.data is None else str(settings.data.resolve()),
+        "device": settings.device,
+        "threads": settings.threads,
+        "imports": list(plan.imports),
+    }
+
+
+def table_of(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each cell that has ended."""
+    import pandas as pd
+
+    names = list(dict.fromkeys(name for cell in plan.cells for name in cell.fields))
+    metrics = list(dict.fromkeys(k for cell in plan.cells for k in _metrics(outcomes.get(cell.key))))
+    rows = []
+    for cell in plan.cells:
+        outcome = outcomes.get(cell.key)
+        if outcome is None:
+            continue
+        fields = {name: _cell_value(cell.fields.get(name)) for name in names}
+        found = _metrics(outcome)
+        rows.append(
+            {
+                "cell": cell.number,
+                **fields,
+                **{name: found.get(name) for name in metrics},
+                "error": outcome.get("error", ""),
+            }
+        )
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["cell", *names, *metrics, "error"])
+    return table
+
+
+def _metrics(outcome: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {} if outcome is None else outcome.get("metrics", {})
+    return found
+
+
+def _cell_value(value: Any) -> Any:
+    """Numbers and text as they are, descriptions and lists as short text."""
+    return value if value is None or isinstance(value, (int, float, str)) else plain(value)
+
+
+def _write(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]], store: Store) -> pd.DataFrame:
+    table = table_of(plan, outcomes)
+    store.write_text(TABLE, table.to_csv(index=False, lineterminator="\n"))
+    return table

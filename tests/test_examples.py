@@ -1,0 +1,63 @@
+"""The examples run, at a tiny size."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from mho.experiments.progress import Progress
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def wires_in_training(monkeypatch: pytest.MonkeyPatch):
+    spec = importlib.util.spec_from_file_location("wires_in_training", EXAMPLES / "wires_in_training.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # a dataclass looks up where it was made
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_wires_in_training(wires_in_training, tmp_path, monkeypatch, capsys) -> None:
+    example = wires_in_training
+    tiny = example.Effort(
+        seeds=1, epochs=2, fine_tuning=1, rates=(0.05,), clips=(2.5, 9.0), validation_chips=1, chips=2
+    )
+    monkeypatch.setattr(example, "QUICK", tiny)
+    monkeypatch.setattr(example, "for_terminal", Progress)
+    example.main(["--quick", "--node", "50nm", "--lines", "64", "--output", str(tmp_path)])
+    output = capsys.readouterr().out
+    assert "wires in training minus plain" in output and "p = " in output
+    assert (tmp_path / "wires-training.png").read_bytes().startswith(b"\x89PNG")
+    with (tmp_path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 5  # chips, tests of each
+    assert all(0.1 < float(row["accuracy"]) <= 1 for row in rows)
+    # the two networks differ, and so do wires and ideal wires on the same chips
+    by = example.groups([example.Result(**{**row, "accuracy": float(row["accuracy"])}) for row in rows])
+    assert len({tuple(values) for values in by.values()}) > 3
+
+
+def test_both_trainings_start_and_step_alike(wires_in_training, monkeypatch) -> None:
+    """With wires of almost no resistance, and no noise, the two trainings give the same network."""
+    example = wires_in_training
+    monkeypatch.setattr(example, "DEVICE", dataclasses.replace(example.DEVICE, program_scale=0.0))
+
+    class NoWires(example.Chip):
+        ohm = 1e-9
+
+    tiny = example.Effort(seeds=1, epochs=1, fine_tuning=1)
+    study = example.Study(0, NoWires(lines=64), tiny, example.Digits().load(), Progress())
+    start = study._pretrained()
+    layers = {path: study.chip.hardware(m) for path, m in study._surrogates(start).items()}
+    plain = study._fine_tuned(start, example.PLAIN, None, 0.05, 2.5)
+    aware = study._fine_tuned(start, example.AWARE, layers, 0.05, 2.5)
+    for a, b, c in zip(plain.parameters(), aware.parameters(), start.parameters(), strict=True):
+        assert (a - b).abs().max() < 1e-3 * a.abs().max()
+        assert (a - c).abs().max() > 1e-2 * a.abs().max()
