@@ -14,6 +14,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue, SimpleQueue
 from typing import IO, Any
@@ -63,6 +64,8 @@ class LocalEngine(Engine):
                 yield done.get()
         finally:
             stop.set()
+            for thread in threads:
+                thread.join()
 
     def _serve(
         self,
@@ -84,7 +87,11 @@ class LocalEngine(Engine):
                 try:
                     outcome = process.ask(jobs[number])
                 except _WorkerDied as death:
-                    outcome, process = {"error": str(death), "took": 0.0}, None
+                    if stop.is_set():
+                        break
+                    outcome = {"error": str(death), "took": 0.0}
+                    process.close()
+                    process = None
                 done.put((number, outcome))
         finally:
             if process is not None:
@@ -117,7 +124,7 @@ class _Process:
             self.process.stdin.write(json.dumps(dict(job)) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
-        except (BrokenPipeError, ValueError):  # it ended, or the sweep closed it
+        except BrokenPipeError:
             line = ""
         if line:
             outcome: Outcome = json.loads(line)
@@ -129,20 +136,19 @@ class _Process:
     def _end_when(self, stop: threading.Event) -> None:
         while self.process.poll() is None:
             if stop.wait(0.2):
-                self.close()
-                return
+                self.process.kill()  # what is half done is done again
 
     def close(self) -> None:
-        """Closing standard input ends it."""
-        if self.process.stdin is not None and not self.process.stdin.closed:
-            try:
-                self.process.stdin.close()
-            except BrokenPipeError:
-                return
+        """End the process, by closing its standard input."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
 
 
 class RayEngine(Engine):

@@ -7,6 +7,7 @@ that fails is recorded with its error, and the others go on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def table_of(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> pd.DataFr
             {
                 "cell": cell.number,
                 **fields,
-                **{name: found.get(name) for name in metrics},
+                **{name: math.nan if found.get(name) is None else found[name] for name in metrics},
                 "error": outcome.get("error", ""),
             }
         )

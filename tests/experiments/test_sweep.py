@@ -1,0 +1,300 @@
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mho.experiments.engines import Engine, LocalEngine
+from mho.experiments.experiment import Place, measure
+from mho.experiments.plan import description, make_plan
+from mho.experiments.progress import Progress
+from mho.experiments.store import OtherStudyError
+from mho.experiments.sweep import LOG, TABLE, Settings, run
+from mho.experiments.worker import run_cell
+
+STUDY = {
+    "kind": "experiments.ChipStudy",
+    "chips": 1,
+    "model": {"kind": "experiments.SmallCNN", "first": 2, "second": 2, "hidden": 8},
+    "training": {"epochs": 1},
+}
+DOCUMENT = {
+    "study": STUDY,
+    "grid": {"hardware.adc.bits": [3, 4, 5, 6, 7, 8], "hardware.tile.rows": [16, 64], "seed": [0, 1]},
+}
+
+
+class Here(Engine):
+    """Runs every job in this process, the last one first; may be stopped."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.ran = stop_after, []
+
+    def run(self, jobs):
+        for number in reversed(range(len(jobs))):
+            if len(self.ran) == self.stop_after:
+                raise KeyboardInterrupt
+            self.ran.append(jobs[number])
+            yield number, run_cell(jobs[number])
+
+
+@pytest.fixture(scope="module")
+def small():
+    return make_plan({"study": STUDY, "grid": {"hardware.adc.bits": [4, 8], "seed": [0, 1]}})
+
+
+@pytest.fixture(scope="module")
+def finished(small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    return run(small, folder, Here()), folder
+
+
+# --- one process ---------------------------------------------------------------------------------
+
+
+def test_rows_are_in_the_order_of_the_plan_with_fields_and_figures(finished):
+    table, folder = finished
+    assert table["cell"].tolist() == [0, 1, 2, 3]
+    assert table["hardware.adc.bits"].tolist() == [4, 4, 8, 8] and table["seed"].tolist() == [0, 1, 0, 1]
+    assert {"accuracy", "digital_accuracy", "energy", "cells"} <= set(table.columns)
+    assert (table["error"] == "").all()
+    assert table["energy"].nunique() == 2 and (table["cells"] > 0).all()
+    read = pd.read_csv(folder / TABLE, dtype={"error": str}).fillna({"error": ""})
+    pd.testing.assert_frame_equal(read, table, check_dtype=False)
+
+
+def test_figures_are_those_of_the_experiment_run_alone(small, finished, tmp_path):
+    table, _ = finished
+    alone = measure(description(small.cells[2]), Place(tmp_path, tmp_path))
+    assert alone["accuracy"] == table["accuracy"][2] and alone["energy"] == table["energy"][2]
+
+
+def test_a_stopped_sweep_goes_on_and_runs_no_cell_twice(small, finished, tmp_path):
+    first, second = Here(stop_after=2), Here()
+    with pytest.raises(KeyboardInterrupt):
+        run(small, tmp_path, first)
+    assert len((tmp_path / LOG).read_text().splitlines()) == 2
+    assert len(pd.read_csv(tmp_path / TABLE)) == 2
+    table = run(small, tmp_path, second)
+    assert len(first.ran) == len(second.ran) == 2
+    assert {j["folder"] for j in first.ran}.isdisjoint(j["folder"] for j in second.ran)
+    assert (tmp_path / TABLE).read_bytes() == (finished[1] / TABLE).read_bytes()
+    pd.testing.assert_frame_equal(table, finished[0])
+
+
+def test_a_line_that_was_cut_short_is_run_again(small, finished, tmp_path):
+    run(small, tmp_path, Here())
+    text = (tmp_path / LOG).read_text()
+    (tmp_path / LOG).write_text(text[:-30])
+    engine = Here()
+    run(small, tmp_path, engine)
+    assert len(engine.ran) == 1
+    assert (tmp_path / TABLE).read_bytes() == (finished[1] / TABLE).read_bytes()
+
+
+def test_a_sweep_may_grow(small, finished):
+    more = make_plan({"study": STUDY, "grid": {"hardware.adc.bits": [4, 6, 8], "seed": [0, 1]}})
+    engine = Here()
+    table = run(more, finished[1], engine)
+    assert len(engine.ran) == 2 and len(table) == 6
+    run(small, finished[1], Here(stop_after=0))  # nothing to do: back to the four
+
+
+def test_a_failing_cell_is_recorded_and_the_others_go_on(tmp_path):
+    plan = make_plan({"study": STUDY, "grid": {"hardware.adc.bits": [4, -2, 8]}})
+    table = run(plan, tmp_path, Here())
+    assert table["error"].tolist()[0] == table["error"].tolist()[2] == ""
+    assert table["error"][1].startswith("ConfigError: ") and "bits = -2" in table["error"][1]
+    assert pd.isna(table["accuracy"][1]) and table["accuracy"].notna().sum() == 2
+    (trace,) = tmp_path.glob("cells/*/error.txt")
+    assert "Traceback" in trace.read_text()
+    again, retried = Here(), Here()
+    run(plan, tmp_path, again)
+    assert again.ran == []
+    run(plan, tmp_path, retried, Settings(retry=True))
+    assert len(retried.ran) == 1
+
+
+def test_progress_counts_finished_and_failed_cells(tmp_path):
+    class Told(Progress):
+        def __init__(self):
+            self.said = []
+
+        def stage(self, title, total, done=0):
+            self.said.append((title, total, done))
+            return super().stage(title, total, done)
+
+    told = Told()
+    run(make_plan({"study": STUDY}), tmp_path, Here(), progress=told)
+    run(make_plan({"study": STUDY}), tmp_path, Here(), progress=told)
+    assert told.said == [("cells", 1, 0), ("cells", 1, 1)]
+
+
+def test_a_folder_of_another_experiment_is_refused(finished):
+    other = make_plan({"study": {"kind": "experiments.DriftStudy"}})
+    with pytest.raises(OtherStudyError, match="experiment: it has .*ChipStudy.*this run has .*DriftStudy"):
+        run(other, finished[1], Here())
+
+
+def test_drift_and_quantisation_studies_are_experiments(tmp_path):
+    small = {"kind": "experiments.SmallCNN", "first": 2, "second": 2, "hidden": 8}
+    drift = {
+        "kind": "experiments.DriftStudy", "model": small, "chips": 1, "times": [1.0],
+        "training": {"epochs": 1}, "fine_tuning": {"epochs": 1},
+    }  # fmt: skip
+    tiny = {"model": {"kind": "experiments.SmallResNet", "width": 2}, "training": {"epochs": 1}}
+    test = {"noise": [0.0, 0.2], "repeats": 1, "times": []}
+    quantization = {"kind": "experiments.QuantizationExperiment", "study": tiny, "test": test}
+    half = {"kind": "experiments.QuantizationStudy", **tiny}
+    for number, study in enumerate((drift, quantization, half)):
+        table = run(make_plan({"study": study}), tmp_path / str(number), Here())
+        assert table["error"].tolist() == [""]
+        assert 0 < table["accuracy"][0] < 1
+    assert "ste_SingleDevice-200_area" in pd.read_csv(tmp_path / "1" / TABLE).columns
+
+
+# --- many processes ------------------------------------------------------------------------------
+
+TOY = """
+    import os, time
+    from mho.config import config
+    from mho.experiments.experiment import measure
+
+    @config
+    class Toy:
+        x: int = 0
+
+    @measure.register
+    def _(study: Toy, place):
+        print("an experiment may print")
+        if study.x == 1:
+            raise RuntimeError("one\\nfails")
+        if study.x == 2:
+            os._exit(3)
+        if study.x == 3:
+            os.kill(os.getpid(), 9)
+        return {"square": study.x ** 2, "nothing": float("nan")}
+"""
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    module = f"toy_{os.getpid()}_{random.getrandbits(32)}"
+    (tmp_path / f"{module}.py").write_text(textwrap.dedent(TOY))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    yield module
+    from mho.config import _KINDS
+
+    for kind in [k for k, cls in _KINDS.items() if cls.__module__ == module]:
+        del _KINDS[kind]
+
+
+def test_own_experiments_in_processes_that_fail_exit_or_are_killed(toy, tmp_path):
+    plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [0, 1, 2, 3, 4, 5]}})
+    log = tmp_path / "workers.log"
+    table = run(plan, tmp_path / "out", LocalEngine(workers=2, log=log))
+    assert table["square"].tolist()[0] == 0 and table["square"].tolist()[4:] == [16, 25]
+    assert table["nothing"].isna().all()
+    errors = table["error"].tolist()
+    assert errors[1] == "RuntimeError: one fails"
+    assert "ended (status 3)" in errors[2] and "ended (killed by SIGKILL)" in errors[3]
+    assert log.read_text().count("an experiment may print") == 6
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers(workers):
+    with pytest.raises(ValueError, match=f"workers = {workers}: at least 1"):
+        LocalEngine(workers=workers)
+
+
+def rows(folder):
+    path = folder / LOG
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def start(plan, folder, *options):
+    script = "from mho.cli import app; app()"
+    words = ["sweep", str(plan), "--output-dir", str(folder), "--workers", "2", *options]
+    with (folder.parent / f"{folder.name}.log").open("a") as log:
+        return subprocess.Popen([sys.executable, "-c", script, *words], stdout=log, stderr=log)
+
+
+def children(pid):
+    """All processes below one, also its children's (on Linux; elsewhere none are found)."""
+    found, front = [], [pid]
+    while front:
+        path = Path(f"/proc/{front[-1]}/task/{front.pop()}/children")
+        with suppress(OSError):
+            below = [int(p) for p in path.read_text().split()]
+            found += below
+            front += below
+    return found
+
+
+def may_run_a_cell(pid):
+    """Whether a process lives, and is not one of Ray's own agents, which leave a minute after it."""
+    with suppress(OSError):
+        _, name, state = re.split(r"[()]", Path(f"/proc/{pid}/stat").read_text(), maxsplit=2)
+        return state.split()[0] != "Z" and not name.startswith(("ray::Dashboard", "ray::RuntimeEnv"))
+    return False
+
+
+def kill_at_a_random_moment(plan, folder, *options):
+    """Start a sweep, kill it without warning after some rows, and wait until its helpers are gone."""
+    process = start(plan, folder, *options)
+    after, moment = random.SystemRandom().randint(1, 15), random.SystemRandom().uniform(0, 0.2)
+    deadline = time.monotonic() + 240
+    while rows(folder) < after and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(moment)
+    helpers = children(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while any(may_run_a_cell(p) for p in helpers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(may_run_a_cell(p) for p in helpers)
+    return rows(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The table of an uninterrupted sweep of 24 cells."""
+    folder = tmp_path_factory.mktemp("whole")
+    plan = folder / "plan.json"
+    plan.write_text(json.dumps(DOCUMENT))
+    table = run(make_plan(DOCUMENT), folder / "out", LocalEngine(workers=2))
+    assert len(table) == 24 and (table["error"] == "").all() and table["accuracy"].nunique() > 3
+    return plan, (folder / "out" / TABLE).read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_at_a_random_moment_it_resumes_to_the_same_table(whole, tmp_path):
+    plan, expected = whole
+    done = kill_at_a_random_moment(plan, tmp_path / "out")
+    assert 0 < done < 24
+    resumed = start(plan, tmp_path / "out")
+    assert resumed.wait(timeout=240) == 0, (tmp_path / "out.log").read_text()
+    assert (tmp_path / "out" / TABLE).read_bytes() == expected
+    assert rows(tmp_path / "out") == 24
+
+
+@pytest.mark.slow
+def test_killed_on_ray_it_resumes_to_the_same_table(whole, tmp_path):
+    pytest.importorskip("ray", reason='ray is not installed: pip install "mho[ray]"')
+    plan, expected = whole
+    done = kill_at_a_random_moment(plan, tmp_path / "out", "--engine", "ray")
+    assert 0 < done < 24
+    resumed = start(plan, tmp_path / "out", "--engine", "ray")
+    assert resumed.wait(timeout=240) == 0, (tmp_path / "out.log").read_text()
+    assert (tmp_path / "out" / TABLE).read_bytes() == expected
+    assert rows(tmp_path / "out") == 24
