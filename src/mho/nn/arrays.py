@@ -60,12 +60,12 @@ class Array(AnalogLayer):
         return _of(compute(self._owner, self._weight), self._part)
 
     @property
-    def weight(self) -> Tensor:  # type: ignore[override]
+    def weight(self) -> Tensor:
         """What this array holds of the owner's Parameter."""
         return _of(getattr(self._owner, self._weight), self._part)
 
     @property
-    def bias(self) -> Tensor | None:  # type: ignore[override]
+    def bias(self) -> Tensor | None:
         """The bias of this array's columns, a Parameter of the owner."""
         if self._bias is None:
             return None

@@ -28,7 +28,8 @@ class _BilinearArray(MatrixArray):
 
     def from_matrix(self, matrix: Tensor) -> Tensor:
         """``[output, first, second]``."""
-        return matrix[0].unflatten(1, (-1, self.weight.shape[2])).transpose(0, 1)
+        weight: Tensor = matrix[0].unflatten(1, (-1, self.weight.shape[2])).transpose(0, 1)
+        return weight
 
     def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
         """``x A_k`` for all outputs ``k``, beside each other."""

@@ -73,7 +73,8 @@ class EmbeddingCut:
 
     def partial(self, currents: Tensor, channels: int) -> Tensor:
         """``[1, look-up, channel, column]``."""
-        return currents.unflatten(2, (channels, -1))
+        partial: Tensor = currents.unflatten(2, (channels, -1))
+        return partial
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
         """``[row, column]``."""
@@ -127,7 +128,7 @@ class _Table(AnalogLayer):
             hardware = dataclasses.replace(hardware, dac=None)
         super().setup(hardware)
 
-    def make_cut(self) -> EmbeddingCut:  # type: ignore[override]
+    def make_cut(self) -> EmbeddingCut:
         """Tiles of the table."""
         size, (rows, columns) = self.hardware.tile, self.weight.shape
         return EmbeddingCut(
