@@ -21,6 +21,7 @@ from mho.commands.common import (
     write_page,
 )
 from mho.commands.quantize import quantize
+from mho.commands.search import search
 from mho.commands.sweep import sweep
 from mho.commands.wires import wires
 
@@ -158,6 +159,7 @@ def devices() -> None:
 
 app.command()(quantize)
 app.command()(sweep)
+app.command()(search)
 app.command()(wires)
 
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import InstanceOf
@@ -77,8 +77,16 @@ def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) ->
     return network.eval()
 
 
-def on_chips(study: ChipStudy, network: nn.Module, data: Data) -> dict[str, float]:
+def on_chips(
+    study: ChipStudy, network: nn.Module, data: Data, part: Literal["test", "validation"] = "test"
+) -> dict[str, float]:
     """Put a trained network on chips and test them.
+
+    Args:
+        study: the chips.
+        network: as :func:`trained` gives it.
+        data: the images.
+        part: the images to test on; nothing may be chosen with the test images.
 
     Returns:
         ``accuracy`` (mean over chips), its ``std``, ``low`` and ``high`` end of the 95 % interval,
@@ -86,7 +94,7 @@ def on_chips(study: ChipStudy, network: nn.Module, data: Data) -> dict[str, floa
         ``energy`` (joule, of all conversions) of one inference.
     """
     analog = mho.convert(network, study.hardware).eval()
-    images = data.train.tensors[0]
+    images, shown = data.train.tensors[0], getattr(data, part)
     mho.calibrate(analog, images.split(BATCH_OF_CALIBRATION))
     hits = []
     for chip in range(study.chips):
@@ -95,7 +103,7 @@ def on_chips(study: ChipStudy, network: nn.Module, data: Data) -> dict[str, floa
             mho.age(analog, study.seconds)
             if study.compensated:
                 mho.compensate(analog)
-            hits.append(accuracy(analog, data.test))
+            hits.append(accuracy(analog, shown))
     with seeded(study.seed, "cost"):
         cost = count(analog, images[:1].to(next(network.parameters()).device))
     e = estimate(hits)
@@ -104,7 +112,7 @@ def on_chips(study: ChipStudy, network: nn.Module, data: Data) -> dict[str, floa
         "std": e.std,
         "low": e.low,
         "high": e.high,
-        "digital_accuracy": accuracy(network, data.test),
+        "digital_accuracy": accuracy(network, shown),
         "cells": float(cost.cells),
         "adc_conversions": float(cost.adc),
         "dac_conversions": float(cost.dac),

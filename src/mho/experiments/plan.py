@@ -98,7 +98,7 @@ def make_plan(document: Any) -> Plan:
     base = _base(document["study"])
     rows = _rows(document.get("list"))
     axes = _axes(document.get("grid"))
-    cells = []
+    cells: list[Cell] = []
     for row in rows:
         for values in itertools.product(*axes.values()):
             fields = {**row, **dict(zip(axes, values, strict=True))}

@@ -1,0 +1,312 @@
+"""The cheapest hardware that keeps an accuracy: a search over converters, tiles, slices and tolerance.
+
+A network is trained once. Each trial puts it on chips of another description, tests them, and prices one
+inference (:mod:`mho.experiments.cost`). Optuna proposes the descriptions, for low cost and high accuracy
+at once. Finished trials are kept; the same search goes on from them.
+
+>>> study = SearchStudy(space=SearchSpace(adc_bits=(4, 8), dac_bits=(8,), tile_rows=(64,), slices=(1,)))
+>>> study.space.size
+10
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import torch
+from pydantic import Field
+
+import mho
+from mho import random
+from mho.config import Count, Fraction, Positive, config, save, to_dict
+from mho.experiments.chips import ChipStudy, on_chips, trained
+from mho.experiments.cost import Cost, Prices
+from mho.experiments.fitting import accuracy, limited_threads
+from mho.experiments.machine import usable_device, versions
+from mho.experiments.pareto import pareto_front
+from mho.experiments.progress import Progress
+from mho.experiments.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOG, TABLE, DOCUMENT, HARDWARE = "trials.jsonl", "results.csv", "results.json", "hardware.yaml"
+FIRST_AT_RANDOM = 12  # trials before the proposals learn from what was seen
+
+Bits = Annotated[int, Field(ge=1, le=16)]
+Several = Field(min_length=1)
+
+
+@config
+class SearchSpace:
+    """The values to choose from.
+
+    Attributes:
+        adc_bits, dac_bits: resolution of the converters.
+        tile_rows: word lines of an array.
+        slices: slices that hold the bits of a weight.
+        tolerance: largest error of a programmed cell, as a fraction of g_max.
+    """
+
+    adc_bits: Annotated[tuple[Bits, ...], Several] = (3, 4, 5, 6, 7, 8)
+    dac_bits: Annotated[tuple[Bits, ...], Several] = (3, 4, 5, 6, 7, 8)
+    tile_rows: Annotated[tuple[Count, ...], Several] = (32, 64, 128, 256)
+    slices: Annotated[tuple[Count, ...], Several] = (1, 2, 4)
+    tolerance: Annotated[tuple[Positive, ...], Several] = (0.01, 0.02, 0.05, 0.1, 0.2)
+
+    def validate(self) -> None:
+        """No value twice."""
+        for name, values in self.axes.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} = {values}: a value is there twice; remove one")
+
+    @property
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """The values by name."""
+        return {
+            "adc_bits": self.adc_bits,
+            "dac_bits": self.dac_bits,
+            "tile_rows": self.tile_rows,
+            "slices": self.slices,
+            "tolerance": self.tolerance,
+        }
+
+    @property
+    def size(self) -> int:
+        """Number of descriptions."""
+        size = 1
+        for values in self.axes.values():
+            size *= len(values)
+        return size
+
+
+@dataclass(frozen=True, order=True)
+class Choice:
+    """One description of hardware; the attributes are those of :class:`SearchSpace`, one value each."""
+
+    adc_bits: int
+    dac_bits: int
+    tile_rows: int
+    slices: int
+    tolerance: float
+
+
+@config
+class SearchStudy:
+    """Everything that decides the search.
+
+    Attributes:
+        base: the network, its training, the number of chips, and of the hardware what is not searched.
+        space: the values to choose from.
+        target: accuracy to keep; None for the digital accuracy minus ``loss``.
+        loss: accuracy that may be lost, if ``target`` is None.
+        trials: descriptions to try; fewer if the space has no more.
+        weight_bits: bits of a weight, which the slices hold.
+        prices: of conversions and programming.
+        seed: names the proposals.
+    """
+
+    base: ChipStudy = ChipStudy(chips=3)
+    space: SearchSpace = SearchSpace()
+    target: Fraction | None = None
+    loss: Fraction = 0.01
+    trials: Count = 60
+    weight_bits: Annotated[int, Field(ge=2, le=16)] = 8
+    prices: Prices = Prices()
+    seed: int = 0
+
+    def validate(self) -> None:
+        """Every number of slices must be possible with these bits."""
+        for slices in self.space.slices:
+            mho.mapping.BitSlicing(bits=self.weight_bits, slices=slices)
+
+    def hardware(self, choice: Choice) -> mho.Hardware:
+        """The chips of a choice.
+
+        Cells are written and verified until they are within the tolerance, so the error that remains is
+        taken as uniform between its bounds; voltages and bounds are those of the base's device.
+        """
+        usual = self.base.hardware
+        device = mho.devices.Generic(
+            g_min=usual.device.g_min,
+            g_max=usual.device.g_max,
+            v_read=usual.device.v_read,
+            program=mho.devices.Uniform(width=mho.devices.Independent(sigma=2 * choice.tolerance)),
+            clip=True,
+        )
+        return replace(
+            usual,
+            device=device,
+            mapping=mho.mapping.BitSlicing(bits=self.weight_bits, slices=choice.slices),
+            tile=replace(usual.tile, rows=choice.tile_rows),
+            adc=mho.ADC(bits=choice.adc_bits),
+            dac=mho.DAC(bits=choice.dac_bits),
+        )
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What the search found.
+
+    Attributes:
+        table: one row for each trial: the choice, ``accuracy``, ``std``, ``energy`` (joule for an
+            inference) and counts.
+        front: rows that no other one beats, by rising energy.
+        target: the accuracy to keep.
+        cheapest: row of least energy that keeps it; None if there is none.
+        hardware: its description; None if there is none.
+        document: all of it as plain values: the content of ``results.json``.
+    """
+
+    table: pd.DataFrame
+    front: list[int]
+    target: float
+    cheapest: int | None
+    hardware: mho.Hardware | None
+    document: Mapping[str, Any]
+
+
+def run(
+    study: SearchStudy,
+    output: Path,
+    data_folder: Path | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+) -> SearchResult:
+    """Run the search, or what an earlier run in the same folder left of it.
+
+    Args:
+        study: the configuration.
+        output: folder for the results; one configuration each.
+        data_folder: where the files of the data set lie, for data that has files.
+        progress: told after each trial.
+        device: the torch device that computes.
+        threads: threads on the CPU.
+
+    Raises:
+        OtherStudyError: the folder belongs to another configuration.
+    """
+    progress = progress if progress is not None else Progress()
+    target_device = usable_device(device)
+    data = study.base.data.load(data_folder)
+    store = Store(output, replace(study, trials=1), log=LOG)  # more trials may be asked for later
+    with limited_threads(threads):
+        network = trained(study.base, data, output, target_device)
+        digital = accuracy(network, data.validation)
+        target = study.target if study.target is not None else digital - study.loss
+        wanted = min(study.trials, study.space.size)
+        done = len(store.records)
+        with progress.stage("trials", wanted, min(done, wanted)) as step:
+            for number in range(done, wanted):
+                choice = _propose(study, number, _known(store))
+                hardware = study.hardware(choice)
+                figures = on_chips(replace(study.base, hardware=hardware), network, data, "validation")
+                figures["energy"] = _energy(study, choice, figures)
+                store.append({"trial": number, "choice": asdict(choice), "figures": figures})
+                step.advance(f"accuracy {figures['accuracy']:.3f}, {figures['energy']:.3g} J")
+        result = _result(study, store.records[:wanted], target, digital)
+        if result.hardware is not None:
+            chosen = on_chips(replace(study.base, hardware=result.hardware), network, data)
+            result = replace(result, document={**result.document, "test": chosen})
+            save(result.hardware, output / HARDWARE)
+    store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
+    store.write_json(DOCUMENT, result.document)
+    return result
+
+
+def _energy(study: SearchStudy, choice: Choice, figures: Mapping[str, float]) -> float:
+    counted = Cost(
+        adc=round(figures["adc_conversions"]),
+        dac=round(figures["dac_conversions"]),
+        cells=round(figures["cells"]),
+        converting=study.prices.step_energy
+        * (
+            figures["adc_conversions"] * 2.0**choice.adc_bits
+            + figures["dac_conversions"] * 2.0**choice.dac_bits
+        ),
+    )
+    return counted.energy(study.prices, choice.tolerance)
+
+
+def _known(store: Store) -> dict[Choice, tuple[float, float]]:
+    return {Choice(**r["choice"]): (r["figures"]["energy"], r["figures"]["accuracy"]) for r in store.records}
+
+
+def _propose(study: SearchStudy, number: int, known: Mapping[Choice, tuple[float, float]]) -> Choice:
+    """The next description to try: one that was not tried yet.
+
+    It follows from what is known and the number of the trial alone, so that a search that was stopped
+    goes on as if it had not been.
+    """
+    seed = random.fork(study.seed, "trial", str(number)).initial_seed()
+    axes = study.space.axes
+    if number >= FIRST_AT_RANDOM:
+        choice = _asked(axes, known, seed)
+        if choice not in known:
+            return choice
+    left = [c for c in (Choice(*values) for values in itertools.product(*axes.values())) if c not in known]
+    return left[int(torch.randint(len(left), (), generator=torch.Generator().manual_seed(seed)))]
+
+
+def _asked(
+    axes: Mapping[str, tuple[Any, ...]], known: Mapping[Choice, tuple[float, float]], seed: int
+) -> Choice:
+    """What Optuna proposes from what is known."""
+    import optuna
+
+    order = {name: sorted(values) for name, values in axes.items()}
+    places: dict[str, Any] = {
+        name: optuna.distributions.IntDistribution(0, len(values) - 1) for name, values in order.items()
+    }
+    with _quiet(optuna):
+        sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=0)
+        search = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+        for choice, values in known.items():
+            params = {name: order[name].index(value) for name, value in asdict(choice).items()}
+            search.add_trial(
+                optuna.trial.create_trial(params=params, distributions=places, values=list(values))
+            )
+        asked = search.ask(places)
+    return Choice(**{name: order[name][place] for name, place in asked.params.items()})
+
+
+@contextmanager
+def _quiet(optuna: Any) -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, digital: float) -> SearchResult:
+    import pandas as pd
+
+    names = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
+    rows = [
+        {"trial": r["trial"], **r["choice"], **{name: r["figures"][name] for name in names}} for r in records
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows)
+    energy, gains = table["energy"].tolist(), table["accuracy"].tolist()
+    front = pareto_front(energy, gains)
+    good = [i for i in front if gains[i] >= target]
+    cheapest = good[0] if good else None
+    hardware = study.hardware(Choice(**records[cheapest]["choice"])) if cheapest is not None else None
+    document = {
+        "format": 1,
+        "study": to_dict(study),
+        "versions": versions(),
+        "digital_accuracy": digital,
+        "target": target,
+        "front": [rows[i] for i in front],
+        "cheapest": None if cheapest is None else rows[cheapest],
+        "hardware": to_dict(hardware),
+    }
+    return SearchResult(table, front, target, cheapest, hardware, document)
