@@ -217,3 +217,17 @@ def test_wrong_shapes_name_what_is_wanted(name: str, shape: tuple[int, ...]) -> 
     analog = mho.convert(make(name)[0], mho.Hardware())
     with pytest.raises(ValueError, match="x has shape"):
         analog(torch.randn(shape))
+
+
+@pytest.mark.parametrize("name", ["conv1d", "conv2d, groups", "conv2d, stride", "conv transpose 2d, groups"])
+def test_a_large_batch_in_portions_is_the_same_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = make(name)
+    x = torch.randn(9, *x.shape[1:])
+    hardware = mho.Hardware(device=mho.devices.PCM(read_scale=0.0), tile=TILES["even tiles"], **FINE)
+    analog = mho.convert(layer, hardware).eval()
+    mho.program(analog, seed=0)
+    whole = analog(x)
+    monkeypatch.setattr("mho.nn.conv._CURRENTS", 1)
+    with torch.no_grad():
+        torch.testing.assert_close(analog(x), whole, rtol=1e-5, atol=1e-5)
+        assert analog._portion(analog.read(), x) == 1

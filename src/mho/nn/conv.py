@@ -16,13 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mho import tile
 from mho.hardware import Hardware
 from mho.mapping import spans
 from mho.nn.base import AnalogLayer
 from mho.nn.opaque import convolution
+from mho.product import Read
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+_CURRENTS = 1 << 21  # read at once: 8 MB in float32
 
 
 @dataclass(frozen=True)
@@ -205,12 +210,12 @@ class _AnalogConv(AnalogLayer):
 
     def make_cut(self) -> ConvCut:
         """Tiles of whole input channels where a tile has rows enough for one."""
-        tile, inputs = self.hardware.tile, self.in_channels // self.groups
+        size, inputs = self.hardware.tile, self.in_channels // self.groups
         taps = math.prod(self.kernel_size)
         padded = getattr(self, "padding_mode", "zeros") != "zeros"
         return ConvCut(
-            rows=spans(inputs * taps, tile.rows, unit=taps, full=tile.full),
-            columns=spans(self.out_channels // self.groups, tile.columns, full=tile.full),
+            rows=spans(inputs * taps, size.rows, unit=taps, full=size.full),
+            columns=spans(self.out_channels // self.groups, size.columns, full=size.full),
             groups=self.groups,
             inputs=inputs,
             taps=self.kernel_size,
@@ -246,6 +251,30 @@ class _AnalogConv(AnalogLayer):
         base = next(b for b in type(self).__mro__ if b.__module__.startswith("torch.nn"))
         extra = () if output_size is None else (output_size,)
         return base.forward(self, x, *extra)  # type: ignore[attr-defined, no-any-return]
+
+    def product(self, read: Read, x: Tensor) -> Tensor:
+        """As for every layer; without gradients a large batch goes through in portions.
+
+        The currents of all tiles are many times the output. Kept to a few megabytes they stay in a
+        cache and in memory that the allocator keeps; beyond, each read would ask the system for more.
+        """
+        images = self._portion(read, x)
+        if torch.is_grad_enabled() or images >= x.shape[0]:
+            return super().product(read, x)
+        return torch.cat([super(_AnalogConv, self).product(read, part) for part in x.split(images)])
+
+    def _portion(self, read: Read, x: Tensor) -> int:
+        """How many images are read at once."""
+        if not tile.is_tiled(self.hardware) or x.shape[0] < 2:
+            return x.shape[0]
+        stride = math.prod(self.stride)  # type: ignore[arg-type]
+        space = math.prod(x.shape[2:])
+        if self.transposed:
+            currents = read.kernel.shape[1] * self.groups * len(self.cut.rows) * space * stride
+        else:
+            currents = read.kernel.shape[0] * space // stride
+        most = 4 if torch.compiler.is_compiling() else 16  # portions: each is a piece of the graph
+        return max(_CURRENTS // max(currents, 1), -(-x.shape[0] // most), 1)
 
     def _checked(self, x: Tensor) -> tuple[Tensor, bool]:
         """``x`` with a batch axis, and whether it had one."""
