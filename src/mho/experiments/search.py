@@ -1,8 +1,8 @@
 """The cheapest hardware that keeps an accuracy: a search over converters, tiles, slices and tolerance.
 
 A network is trained once. Each trial puts it on chips of another description, tests them, and prices one
-inference (:mod:`mho.experiments.cost`). Optuna proposes the descriptions, for low cost and high accuracy
-at once. Finished trials are kept; the same search goes on from them.
+inference (:mod:`mho.experiments.cost`). Optuna proposes descriptions that should cost less and keep the
+accuracy. Finished trials are kept; the same search goes on from them.
 
 >>> study = SearchStudy(space=SearchSpace(adc_bits=(4, 8), dac_bits=(8,), tile_rows=(64,), slices=(1,)))
 >>> study.space.size
@@ -12,6 +12,7 @@ at once. Finished trials are kept; the same search goes on from them.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 LOG, TABLE, DOCUMENT, HARDWARE = "trials.jsonl", "results.csv", "results.json", "hardware.yaml"
 FIRST_AT_RANDOM = 12  # trials before the proposals learn from what was seen
+PENALTY = 50.0  # a missed point of accuracy weighs as much as a factor of exp(0.5) in energy
 
 Bits = Annotated[int, Field(ge=1, le=16)]
 Several = Field(min_length=1)
@@ -204,20 +206,26 @@ def run(
         done = len(store.records)
         with progress.stage("trials", wanted, min(done, wanted)) as step:
             for number in range(done, wanted):
-                choice = _propose(study, number, _known(store))
+                choice = _propose(study, number, _known(store), target)
                 hardware = study.hardware(choice)
                 figures = on_chips(replace(study.base, hardware=hardware), network, data, "validation")
-                figures["energy"] = _energy(study, choice, figures)
-                store.append({"trial": number, "choice": asdict(choice), "figures": figures})
-                step.advance(f"accuracy {figures['accuracy']:.3f}, {figures['energy']:.3g} J")
+                energy = _energy(study, choice, figures)
+                record = _finite({**figures, "energy": energy})
+                store.append({"trial": number, "choice": asdict(choice), "figures": record})
+                step.advance(f"accuracy {figures['accuracy']:.3f}, {energy:.3g} J")
         result = _result(study, store.records[:wanted], target, digital)
         if result.hardware is not None:
             chosen = on_chips(replace(study.base, hardware=result.hardware), network, data)
-            result = replace(result, document={**result.document, "test": chosen})
+            result = replace(result, document={**result.document, "test": _finite(chosen)})
             save(result.hardware, output / HARDWARE)
     store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
     store.write_json(DOCUMENT, result.document)
     return result
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """None for what is not defined: JSON has no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
 def _energy(study: SearchStudy, choice: Choice, figures: Mapping[str, float]) -> float:
@@ -238,7 +246,9 @@ def _known(store: Store) -> dict[Choice, tuple[float, float]]:
     return {Choice(**r["choice"]): (r["figures"]["energy"], r["figures"]["accuracy"]) for r in store.records}
 
 
-def _propose(study: SearchStudy, number: int, known: Mapping[Choice, tuple[float, float]]) -> Choice:
+def _propose(
+    study: SearchStudy, number: int, known: Mapping[Choice, tuple[float, float]], target: float
+) -> Choice:
     """The next description to try: one that was not tried yet.
 
     It follows from what is known and the number of the trial alone, so that a search that was stopped
@@ -247,7 +257,7 @@ def _propose(study: SearchStudy, number: int, known: Mapping[Choice, tuple[float
     seed = random.fork(study.seed, "trial", str(number)).initial_seed()
     axes = study.space.axes
     if number >= FIRST_AT_RANDOM:
-        choice = _asked(axes, known, seed)
+        choice = _asked(axes, known, target, seed)
         if choice not in known:
             return choice
     left = [c for c in (Choice(*values) for values in itertools.product(*axes.values())) if c not in known]
@@ -255,9 +265,9 @@ def _propose(study: SearchStudy, number: int, known: Mapping[Choice, tuple[float
 
 
 def _asked(
-    axes: Mapping[str, tuple[Any, ...]], known: Mapping[Choice, tuple[float, float]], seed: int
+    axes: Mapping[str, tuple[Any, ...]], known: Mapping[Choice, tuple[float, float]], target: float, seed: int
 ) -> Choice:
-    """What Optuna proposes from what is known."""
+    """What Optuna proposes from what is known: cheaper, and not below the target."""
     import optuna
 
     order = {name: sorted(values) for name, values in axes.items()}
@@ -266,12 +276,11 @@ def _asked(
     }
     with _quiet(optuna):
         sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=0)
-        search = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-        for choice, values in known.items():
+        search = optuna.create_study(sampler=sampler)
+        for choice, (energy, gain) in known.items():
             params = {name: order[name].index(value) for name, value in asdict(choice).items()}
-            search.add_trial(
-                optuna.trial.create_trial(params=params, distributions=places, values=list(values))
-            )
+            price = math.log(energy) + PENALTY * max(0.0, target - gain)
+            search.add_trial(optuna.trial.create_trial(params=params, distributions=places, value=price))
         asked = search.ask(places)
     return Choice(**{name: order[name][place] for name, place in asked.params.items()})
 
@@ -293,7 +302,7 @@ def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, di
     rows = [
         {"trial": r["trial"], **r["choice"], **{name: r["figures"][name] for name in names}} for r in records
     ]
-    table: pd.DataFrame = pd.DataFrame(rows)
+    table: pd.DataFrame = pd.DataFrame(rows).astype({"std": float})
     energy, gains = table["energy"].tolist(), table["accuracy"].tolist()
     front = pareto_front(energy, gains)
     good = [i for i in front if gains[i] >= target]

@@ -61,8 +61,9 @@ def search_verdict(document: Document) -> str:
             "or a wider space."
         )
     test = document["test"]
+    joule = f"{1e9 * cheapest['energy']:.3g} nJ"
     return (
-        f"Cheapest hardware that keeps {goal}: {choice_text(cheapest)}; {1e9 * cheapest['energy']:.3g} nJ for "
+        f"Cheapest hardware that keeps {goal}: {choice_text(cheapest)}; {joule} for "
         f"an inference, {100 * cheapest['accuracy']:.2f} % on validation images, "
         f"{100 * test['accuracy']:.2f} % on test images (digital: {100 * test['digital_accuracy']:.2f} %)."
     )

@@ -259,7 +259,7 @@ def sweep_page(
         software: names and versions.
     """
     failed = int((what.table["error"] != "").sum())
-    best = what.done.sort_values(what.metric, ascending=False).head(1)
+    best = what.done.sort_values(what.metric, ascending=False, kind="stable").head(1)
     lead = [f"{len(what.table)} cells, {failed} failed."]
     facts = []
     for _, row in best.iterrows():

@@ -1,0 +1,276 @@
+import itertools
+import json
+import math
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import mho
+from mho.config import from_dict, to_dict
+from mho.errors import ConfigError
+from mho.experiments import search as search_module
+from mho.experiments.chips import ChipStudy
+from mho.experiments.chips import run as run_chips
+from mho.experiments.cost import Prices, count
+from mho.experiments.fitting import Schedule
+from mho.experiments.models import SmallCNN
+from mho.experiments.pareto import pareto_front
+from mho.experiments.progress import Progress
+from mho.experiments.search import HARDWARE, TABLE, Choice, SearchSpace, SearchStudy, run
+from mho.experiments.store import OtherStudyError
+
+pytest.importorskip("optuna", reason='optuna is not installed: pip install "mho[search]"')
+
+BASE = ChipStudy(
+    model=SmallCNN(first=2, second=4, hidden=16), training=Schedule(epochs=6, learning_rate=0.1), chips=1
+)
+SPACE = SearchSpace(
+    adc_bits=(2, 4, 8), dac_bits=(4, 8), tile_rows=(32,), slices=(1, 2), tolerance=(0.01, 0.3)
+)
+STUDY = SearchStudy(base=BASE, space=SPACE, trials=16, loss=0.05)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    return run(STUDY, folder), folder
+
+
+# --- the front -----------------------------------------------------------------------------------
+
+
+def test_the_front_is_what_no_other_point_beats():
+    rng = np.random.default_rng(0)
+    costs, gains = rng.integers(0, 12, 200).astype(float), rng.integers(0, 12, 200).astype(float)
+    front = pareto_front(costs.tolist(), gains.tolist())
+    beaten = [
+        any(
+            costs[j] <= costs[i] and gains[j] >= gains[i] and (costs[j] < costs[i] or gains[j] > gains[i])
+            for j in range(200)
+        )
+        for i in range(200)
+    ]
+    expected = {(costs[i], gains[i]) for i in range(200) if not beaten[i]}
+    assert {(costs[i], gains[i]) for i in front} == expected
+    assert len(front) == len(expected)
+    assert sorted(front, key=lambda i: costs[i]) == front
+
+
+def test_fronts_of_nothing_and_of_equal_points():
+    assert pareto_front([], []) == []
+    assert pareto_front([1.0, 1.0], [2.0, 2.0]) == [0]
+    with pytest.raises(ValueError, match="as many of both"):
+        pareto_front([1.0], [])
+
+
+# --- costs ---------------------------------------------------------------------------------------
+
+
+def analog(module, **fields):
+    usual = {"tile": mho.Tile(rows=16, columns=8), "dac": mho.DAC(bits=6), "adc": mho.ADC(bits=5)}
+    return mho.convert(module, mho.Hardware(**{**usual, **fields}))
+
+
+@pytest.mark.parametrize(
+    "module, x, fields, expected",
+    [
+        # 40 rows in 4 equal tiles, 10 columns in 2
+        (nn.Linear(40, 10), (1, 40), {}, (4 * 10, 2 * 40, 2 * 400)),
+        (nn.Linear(40, 10), (1, 7, 40), {}, (7 * 40, 7 * 80, 800)),
+        # one patch for each of 36 pixels, 18 rows in 2 tiles
+        (nn.Conv2d(2, 4, 3, padding=1), (1, 2, 6, 6), {}, (36 * 2 * 4, 36 * 18, 2 * 72)),
+        (nn.Conv2d(4, 4, 3, groups=2), (1, 4, 5, 5), {}, (9 * 2 * 4, 9 * 36, 2 * 72)),
+        # four slices are four conversions of a column
+        (
+            nn.Linear(16, 8),
+            (1, 16),
+            {"mapping": mho.mapping.BitSlicing(bits=9, slices=4)},
+            (4 * 8, 16, 8 * 128),
+        ),
+        (nn.Linear(16, 8), (1, 16), {"mapping": mho.mapping.Offset()}, (8, 16, 128)),
+    ],
+)
+def test_conversions_and_cells_by_hand(module, x, fields, expected):
+    model = analog(module, **fields)
+    mho.calibrate(model, [torch.ones(x)])
+    cost = count(model, torch.ones(x), Prices(step_energy=1e-12))
+    assert (cost.adc, cost.dac, cost.cells) == expected
+    assert cost.converting == pytest.approx(1e-12 * (expected[0] * 2**5 + expected[1] * 2**6))
+    assert cost.energy(Prices()) == cost.converting
+
+
+def test_absent_converters_are_free_and_costs_are_of_one_input():
+    model = analog(nn.Linear(16, 8), dac=None, adc=None)
+    assert count(model, torch.ones(1, 16)).converting == 0
+    with pytest.raises(ValueError, match="x has 2 inputs"):
+        count(model, torch.ones(2, 16))
+
+
+def test_pulses_are_geometric():
+    prices = Prices(pulse_error=0.04)
+    rng = np.random.default_rng(0)
+    tries = []
+    for _ in range(4000):
+        n = 1
+        while abs(rng.normal(0, 0.04)) > 0.02:
+            n += 1
+        tries.append(n)
+    assert prices.pulses(0.02) == pytest.approx(np.mean(tries), abs=4 * np.std(tries) / math.sqrt(4000))
+    assert prices.pulses(1.0) == pytest.approx(1.0)
+    for tolerance in (0.0, -0.1, math.nan):
+        with pytest.raises(ValueError, match="give more"):
+            prices.pulses(tolerance)
+
+
+def test_programming_is_shared_among_inferences():
+    model = analog(nn.Linear(16, 8))
+    mho.calibrate(model, [torch.ones(1, 16)])
+    cost = count(model, torch.ones(1, 16))
+    prices = Prices(pulse_energy=1e-9, pulse_error=0.05, inferences=1000.0)
+    expected = cost.converting + 256 * prices.pulses(0.02) * 1e-9 / 1000
+    assert cost.energy(prices, tolerance=0.02) == pytest.approx(expected)
+
+
+# --- chips ---------------------------------------------------------------------------------------
+
+
+def test_chips_share_a_network_and_repeat_bit_for_bit(tmp_path):
+    one = run_chips(BASE, tmp_path)
+    (network,) = tmp_path.glob("network-*.pt")
+    written = network.stat().st_mtime_ns
+    other = run_chips(replace(BASE, hardware=replace(BASE.hardware, adc=mho.ADC(bits=2))), tmp_path)
+    assert network.stat().st_mtime_ns == written and list(tmp_path.glob("network-*.pt")) == [network]
+    assert other["digital_accuracy"] == one["digital_accuracy"]
+    assert other["accuracy"] < one["accuracy"] and other["energy"] < one["energy"]
+    again = run_chips(BASE, tmp_path / "fresh")
+    assert {k: v for k, v in again.items() if v == v} == {k: v for k, v in one.items() if v == v}
+
+
+def test_chips_age_and_are_compensated(tmp_path):
+    old = replace(BASE, chips=2, seconds=3.1536e7)
+    raw, compensated = run_chips(old, tmp_path), run_chips(replace(old, compensated=True), tmp_path)
+    assert raw["accuracy"] != compensated["accuracy"]
+    with pytest.raises(ConfigError, match="is known from"):
+        replace(BASE, hardware=replace(BASE.hardware, device=mho.devices.ReRAMWan2022()), seconds=1e12)
+
+
+# --- the search ----------------------------------------------------------------------------------
+
+
+def test_no_description_is_tried_twice_and_the_cheapest_keeps_the_target(finished):
+    result, folder = finished
+    table = result.table
+    assert len(table) == 16
+    assert not table.duplicated(["adc_bits", "dac_bits", "tile_rows", "slices", "tolerance"]).any()
+    assert result.front == pareto_front(table["energy"].tolist(), table["accuracy"].tolist())
+    good = table[table["accuracy"] >= result.target]
+    assert table["energy"][result.cheapest] == good["energy"].min()
+    document = json.loads((folder / "results.json").read_text())
+    assert document["target"] == pytest.approx(document["digital_accuracy"] - 0.05)
+    assert document["cheapest"]["energy"] == good["energy"].min()
+    assert from_dict(document["study"]) == STUDY
+    assert mho.Hardware.load(folder / HARDWARE) == result.hardware
+    pd.testing.assert_frame_equal(pd.read_csv(folder / TABLE), table, check_dtype=False)
+
+
+def test_the_hardware_of_a_choice():
+    choice = Choice(adc_bits=5, dac_bits=4, tile_rows=32, slices=2, tolerance=0.03)
+    hardware = STUDY.hardware(choice)
+    assert (hardware.adc.bits, hardware.dac.bits, hardware.tile.rows) == (5, 4, 32)
+    assert (hardware.mapping.slices, hardware.mapping.bits) == (2, 8)
+    g = torch.full((20_000,), 10e-6)
+    error = (hardware.device.programmed(g, torch.randn(20_000)) - g) / hardware.device.g_max
+    assert error.abs().max() <= 0.03 * (1 + 1e-5)
+    assert error.std().item() == pytest.approx(0.03 / math.sqrt(3), rel=0.03)
+
+
+class Stop(Progress):
+    def __init__(self, steps):
+        self.steps = steps
+
+    @contextmanager
+    def stage(self, title, total, done=0):
+        self.seen = (title, total, done)
+        yield self
+
+    def advance(self, detail=""):
+        self.steps -= 1
+        if self.steps == 0:
+            raise KeyboardInterrupt
+
+
+def test_a_stopped_search_goes_on_as_if_it_had_not_been(finished, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(STUDY, tmp_path, progress=Stop(13))
+    watch = Stop(99)
+    result = run(STUDY, tmp_path, progress=watch)
+    assert watch.seen == ("trials", 16, 13)
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
+    more = run(replace(STUDY, trials=99), tmp_path)
+    assert len(more.table) == SPACE.size == 24
+    pd.testing.assert_frame_equal(more.table.head(16), finished[0].table)
+
+
+def test_proposals_find_cheaper_hardware_than_chance():
+    study, target = SearchStudy(), 0.9
+    order = {name: sorted(values) for name, values in study.space.axes.items()}
+
+    def truth(choice):
+        """Energy and accuracy: each place costs a factor, and must be high enough for the accuracy."""
+        places = [order[n].index(getattr(choice, n)) / (len(order[n]) - 1) for n in order]
+        return math.exp(sum(places)), 1 - 0.2 * sum(max(0.0, 0.6 - p) for p in places)
+
+    def cheapest(tried):
+        return min(energy for energy, gain in tried if gain >= target)
+
+    def searched(seed):
+        known = {}
+        for number in range(60):
+            choice = search_module._propose(replace(study, seed=seed), number, known, target)
+            assert choice not in known
+            known[choice] = truth(choice)
+        return cheapest(known.values())
+
+    everything = [truth(Choice(*values)) for values in itertools.product(*order.values())]
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(everything))[:60] for _ in range(100)]
+    chance = [cheapest([everything[i] for i in chosen]) for chosen in orders]
+    found = [searched(seed) for seed in range(4)]
+    assert np.mean(found) < np.quantile(chance, 0.25)
+    assert max(found) < np.median(chance)
+
+
+def test_an_unreachable_target_says_so(tmp_path):
+    result = run(replace(STUDY, target=1.0, trials=2), tmp_path)
+    assert result.cheapest is result.hardware is None
+    assert result.document["cheapest"] is None and not (tmp_path / HARDWARE).exists()
+
+
+def test_a_folder_of_another_search_is_refused(finished):
+    with pytest.raises(OtherStudyError, match="weight_bits: it has 8, this run has 7"):
+        run(replace(STUDY, weight_bits=7), finished[1])
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda: SearchSpace(adc_bits=()), "SearchSpace.adc_bits"),
+        (lambda: SearchSpace(adc_bits=(0,)), "adc_bits.0 = 0"),
+        (lambda: SearchSpace(tolerance=(0.1, -0.1)), "tolerance.1 = -0.1"),
+        (lambda: SearchSpace(tile_rows=(32, 32)), "tile_rows = .*a value is there twice"),
+        (lambda: SearchStudy(target=1.5), "SearchStudy.target = 1.5"),
+        (lambda: SearchStudy(weight_bits=3, space=SearchSpace(slices=(4,))), "slices = 4"),
+    ],
+)
+def test_bad_searches(make, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        make()
+
+
+def test_the_study_travels():
+    assert from_dict(json.loads(json.dumps(to_dict(STUDY)))) == STUDY
