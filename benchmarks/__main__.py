@@ -96,7 +96,8 @@ def making_a_chip() -> str:
     seconds = time.perf_counter() - start
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     weights = sum(p.numel() for p in model.parameters())
-    return f"convert and program ResNet-18 ({weights / 1e6:.1f} M weights): {seconds:.1f} s, {grown:.0f} MiB more"
+    size = f"{weights / 1e6:.1f} M weights"
+    return f"convert and program ResNet-18 ({size}): {seconds:.1f} s, {grown:.0f} MiB more"
 
 
 def main() -> None:
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="eager layers only")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="torch")
+    torch.set_num_threads(options.threads[0])
     print(making_a_chip(), flush=True)
     for threads in options.threads:
         torch.set_num_threads(threads)

@@ -80,7 +80,7 @@ def test_no_level_is_nearer_and_ties_go_to_the_lower_one(levels, weights, dtype)
     exact = [Fraction(v) for v in known.values.tolist()]
     for weight, found in zip(w.tolist(), nearest(w, known).tolist(), strict=True):
         # min gives the first of equal ones: the lower level
-        assert Fraction(found) == min(exact, key=lambda level: abs(level - Fraction(weight)))  # noqa: B023
+        assert Fraction(found) == min(exact, key=lambda level: abs(level - Fraction(weight)))
 
 
 @given(SETS)
