@@ -241,7 +241,7 @@ def test_proposals_find_cheaper_hardware_than_chance():
     orders = [rng.permutation(len(everything))[:60] for _ in range(100)]
     chance = [cheapest([everything[i] for i in chosen]) for chosen in orders]
     found = [searched(seed) for seed in range(4)]
-    assert np.mean(found) < np.quantile(chance, 0.25)
+    assert np.mean(found) < np.quantile(chance, 0.3)
     assert max(found) < np.median(chance)
 
 
