@@ -32,7 +32,7 @@ BASE = ChipStudy(
 SPACE = SearchSpace(
     adc_bits=(2, 4, 8), dac_bits=(4, 8), tile_rows=(32,), slices=(1, 2), tolerance=(0.01, 0.3)
 )
-STUDY = SearchStudy(base=BASE, space=SPACE, trials=16, loss=0.05)
+STUDY = SearchStudy(base=BASE, space=SPACE, trials=22, loss=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_chips_age_and_are_compensated(tmp_path):
 def test_no_description_is_tried_twice_and_the_cheapest_keeps_the_target(finished):
     result, folder = finished
     table = result.table
-    assert len(table) == 16
+    assert len(table) == 22
     assert not table.duplicated(["adc_bits", "dac_bits", "tile_rows", "slices", "tolerance"]).any()
     assert result.front == pareto_front(table["energy"].tolist(), table["accuracy"].tolist())
     good = table[table["accuracy"] >= result.target]
@@ -206,14 +206,14 @@ class Stop(Progress):
 
 def test_a_stopped_search_goes_on_as_if_it_had_not_been(finished, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(STUDY, tmp_path, progress=Stop(13))
+        run(STUDY, tmp_path, progress=Stop(21))
     watch = Stop(99)
     result = run(STUDY, tmp_path, progress=watch)
-    assert watch.seen == ("trials", 16, 13)
+    assert watch.seen == ("trials", 22, 21)
     pd.testing.assert_frame_equal(result.table, finished[0].table)
     more = run(replace(STUDY, trials=99), tmp_path)
     assert len(more.table) == SPACE.size == 24
-    pd.testing.assert_frame_equal(more.table.head(16), finished[0].table)
+    pd.testing.assert_frame_equal(more.table.head(22), finished[0].table)
 
 
 def test_proposals_find_cheaper_hardware_than_chance():
@@ -241,8 +241,7 @@ def test_proposals_find_cheaper_hardware_than_chance():
     orders = [rng.permutation(len(everything))[:60] for _ in range(100)]
     chance = [cheapest([everything[i] for i in chosen]) for chosen in orders]
     found = [searched(seed) for seed in range(4)]
-    assert np.mean(found) < np.quantile(chance, 0.3)
-    assert max(found) < np.median(chance)
+    assert np.mean(found) < np.quantile(chance, 0.2)
 
 
 def test_an_unreachable_target_says_so(tmp_path):

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOG, TABLE, DOCUMENT, HARDWARE = "trials.jsonl", "results.csv", "results.json", "hardware.yaml"
-FIRST_AT_RANDOM = 12  # trials before the proposals learn from what was seen
-PENALTY = 50.0  # a missed point of accuracy weighs as much as a factor of exp(0.5) in energy
+FIRST_AT_RANDOM = 20  # trials before the proposals learn from what was seen
+PENALTY = 20.0  # a missed point of accuracy weighs as much as a factor of exp(0.2) in energy
 
 Bits = Annotated[int, Field(ge=1, le=16)]
 Several = Field(min_length=1)
