@@ -29,4 +29,3 @@ _WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped
 
 def _clean(path: str) -> str:
     return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
-
