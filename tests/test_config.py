@@ -38,6 +38,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "devices.Table": {"g": (0.0, 1e-5), "sigma": (1e-6, 2e-6)},
     "devices.TableNu": {"g": (0.0, 1e-5), "mean": (0.1, 0.05), "std": (0.0, 0.01)},
     "devices.Uniform": {"width": mho.devices.Proportional(sigma=0.3)},
+    "experiments.SweepFolder": {"experiment": "experiments.ChipStudy"},
     "mapping.DevicePair": {"states": (1e-6, 3e-6)},
     "mapping.EvenLevels": {"count": 3},
     "mapping.LogLevels": {"per_sign": 3, "ratio": 10.0},

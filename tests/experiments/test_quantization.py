@@ -335,6 +335,17 @@ def test_damaged_files_are_named_and_made_again_on_request(finished, tmp_path, c
     assert result.training.history == finished[0].training.history
 
 
+def test_a_damaged_checkpoint_of_a_training_is_named_too(finished, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(TINY, tmp_path, robustness=False, progress=StopAfter("train baseline", 2))
+    checkpoint = tmp_path / "baseline_training.pth"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    with pytest.raises(DamagedFileError, match="baseline_training.pth: damaged"):
+        run(TINY, tmp_path, robustness=False)
+    result = run(TINY, tmp_path, robustness=False, recompute=True)
+    assert result.training.history == finished[0].training.history
+
+
 def test_a_file_of_something_else_is_damaged(tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / file_of(BASELINE))
     with pytest.raises(DamagedFileError, match="baseline_model.pth: damaged or not of this program"):

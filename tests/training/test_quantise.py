@@ -20,6 +20,7 @@ from mho.mapping import (
     Symmetric,
     measured_states,
 )
+from mho.nn import analog_layers
 from mho.training import (
     AlphaBlending,
     Annealing,
@@ -259,6 +260,20 @@ def test_a_shared_parameter_is_quantised_once():
     levels = quantised(model, quantizer)
     assert levels[0].weight is levels[1].weight
     assert is_level(levels[0].weight.detach(), quantizer, model[0])
+
+
+@pytest.mark.parametrize("build", [lambda: nn.LSTM(5, 4), lambda: nn.MultiheadAttention(8, 2)])
+def test_layers_with_several_arrays(build):
+    quantizer = STEQuantizer(levels=EvenLevels(count=3))
+    model = analog(build(), quantizer)
+    size = 5 if isinstance(model, nn.LSTM) else 8
+    x = torch.randn(6, 2, size)
+    y = model(x)[0] if size == 5 else model(x, x, x)[0]
+    y.square().sum().backward()
+    levels = quantised(model)
+    for path, layer in analog_layers(model).items():
+        assert is_level(dict(analog_layers(levels))[path].weight.detach(), quantizer, layer)
+    assert all(p.grad is not None for name, p in model.named_parameters() if "weight" in name)
 
 
 def test_quantised_needs_one_quantiser():
