@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from mho import tile
 from mho.converters import DAC, Calibrated, ColumnConverter, Dynamic, Histogram, Learned
 from mho.nn import AnalogLayer, analog_layers
-from mho.nn.base import Observer, plain
+from mho.nn.base import plain
+from mho.nn.observer import Observer
 from mho.periphery import AffineFit, ColumnDrift, Compensation, GlobalDrift
 from mho.random import fresh_normal_like
 

@@ -26,10 +26,8 @@ from mho.converters import (
     Calibrated,
     Circuit,
     ColumnConverter,
-    Dynamic,
     EachSlice,
     Fixed,
-    Histogram,
     Learned,
 )
 from mho.errors import (
@@ -42,25 +40,14 @@ from mho.errors import (
 from mho.hardware import Hardware
 from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
-from mho.product import Cut, Limit, Read, driven_groups
+from mho.nn.observer import Observer
+from mho.product import Cut, Limit, Read
 from mho.tile import TileState
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
 _PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", *_STEPS)
-
-
-class Observer:
-    """What calibration sees in one layer: magnitudes of inputs and of column currents, by tile.
-
-    ``streamed``: the currents are those of each group of input bits.
-    """
-
-    def __init__(self, tiles: int, channels: int, streamed: bool = False) -> None:
-        self.streamed = streamed
-        self.inputs = [Histogram() for _ in range(tiles)]
-        self.currents = [[Histogram() for _ in range(tiles)] for _ in range(channels)]
 
 
 class AnalogLayer(nn.Module):
@@ -403,27 +390,12 @@ class AnalogLayer(nn.Module):
         read = self.read()
         wide = read.kernel.dtype
         v = self.cut.arrange(x.to(wide), self.tile_index)
-        for histogram, part in zip(observer.inputs, self.cut.input_tiles(v), strict=True):
-            histogram.add(part)
+        observer.add_inputs(self.cut, v)
         if tile.is_tiled(self.hardware):
-            channels = len(tile.readout(self.hardware).digital)
-            if observer.streamed:
-                limit = self._limit(self.hardware.dac, self.input_range, "input_range")
-                v = driven_groups(self.cut, v, self.hardware.dac, limit)
-            partial = self.cut.partial(self.cut.product(v, read.kernel), channels)
-            if read.unit is not None:
-                columns = self.cut.columns[-1][1]
-                unit = read.unit.view(-1, 1, 1, columns if read.unit.numel() > 1 else 1)
-                partial = partial * self.cut.over_partial(unit)
-            dynamic = self.hardware.dac is not None and isinstance(self.hardware.dac.range, Dynamic)
-            if dynamic and not observer.streamed:  # what is streamed is in units of full scale already
-                peak = self.cut.input_peak(v, arranged=True)  # each vector is driven at full scale
-                partial = partial / self.cut.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
-            for channel, row in enumerate(observer.currents):
-                for place, histogram in enumerate(row):
-                    where = partial.select(self.cut.channel_axis, channel)
-                    axis = self.cut.tile_axis - (self.cut.channel_axis < self.cut.tile_axis)
-                    histogram.add(where.select(axis, place))
+            limit = (
+                self._limit(self.hardware.dac, self.input_range, "input_range") if observer.streamed else None
+            )
+            observer.add_currents(self.hardware, self.cut, read, v, limit)
         bias = None if self.bias is None else self.bias.to(wide)
         return tile.matvec(self.hardware, read, self.cut, x.to(wide), bias, (None, None)).to(x.dtype)
 

@@ -20,7 +20,8 @@ from mho import tile
 from mho.hardware import Hardware
 from mho.mapping import spans
 from mho.nn.arrays import Array, SeveralArrays
-from mho.nn.base import AnalogLayer, Observer
+from mho.nn.base import AnalogLayer
+from mho.nn.observer import Observer
 from mho.product import Read
 
 
