@@ -48,6 +48,7 @@ class Hardware:
         dac: input conversion; None for an ideal one.
         adc: output conversion; None for an ideal one.
 
+    >>> from mho.converters import ADC
     >>> hardware = Hardware(device=devices.Ideal(), dac=DAC(bits=8), adc=ADC(bits=8))
     >>> Hardware.from_json(hardware.to_json()) == hardware
     True
