@@ -1,0 +1,49 @@
+"""What calibration sees in one layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mho import tile
+from mho.converters import Dynamic, Histogram
+from mho.hardware import Hardware
+from mho.product import Cut, Limit, Read, driven_groups
+
+
+class Observer:
+    """Magnitudes of inputs and of column currents, by tile, in constant memory.
+
+    ``streamed``: the currents are those of each group of input bits.
+    """
+
+    def __init__(self, tiles: int, channels: int, streamed: bool = False) -> None:
+        self.streamed = streamed
+        self.inputs = [Histogram() for _ in range(tiles)]
+        self.currents = [[Histogram() for _ in range(tiles)] for _ in range(channels)]
+
+    def add_inputs(self, cut: Cut, v: Tensor) -> None:
+        """Record arranged inputs."""
+        for histogram, part in zip(self.inputs, cut.input_tiles(v), strict=True):
+            histogram.add(part)
+
+    def add_currents(self, hardware: Hardware, cut: Cut, read: Read, v: Tensor, x_limit: Limit) -> None:
+        """Record the currents that arranged inputs give, in cell currents per unit of input.
+
+        With a dynamic DAC each vector is driven at full scale, and is recorded so; streamed inputs are
+        in units of full scale already (``x_limit``).
+        """
+        if self.streamed:
+            v = driven_groups(cut, v, hardware.dac, x_limit)
+        partial = cut.partial(cut.product(v, read.kernel), len(tile.readout(hardware).digital))
+        if read.unit is not None:
+            columns = cut.columns[-1][1] if read.unit.numel() > 1 else 1
+            partial = partial * cut.over_partial(read.unit.view(-1, 1, 1, columns))
+        if hardware.dac is not None and isinstance(hardware.dac.range, Dynamic) and not self.streamed:
+            peak = cut.input_peak(v, arranged=True)
+            partial = partial / cut.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
+        axis = cut.tile_axis - (cut.channel_axis < cut.tile_axis)
+        for channel, row in enumerate(self.currents):
+            of_channel = partial.select(cut.channel_axis, channel)
+            for place, histogram in enumerate(row):
+                histogram.add(of_channel.select(axis, place))
