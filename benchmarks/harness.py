@@ -38,9 +38,9 @@ def paired(subjects: Mapping[str, Subject], rounds: int = 25, warm: int = 4) -> 
     return {name: median(values) for name, values in times.items()}
 
 
-def rounds_for(subject: Subject, seconds: float = 1.5) -> int:
-    """A number of rounds that takes about ``seconds`` for one subject, between 5 and 60."""
+def rounds_for(subject: Subject, seconds: float = 1.0) -> int:
+    """A number of rounds that takes about ``seconds`` for one subject, between 5 and 200."""
     subject()
     start = time.perf_counter()
     subject()
-    return max(5, min(60, int(seconds / max(time.perf_counter() - start, 1e-4))))
+    return max(5, min(200, int(seconds / max(time.perf_counter() - start, 1e-4))))
