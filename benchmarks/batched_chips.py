@@ -58,7 +58,8 @@ def main() -> None:
         return found
 
     def chips_together() -> list[float]:
-        return accuracies(network, chip_weights(analog, seeds, DAY), test, workers=cores)
+        with limited_threads(1):
+            return accuracies(network, chip_weights(analog, seeds, DAY), test, workers=cores)
 
     def copies() -> dict[str, torch.Tensor]:
         return noisy_weights(network, [0.1] * options.chips, seeds, seed=0)

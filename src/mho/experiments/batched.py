@@ -165,7 +165,7 @@ def _chunk(run: Run, copies: Mapping[str, Tensor], start: int, size: int) -> Ten
 
 
 def _fitting(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor) -> int:
-    """Copies to run at once: from the largest activation of one copy, three times over."""
+    """Copies to run at once: from the largest activation that one input makes, three times over."""
     largest = 0
 
     def see(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -175,14 +175,14 @@ def _fitting(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor) -> int
 
     handles = [module.register_forward_hook(see) for module in network.modules()]
     try:
-        torch.func.functional_call(network, {name: stack[0] for name, stack in copies.items()}, (x,))
+        torch.func.functional_call(network, {name: stack[0] for name, stack in copies.items()}, (x[:1],))
     finally:
         for handle in handles:
             handle.remove()
     room = CACHE
     if x.device.type == "cuda":
         room = torch.cuda.mem_get_info(x.device)[0] // 4
-    return max(1, min(len(next(iter(copies.values()))), room // max(1, 3 * largest)))
+    return max(1, min(len(next(iter(copies.values()))), room // max(1, 3 * largest * len(x))))
 
 
 # --- the kernels of a single copy under vmap -----------------------------------------------------
