@@ -43,8 +43,9 @@ def test_programming_is_target_and_draws(name: str) -> None:
     assert chip.g.shape[0] == made.hardware.mapping.copies
     assert float(chip.seconds) == 0 and chip.seconds.dtype == torch.float64
     assert bool((chip.gain == 1).all()) and not bool(chip.shift.any())
-    assert chip.converters is None  # a uniform ADC has no errors of its own
-    assert all(isinstance(part, Tensor) for name, part in chip._asdict().items() if name != "converters")
+    own = ("converters", "drivers")  # a uniform ADC and a DAC without spread have no errors of their own
+    assert chip.converters is None and chip.drivers is None
+    assert all(isinstance(part, Tensor) for name, part in chip._asdict().items() if name not in own)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +100,8 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(tile, "_BLOCK", 100)
     blocks = state(made)
-    assert all(torch.equal(a, b) for a, b in zip(whole[:-1], blocks[:-1], strict=True))
-    assert whole._fields[-1] == "converters" and whole.converters is None and blocks.converters is None
+    assert all(torch.equal(a, b) for a, b in zip(whole[:-2], blocks[:-2], strict=True))
+    assert whole._fields[-2:] == ("converters", "drivers") and whole[-2:] == blocks[-2:] == (None, None)
     assert torch.equal(tile.conductances(made.hardware, aged), now)
     torch.testing.assert_close(tile.reference_read(made.hardware, aged, made.cut, eps), read)
 

@@ -124,6 +124,8 @@ class Read(NamedTuple):
             :func:`prepare`: DAC steps per input, ADC steps per unit of ``kernel``, output per ADC step.
         levels: what each converter of a ``converters.Circuit`` needs, ``[group, tile, channel, column,
             k]``; None if all are without mismatch.
+        constant: currents that flow whatever the inputs are, in cell currents, to broadcast over what the
+            product gives; None for none.
     """
 
     kernel: Tensor
@@ -135,6 +137,7 @@ class Read(NamedTuple):
     inputs: Tensor | None = None
     steps: tuple[Tensor, Tensor, Tensor] | None = None
     levels: Tensor | None = None
+    constant: Tensor | None = None
 
 
 class Channels(NamedTuple):
@@ -176,7 +179,9 @@ def tiled(
         return _prepared(read, read.steps, cut, x, bias, channels, dac, adc.grid())
     codes, step, high_in = _convert_in(cut, cut.arrange(x, read.inputs), dac, x_limit, plain=False)
     stream = _stream(dac, x_limit)
-    currents = _currents(read, cut, _driven(cut, codes, dac, stream))
+    driven = dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic))
+    top = (stream.high if stream is not None else high_in) if driven else 0.0
+    currents = _currents(read, cut, _driven(cut, codes, dac, stream), top)
     digits, factor = _convert_out(
         read, cut, _shifted(cut, currents, dac, stream, analog=True), adc, i_limit,
         stream.high if stream is not None and stream.each else high_in, len(channels.digital),
@@ -235,10 +240,10 @@ def _prepared(
     into, mid, out = steps
     codes = _codes(dac.grid(), cut.arrange(x, read.inputs) * into)
     if dac.stream is not None:  # fewer inputs are scaled than currents
-        z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid)
+        z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid, dac.stream.high * mid)
         z = _shifted(cut, z, dac, dac.stream, analog=True)
     else:
-        currents = _currents(read, cut, codes)
+        currents = _currents(read, cut, codes, dac.grid().high)
         z = currents.mul_(mid) if may_overwrite() else currents * mid
     digits = _codes(grid_out, z)
     digits = _shifted(cut, digits, dac, dac.stream, analog=False)
@@ -277,9 +282,11 @@ def _shifted(cut: Cut, values: Tensor, dac: DAC | None, stream: Stream | None, a
     return stream.total(values, dac.peak, cut.batch_axis)
 
 
-def _currents(read: Read, cut: Cut, v: Tensor) -> Tensor:
-    """Column currents of converted inputs, with the noise of one read."""
+def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor) -> Tensor:
+    """Column currents of converted inputs, with the noise of one read; ``high``: the input of full scale."""
     currents = cut.product(v, read.kernel)
+    if read.constant is not None:
+        currents = currents + read.constant * high
     if read.variance is None:
         return currents
     noise = cut.product(cut.squares(v), read.variance)

@@ -47,6 +47,8 @@ class TileState(NamedTuple):
         hardware: digest of the description that the chip was made with, int64, ``[]``.
         converters: frozen draws of the converter of each column, ``[group, tile, channel, column, n]``;
             None if converters have no errors of their own.
+        drivers: frozen draws of the DAC of each row, ``[column tile, channel, group, row, 2]``; None if
+            DACs have no errors of their own.
     """
 
     g: Tensor
@@ -58,6 +60,7 @@ class TileState(NamedTuple):
     baseline: Tensor
     hardware: Tensor
     converters: Tensor | None = None
+    drivers: Tensor | None = None
 
 
 def readout(hardware: Hardware) -> Readout:
@@ -68,7 +71,9 @@ def readout(hardware: Hardware) -> Readout:
 def is_tiled(hardware: Hardware) -> bool:
     """Whether something acts on the current of each tile's columns, so that tiles stay apart."""
     dac = hardware.dac
-    driven_apart = dac is not None and (getattr(dac.range, "per_tile", False) or dac.stream is not None)
+    driven_apart = dac is not None and (
+        getattr(dac.range, "per_tile", False) or dac.stream is not None or dac.offset > 0
+    )
     return hardware.adc is not None or driven_apart or readout(hardware).unit_column
 
 
@@ -117,6 +122,7 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
         baseline=ones,
         hardware=torch.tensor(digest(hardware), device=g.device),
         converters=_draw_converters(hardware, g, cut, seed, path),
+        drivers=_draw_drivers(hardware, g, cut, seed, path),
     )
     return state._replace(baseline=reference_read(hardware, state, cut, draw("reference")))
 
@@ -125,10 +131,23 @@ def _draw_converters(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: s
     """The frozen draws of the ADCs of all tiles and channels."""
     if not isinstance(hardware.adc, Circuit):
         return None
+    places = (g.shape[1], len(cut.rows), len(readout(hardware).digital))
+    return hardware.adc.draw(places, _widths(g, cut), seed, path).to(g)
+
+
+def _draw_drivers(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:
+    """The frozen draws of the DACs of all rows, of each tile of columns and each channel."""
+    if hardware.dac is None or not hardware.dac.mismatched:
+        return None
+    places = (len(readout(hardware).digital), g.shape[1], g.shape[2])
+    return hardware.dac.draw(places, len(cut.columns), seed, path).to(g)
+
+
+def _widths(g: Tensor, cut: Cut) -> list[int]:
+    """Columns of each tile."""
     columns = [b - a for a, b in cut.columns]
     columns[-1] += g.shape[-1] - sum(columns)  # a unit column lies beside the last tile
-    places = (g.shape[1], len(cut.rows), len(readout(hardware).digital))
-    return hardware.adc.draw(places, columns, seed, path).to(g)
+    return columns
 
 
 def check_finite(weight: Tensor, path: str) -> None:
@@ -311,6 +330,7 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
 def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:
     """Mean and variance of the channel sums, in units of g_max, in the layout of the product."""
     how = readout(hardware)
+    sums, noise, constant = _driven(hardware, sums, noise, state, cut)
     groups = sums.shape[1]
     columns = state.gain.numel() // groups
     out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
@@ -320,12 +340,32 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileS
         levels = None
         if isinstance(hardware.adc, Circuit) and state.converters is not None:
             levels = hardware.adc.tables(state.converters)
-        return Read(cut.kernel(sums), variance, None, out.flatten(), state.shift, ones, levels=levels)
+        read = Read(cut.kernel(sums), variance, None, out.flatten(), state.shift, ones)
+        return read._replace(levels=levels, constant=constant)
     weights = cut.whole_kernel(normalised(sums, how) * out)
     if noise is not None:
         squares = how._replace(digital=tuple(f * f for f in how.digital), offset=0.0)
         noise = cut.whole_kernel(normalised(noise, squares) * out**2)
     return Read(weights, noise, shift=state.shift)
+
+
+def _driven(
+    hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Sums, their variance and the constant currents, with the errors of the drivers of the rows in them."""
+    dac = hardware.dac
+    if dac is None or state.drivers is None:
+        return sums, noise, None
+    which = [k for k, width in enumerate(_widths(sums, cut)) for _ in range(width)]
+    gain, offset = state.drivers[which].movedim(0, -2).unbind(-1)
+    constant = None
+    if dac.offset:  # [group, tile, channel, column]
+        currents = dac.offset * offset * sums
+        tiles = [currents[:, :, a:b].sum(2) for a, b in cut.rows]
+        over = cut.over_partial(torch.stack(tiles, dim=1).transpose(0, 2))
+        constant = over.flatten(cut.column_axis - (over.dim() - cut.product_axes), cut.column_axis)
+    factor = 1 + dac.gain * gain
+    return sums * factor, noise if noise is None else noise * factor**2, constant
 
 
 def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:

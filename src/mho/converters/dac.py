@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 from pydantic import Field, InstanceOf
+from torch import Tensor
 
+from mho import random
 from mho.config import NonNegative, config
 from mho.converters.grid import Uniform
 from mho.converters.ranges import Calibrated, Range
@@ -25,7 +29,13 @@ class DAC(Uniform):
         range: where full scale comes from.
         noise: standard deviation added to each input, in units of full scale; to each group of bits if
             they are streamed.
+        gain: standard deviation of the relative error of a driver's gain.
+        offset: standard deviation of a driver's offset, in units of full scale; the same in each group of
+            bits.
         stream: drive the bits of an input one group after the other; None for all at once.
+
+    Each row of each array has a driver, which all its columns share; slices are arrays of their own. Its
+    gain and offset errors are frozen in a chip: ``v = (1 + gain * xi) * v_code + offset * xi'``.
 
     >>> import torch
     >>> DAC(bits=8).quantise(torch.tensor([0.3, 0.5, 1.2]), 1.0)
@@ -38,6 +48,8 @@ class DAC(Uniform):
     zero: bool = True
     range: InstanceOf[Range] = Calibrated()
     noise: NonNegative = 0.0
+    gain: NonNegative = 0.0
+    offset: NonNegative = 0.0
     stream: Stream | None = None
 
     def validate(self) -> None:
@@ -54,3 +66,23 @@ class DAC(Uniform):
         """The largest magnitude of a code."""
         grid = self.grid()
         return max(grid.high, -grid.low)
+
+    @property
+    def mismatched(self) -> bool:
+        """Whether each driver has errors of its own."""
+        return self.gain > 0 or self.offset > 0
+
+    def draw(self, places: Sequence[int], arrays: int, seed: int, path: str) -> Tensor:
+        """The frozen draws of all drivers of a layer.
+
+        Args:
+            places: number of channels, groups and rows.
+            arrays: number of arrays beside another, each with drivers of its own.
+            seed: the chip.
+            path: the layer's path in its model.
+
+        Returns:
+            Standard normal draws of gain and offset, ``[array, *places, 2]``, float32 on the CPU, from the
+            streams (seed, path, "dac", array). They do not depend on the rows of an array.
+        """
+        return torch.stack([random.normal((*places, 2), seed, path, "dac", str(k)) for k in range(arrays)])

@@ -47,7 +47,10 @@ from mho.tile import TileState
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
-_PACKED = ("packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", *_STEPS)
+_PACKED = (
+    "packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", "packed_constant",
+    *_STEPS,
+)  # fmt: skip
 
 
 class AnalogLayer(nn.Module):
@@ -79,6 +82,7 @@ class AnalogLayer(nn.Module):
     packed_out: Any
     packed_ones: Any
     packed_levels: Any
+    packed_constant: Any
     packed_into: Any
     packed_middle: Any
     packed_scale: Any
@@ -214,7 +218,7 @@ class AnalogLayer(nn.Module):
             return
         with plain():
             read = tile.pack(self.hardware, chip, self.cut)
-        values = (read.kernel, read.variance, read.out, read.ones, read.levels)
+        values = (read.kernel, read.variance, read.out, read.ones, read.levels, read.constant)
         for name, value in zip(_PACKED, values, strict=False):
             setattr(self, name, value)
         self._prepare()
@@ -240,6 +244,7 @@ class AnalogLayer(nn.Module):
             shift=self.chip_shift,
             ones=self.packed_ones,
             levels=self.packed_levels,
+            constant=self.packed_constant,
         )
 
     def _sync(self) -> None:
@@ -461,8 +466,12 @@ class AnalogLayer(nn.Module):
         """Why the saved parts of a chip are no chip of this layer; None if they are, or if there are none."""
         if not chip:
             return None
-        own = isinstance(self.hardware.adc, Circuit)  # others have no errors of their own to save
-        absent = [name for name in CHIP if name not in chip and (own or name != "chip_converters")]
+        dac, nothing = self.hardware.dac, set()  # converters without errors of their own save none
+        if not isinstance(self.hardware.adc, Circuit):
+            nothing.add("chip_converters")
+        if dac is None or not dac.mismatched:
+            nothing.add("chip_drivers")
+        absent = [name for name in CHIP if name not in chip and name not in nothing]
         if absent:
             return f"a chip is whole or not there, and {', '.join(absent)} is missing: save and load them all"
         if int(chip["chip_hardware"]) != digest(self.hardware):
