@@ -167,7 +167,7 @@ def test_modifiers_act_in_their_order() -> None:
         def modify(self, weight: Tensor, layer: nn.Module) -> Tensor:
             return 2 * weight + self.value
 
-        def modify_output(self, y: Tensor, layer: nn.Module) -> Tensor:
+        def modify_output(self, y: Tensor, x: Tensor, layer: nn.Module) -> Tensor:
             return y + 100 * self.value
 
     layer = nn.Linear(1, 1, bias=False)
@@ -214,7 +214,7 @@ WRONG = {
     ),
     "no such peak": (
         lambda: WeightNoise(relative_to="colum"),
-        r"WeightNoise\.relative_to = 'colum': .*'tensor' or 'column'",
+        r"WeightNoise\.relative_to = 'colum': .*'tensor', 'column' or 'range'",
     ),
     "backward ramp": (lambda: ProgrammingNoise(ramp_steps=-1), r"ProgrammingNoise\.ramp_steps = -1"),
     "more than all": (lambda: DropConnect(p=1.5), r"DropConnect\.p = 1\.5: .*less than or equal to 1"),

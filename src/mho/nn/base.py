@@ -262,7 +262,8 @@ class AnalogLayer(nn.Module):
 
     def array_state(self) -> set[str]:
         """Names of the buffers and Parameters that the array adds to the torch layer."""
-        return {*CHIP, "chip_weights", *_PACKED, "tile_index", "training_step", *RANGES}
+        recipe = {name for name in self._buffers if name.startswith("training_")}
+        return {*CHIP, "chip_weights", *_PACKED, "tile_index", *recipe, *RANGES}
 
     def effective_weight(self) -> Tensor:
         """The weights that the chip holds now, in the Parameter's shape; read noise never."""
@@ -350,23 +351,42 @@ class AnalogLayer(nn.Module):
 
     def product(self, read: Read, x: Tensor) -> Tensor:
         """The product of a matrix that :meth:`read` gave: one forward may use it for several inputs."""
+        if self.training:
+            for modifier in self.modifiers:
+                x = modifier.modify_input(x, self)
         digital = self.training and not self.on_chip and not tile.is_tiled(self.hardware)
         limits = (
             self._limit(self.hardware.dac, self.input_range, "input_range"),
             self._limit(self.hardware.adc, self.output_range, "output_range"),
         )
         if digital and limits[0] is None:
-            return self._noisy(tile.matvec(self.hardware, read, self.cut, x, self.bias, limits))
+            return self._noisy(tile.matvec(self.hardware, read, self.cut, x, self.bias, limits), x)
         wide = read.kernel.dtype
         bias = None if self.bias is None else self.bias.to(wide)
-        with _no_autocast(x):
-            y = tile.matvec(self.hardware, read, self.cut, x.to(wide), bias, limits)
-        return self._noisy(y.to(x.dtype))
 
-    def _noisy(self, y: Tensor) -> Tensor:
+        def multiply(limits: tuple[Limit, Limit]) -> Tensor:
+            return tile.matvec(self.hardware, read, self.cut, x.to(wide), bias, limits)
+
+        with _no_autocast(x):
+            y = self._converted(multiply, limits)
+        return self._noisy(y.to(x.dtype), x)
+
+    def _converted(
+        self, multiply: Callable[[tuple[Limit, Limit]], Tensor], limits: tuple[Limit, Limit]
+    ) -> Tensor:
+        """The product; while a recipe holds the converters back, blended with the one without them."""
+        y = multiply(limits)
         if self.training:
             for modifier in self.modifiers:
-                y = modifier.modify_output(y, self)
+                share = modifier.conversion(self)
+                if share is not None:
+                    y = torch.lerp(multiply((None, None)), y, share.to(y.dtype))
+        return y
+
+    def _noisy(self, y: Tensor, x: Tensor) -> Tensor:
+        if self.training:
+            for modifier in self.modifiers:
+                y = modifier.modify_output(y, x, self)
         return y
 
     def count_step(self) -> None:
@@ -456,9 +476,9 @@ class AnalogLayer(nn.Module):
         )
         absent = {prefix + name for name in names if name not in given}
         missing_keys[:] = [key for key in missing_keys if key not in absent]
-        step = prefix + "training_step"  # of an attached recipe; either side may be without one
-        missing_keys[:] = [key for key in missing_keys if key != step]
-        unexpected_keys[:] = [key for key in unexpected_keys if key != step]
+        recipe = prefix + "training_"  # of an attached recipe; either side may be without one
+        missing_keys[:] = [key for key in missing_keys if not key.startswith(recipe)]
+        unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(recipe)]
         if "chip_g" in given:
             self.repack()
 

@@ -174,8 +174,10 @@ class _Table(AnalogLayer):
             limit = limit.expand(-1, len(self.cut.rows), -1)[:, self.cut.tile_of(x.reshape(-1))]  # type: ignore[attr-defined]
         if read.levels is not None:
             read = read._replace(levels=read.levels[:, self.cut.tile_of(x.reshape(-1))])  # type: ignore[attr-defined]
-        y = tile.matvec(self.hardware, read, self.cut, x, None, (None, limit))
-        return self._noisy(y.to(self.weight.dtype))
+        y = self._converted(
+            lambda limits: tile.matvec(self.hardware, read, self.cut, x, None, limits), (None, limit)
+        )
+        return self._noisy(y.to(self.weight.dtype), x)
 
     def _observe(self, x: Tensor, observer: Observer) -> Tensor:
         """A forward without converters; what they would see is known: any row may be asked for."""

@@ -1,9 +1,16 @@
 """Training with the hardware in the loop: modifiers of the weights, and recipes of them."""
 
+from mho.training import presets as presets
 from mho.training.base import Modifier as Modifier
 from mho.training.batch_norm import re_estimate_batch_norm as re_estimate_batch_norm
+from mho.training.clip import FixedClip as FixedClip
+from mho.training.clip import LearnedClip as LearnedClip
 from mho.training.clip import WeightClip as WeightClip
+from mho.training.distill import Distillation as Distillation
+from mho.training.drift import DriftNoise as DriftNoise
 from mho.training.noise import DropConnect as DropConnect
+from mho.training.noise import MultiplicativeNoise as MultiplicativeNoise
+from mho.training.noise import PolynomialNoise as PolynomialNoise
 from mho.training.noise import ProgrammingNoise as ProgrammingNoise
 from mho.training.noise import WeightNoise as WeightNoise
 from mho.training.quantise import AlphaBlending as AlphaBlending
@@ -15,3 +22,8 @@ from mho.training.quantise import quantised as quantised
 from mho.training.recipe import Recipe as Recipe
 from mho.training.recipe import attach as attach
 from mho.training.recipe import detach as detach
+from mho.training.scale import OutputScale as OutputScale
+from mho.training.scale import WeightRange as WeightRange
+from mho.training.signals import ConverterSchedule as ConverterSchedule
+from mho.training.signals import InputNoise as InputNoise
+from mho.training.signals import OutputNoise as OutputNoise

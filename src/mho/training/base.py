@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mho.nn import AnalogLayer
+from mho.nn.arrays import Array
+from mho.nn.computed import is_computed
 
 Steps = Annotated[int, Field(ge=0)]
+Reference = Literal["tensor", "column", "range"]
+"""Relative to what: the largest weight of the tensor or of each column, or the layer's weight range."""
 
 
 class Modifier(ABC):
-    """One thing that happens to the weights or outputs of a layer in training mode.
+    """One thing that happens to a layer in training mode.
 
     The clean Parameter is what the optimizer sees; a modifier changes what one forward pass uses. Its
-    gradient reaches the Parameter straight through, unless the modifier says otherwise.
+    gradient reaches the Parameter straight through, unless the modifier says otherwise. Strengths that
+    change in training are tensors made from ``layer.training_step``: nothing is compiled again.
     """
+
+    def begin(self, layer: AnalogLayer) -> None:
+        """The recipe was attached. State of a modifier is a buffer of the layer, ``training_...``.
+
+        Raises:
+            ValueError: the modifier cannot act on this layer.
+        """
+
+    def end(self, layer: AnalogLayer) -> None:
+        """The recipe is detached: take away what :meth:`begin` added, but for learned parametrisations."""
 
     def constrain(self, layer: AnalogLayer) -> None:
         """Change the Parameter itself, before each training forward and on entering evaluation."""
@@ -34,9 +50,17 @@ class Modifier(ABC):
         """
         return weight
 
-    def modify_output(self, y: Tensor, layer: AnalogLayer) -> Tensor:
-        """The output this forward gives."""
+    def modify_input(self, x: Tensor, layer: AnalogLayer) -> Tensor:
+        """The input this forward uses; an embedding has none."""
+        return x
+
+    def modify_output(self, y: Tensor, x: Tensor, layer: AnalogLayer) -> Tensor:
+        """The output this forward gives for the input ``x``."""
         return y
+
+    def conversion(self, layer: AnalogLayer) -> Tensor | None:
+        """How much of the converters this forward has, 0 to 1; None for all of them."""
+        return None
 
 
 def ramp(layer: AnalogLayer, steps: int) -> Tensor | float:
@@ -44,3 +68,123 @@ def ramp(layer: AnalogLayer, steps: int) -> Tensor | float:
     if steps == 0 or layer.training_step is None:
         return 1.0
     return torch.clamp(layer.training_step.to(torch.float32) / steps, max=1.0)
+
+
+def holder(layer: AnalogLayer) -> tuple[nn.Module, str]:
+    """The module and the name of the Parameter that holds a layer's weights."""
+    return (layer._owner, layer._weight) if isinstance(layer, Array) else (layer, "weight")
+
+
+def trained_weight(layer: AnalogLayer, purpose: str) -> Tensor:
+    """The Parameter that the optimizer changes (of an array of several, its part), to write into.
+
+    Args:
+        layer: the layer.
+        purpose: who asks, for the message.
+
+    Raises:
+        TypeError: the weight is computed by a parametrisation that no recipe made, or by pruning.
+    """
+    module, name = holder(layer)
+    if not is_computed(module, name):
+        return layer.weight  # type: ignore[no-any-return]
+    chain = module.parametrizations[name] if parametrize.is_parametrized(module, name) else ()  # type: ignore[index]
+    if not chain or not all(isinstance(step, Learned) for step in chain):
+        raise TypeError(
+            f"{purpose} changes the Parameter itself, and the weight of {layer.path or 'the layer'!r} is "
+            "computed (parametrised or pruned): clip in the parametrisation, or leave this layer out"
+        )
+    return _own(layer, chain.original)  # type: ignore[union-attr]
+
+
+def _own(layer: AnalogLayer, whole: Tensor) -> Tensor:
+    """What a layer has of a tensor in the shape of its Parameter."""
+    part = layer._part if isinstance(layer, Array) else None
+    return whole if part is None or whole.shape[0] == 1 else whole[part[0] : part[1]]
+
+
+class Learned(nn.Module):
+    """A parametrisation that a recipe put on a weight, and takes off again.
+
+    Its forward computes with a copy of the Parameter, which a modifier may change in place meanwhile.
+    """
+
+    order: tuple[str, ...] = ()  # of the Parameters of the module before
+
+    def factor(self) -> Tensor | float:
+        """What it multiplies the weight by, to broadcast over the Parameter."""
+        return 1.0
+
+
+def learned(layer: AnalogLayer, kind: type[Learned]) -> Learned | None:
+    """The parametrisation of that kind on a layer's weight."""
+    module, name = holder(layer)
+    if not parametrize.is_parametrized(module, name):
+        return None
+    return next((step for step in module.parametrizations[name] if isinstance(step, kind)), None)  # type: ignore[index]
+
+
+def learn(layer: AnalogLayer, step: Learned) -> None:
+    """Put a parametrisation on a layer's weight."""
+    module, name = holder(layer)
+    step.order = tuple(module._parameters)
+    parametrize.register_parametrization(module, name, step, unsafe=True)
+
+
+def unlearn(layer: AnalogLayer) -> None:
+    """Take the parametrisations of a recipe off a layer's weight; the Parameter then has what they gave."""
+    module, name = holder(layer)
+    step = learned(layer, Learned)
+    if step is None:
+        return
+    trained_weight(layer, "detach")
+    module.__class__ = type(module).__bases__[0]  # a copy of a module shares the class that torch changes
+    parametrize._inject_new_class(module)
+    for other in module.parametrizations:  # type: ignore[union-attr]
+        parametrize._inject_property(module, other)
+    parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    for other in step.order:
+        if other in module._parameters:
+            module._parameters[other] = module._parameters.pop(other)
+
+
+def reference(weight: Tensor, layer: AnalogLayer, relative_to: Reference) -> Tensor:
+    """What a strength is relative to: broadcasts over ``weight``, which has the Parameter's shape."""
+    if relative_to == "tensor":
+        return weight.abs().amax()
+    matrix = layer.matrix(weight)
+    if relative_to == "column":
+        return layer.from_matrix(matrix.abs().amax(dim=1, keepdim=True).expand_as(matrix))
+    span, (module, name) = layer.from_matrix(weight_range(layer).expand_as(matrix)), holder(layer)
+    if not parametrize.is_parametrized(module, name):
+        return span
+    for step in module.parametrizations[name]:  # type: ignore[index]
+        factor = step.factor() if isinstance(step, Learned) else 1.0
+        span = span * (_own(layer, factor.detach()) if isinstance(factor, Tensor) else factor)
+    return span
+
+
+def weight_range(layer: AnalogLayer) -> Tensor:
+    """The range that ``WeightRange`` gave the weights: ``[1, 1, 1]`` or ``[group, 1, column]``.
+
+    Raises:
+        ValueError: the recipe has no ``WeightRange``.
+    """
+    span = layer._buffers.get("training_range")
+    if span is None:
+        raise ValueError(
+            "relative_to = 'range' needs a weight range: put WeightRange() before it in the recipe, or "
+            "choose 'tensor' or 'column'"
+        )
+    return span
+
+
+def input_scale(layer: AnalogLayer, x: Tensor) -> Tensor:
+    """Full scale of the inputs of each tile of rows, ``[tile]`` or ``[]``.
+
+    That of the DAC; without one, or before its calibration, the largest input of this forward.
+    """
+    limit = layer._limit(layer.hardware.dac, layer.input_range, "input_range")
+    if limit is None:
+        return layer.cut.input_peak(x.detach(), arranged=False).amax()
+    return torch.as_tensor(limit, device=x.device).detach()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 from mho.config import Positive, config
 from mho.nn import AnalogLayer
-from mho.nn.computed import is_computed
-from mho.training.base import Modifier
+from mho.training.base import Learned, Modifier, holder, learn, learned, trained_weight, weight_range
 
 
 @config
@@ -31,15 +31,80 @@ class WeightClip(Modifier):
 
     def constrain(self, layer: AnalogLayer) -> None:
         """``weight = clip(weight, -sigmas * std, sigmas * std)``."""
-        if is_computed(layer):
-            raise TypeError(
-                f"WeightClip clips the Parameter itself, and the weight of {layer.path or 'the layer'!r} is "
-                "computed (parametrised or pruned): clip in the parametrisation, or leave this layer out"
-            )
+        stored = trained_weight(layer, "WeightClip")
         with torch.no_grad():
-            weight = layer.matrix(layer.weight)
+            weight = layer.matrix(stored)
             if weight.numel() < 2:
                 return
             spread = weight.std(dim=1, keepdim=True) if self.relative_to == "column" else weight.std()
             limit = self.sigmas * spread
-            layer.weight.copy_(layer.from_matrix(torch.clamp(weight, -limit, limit)))
+            stored.copy_(layer.from_matrix(torch.clamp(weight, -limit, limit)))
+
+
+@config
+class FixedClip(Modifier):
+    """Clip the Parameter at a fixed value, in place, before each training forward and on evaluation.
+
+    Attributes:
+        limit: largest magnitude.
+        relative_to: ``"unit"`` for a limit in weights, ``"range"`` for a factor on the layer's weight
+            range (see :class:`~mho.training.WeightRange`), which may be of each column.
+    """
+
+    limit: Positive = 1.0
+    relative_to: Literal["unit", "range"] = "unit"
+
+    def begin(self, layer: AnalogLayer) -> None:
+        """There must be a range."""
+        if self.relative_to == "range":
+            weight_range(layer)
+
+    def constrain(self, layer: AnalogLayer) -> None:
+        """``weight = clip(weight, -limit, limit)``."""
+        stored = trained_weight(layer, "FixedClip")
+        with torch.no_grad():
+            if self.relative_to == "unit":
+                stored.clamp_(-self.limit, self.limit)
+                return
+            span = self.limit * weight_range(layer)
+            stored.copy_(layer.from_matrix(torch.clamp(layer.matrix(stored), -span, span)))
+
+
+class ClipParameter(Learned):
+    """``clip(weight, -limit, limit)`` with a learned limit."""
+
+    def __init__(self, limit: Tensor) -> None:
+        super().__init__()
+        self.limit = nn.Parameter(limit)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The clipped weights."""
+        limit = self.limit.abs().to(weight.dtype)
+        return torch.clamp(weight.clone(), -limit, limit)
+
+
+@config
+class LearnedClip(Modifier):
+    """Multiply by clipped weights and learn where to clip, one limit for each weight tensor.
+
+    The limit is a Parameter (a parametrisation of the weight, so evaluation, programming and reverting
+    see the clipped weights too); attach the recipe before you make the optimizer. The gradient is exact:
+    that of a clipped weight goes to the limit. ``detach`` clips the Parameter itself.
+
+    Attributes:
+        sigmas: the limit at the start, in standard deviations of the weights.
+
+    Source: for a learned range, S. K. Esser et al., "Learned step size quantization", ICLR 2020.
+    """
+
+    sigmas: Positive = 2.5
+
+    def begin(self, layer: AnalogLayer) -> None:
+        """Start at ``sigmas`` standard deviations."""
+        trained_weight(layer, "LearnedClip")
+        if learned(layer, ClipParameter) is not None:  # of another part of this Parameter, or kept
+            return
+        module, name = holder(layer)
+        weight = getattr(module, name).detach()
+        spread = weight.std() if weight.numel() > 1 else weight.abs().amax()
+        learn(layer, ClipParameter(self.sigmas * spread))

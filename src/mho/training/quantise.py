@@ -199,20 +199,21 @@ def quantised(model: nn.Module, quantizer: Quantizer | None = None) -> nn.Module
     2
     """
     copied = copy.deepcopy(model)
+    layers = analog_layers(copied)
+    quantizers = {p: quantizer if quantizer is not None else _attached(m, p) for p, m in layers.items()}
+    detach(copied)
     found = []
-    for path, layer in analog_layers(copied).items():
-        chosen = quantizer if quantizer is not None else _attached(layer, path)
+    for path, layer in layers.items():
         if parametrize.is_parametrized(layer, "weight"):
             raise ValueError(
                 f"the weight of {path or 'the layer'!r} is a parametrisation: its values cannot be set; "
                 "call torch.nn.utils.parametrize.remove_parametrizations first"
             )
-        levels = chosen.nearest(layer.matrix(layer.wide_weight()))
+        levels = quantizers[path].nearest(layer.matrix(layer.wide_weight()))
         found.append((layer.weight, layer.from_matrix(levels)))
     with torch.no_grad():
         for weight, levels in found:  # all found before the first is set: two layers may share a Parameter
             weight.copy_(levels)
-    detach(copied)
     return copied
 
 

@@ -1,0 +1,108 @@
+"""A year of drift in every training step: each forward meets the chip at a time of its own."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from mho import tile
+from mho.config import NonNegative, Positive, config
+from mho.hardware import Hardware
+from mho.nn import AnalogLayer
+from mho.random import fresh_normal_like
+from mho.training.base import Modifier, Steps, ramp
+
+
+@config
+class DriftNoise(Modifier):
+    """What programming and drift leave of the weights after global drift compensation.
+
+    Each forward draws a time, uniform in its logarithm. The weights are mapped to the layer's own
+    device, programmed and aged to that time with new draws; one gain for the layer, the ratio of mean
+    magnitudes after programming and now, takes the mean decay out. The programming error and the spread
+    of the drift are left, as on a chip that was compensated. Read noise is not in.
+
+    Attributes:
+        first, last: the span of times, seconds after programming.
+        strength: factor on the error.
+        ramp_steps: training forwards over which the error rises from 0.
+
+    Source: the compensation, V. Joshi et al., Nat. Commun. 11, 2473 (2020).
+    """
+
+    first: Positive = 1.0
+    last: Positive = 31_536_000.0
+    strength: NonNegative = 1.0
+    ramp_steps: Steps = 0
+
+    def validate(self) -> None:
+        """The span runs forward."""
+        if self.first > self.last:
+            raise ValueError(f"first = {self.first!r} s must not be later than last = {self.last!r} s")
+
+    def begin(self, layer: AnalogLayer) -> None:
+        """The device must be known over the whole span."""
+        for seconds in (self.first, self.last):
+            layer.hardware.device.check_time(seconds)
+
+    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+        """``weight + strength * (compensated weight at a random time - mapped weight)``."""
+        clean = layer.matrix(weight.detach())
+        if torch.compiler.is_compiling():
+            error = torch.ops.mho.drift_error(clean, _written(layer.hardware), self.first, self.last)
+        else:
+            error = drift_error(layer.hardware, clean, self.first, self.last)
+        return weight + layer.from_matrix(error) * (self.strength * ramp(layer, self.ramp_steps))
+
+
+def drift_error(hardware: Hardware, weight: Tensor, first: float, last: float) -> Tensor:
+    """Compensated weights at a random time minus mapped ones, with draws from torch's global stream.
+
+    Args:
+        hardware: the description.
+        weight: ``weight[group, row, column]``.
+        first, last: the span of times, seconds; the time is uniform in its logarithm.
+    """
+    seconds = first * (last / first) ** float(torch.rand(()))
+    device, how = hardware.device, tile.readout(hardware)
+    scale = hardware.mapping.scale.reference(weight)
+    target = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
+    cells = device.drift_state(target, fresh_normal_like(target))
+    before = device.programmed(target, fresh_normal_like(target))
+    wanted, programmed, now = (
+        tile.normalised(tile.combine(g / device.g_max, how), how)
+        for g in (target, before, device.aged(before, cells, min(max(seconds, first), last)))
+    )
+    floor = 1e-4  # of the reference weight, as in the compensation of a chip
+    gain = programmed.abs().mean().clamp(min=floor) / now.abs().mean().clamp(min=floor)
+    return (now * gain - wanted) * scale
+
+
+# The compiler takes the draw of a time, a number that device models take, as one opaque operation.
+_library = torch.library.Library("mho", "FRAGMENT")
+_library.define(
+    "drift_error(Tensor weight, str hardware, float first, float last) -> Tensor",
+    tags=(torch.Tag.nondeterministic_seeded,),
+)
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> Hardware:
+    return Hardware.from_json(text)
+
+
+def _compiled_drift_error(weight: Tensor, hardware: str, first: float, last: float) -> Tensor:
+    return drift_error(_read(hardware), weight, first, last).contiguous()
+
+
+_library.impl("drift_error", _compiled_drift_error, "CompositeExplicitAutograd")
+torch.library.register_fake(
+    "mho::drift_error", lambda weight, hardware, first, last: weight.new_empty(weight.shape), lib=_library
+)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _written(hardware: Hardware) -> str:
+    return hardware.to_json()
