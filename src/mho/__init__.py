@@ -10,14 +10,14 @@
 >>> mho.compensate(analog)
 """
 
-from mho import array, converters, devices, mapping, nn, periphery, training
+from mho import array, calibration, converters, devices, mapping, nn, periphery, training
+from mho.calibration import calibrate, profile
 from mho.convert import convert, revert
 from mho.converters import ADC, DAC
 from mho.errors import StaleChipWarning
 from mho.hardware import Hardware, Tile
 from mho.lifecycle import (
     age,
-    calibrate,
     compensate,
     conductances,
     effective_weights,
@@ -36,6 +36,7 @@ __all__ = [
     "age",
     "array",
     "calibrate",
+    "calibration",
     "compensate",
     "conductances",
     "convert",
@@ -45,6 +46,7 @@ __all__ = [
     "mapping",
     "nn",
     "periphery",
+    "profile",
     "program",
     "revert",
     "train_on_chip",

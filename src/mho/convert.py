@@ -92,7 +92,9 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
         model: any module; it is not changed.
         hardware: the description of the arrays.
         select: which layers: None for all that can be mapped; a predicate ``(path, module) -> bool``;
-            or a mapping from path to the ``Hardware`` of that layer (only these become analog).
+            or a mapping from path to the ``Hardware`` of that layer (only these become analog). A layer
+            with several arrays stands under its own path, or each array under its own, as in
+            ``mho.conductances``.
         strict: raise if a layer with a weight matrix stays digital.
 
     Returns:
@@ -132,7 +134,7 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
             reasons[path] = why if twin is None else "not selected"
             continue
         if id(module) not in made:
-            made[id(module)] = _to_analog(module, twin, chosen, path)
+            made[id(module)] = _to_analog(module, twin, chosen, path, _each(path, select))
         if path:
             setattr(modules[parent], name, made[id(module)])
         modules[path] = made[id(module)]
@@ -180,24 +182,39 @@ def revert(model: nn.Module, weights: Literal["ideal", "programmed"] = "ideal") 
 
 
 def _check_paths(select: Mapping[str, Hardware], modules: dict[str, nn.Module]) -> None:
+    layers = {**select, **{_owner(path): hardware for path, hardware in select.items()}}
     for path, hardware in select.items():
-        if path not in modules:
+        owner = path if path in modules else _owner(path)
+        if owner not in modules:
             raise ValueError(
-                f"select[{path!r}]: " + unknown_key(path, [p for p in modules if p], "the model")
+                f"select[{path!r}]: " + unknown_key(owner, [p for p in modules if p], "the model")
             )
         if not isinstance(hardware, Hardware):
             kind = type(hardware).__name__
             raise TypeError(f"select[{path!r}] is a {kind}: give the mho.Hardware of that layer")
-        twin, why = _twin(path, modules[path], modules, chosen=select)
+        twin, why = _twin(owner, modules[owner], modules, chosen=layers)
         if twin is None:
-            raise ValueError(f"select[{path!r}]: {type(modules[path]).__name__} cannot be mapped: {why}")
+            raise ValueError(f"select[{path!r}]: {type(modules[owner]).__name__} cannot be mapped: {why}")
+
+
+def _owner(path: str) -> str:
+    """The layer that a path names, also that of one of its arrays (``lstm.arrays.weight_hh_l0``)."""
+    owner, found, _ = f".{path}".rpartition(".arrays.")
+    return owner[1:] if found else path
+
+
+def _each(path: str, select: Select) -> dict[str, Hardware]:
+    """The hardware of the arrays of a layer that are named one by one, by the array's name."""
+    if not isinstance(select, Mapping):
+        return {}
+    return {p.rpartition(".")[2]: h for p, h in select.items() if p != path and _owner(p) == path}
 
 
 def _choose(path: str, module: nn.Module, hardware: Hardware, select: Select) -> Hardware | None:
     if select is None:
         return hardware
     if isinstance(select, Mapping):
-        return select.get(path)
+        return select.get(path) or next(iter(_each(path, select).values()), None)
     return hardware if select(path, module) else None
 
 
@@ -245,8 +262,10 @@ def _bypasses(parent: nn.Module, child: str) -> bool:
     return reads_weight_of(type(parent), child)
 
 
-def _to_analog(module: nn.Module, twin: type[Analog], hardware: Hardware, path: str) -> Analog:
-    """The analog twin: everything of the module, and its arrays."""
+def _to_analog(
+    module: nn.Module, twin: type[Analog], hardware: Hardware, path: str, each: Mapping[str, Hardware]
+) -> Analog:
+    """The analog twin: everything of the module, and its arrays; ``each``: those with their own hardware."""
     layer = twin.__new__(twin)
     layer.__dict__.update(module.__dict__)
     for table in ("_buffers", "_non_persistent_buffers_set", "_parameters", "_modules"):
@@ -255,7 +274,12 @@ def _to_analog(module: nn.Module, twin: type[Analog], hardware: Hardware, path: 
     if parametrize.is_parametrized(module):
         layer.__dict__["_digital_type"] = type(module).__bases__[0]
         _inject_parametrizations(layer)
-    layer.setup(hardware)
+    if isinstance(layer, SeveralArrays):
+        layer.setup(hardware, each)
+    else:
+        if each:
+            raise ValueError(f"select names {', '.join(each)} of {path!r}, and that layer is a single array")
+        layer.setup(hardware)
     layer.path = path
     for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
         check_finite(array.present_weight(), array.path)

@@ -11,7 +11,7 @@ from mho import config as _config
 from mho import devices
 from mho.array import Array
 from mho.config import config
-from mho.converters import DAC, ColumnConverter, EachSlice
+from mho.converters import DAC, ColumnConverter, EachSlice, OnData
 from mho.devices import Device
 from mho.errors import ConfigError
 from mho.mapping import DifferentialPair, Mapping
@@ -65,6 +65,8 @@ class Hardware:
         """A full scale for each slice needs as many slices."""
         if self.dac is not None and isinstance(self.dac.range, EachSlice):
             raise ValueError("dac.range = EachSlice(...): all slices get the same inputs; use Fixed(...)")
+        if self.dac is not None and isinstance(self.dac.range, OnData) and self.dac.range.per_slice:
+            raise ValueError("dac.range.per_slice = True: all slices get the same inputs; leave it out")
         if self.adc is None or not isinstance(self.adc.range, EachSlice):
             return
         channels = len(self.mapping.readout(self.device.g_min, self.device.g_max).digital)

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from mho.lifecycle import run
+from mho.calibration.batches import run
 from mho.nn import AnalogLayer, Array, SeveralArrays
 from mho.product import Read
 

@@ -17,6 +17,8 @@ from mho.converters.ranges import Dynamic as Dynamic
 from mho.converters.ranges import EachSlice as EachSlice
 from mho.converters.ranges import Fixed as Fixed
 from mho.converters.ranges import Learned as Learned
+from mho.converters.ranges import LeastSquares as LeastSquares
+from mho.converters.ranges import OnData as OnData
 from mho.converters.ranges import Range as Range
 from mho.converters.sar import SAR as SAR
 from mho.converters.stream import Stream as Stream

@@ -1,4 +1,4 @@
-"""A histogram of magnitudes that grows with its data and needs constant memory."""
+"""A histogram that grows with its data and needs constant memory."""
 
 from __future__ import annotations
 
@@ -9,52 +9,132 @@ BINS = 4096
 
 
 class Histogram:
-    """Counts of ``|x|`` in equal bins; the width doubles when a value falls outside.
+    """Counts of values in equal bins on both sides of zero; the width doubles when one falls outside.
 
     Doubling merges neighbouring bins exactly, so that the counts do not depend on the order of the
-    data. A quantile is right to one bin: 1/2048 of the largest value or better.
+    data. A quantile is right to one bin: 1/2048 of the largest magnitude or better. Lowest and highest
+    value, mean and standard deviation are those of the values themselves.
+
+    Args:
+        what: what is counted, for messages.
 
     >>> h = Histogram()
     >>> h.add(torch.tensor([0.5, -4.0, 1.0]))
-    >>> h.quantile(1.0), h.quantile(0.5) <= 1.01
-    (4.0, True)
+    >>> h.quantile(1.0), h.quantile(0.5) <= 1.01, h.lowest, h.mean
+    (4.0, True, -4.0, -0.8333333333333334)
     """
 
-    def __init__(self) -> None:
-        self.counts = torch.zeros(BINS, dtype=torch.int64)
+    def __init__(self, what: str = "calibration data") -> None:
+        self.what = what
+        self.signed = torch.zeros(2, BINS, dtype=torch.int64)  # magnitudes below zero, and the others
         self.width = 0.0
         self.largest = 0.0
+        self.lowest, self.highest = float("inf"), float("-inf")
+        self.count = 0
+        self.mean = 0.0
+        self._squares = 0.0  # sum of the squared distances from the mean
+
+    @property
+    def counts(self) -> Tensor:
+        """Counts of the magnitudes, ``[bin]``."""
+        return self.signed.sum(0)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the values."""
+        return (self._squares / self.count) ** 0.5 if self.count else float("nan")
 
     def add(self, x: Tensor) -> None:
-        """Count the magnitudes of ``x``, any shape."""
-        magnitude = x.detach().abs().flatten().float().cpu()
-        if magnitude.numel() == 0:
+        """Count the values of ``x``, any shape.
+
+        Raises:
+            ValueError: a value is NaN or infinite.
+        """
+        values = x.detach().flatten().float().cpu()
+        if values.numel() == 0:
             return
-        peak = float(magnitude.max())
+        low, high = (float(v) for v in values.aminmax())
+        peak = max(-low, high)
         if not peak < float("inf"):
-            raise ValueError(
-                "calibration data gives NaN or infinite values; check the inputs and the weights"
-            )
-        self.largest = max(self.largest, peak)
-        if peak > 0 and self.width == 0.0:
-            exponent = torch.frexp(torch.tensor(peak)).exponent
-            self.width = 2.0 ** int(exponent) / BINS
-        while peak > self.width * BINS:
-            merged = self.counts.view(-1, 2).sum(1)
-            self.counts = torch.cat([merged, torch.zeros_like(merged)])
-            self.width *= 2
-        if self.width == 0.0:
-            self.counts[0] += magnitude.numel()
+            raise ValueError(f"{self.what}: NaN or infinite values; check the inputs and the weights")
+        variance, mean = torch.var_mean(values.double(), correction=0)
+        self._moments(values.numel(), float(mean), float(variance) * values.numel(), low, high)
+        self._cover(peak)
+        self._count(values, None)
+
+    def absorb(self, other: Histogram, factor: float = 1.0) -> None:
+        """Add the counts of another histogram, its values multiplied by a positive factor.
+
+        With a factor of 1 the counts are those of all values together; with another one, values move
+        by one bin at most.
+        """
+        if other.count == 0:
             return
-        index = (magnitude / self.width).long().clamp_(max=BINS - 1)
-        self.counts += torch.bincount(index, minlength=BINS)
+        squares = other._squares * factor**2
+        low, high = other.lowest * factor, other.highest * factor
+        self._moments(other.count, other.mean * factor, squares, low, high)
+        self._cover(other.largest * factor)
+        while 0.0 < self.width < other.width * factor:
+            self._double()
+        centres, counts = other.bins()
+        self._count(centres * factor, counts)
+
+    def bins(self) -> tuple[Tensor, Tensor]:
+        """Centre and count of each bin that is not empty, in rising order."""
+        counts = torch.cat([self.signed[0].flip(0), self.signed[1]])
+        centres = (torch.arange(-BINS, BINS, dtype=torch.float64) + 0.5) * self.width
+        some = counts > 0
+        return centres[some], counts[some]
 
     def quantile(self, fraction: float) -> float:
         """The smallest bin edge below which ``fraction`` of the magnitudes lie; the maximum at 1."""
-        total = int(self.counts.sum())
-        if total == 0:
-            raise ValueError("no data was seen: the loader gave no batches to this layer")
+        self._require()
         if fraction >= 1.0:
             return self.largest
-        reached = self.counts.cumsum(0) >= fraction * total
+        reached = self.counts.cumsum(0) >= fraction * self.count
         return min((int(reached.nonzero()[0]) + 1) * self.width, self.largest)
+
+    def percentile(self, percent: float) -> float:
+        """The value below which ``percent`` of 100 values lie, with its sign, right to one bin."""
+        self._require()
+        counts = torch.cat([self.signed[0].flip(0), self.signed[1]]).double()
+        below = counts.cumsum(0)
+        place = int((below >= max(percent / 100 * self.count, 1e-9)).nonzero()[0])
+        share = 1 - float((below[place] - percent / 100 * self.count) / counts[place])
+        return min(max((place - BINS + share) * self.width, self.lowest), self.highest)
+
+    def _require(self) -> None:
+        if self.count == 0:
+            raise ValueError(f"{self.what}: no data was seen: the loader gave no batches to this layer")
+
+    def _moments(self, count: int, mean: float, squares: float, low: float, high: float) -> None:
+        """Join mean and spread of more values: T. F. Chan et al., COMPSTAT 1982."""
+        total, ahead = self.count + count, mean - self.mean
+        self._squares += squares + ahead**2 * self.count * count / total
+        self.mean += ahead * count / total
+        self.count = total
+        self.lowest, self.highest = min(self.lowest, low), max(self.highest, high)
+        self.largest = max(-self.lowest, self.highest)
+
+    def _cover(self, peak: float) -> None:
+        """Make the bins wide enough for a magnitude."""
+        if peak > 0 and self.width == 0.0:
+            exponent = torch.frexp(torch.tensor(peak, dtype=torch.float64)).exponent
+            self.width = 2.0 ** int(exponent) / BINS
+        while peak > self.width * BINS:
+            self._double()
+
+    def _double(self) -> None:
+        merged = self.signed.view(2, -1, 2).sum(-1)
+        self.signed = torch.cat([merged, torch.zeros_like(merged)], dim=1)
+        self.width *= 2
+
+    def _count(self, values: Tensor, counts: Tensor | None) -> None:
+        index = (values >= 0).long() * BINS
+        if self.width > 0.0:
+            index += (values.abs() / self.width).long().clamp_(max=BINS - 1)
+        if counts is None:
+            new = torch.bincount(index, minlength=2 * BINS)
+        else:
+            new = torch.zeros(2 * BINS, dtype=torch.int64).index_add_(0, index, counts)
+        self.signed += new.view(2, BINS)

@@ -8,12 +8,13 @@ the plain layer, ties and ``functional_call`` meet the Parameters they know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mho.config import unknown_key
 from mho.hardware import Hardware
 from mho.mapping import spans
 from mho.nn.base import AnalogLayer
@@ -167,12 +168,21 @@ class SeveralArrays(nn.Module):
         """The arrays of this layer, by name, without hardware yet."""
         raise NotImplementedError
 
-    def setup(self, hardware: Hardware) -> None:
-        """Give a layer that has its Parameters its arrays, not programmed yet."""
+    def setup(self, hardware: Hardware, each: Mapping[str, Hardware] | None = None) -> None:
+        """Give a layer that has its Parameters its arrays, not programmed yet.
+
+        Args:
+            hardware: the description of the arrays.
+            each: the description of single arrays, by name, instead.
+        """
         self.hardware = hardware
         self.arrays = nn.ModuleDict(self.make_arrays())
-        for array in self.each():
-            array.setup(hardware)
+        each = {} if each is None else each
+        for name in each:
+            if name not in self.arrays:
+                raise ValueError(unknown_key(name, list(self.arrays), f"{type(self).__name__}.arrays"))
+        for name, array in zip(self.arrays, self.each(), strict=True):
+            array.setup(each.get(name, hardware))
         self.path = ""
         self.arrays.train(self.training)
 

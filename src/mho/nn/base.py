@@ -23,12 +23,12 @@ from mho import tile
 from mho.config import digest
 from mho.converters import (
     DAC,
-    Calibrated,
     Circuit,
     ColumnConverter,
     EachSlice,
     Fixed,
     Learned,
+    OnData,
 )
 from mho.errors import (
     ChipNotUsedWarning,
@@ -40,6 +40,7 @@ from mho.errors import (
 from mho.hardware import Hardware
 from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
+from mho.nn.kept import kept_limits
 from mho.nn.observer import Observer
 from mho.product import Cut, Limit, Read
 from mho.tile import TileState
@@ -145,7 +146,8 @@ class AnalogLayer(nn.Module):
                 start = torch.tensor(converter.range.initial, device=place)
                 self.register_parameter(name, nn.Parameter(start))
             else:
-                self.register_buffer(name, None)
+                kept = kept_limits(hardware, self.cut, name)
+                self.register_buffer(name, None if kept is None else kept.to(place))
 
     # --- the chip --------------------------------------------------------------------------------
 
@@ -403,7 +405,7 @@ class AnalogLayer(nn.Module):
             return torch.tensor(converter.range.limits, device=self.weight.device).view(-1, 1, 1)
         if stored is not None:
             return stored
-        if isinstance(converter.range, Calibrated) and not self.training and not converter.ideal:
+        if isinstance(converter.range, OnData) and not self.training and not converter.ideal:
             raise NotCalibratedError(
                 f"{name} of {self.path or 'this layer'!r} was left to calibration and none was made: call "
                 "mho.calibrate(model, loader), or give the converter a Fixed, Learned or Dynamic range"

@@ -12,15 +12,21 @@ from mho.product import Cut, Limit, Read, driven_groups
 
 
 class Observer:
-    """Magnitudes of inputs and of column currents, by tile, in constant memory.
+    """Inputs and column currents of the layer at ``path``, by tile, in constant memory.
 
     ``streamed``: the currents are those of each group of input bits.
     """
 
-    def __init__(self, tiles: int, channels: int, streamed: bool = False) -> None:
+    def __init__(self, path: str, tiles: int, channels: int, streamed: bool = False) -> None:
         self.streamed = streamed
-        self.inputs = [Histogram() for _ in range(tiles)]
-        self.currents = [[Histogram() for _ in range(tiles)] for _ in range(channels)]
+        name = repr(path) if path else "the layer"
+        self.inputs = [Histogram(f"inputs of {name}") for _ in range(tiles)]
+        self.currents = [[Histogram(f"currents of {name}") for _ in range(tiles)] for _ in range(channels)]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the layer ran at all."""
+        return self.inputs[0].count > 0
 
     def add_inputs(self, cut: Cut, v: Tensor) -> None:
         """Record arranged inputs."""

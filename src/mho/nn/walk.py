@@ -18,7 +18,7 @@ def analog_layers(model: nn.Module) -> dict[str, AnalogLayer]:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
-    found = {_clean(path): m for path, m in model.named_modules() if isinstance(m, AnalogLayer)}
+    found = {clean_path(path): m for path, m in model.named_modules() if isinstance(m, AnalogLayer)}
     if not found:
         raise ValueError("the model has no analog layer: call mho.convert(model, hardware) first")
     return found
@@ -27,5 +27,6 @@ def analog_layers(model: nn.Module) -> dict[str, AnalogLayer]:
 _WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
 
-def _clean(path: str) -> str:
+def clean_path(path: str) -> str:
+    """A module's path without the names that wrappers add."""
     return ".".join(part for part in path.split(".") if part not in _WRAPPERS)

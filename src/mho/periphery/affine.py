@@ -26,16 +26,24 @@ class AffineFit:
         self.count += x.shape[0]
         self.sums = sums if self.sums is None else self.sums + sums
 
-    def solve(self) -> tuple[Tensor, Tensor]:
-        """``(gain, shift)`` of each column; a column that reads a constant keeps gain 1."""
+    def solve(self, together: bool = False, owner: str = "a layer") -> tuple[Tensor, Tensor]:
+        """``(gain, shift)`` of each column; a column that reads a constant keeps gain 1.
+
+        Args:
+            together: one line through the samples of all columns.
+            owner: whose columns they are, for messages.
+        """
         if self.sums is None or self.count < 2:
-            raise ValueError("an affine correction needs at least two samples of each layer's output")
+            raise ValueError(f"an affine correction needs at least two samples of the output of {owner}")
         if not bool(self.sums.isfinite().all()):
             raise ValueError(
-                "an affine correction met NaN or infinite outputs; check the data and the weights"
+                f"an affine correction of {owner} met NaN or infinite outputs; check the data and the weights"
             )
-        sx, sy, sxx, sxy = self.sums
-        n = self.count
+        sums, n = self.sums, self.count
+        if together:
+            n *= sums.shape[1]
+            sums = sums.sum(1, keepdim=True).expand_as(sums)
+        sx, sy, sxx, sxy = sums
         spread = n * sxx - sx * sx
         steady = spread <= 1e-12 * (n * sxx).clamp(min=torch.finfo(torch.float64).tiny)
         gain = torch.where(

@@ -41,7 +41,13 @@ class ColumnDrift(Compensation):
 
 @config
 class Affine(Compensation):
-    """Gain and shift of each column, by least squares between the array and the digital layer on data."""
+    """Gain and shift of each column, by least squares between the array and the digital layer on data.
+
+    Attributes:
+        per_column: each column has its own; else one gain and one shift for each layer.
+    """
+
+    per_column: bool = True
 
     @property
     def needs_data(self) -> bool:
