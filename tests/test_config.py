@@ -34,6 +34,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "devices.Inverse": {"sigma": 0.1},
     "devices.Proportional": {"sigma": 0.1},
     "devices.LogNormal": {"sigma": 0.1},
+    "devices.Loop": {"model": mho.devices.dynamics.VTEAM(), "free": ("r_on", "k_off")},
     "devices.Polynomial": {"coefficients": (0.1, -0.2)},
     "devices.Table": {"g": (0.0, 1e-5), "sigma": (1e-6, 2e-6)},
     "devices.TableNu": {"g": (0.0, 1e-5), "mean": (0.1, 0.05), "std": (0.0, 0.01)},

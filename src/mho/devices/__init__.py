@@ -3,6 +3,8 @@
 Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReRAMWan2022`,
 :class:`ReRAMMilo2021`, :class:`ReRAMCMO`, :class:`SONOS` are measured ones; :class:`Ideal`,
 :class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own.
+:func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
+:class:`Retention`, :class:`Loop`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -21,6 +23,14 @@ from mho.devices.exponents import ConstantNu as ConstantNu
 from mho.devices.exponents import Exponent as Exponent
 from mho.devices.exponents import JoshiNu as JoshiNu
 from mho.devices.exponents import TableNu as TableNu
+from mho.devices.fitting import Card as Card
+from mho.devices.fitting import Fit as Fit
+from mho.devices.fitting import Loop as Loop
+from mho.devices.fitting import Measurement as Measurement
+from mho.devices.fitting import PulseTrain as PulseTrain
+from mho.devices.fitting import Retention as Retention
+from mho.devices.fitting import States as States
+from mho.devices.fitting import fit as fit
 from mho.devices.generic import Generic as Generic
 from mho.devices.hermes import HermesPCM as HermesPCM
 from mho.devices.hermes import HermesPCMSingle as HermesPCMSingle

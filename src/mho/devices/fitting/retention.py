@@ -1,0 +1,259 @@
+"""Conductance over time: how fast cells drift, and how much they differ in it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from mho.config import Count, Positive, config
+from mho.devices.error_laws import Independent, Proportional
+from mho.devices.exponents import ConstantNu, Exponent, TableNu
+from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
+from mho.devices.fitting.least_squares import r_squared
+from mho.devices.fitting.tables import CELL, CONDUCTANCE, RESISTANCE, TIME, Array, Table, conductances
+from mho.devices.generic import Generic
+
+_LEAST = 3  # points of a cell
+
+
+class _Series(NamedTuple):
+    """One cell: times in seconds and conductances."""
+
+    name: str
+    time: Array
+    g: Array
+
+
+class _Line(NamedTuple):
+    """The straight line of ln g over ln(t / t0) of one cell."""
+
+    nu: float
+    log_g: float  # at t0
+    spread: float  # sum of the squared distances of ln(t / t0) from their mean
+
+
+class _Population(NamedTuple):
+    """Mean and spread of the exponent over cells, with standard errors."""
+
+    mean: float
+    mean_error: float
+    std: float
+    std_error: float
+
+
+@config
+class Retention(Measurement):
+    """Conductance of cells over time; gives a :class:`~mho.devices.Generic` that drifts.
+
+    Each cell falls as ``g(t) = g(t0) (t / t0)^-nu``, t counted from its programming pulse. Its exponent is
+    the slope of ln g over ln t. The spread of the slopes is that of the cells and that of the noise: mean
+    and standard deviation of ``nu`` over cells are those of greatest restricted likelihood (REML) of a
+    normal population, so the noise does not count as a difference between cells. What is left around the
+    lines is the read noise, relative to the conductance.
+
+    Layouts: columns ``time_s`` and ``conductance_S`` (or ``resistance_ohm``), with ``cell`` for several
+    cells; or ``time_s`` and one column for each cell, where empty cells are left out.
+
+    Attributes:
+        unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
+        t0: time after the pulse at which the device has its programmed conductance, seconds: ``seconds`` = 0
+            of the device; None: the first time measured.
+        groups: cells in so many groups of rising conductance, each with its own law; 1: one for all.
+        v_read: read voltage, volts.
+    """
+
+    unit: Positive = 1.0
+    t0: Positive | None = None
+    groups: Count = 1
+    v_read: Positive = 0.2
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Time and conductance."""
+        return "time (s)", "conductance (S)"
+
+    def evaluate(self, table: Table) -> Outcome:
+        """See :meth:`Measurement.evaluate`."""
+        cells = self._cells(table)
+        t0 = min(float(c.time.min()) for c in cells) if self.t0 is None else self.t0
+        lines = [_line(c, t0) for c in cells]
+        points = _points(cells, lines, t0)
+        left = np.log(points["measured"] / points["fitted"])
+        freedom = len(left) - 2 * len(cells)
+        noise = math.sqrt(float(left @ left) / freedom)
+        law, parameters = self._law(table, lines, noise)
+        parameters = (
+            *parameters,
+            Estimate(name="read noise", value=noise, error=noise / math.sqrt(2 * freedom)),
+        )
+        device = Generic(
+            g_min=0.0,
+            g_max=float(max(math.exp(line.log_g) for line in lines)),
+            v_read=self.v_read,
+            program=Independent(sigma=0.0),
+            nu=law,
+            read=Proportional(sigma=noise),
+            t0=t0,
+        )
+        return Outcome(
+            device,
+            parameters,
+            (span("time", points["x"], "s"), span("conductance", points["measured"], "S")),
+            points,
+            noise,
+            r_squared(np.log(points["measured"]), np.log(points["fitted"])),
+            None,
+            _correlation(points["series"], left),
+            _notes(parameters, len(cells)),
+        )
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _cells(self, table: Table) -> list[_Series]:
+        time = table.take(TIME) if table.headed else table.numbers(0)
+        for line, t in zip(table.lines(), time, strict=True):
+            if t <= 0:
+                raise ValueError(
+                    f"{table.name}, line {line}: a time of {t:g} s; times count from the programming pulse "
+                    "and are positive"
+                )
+        if table.has(CONDUCTANCE) or table.has(RESISTANCE):
+            names = table.texts(CELL) if table.has(CELL) else ["1"] * len(time)
+            long = conductances(table, self.unit)
+            columns = [(name, long, np.array([n == name for n in names])) for name in dict.fromkeys(names)]
+        else:
+            place = table.place(TIME) if table.headed else 0
+            others = [k for k in range(len(table.columns)) if k != place]
+            if not others:
+                raise ValueError(f"{table.name}: no column of conductances beside the time")
+            wide = [(table.columns[k], conductances(table, self.unit, column=k)) for k in others]
+            columns = [(name, g, ~np.isnan(g)) for name, g in wide]
+        return [self._series(table, name, time[keep], g[keep]) for name, g, keep in columns]
+
+    def _series(self, table: Table, name: str, time: Array, g: Array) -> _Series:
+        if len(np.unique(time)) < _LEAST:
+            raise ValueError(
+                f"{table.name}, cell {name!r}: {len(np.unique(time))} times; an exponent with its noise "
+                f"needs at least {_LEAST}"
+            )
+        if bool((g <= 0).any()):
+            when = float(time[int(np.argmax(g <= 0))])
+            raise ValueError(
+                f"{table.name}, cell {name!r}: no conductance at {when:g} s; a power law never reaches 0: "
+                "leave the cell out"
+            )
+        order = np.argsort(time, kind="stable")
+        return _Series(name, time[order], g[order])
+
+    # --- the law ---------------------------------------------------------------------------------
+
+    def _law(self, table: Table, lines: list[_Line], noise: float) -> tuple[Exponent, tuple[Estimate, ...]]:
+        if len(lines) < 2 * self.groups and self.groups > 1:
+            raise ValueError(
+                f"groups = {self.groups}: {table.name} has {len(lines)} cells; each group needs at least two"
+            )
+        rising = sorted(lines, key=lambda line: line.log_g)
+        parts = [list(part) for part in np.array_split(np.arange(len(rising)), self.groups)]
+        found, where = [], []
+        for part in parts:
+            some = [rising[int(k)] for k in part]
+            found.append(_population(some, noise))
+            where.append(float(np.mean([math.exp(line.log_g) for line in some])))
+            if found[-1].mean < 0:
+                raise ValueError(
+                    f"{table.name}: the conductance rises with time (mean exponent {found[-1].mean:.3g}); "
+                    "the power law of drift falls. Is the time counted from programming?"
+                )
+        parameters: list[Estimate] = []
+        for g, one in zip(where, found, strict=True):
+            at = "" if self.groups == 1 else f"({g:.4g} S)"
+            parameters.append(Estimate(name=f"nu{at}", value=one.mean, error=one.mean_error))
+            parameters.append(Estimate(name=f"nu_std{at}", value=one.std, error=one.std_error))
+        if self.groups == 1:
+            return ConstantNu(mean=found[0].mean, std=found[0].std), tuple(parameters)
+        law = TableNu(g=tuple(where), mean=tuple(p.mean for p in found), std=tuple(p.std for p in found))
+        return law, tuple(parameters)
+
+
+def _line(cell: _Series, t0: float) -> _Line:
+    x, y = np.log(cell.time / t0), np.log(cell.g)
+    dx = x - x.mean()
+    spread = float(dx @ dx)
+    nu = -float(dx @ y) / spread
+    return _Line(nu, float(y.mean()) + nu * float(x.mean()), spread)
+
+
+def _population(lines: list[_Line], noise: float) -> _Population:
+    """Mean and spread of exponents that each have a known error: restricted maximum likelihood."""
+    nu = np.array([line.nu for line in lines])
+    own = np.array([noise**2 / line.spread for line in lines])  # variance of each slope
+    if len(nu) == 1:
+        return _Population(float(nu[0]), math.sqrt(float(own[0])), 0.0, 0.0)
+    from scipy.optimize import minimize_scalar
+
+    largest = float(nu.var(ddof=1))
+
+    def loss(between: float) -> float:
+        weight = 1 / (own + between)
+        mean = float(weight @ nu) / float(weight.sum())
+        return float((weight @ (nu - mean) ** 2) - np.log(weight).sum() + math.log(float(weight.sum())))
+
+    between = 0.0
+    if largest > 0 and not bool((own + 2 * largest == 0).any()):
+        scale = largest + float(own.mean())
+        found = minimize_scalar(
+            loss, bounds=(1e-9 * scale, 3 * scale), method="bounded", options={"xatol": 1e-9 * scale}
+        )
+        at_zero = bool((own > 0).all()) and loss(0.0) <= float(found.fun)
+        between = 0.0 if at_zero else float(found.x)
+    total = own + between
+    if not bool((total > 0).all()):
+        return _Population(float(nu.mean()), 0.0, 0.0, 0.0)
+    weight = 1 / total
+    freedom = (len(nu) - 1) / len(nu)
+    error = math.sqrt(2 / (freedom * float((weight**2).sum())))  # of the variance between cells
+    std = math.sqrt(between)
+    return _Population(
+        float(weight @ nu) / float(weight.sum()),
+        1 / math.sqrt(float(weight.sum())),
+        std,
+        min(error / (2 * std), math.sqrt(error)) if std else math.sqrt(error),
+    )
+
+
+def _points(cells: list[_Series], lines: list[_Line], t0: float) -> Points:
+    fitted = [
+        np.exp(line.log_g - line.nu * np.log(c.time / t0)) for c, line in zip(cells, lines, strict=True)
+    ]
+    measured = np.concatenate([c.g for c in cells])
+    return {
+        "x": np.concatenate([c.time for c in cells]),
+        "measured": measured,
+        "fitted": np.concatenate(fitted),
+        "residual": measured - np.concatenate(fitted),
+        "series": np.concatenate([np.full(len(c.g), float(n)) for n, c in enumerate(cells)]),
+    }
+
+
+def _correlation(series: Array, left: Array) -> float:
+    """Of neighbouring residuals of one cell."""
+    together = series[1:] == series[:-1]
+    total = float(left @ left)
+    return float((left[1:] * left[:-1])[together].sum()) / total if total > 0 else 0.0
+
+
+def _notes(parameters: tuple[Estimate, ...], cells: int) -> tuple[str, ...]:
+    notes = []
+    if cells == 1:
+        notes.append("one cell: the spread over cells is not known and is 0 in the device")
+    by = {e.name: e.value for e in parameters}
+    for name, value in by.items():
+        std = by.get(name.replace("nu", "nu_std", 1), 0.0) if name.startswith("nu") else 0.0
+        if not name.startswith("nu_std") and 0 < value < 2 * std:
+            notes.append(
+                f"{name}: some cells would rise; the device takes the magnitude of each exponent, so "
+                "its mean is a little higher"
+            )
+    return tuple(notes)

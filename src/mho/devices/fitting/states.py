@@ -1,0 +1,245 @@
+"""Programmed states with their spread: the law of the programming error."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mho.config import Positive, config
+from mho.devices.error_laws import Error, Polynomial
+from mho.devices.error_laws import Table as TableLaw
+from mho.devices.fitting.base import Estimate, Measurement, Outcome, span
+from mho.devices.fitting.least_squares import Solution, r_squared, solve
+from mho.devices.fitting.tables import (
+    CONDUCTANCE,
+    RESISTANCE,
+    Array,
+    Quantity,
+    Table,
+    check_conductances,
+    conductances,
+)
+from mho.devices.generic import Generic
+
+MEAN, STD = Quantity(("mean", "mu"), "S"), Quantity(("std", "sigma"), "S")
+COUNT = Quantity(("count", "n", "samples"), "")
+TARGET = Quantity(("target", "state", "level"), "S")
+_ROUNDS = 4  # the weights of the points follow the fit
+
+
+class _Statistics(NamedTuple):
+    """One row for each state, in rising order."""
+
+    g: Array
+    std: Array
+    cells: Array | None  # cells behind each row; None: not told
+
+
+@config
+class States(Measurement):
+    """Programmed states with mean and standard deviation; gives a :class:`~mho.devices.Generic`.
+
+    The law of the programming error is ``sigma = g_max sum_i c_i (g / g_max)^i`` with g_max the largest
+    state; reported are the ``c_i``. A measured standard deviation s of n cells has itself a standard error
+    of about ``s / sqrt(2 (n - 1))``, which weighs the points; where the table does not tell n, it is the
+    same for all states and the reduced chi^2 is not known. With n the bias of s is divided out.
+
+    Layouts: columns ``mean_S`` and ``std_S``, perhaps ``count`` (the states file of NeuroSim,
+    ``states,mean,std``, is one); or each single result, in columns ``target_S`` and ``conductance_S``.
+
+    Attributes:
+        unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
+        degree: of the polynomial; None keeps the measured points as a table law.
+        v_read: read voltage, volts.
+    """
+
+    unit: Positive = 1.0
+    degree: Annotated[int, Field(ge=0, le=6)] | None = 2
+    v_read: Positive = 0.2
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Conductance of a state and standard deviation."""
+        return "conductance (S)", "standard deviation (S)"
+
+    def evaluate(self, table: Table) -> Outcome:
+        """See :meth:`Measurement.evaluate`."""
+        states, bias = self._read(table)
+        law: Error
+        if self.degree is None:
+            law, fitted, solution, parameters = self._table_law(table, states)
+        else:
+            law, fitted, solution, parameters = self._polynomial(table, states, self.degree)
+        freedom = max(1, len(states.g) - len(solution.values)) if self.degree is not None else 1
+        residual = states.std - fitted
+        device = Generic(
+            g_min=float(states.g.min()), g_max=float(states.g.max()), v_read=self.v_read, program=law
+        )
+        points = {"x": states.g, "measured": states.std, "fitted": fitted, "residual": residual}
+        if states.cells is not None:
+            points["error"] = _relative_error(states) * fitted
+        return Outcome(
+            device,
+            parameters,
+            (span("conductance", states.g, "S"),),
+            points,
+            math.sqrt(float(residual @ residual) / freedom),
+            r_squared(states.std, fitted),
+            solution.reduced_chi2,
+            solution.correlation,
+            _notes(bias, fitted),
+        )
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _read(self, table: Table) -> tuple[_Statistics, float | None]:
+        """The statistics, and the largest distance of a mean from its target in standard deviations."""
+        single = table.has(CONDUCTANCE) or table.has(RESISTANCE)
+        if table.has(TARGET) and single and not table.has(STD):
+            return self._single_results(table)
+        if not table.headed and len(table.columns) == 3:
+            places = (1, 2)  # states, mean, std
+        else:
+            places = tuple(_needed(table, quantity) for quantity in (MEAN, STD))  # type: ignore[assignment]
+        g, std = (conductances(table, self.unit, column=place) for place in places)
+        _no_blanks(table, g, std)
+        count = table.take(COUNT) if table.has(COUNT) else None
+        if count is not None and bool((count < 2).any()):
+            line = table.lines()[int(np.argmax(count < 2))]
+            raise ValueError(f"{table.name}, line {line}: a standard deviation needs a count of at least 2")
+        return _rising(_Statistics(g, std, count)), None
+
+    def _single_results(self, table: Table) -> tuple[_Statistics, float]:
+        target, g = table.take(TARGET, self.unit), conductances(table, self.unit)
+        check_conductances(table, target)
+        wanted, group = np.unique(target, return_inverse=True)
+        count = np.bincount(group).astype(np.float64)
+        if bool((count < 2).any()):
+            lonely = wanted[int(np.argmax(count < 2))]
+            raise ValueError(
+                f"{table.name}: the target {lonely:g} S has one result; a spread needs at least "
+                "two of each target"
+            )
+        mean = np.bincount(group, g) / count
+        std = np.sqrt(np.bincount(group, (g - mean[group]) ** 2) / (count - 1))
+        error = std / np.sqrt(count)
+        distance = np.abs(mean - wanted) / np.where(error > 0, error, np.inf)
+        return _Statistics(wanted, std, count), float(distance.max())
+
+    # --- laws ------------------------------------------------------------------------------------
+
+    def _polynomial(
+        self, table: Table, states: _Statistics, degree: int
+    ) -> tuple[Polynomial, Array, Solution, tuple[Estimate, ...]]:
+        names = [f"c{i}" for i in range(degree + 1)]
+        g_max = float(states.g.max())
+        powers = (states.g / g_max)[:, None] ** np.arange(degree + 1)
+        std = _unbiased(states) / g_max
+        spread = _relative_error(states)
+        fitted = std
+        for _ in range(_ROUNDS):
+            weight = 1 / (spread * np.maximum(fitted, 1e-3 * max(float(std.max()), 1e-12)))
+            solution = _linear(weight, powers, std, names, states.cells is not None, table.name)
+            fitted = powers @ solution.values
+        law = Polynomial(coefficients=tuple(map(float, solution.values)))
+        parameters = tuple(
+            Estimate(name=name, value=float(value), error=float(error))
+            for name, value, error in zip(names, solution.values, solution.errors, strict=True)
+        )
+        return law, fitted * g_max, solution, parameters
+
+    def _table_law(
+        self, table: Table, states: _Statistics
+    ) -> tuple[TableLaw, Array, Solution, tuple[Estimate, ...]]:
+        if len(states.g) < 2:
+            raise ValueError(f"{table.name}: {len(states.g)} state; a table law needs at least two")
+        std = _unbiased(states)
+        error = _relative_error(states) * std if states.cells is not None else np.zeros_like(std)
+        parameters = tuple(
+            Estimate(name=f"sigma({g:.4g} S)", value=float(s), error=float(e), unit="S")
+            for g, s, e in zip(states.g, std, error, strict=True)
+        )
+        exact = Solution(std, np.diag(error**2), np.zeros_like(std), 0.0, None, 0.0)
+        law = TableLaw(g=tuple(map(float, states.g)), sigma=tuple(map(float, std)))
+        return law, std, exact, parameters
+
+
+def _needed(table: Table, quantity: Quantity) -> int:
+    place = table.place(quantity)
+    if place is None:
+        raise ValueError(
+            f"{table.name}: no column {quantity.wanted!r}; it has {', '.join(map(repr, table.columns))}. "
+            "Give mean_S and std_S, or target_S and conductance_S"
+        )
+    return place
+
+
+def _no_blanks(table: Table, *columns: Array) -> None:
+    for column in columns:
+        if bool(np.isnan(column).any()):
+            line = table.lines()[int(np.argmax(np.isnan(column)))]
+            raise ValueError(
+                f"{table.name}, line {line}: a state without mean or std; mend or remove the line"
+            )
+
+
+def _rising(states: _Statistics) -> _Statistics:
+    order = np.argsort(states.g, kind="stable")
+    g = states.g[order]
+    if bool((np.diff(g) <= 0).any()):
+        twice = g[:-1][np.diff(g) <= 0][0]
+        raise ValueError(f"two states have the mean {twice:g} S: merge them, or give the single results")
+    return _Statistics(g, states.std[order], None if states.cells is None else states.cells[order])
+
+
+def _unbiased(states: _Statistics) -> Array:
+    """The standard deviation without the bias of small samples."""
+    if states.cells is None:
+        return states.std
+    return np.asarray(states.std / _c4(states.cells), dtype=np.float64)
+
+
+def _relative_error(states: _Statistics) -> Array:
+    """Standard error of each standard deviation, relative to it; 1 for all where no count is told."""
+    if states.cells is None:
+        return np.ones_like(states.std)
+    c4 = _c4(states.cells)
+    return np.asarray(np.sqrt(1 - c4**2) / c4, dtype=np.float64)
+
+
+def _c4(n: Array) -> Array:
+    """Mean of the standard deviation of n normal numbers, over the true one."""
+    from scipy.special import gammaln
+
+    return np.asarray(np.sqrt(2 / (n - 1)) * np.exp(gammaln(n / 2) - gammaln((n - 1) / 2)), dtype=np.float64)
+
+
+def _linear(weight: Array, powers: Array, std: Array, names: list[str], known: bool, name: str) -> Solution:
+    if len(std) <= len(names):
+        raise ValueError(
+            f"{name}: {len(std)} states for a polynomial of degree {len(names) - 1}; at least "
+            f"{len(names) + 1} are needed, or degree = {max(0, len(std) - 2)}"
+        )
+    return solve(
+        lambda c: weight * (std - powers @ c),
+        np.linalg.lstsq(powers * weight[:, None], weight * std, rcond=None)[0].tolist(),
+        names,
+        known=known,
+        jacobian=lambda c: -powers * weight[:, None],
+    )
+
+
+def _notes(bias: float | None, fitted: Array) -> tuple[str, ...]:
+    notes = []
+    if bias is not None and bias > 4:
+        notes.append(
+            f"means miss their targets by up to {bias:.1f} standard errors; the law has no systematic error"
+        )
+    if bool((fitted < 0).any()):
+        notes.append(
+            "the polynomial falls below zero at a state; it counts as 0 there: choose another degree"
+        )
+    return tuple(notes)
