@@ -99,8 +99,9 @@ class Histogram:
         self._require()
         counts = torch.cat([self.signed[0].flip(0), self.signed[1]]).double()
         below = counts.cumsum(0)
-        place = int((below >= max(percent / 100 * self.count, 1e-9)).nonzero()[0])
-        share = 1 - float((below[place] - percent / 100 * self.count) / counts[place])
+        wanted = max(percent / 100 * self.count - 1e-9 * self.count, 1e-9)
+        place = int((below >= wanted).nonzero()[0])
+        share = 1 - float((below[place] - wanted) / counts[place])
         return min(max((place - BINS + share) * self.width, self.lowest), self.highest)
 
     def _require(self) -> None:
