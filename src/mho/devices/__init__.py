@@ -17,7 +17,7 @@ from mho.devices.effects import Effect as Effect
 from mho.devices.effects import FiniteStates as FiniteStates
 from mho.devices.effects import Logarithmic as Logarithmic
 from mho.devices.effects import Measured as Measured
-from mho.devices.effects import States as States
+from mho.devices.effects import StateSet as StateSet
 from mho.devices.effects import StuckAt as StuckAt
 from mho.devices.effects import UniformG as UniformG
 from mho.devices.effects import UniformR as UniformR

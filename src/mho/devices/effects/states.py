@@ -19,7 +19,7 @@ from mho.devices.ideal import Ideal
 Several = Annotated[int, Field(ge=2)]
 
 
-class States(ABC):
+class StateSet(ABC):
     """The conductances that a cell can hold."""
 
     @abstractmethod
@@ -32,7 +32,7 @@ class States(ABC):
 
 
 @config
-class UniformG(States):
+class UniformG(StateSet):
     """States at even distances in conductance, both bounds included.
 
     >>> UniformG(count=3).values(0.0, 2e-5)
@@ -47,7 +47,7 @@ class UniformG(States):
 
 
 @config
-class UniformR(States):
+class UniformR(StateSet):
     """States at even distances in resistance, both bounds included.
 
     >>> [round(1 / g) for g in UniformR(count=3).values(1e-5, 1e-4)]
@@ -63,7 +63,7 @@ class UniformR(States):
 
 
 @config
-class Logarithmic(States):
+class Logarithmic(StateSet):
     """States at even ratios, both bounds included.
 
     >>> [f"{g:.2g}" for g in Logarithmic(count=3).values(1e-6, 1e-4)]
@@ -80,7 +80,7 @@ class Logarithmic(States):
 
 
 @config
-class Measured(States):
+class Measured(StateSet):
     """Measured states, as they are; ``mho.mapping.measured_states()`` has those of a real memristor.
 
     Attributes:
@@ -118,7 +118,7 @@ class FiniteStates(Effect):
     """
 
     device: InstanceOf[Device] = Ideal()
-    states: InstanceOf[States]
+    states: InstanceOf[StateSet]
 
     def validate(self) -> None:
         """The states exist between the bounds of the device."""
@@ -135,7 +135,7 @@ class FiniteStates(Effect):
 
 @functools.lru_cache(maxsize=64)
 def _table(
-    states: States, g_min: float, g_max: float, dtype: torch.dtype
+    states: StateSet, g_min: float, g_max: float, dtype: torch.dtype
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The states, and the largest conductance that goes to the lower one of two neighbours."""
     values = torch.tensor(states.values(g_min, g_max), dtype=torch.float64)
@@ -152,7 +152,7 @@ def _line(first: float, last: float, count: int) -> tuple[float, ...]:
     return (first, *inner, last)
 
 
-def _positive(states: States, g_min: float) -> None:
+def _positive(states: StateSet, g_min: float) -> None:
     if not g_min > 0:
         raise ValueError(
             f"g_min = {g_min!r} S: {type(states).__name__} needs a lowest conductance above 0; give the "
