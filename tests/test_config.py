@@ -30,6 +30,7 @@ for module in pkgutil.walk_packages(mho.__path__, "mho."):
 # Values for fields without a default where any value of the right type will not do.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "converters.Fixed": {"limit": 2.0},
+    "devices.FiniteStates": {"states": mho.devices.UniformG(count=5)},
     "devices.Independent": {"sigma": 0.1},
     "devices.Inverse": {"sigma": 0.1},
     "devices.Proportional": {"sigma": 0.1},

@@ -1,4 +1,4 @@
-"""The verbs on whole models: program, age, compensate, read out (``mho.calibration`` has its own).
+"""The verbs on whole models: program, age, degrade, compensate, read out (``mho.calibration`` has its own).
 
 >>> import mho, torch
 >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4))
@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor, nn
 
 from mho import tile
 from mho.calibration.batches import run_all
-from mho.nn import AnalogLayer, analog_layers
+from mho.devices import Effect, Ideal
+from mho.nn import AnalogLayer, SeveralArrays, analog_layers
 from mho.nn.base import plain
 from mho.periphery import Affine, AffineFit, ColumnDrift, Compensation, GlobalDrift
-from mho.random import fresh_normal_like
+from mho.random import fork, fresh_normal_like
 
 
 def program(model: nn.Module, seed: int) -> None:
@@ -76,6 +77,69 @@ def age(model: nn.Module, seconds: float) -> None:
         layer.check_chip()
         with plain():
             layer.set_chip(tile.age(layer.hardware, layer.require_chip("age"), float(seconds)))
+
+
+def degrade(
+    model: nn.Module, *effects: Effect, seed: int, select: Callable[[str], bool] | None = None
+) -> None:
+    """Let effects befall the cells: faults, finite states, wear, loss, noise.
+
+    Each effect goes around the device that a layer has, the first one innermost, also in its hardware
+    description. A programmed chip keeps what it was programmed to, its drift, its age and its earlier
+    effects; it becomes the chip that ``mho.program`` with this seed makes from the new description. An
+    array that is not programmed yet gets its draws at ``mho.program``, from the seed given there.
+
+    Args:
+        model: what ``mho.convert`` made.
+        effects: one or more, without a device of their own, such as ``mho.devices.StuckAt(lrs=0.1)``.
+        seed: names the draws of the effects.
+        select: which arrays, by path; all by default.
+
+    Raises:
+        TypeError: something that is no effect, or a seed that is no integer.
+        ValueError: no effect, an effect with a device of its own, an effect that does not go around a
+            layer's device, or no array selected. Then the model is as it was.
+
+    >>> import mho, torch
+    >>> analog = mho.convert(torch.nn.Linear(8, 4), mho.Hardware(device=mho.devices.PCM()))
+    >>> mho.program(analog, seed=0)
+    >>> mho.degrade(analog, mho.devices.StuckAt(lrs=0.1), seed=1)
+    >>> mho.degrade(analog, mho.devices.StuckAt(hrs=0.1), seed=2)  # the first ones stay stuck
+    """
+    _check_effects(effects)
+    fork(seed)  # an integer, or TypeError
+    layers = {path: layer for path, layer in analog_layers(model).items() if select is None or select(path)}
+    if not layers:
+        raise ValueError("select chose no array; the paths are those of mho.conductances(model)")
+    for layer in layers.values():
+        if layer.chip_g is not None:
+            layer.check_chip()
+    with plain():
+        made = {
+            path: tile.degraded(layer.hardware, layer.chip, layer.cut, effects, seed, path)
+            for path, layer in layers.items()
+        }
+    for path, (hardware, chip) in made.items():
+        layers[path].hardware = hardware
+        if chip is not None:
+            layers[path].set_chip(chip)
+    for module in model.modules():
+        if isinstance(module, SeveralArrays):
+            own = {array.hardware for array in module.each()}
+            module.hardware = own.pop() if len(own) == 1 else module.hardware
+
+
+def _check_effects(effects: tuple[Effect, ...]) -> None:
+    if not effects:
+        raise ValueError("no effect: give at least one, such as mho.devices.StuckAt(lrs=0.1)")
+    for effect in effects:
+        if not isinstance(effect, Effect):
+            raise TypeError(f"{effect!r} is no effect: give one such as mho.devices.StuckAt(lrs=0.1)")
+        if effect.device != Ideal():
+            raise ValueError(
+                f"{type(effect).__name__}.device = {effect.device!r}: the effect goes around the device that "
+                "each layer has; leave it out, and give several effects one after the other"
+            )
 
 
 def compensate(

@@ -15,7 +15,8 @@ batched product, a convolution in one grouped convolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,8 @@ from mho.array import Ideal as IdealArray
 from mho.autograd import straight_through
 from mho.config import digest
 from mho.converters import Circuit
-from mho.devices import rectified_moments
+from mho.devices import Device, Effect
+from mho.devices.effects.base import Tiles, around, effects, innermost, stream
 from mho.hardware import Hardware
 from mho.mapping import Readout
 from mho.product import Channels, Cut, Limit, Read, prepare, tiled, whole
@@ -37,7 +39,8 @@ class TileState(NamedTuple):
 
     Attributes:
         g: conductance after programming, siemens, ``[copy, group, row, column]``.
-        cells: drift parameters of each cell, ``[n, copy, group, row, column]``.
+        cells: parameters of each cell, ``[n, copy, group, row, column]``: those of each effect, the
+            outermost first, then those of the drift.
         scale: reference weight, ``[1, 1, 1]`` or ``[group, 1, column]``.
         seconds: time since programming, float64, ``[]``.
         gain: digital factor of each output column, ``[group * column]``.
@@ -110,7 +113,7 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
         return random.normal(g_target.shape, seed, path, mechanism).to(g_target)
 
     g = _by_blocks(device.programmed, g_target, draw("program"))
-    cells = _by_blocks(device.drift_state, g_target, draw("drift"))
+    cells = cell_state(device, g_target, draw, cut)
     ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
     state = TileState(
         g=g,
@@ -125,6 +128,55 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
         drivers=_draw_drivers(hardware, g, cut, seed, path),
     )
     return state._replace(baseline=reference_read(hardware, state, cut, draw("reference")))
+
+
+def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], cut: Cut) -> Tensor:
+    """The frozen parameters of each cell, ``[n, copy, group, row, column]``.
+
+    Args:
+        device: the device, perhaps with effects around it.
+        g_target: wanted conductances, ``[copy, group, row, column]``.
+        draw: standard normal draws in the shape of ``g_target``, by the name of a stream.
+        cut: the layer's cut into tiles.
+    """
+    inside = _by_blocks(innermost(device).drift_state, g_target, draw("drift"))
+    own = [effect_state(effect, g_target, draw, cut) for effect in effects(device)]
+    return torch.cat([*own, inside]) if own else inside
+
+
+def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], cut: Cut) -> Tensor:
+    """The frozen parameters of one effect, ``[n, copy, group, row, column]``."""
+    names = [stream(effect) if k == 0 else f"{stream(effect)}/{k}" for k in range(effect.draws)]
+    eps = torch.stack([draw(name) for name in names]) if names else g.new_empty((0, *g.shape))
+    return effect.own_state(eps, Tiles(cut.rows, _columns(cut, g)))
+
+
+def degraded(
+    hardware: Hardware, state: TileState | None, cut: Cut, more: Sequence[Effect], seed: int, path: str
+) -> tuple[Hardware, TileState | None]:
+    """The hardware and the chip with more effects around the device, the first one innermost.
+
+    The chip keeps all it is made of. Only the parameters of the new effects are drawn, from the streams
+    that :func:`program` would draw them from.
+    """
+    for effect in more:
+        effect = around(effect, hardware.device)
+        hardware = replace(hardware, device=effect)
+        if state is not None:
+            g = state.g
+
+            def draw(name: str, g: Tensor = g) -> Tensor:
+                return random.normal(g.shape, seed, path, name).to(g)
+
+            state = state._replace(cells=torch.cat((effect_state(effect, g, draw, cut), state.cells)))
+    if state is not None:
+        state = state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
+    return hardware, state
+
+
+def _columns(cut: Cut, g: Tensor) -> tuple[tuple[int, int], ...]:
+    """First and last + 1 column of each tile; a unit column lies beside the last one."""
+    return (*cut.columns[:-1], (cut.columns[-1][0], g.shape[-1]))
 
 
 def _draw_converters(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:
@@ -145,9 +197,7 @@ def _draw_drivers(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str)
 
 def _widths(g: Tensor, cut: Cut) -> list[int]:
     """Columns of each tile."""
-    columns = [b - a for a, b in cut.columns]
-    columns[-1] += g.shape[-1] - sum(columns)  # a unit column lies beside the last tile
-    return columns
+    return [b - a for a, b in _columns(cut, g)]
 
 
 def check_finite(weight: Tensor, path: str) -> None:
@@ -214,7 +264,7 @@ def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) 
 
     def noisy(g: Tensor, cells: Tensor, eps: Tensor) -> Tensor:
         now = device.aged(g, cells, seconds)
-        return (now + device.read_std(g, now, seconds) * eps).clamp(min=0) / device.g_max
+        return device.one_read(g, cells, now, seconds, eps) / device.g_max
 
     def magnitude(sums: Tensor) -> Tensor:
         if hardware.adc is not None:
@@ -272,9 +322,7 @@ def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
     """Effective conductances of all tiles, in the shape of ``g[copy, group, row, column]``."""
     if isinstance(hardware.array, IdealArray):
         return g
-    extra = g.shape[-1] - cut.columns[-1][1]  # a unit column lies beside the last tile
-    columns = [(a, b + extra * (b == cut.columns[-1][1])) for a, b in cut.columns]
-    tiles = [(r, c) for r in cut.rows for c in columns]
+    tiles = [(r, c) for r in cut.rows for c in _columns(cut, g)]
     seen = torch.empty_like(g)
     for shape in dict.fromkeys((r[1] - r[0], c[1] - c[0]) for r, c in tiles):
         alike = [(r, c) for r, c in tiles if (r[1] - r[0], c[1] - c[0]) == shape]
@@ -305,17 +353,14 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     def moments(g: Tensor, cells: Tensor) -> Tensor:
         """Mean and standard deviation of a read, ``[2, copy, group, row, column]``."""
         now = device.aged(g, cells, seconds)
-        return torch.stack(rectified_moments(now, device.read_std(g, now, seconds))) / device.g_max
+        return torch.stack(device.read_moments(g, cells, now, seconds)) / device.g_max
 
     def channels(g: Tensor, cells: Tensor) -> Tensor:
         """Mean and variance of the channel sums, ``[2, channel, group, row, column]``."""
         mean, std = moments(g, cells)
         return torch.stack([combine(mean, how), combine(std * std, squares)])
 
-    noisy = bool((device.read_std(state.g[..., :1, :], state.g[..., :1, :], seconds) > 0).any()) or bool(
-        (_by_blocks(lambda g: device.read_std(g, g, seconds), state.g) > 0).any()
-    )
-    if not noisy:
+    if not _is_noisy(device, state):
         sums = combine(through_wires(hardware, conductances(hardware, state), cut) / device.g_max, how)
         return _layout(hardware, sums, None, state, cut)
     if isinstance(hardware.array, IdealArray):
@@ -325,6 +370,19 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     seen = through_wires(hardware, mean * device.g_max, cut) / device.g_max
     std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
     return _layout(hardware, combine(seen, how), combine(std * std, squares), state, cut)
+
+
+def _is_noisy(device: Device, state: TileState) -> bool:
+    """Whether a read of any cell fluctuates."""
+    seconds = float(state.seconds)
+
+    def std(g: Tensor, cells: Tensor) -> Tensor:
+        if isinstance(device, Effect):
+            return device.read_moments(g, cells, device.aged(g, cells, seconds), seconds)[1]
+        return device.read_std(g, g, seconds)
+
+    first = std(state.g[..., :1, :], state.cells[..., :1, :])
+    return bool((first > 0).any()) or bool((_by_blocks(std, state.g, state.cells) > 0).any())
 
 
 def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 
 import pytest
@@ -48,12 +49,26 @@ EXAMPLES: dict[type[Device], list[Device]] = {
         ),
         devices.Generic(nu=devices.JoshiNu(), t0=20.0),
     ],
+    devices.StuckAt: [
+        devices.StuckAt(),
+        devices.StuckAt(lrs=0.2, hrs=0.1, unformed=0.05, device=devices.PCM()),
+        devices.StuckAt(lrs=0.2, hrs=0.1, device=devices.ReRAMWan2022()),
+        devices.StuckAt(lrs=3, hrs=2, device=devices.SONOS()),
+        devices.StuckAt(lrs=0.3, of="columns", device=devices.ReRAMCMO()),
+        devices.StuckAt(lrs=0.3, device=devices.StuckAt(hrs=0.3, of="rows", device=devices.PCM())),
+    ],
+    devices.FiniteStates: [
+        devices.FiniteStates(states=devices.UniformG(count=8), device=devices.PCM()),
+        devices.FiniteStates(states=devices.UniformR(count=8), device=devices.ReRAMWan2022()),
+        devices.FiniteStates(states=devices.Logarithmic(count=8), device=devices.ReRAMCMO()),
+        devices.FiniteStates(states=devices.Measured(g=(1e-6, 3e-6)), device=devices.StuckAt(lrs=0.3)),
+    ],
 }
 
 
 def exported() -> list[type[Device]]:
     found = {c for c in vars(devices).values() if inspect.isclass(c) and issubclass(c, Device)}
-    return sorted((c for c in found if not inspect.isabstract(c)), key=lambda c: c.__name__)
+    return sorted((c for c in found if dataclasses.is_dataclass(c)), key=lambda c: c.__name__)
 
 
 def test_the_search_finds_devices() -> None:

@@ -5,12 +5,22 @@ Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReR
 :class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
 :class:`Retention`, :class:`Loop`.
+
+Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`.
 """
 
 from mho.devices import dynamics as dynamics
 from mho.devices.base import Device as Device
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift
+from mho.devices.effects import Effect as Effect
+from mho.devices.effects import FiniteStates as FiniteStates
+from mho.devices.effects import Logarithmic as Logarithmic
+from mho.devices.effects import Measured as Measured
+from mho.devices.effects import StateSet as StateSet
+from mho.devices.effects import StuckAt as StuckAt
+from mho.devices.effects import UniformG as UniformG
+from mho.devices.effects import UniformR as UniformR
 from mho.devices.error_laws import Error as Error
 from mho.devices.error_laws import Independent as Independent
 from mho.devices.error_laws import Inverse as Inverse

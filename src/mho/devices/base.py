@@ -8,6 +8,9 @@ shape). It draws nothing: standard normal numbers are passed in. The tile asks, 
     g_t = device.aged(g, cells, seconds)           # any time, any order, always from g
     sigma = device.read_std(g, g_t, seconds)       # noise of one read at that time
 
+A device around a device is an :class:`~mho.devices.Effect`; its noise may depend on parameters of each
+cell. The tile therefore asks ``read_moments``, which is made of ``read_std`` unless an effect says more.
+
 ``program_scale``, ``drift_scale`` and ``read_scale`` multiply the three mechanisms; 0 removes one
 and moves no other draw. Every cell is on its own: a device never looks at its neighbours, so a chip
 does not depend on how it is cut into tiles. A conductance is never negative after programming or
@@ -26,6 +29,7 @@ import torch
 from torch import Tensor
 
 from mho.config import NonNegative, Positive
+from mho.devices.moments import rectified_moments
 
 
 class Device(ABC):
@@ -100,6 +104,25 @@ class Device(ABC):
         Raises:
             ValueError: ``seconds`` is outside :attr:`times`.
         """
+
+    def read_moments(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
+        """Exact mean and standard deviation of one read's conductance, siemens.
+
+        Args:
+            g: conductance after programming, siemens.
+            cells: what :meth:`drift_state` returned.
+            g_now: what :meth:`aged` returned for ``seconds``, siemens.
+            seconds: time since the end of programming.
+        """
+        return rectified_moments(g_now, self.read_std(g, g_now, seconds))
+
+    def one_read(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float, eps: Tensor) -> Tensor:
+        """One read's conductance, siemens; ``eps`` are standard normal draws, the rest as above."""
+        return (g_now + self.read_std(g, g_now, seconds) * eps).clamp(min=0)
+
+    def held(self, g: Tensor, cells: Tensor) -> Tensor | None:
+        """Mask of the cells that nothing moves any more, of the shape of ``g``; None for none."""
+        return None
 
     @property
     def times(self) -> tuple[float, float]:

@@ -7,7 +7,7 @@ that a programmed and aged chip holds (:func:`chip_weights`). Copies are stacked
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -143,12 +143,14 @@ class _Chips:
         target = hardware.mapping.targets(weight / self.scale, device.g_min, device.g_max)
         wanted = target.unsqueeze(1).expand(-1, len(seeds), *target.shape[1:])
 
-        def draws(mechanism: str) -> Tensor:
-            each = [random.normal(target.shape, seed, path, mechanism) for seed in seeds]
-            return torch.stack(each, dim=1).to(target)
+        def draw(seed: int) -> Callable[[str], Tensor]:
+            return lambda mechanism: random.normal(target.shape, seed, path, mechanism).to(target)
 
-        self.fresh = device.programmed(wanted, draws("program"))
-        self.cells = device.drift_state(wanted, draws("drift"))
+        error = torch.stack([draw(seed)("program") for seed in seeds], dim=1)
+        self.fresh = device.programmed(wanted, error)
+        self.cells = torch.stack(
+            [tile.cell_state(device, target, draw(seed), layer.cut) for seed in seeds], dim=2
+        )
         self.g = device.aged(self.fresh, self.cells, seconds)
         self.gain = torch.ones(len(seeds), 1, 1, 1, dtype=target.dtype, device=target.device)
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mho.devices import Device
+from mho.devices import Device, Effect
+from mho.devices.effects.base import around, draw_count, effects
 from mho.testing.promise import check_description, demand, near
 
 _TIMES = (1.0, 60.0, 3_600.0, 86_400.0, 2_592_000.0, 31_536_000.0, 315_360_000.0)  # 1 s to 10 years
@@ -23,7 +24,9 @@ def check_device(device: Device) -> None:
     result for the same draws and leave its arguments as they are; keep the dtype and agree between
     float32 and float64; work where its arguments are and decide nothing by their values; stay finite
     and never negative; give ``g`` back at 0 seconds; lose a mechanism whose scale is 0 without moving
-    the others; and refuse times at which it is not known.
+    the others; and refuse times at which it is not known. An effect around a device must leave its
+    programming alone; it may change ``g`` at 0 seconds, and cells with exact counts or whole lines are not
+    alone.
 
     Args:
         device: any instance; check one for each setting that changes its behaviour.
@@ -59,7 +62,14 @@ def _cells(device: Device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     draws = torch.tensor([-6.0, -2.0, -0.5, 0.0, 0.7, 1.9, 6.0], dtype=dtype)
     program = draws.expand(2, 9, 7).clone()
     drift = torch.stack((draws.flip(0).expand(9, 7), draws.roll(3).expand(9, 7)))
-    return target.expand(2, 9, 7).clone(), program, drift
+    return target.expand(2, 9, 7).clone(), program, _drift_draws(device, drift)
+
+
+def _drift_draws(device: Device, drift: Tensor) -> Tensor:
+    """Other draws for each effect, ``[draws, 2, 9, 7]``; those of the drift for a plain device."""
+    if not isinstance(device, Effect):
+        return drift
+    return torch.stack([drift.roll(2 * k, dims=2) for k in range(draw_count(device))])
 
 
 def _check_device_description(device: Device) -> None:
@@ -102,6 +112,8 @@ def _history(device: Device, target: Tensor, program: Tensor, drift: Tensor) -> 
         now = device.aged(g, cells, seconds)
         said[f"aged at {seconds:g} s"] = now
         said[f"read_std at {seconds:g} s"] = device.read_std(g, now, seconds)
+        mean, std = device.read_moments(g, cells, now, seconds)
+        said[f"read_mean at {seconds:g} s"], said[f"read_std in all at {seconds:g} s"] = mean, std
     return said
 
 
@@ -124,22 +136,45 @@ def _check_stages(device: Device, dtype: torch.dtype) -> None:
         if name != "drift_state":
             demand(bool((value >= 0).all()), device, f"{where} must not be negative")
         demand(torch.equal(value, again[name]), device, f"{where} must give the same for the same draws")
-    demand(torch.equal(said["aged at 0 s"], said["programmed"]), device, "aged at 0 s must give g back")
+    if isinstance(device, Effect):
+        inner = device.device.programmed(inputs[0], inputs[1])
+        demand(torch.equal(said["programmed"], inner), device, "an effect must leave programming alone")
+        inside = _history(device.device, *_inside(device, inputs))
+        count = len(said["drift_state"]) - len(inside["drift_state"])
+        demand(count == device.parameters, device, f"own_state must give {device.parameters} parameters")
+    else:
+        demand(torch.equal(said["aged at 0 s"], said["programmed"]), device, "aged at 0 s must give g back")
     same = all(torch.equal(a, b) for a, b in zip(inputs, kept, strict=True))
     demand(same, device, "must not change its arguments in place")
 
 
+def _inside(device: Effect, inputs: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The draws that the device inside gets."""
+    drift = inputs[2][device.draws :]
+    return inputs[0], inputs[1], drift if isinstance(device.device, Effect) else drift[0]
+
+
 def _check_cells_are_alone(device: Device, dtype: torch.dtype) -> None:
+    if not all(effect.alone for effect in effects(device)):
+        return
     inputs = _cells(device, dtype)
     whole = _history(device, *inputs)
     for index in ((0, 0, 0), (1, 8, 6), (0, 4), (slice(None), slice(2, 5))):
         each_parameter = (slice(None), *index)
-        for name, value in _history(device, *(x[index] for x in inputs)).items():
+        for name, value in _history(device, *_at(device, inputs, index)).items():
             wanted = whole[name][each_parameter if name == "drift_state" else index]
             close = near(value, wanted, device.g_max, 1e-6)
             demand(close, device, f"{name} of a cell must not depend on the other cells or on the shape")
-    for name, value in _history(device, *(x[:0] for x in inputs)).items():
+    for name, value in _history(device, *_at(device, inputs, (slice(0, 0),))).items():
         demand(value.numel() == 0, device, f"{name} of no cells must be empty")
+
+
+def _at(
+    device: Device, inputs: tuple[Tensor, Tensor, Tensor], index: tuple[Any, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The inputs of some cells."""
+    each = (slice(None), *index) if isinstance(device, Effect) else index
+    return inputs[0][index], inputs[1][index], inputs[2][each]
 
 
 def _check_precision(device: Device) -> None:
@@ -163,25 +198,32 @@ def _check_place(device: Device) -> None:
         demand(value.device.type == "meta", device, f"{name} must stay on the device of the arguments")
 
 
+def _without(device: Device, name: str) -> Device:
+    """The device with a scale of 0; an effect has the scales of the device inside."""
+    if isinstance(device, Effect):
+        return around(device, _without(device.device, name))
+    changes: dict[str, Any] = {name: 0.0}
+    return dataclasses.replace(device, **changes)  # type: ignore[type-var]
+
+
 def _check_scales(device: Device) -> None:
     inputs = _cells(device, torch.float32)
     usual = _history(device, *inputs)
     for name in ("program_scale", "drift_scale", "read_scale"):
-        changes: dict[str, Any] = {name: 0.0}
-        without = dataclasses.replace(device, **changes)  # type: ignore[type-var]
+        without = _without(device, name)
         said = _history(without, *inputs)
         for stage, value in said.items():
             if name == "program_scale" and stage == "programmed":
                 demand(torch.equal(value, inputs[0]), device, "program_scale = 0 must give g_target exactly")
             elif name == "drift_scale" and stage.startswith("aged"):
-                held = torch.equal(value, said["programmed"])
+                held = torch.equal(value, said["aged at 0 s" if isinstance(device, Effect) else "programmed"])
                 demand(held, device, f"drift_scale = 0 must hold g; {stage} it does not")
             elif name == "read_scale" and stage.startswith("read_std"):
                 demand(not value.any(), device, f"read_scale = 0 must give {stage} = 0")
         moved = {
             "program_scale": ("drift_state",),
             "drift_scale": ("programmed",),
-            "read_scale": tuple(s for s in usual if not s.startswith("read_std")),
+            "read_scale": tuple(s for s in usual if not s.startswith("read_")),
         }
         for stage in moved[name]:
             same = torch.equal(said[stage], usual[stage])

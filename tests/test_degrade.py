@@ -1,0 +1,173 @@
+"""Effects that befall a chip: programmed with it or later, the same; earlier ones stay."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import mho
+from mho.devices import PCM, Device, FiniteStates, Ideal, StuckAt, UniformG
+from mho.devices.effects.base import effects
+
+TILE = mho.Tile(rows=8, columns=6)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 10))
+
+
+def chip(device: Device, seed: int | None = 0, **parts: object) -> nn.Module:
+    analog = mho.convert(network(), mho.Hardware(device=device, tile=TILE, **parts))  # type: ignore[arg-type]
+    if seed is not None:
+        mho.program(analog, seed=seed)
+    return analog
+
+
+def test_degraded_is_what_programming_with_the_effects_gives() -> None:
+    late = chip(PCM())
+    mho.degrade(late, StuckAt(lrs=0.1, hrs=0.1), FiniteStates(states=UniformG(count=7)), seed=0)
+    mho.degrade(late, StuckAt(lrs=3), seed=0)
+    device = StuckAt(
+        lrs=3,
+        device=FiniteStates(states=UniformG(count=7), device=StuckAt(lrs=0.1, hrs=0.1, device=PCM())),
+    )
+    early = chip(device)
+    for a, b in zip(mho.nn.analog_layers(late).values(), mho.nn.analog_layers(early).values(), strict=True):
+        assert a.hardware == b.hardware
+        assert torch.equal(a.chip_g, b.chip_g) and torch.equal(a.chip_cells, b.chip_cells)
+        assert torch.equal(a.chip_hardware, b.chip_hardware)
+    mho.age(late, 1e5)
+    mho.age(early, 1e5)
+    for x, y in zip(mho.conductances(late).values(), mho.conductances(early).values(), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_programming_error_drift_and_earlier_effects_stay() -> None:
+    analog = chip(PCM())
+    mho.age(analog, 1e4)
+    before = mho.conductances(analog)
+    mho.degrade(analog, StuckAt(lrs=0.1), seed=1)
+    first = mho.conductances(analog)
+    mho.degrade(analog, StuckAt(hrs=0.2), seed=2)
+    second = mho.conductances(analog)
+    for path in before:
+        stuck = first[path] == 25e-6
+        assert 0 < stuck.double().mean() < 0.3
+        assert torch.equal(first[path][~stuck], before[path][~stuck])
+        assert bool((second[path][stuck] == 25e-6).all())
+        changed = second[path] != first[path]
+        assert bool((second[path][changed] == 0).all()) and bool(changed.any())
+
+
+def test_the_forward_pass_sees_it_at_once() -> None:
+    analog = chip(Ideal()).eval()
+    x = torch.randn(3, 2, 6, 6)
+    whole = analog(x)
+    mho.degrade(analog, StuckAt(hrs=1.0), seed=0)
+    dead = analog(x)
+    assert not torch.allclose(whole, dead)
+    torch.testing.assert_close(dead, analog[3].bias.expand_as(dead))
+
+
+def test_selected_arrays_only() -> None:
+    analog = chip(PCM())
+    mho.degrade(analog, StuckAt(lrs=0.5), seed=0, select=lambda path: path == "3")
+    assert analog[0].hardware.device == PCM()
+    assert analog[3].hardware.device == StuckAt(lrs=0.5, device=PCM())
+    assert analog[0].chip_cells.shape[0] == 1 and analog[3].chip_cells.shape[0] == 2
+
+
+def test_a_model_that_is_not_programmed_yet() -> None:
+    analog = chip(PCM(), seed=None)
+    mho.degrade(analog, StuckAt(lrs=0.1), seed=9)
+    mho.program(analog, seed=0)
+    other = chip(StuckAt(lrs=0.1, device=PCM()))
+    assert torch.equal(analog[3].chip_cells, other[3].chip_cells)
+
+
+@pytest.mark.parametrize(
+    "mapping", [mho.mapping.BitSlicing(), mho.mapping.Offset()], ids=lambda m: type(m).__name__
+)
+def test_other_mappings(mapping: mho.mapping.Mapping) -> None:
+    analog = chip(PCM(), mapping=mapping)
+    mho.degrade(analog, StuckAt(lrs=2), seed=0)
+    for path, g in mho.conductances(analog).items():
+        layer = mho.nn.analog_layers(analog)[path]
+        tiles = g.shape[0] * g.shape[1] * len(layer.cut.rows) * len(layer.cut.columns)
+        assert int((layer.chip_cells[0] >= 0).sum()) == 2 * tiles
+    analog.eval()(torch.randn(2, 2, 6, 6))
+
+
+def test_state_dict_deepcopy_and_hardware(tmp_path: Path) -> None:
+    analog = chip(PCM(read_scale=0.0))
+    mho.degrade(analog, StuckAt(lrs=0.1, hrs=0.05), FiniteStates(states=UniformG(count=9)), seed=4)
+    mho.age(analog, 1e5)
+    x = torch.randn(3, 2, 6, 6)
+    y = analog.eval()(x)
+    assert torch.equal(copy.deepcopy(analog)(x), y)
+    torch.save(analog.state_dict(), tmp_path / "chip.pt")
+    hardware = mho.Hardware.from_json(analog[3].hardware.to_json())
+    assert hardware == analog[3].hardware
+    back = mho.convert(network(), hardware)
+    back.load_state_dict(torch.load(tmp_path / "chip.pt"))
+    assert torch.equal(back.eval()(x), y)
+    plain = chip(PCM(read_scale=0.0))
+    with pytest.raises(RuntimeError, match="another hardware description"):
+        plain.load_state_dict(analog.state_dict())
+
+
+def test_recurrent_layers_and_their_description() -> None:
+    analog = mho.convert(nn.LSTM(5, 4), mho.Hardware(device=PCM()))
+    mho.program(analog, seed=0)
+    mho.degrade(analog, StuckAt(lrs=0.2), seed=0)
+    assert analog.hardware.device == StuckAt(lrs=0.2, device=PCM())
+    analog.eval()(torch.randn(3, 2, 5))
+
+
+def test_compiles_without_a_break() -> None:
+    analog = chip(PCM(read_scale=0.0)).eval()
+    mho.degrade(analog, StuckAt(lrs=0.1), FiniteStates(states=UniformG(count=9)), seed=4)
+    x = torch.randn(3, 2, 6, 6)
+    compiled = torch.compile(analog, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), analog(x))
+
+
+def test_compensation_measures_the_degraded_chip() -> None:
+    analog = chip(Ideal()).eval()
+    mho.degrade(analog, StuckAt(hrs=0.5), seed=0)
+    mho.compensate(analog)
+    assert float(analog[3].chip_gain[0]) > 1.3  # half of the current is gone
+
+
+def test_errors_leave_the_model_as_it_was() -> None:
+    analog = chip(PCM())
+    with pytest.raises(ValueError, match="no effect"):
+        mho.degrade(analog, seed=0)
+    with pytest.raises(TypeError, match="is no effect"):
+        mho.degrade(analog, PCM(), seed=0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="leave it out"):
+        mho.degrade(analog, StuckAt(lrs=0.1, device=PCM()), seed=0)
+    with pytest.raises(TypeError, match="seed"):
+        mho.degrade(analog, StuckAt(lrs=0.1), seed=0.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="chose no array"):
+        mho.degrade(analog, StuckAt(lrs=0.1), seed=0, select=lambda path: False)
+    with pytest.raises(ValueError, match="an array has"):
+        mho.degrade(analog, StuckAt(lrs=0.1), StuckAt(lrs=10_000), seed=0)
+    assert analog[0].hardware.device == PCM() and analog[0].chip_cells.shape[0] == 1
+
+
+def test_without_effects_nothing_changes() -> None:
+    """The chip with an effect that does nothing is the chip without it, draw by draw."""
+    plain, idle = chip(PCM()), chip(StuckAt(device=PCM()))
+    for a, b in zip(mho.nn.analog_layers(plain).values(), mho.nn.analog_layers(idle).values(), strict=True):
+        assert torch.equal(a.chip_g, b.chip_g) and torch.equal(a.chip_cells[0], b.chip_cells[1])
+        assert torch.equal(a.chip_baseline, b.chip_baseline)
+        assert torch.equal(a.packed_kernel, b.packed_kernel)
+        assert torch.equal(a.packed_variance, b.packed_variance)
+    assert [type(e) for e in effects(dataclasses.replace(idle[0].hardware).device)] == [StuckAt]
