@@ -29,6 +29,7 @@ def re_estimate_batch_norm(model: nn.Module, data: Iterable[Any]) -> None:
     Raises:
         ValueError: no batch came, or the values are not finite; then no statistic is changed.
 
+    >>> import torch
     >>> model = nn.BatchNorm1d(1)
     >>> re_estimate_batch_norm(model, [torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [7.0]])])
     >>> model.running_mean.item(), model.running_var.item()
