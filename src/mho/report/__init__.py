@@ -5,24 +5,38 @@ its tables and hands them over.
 """
 
 from mho.report.device_figures import bipolar_switching, hysteresis_loop, iv_family, time_trace
+from mho.report.device_statistics import (
+    conductance_map,
+    drift_fan,
+    fit_figure,
+    programming_statistics,
+    read_noise,
+)
 from mho.report.drift import drift_figure, drift_page, drift_text, drift_title, drift_verdict
 from mho.report.durations import duration_text, parse_durations
 from mho.report.page import Figure, Page, Table, render
+from mho.report.profile import profile_figure
 
 __all__ = [
     "Figure",
     "Page",
     "Table",
     "bipolar_switching",
+    "conductance_map",
+    "drift_fan",
     "drift_figure",
     "drift_page",
     "drift_text",
     "drift_title",
     "drift_verdict",
     "duration_text",
+    "fit_figure",
     "hysteresis_loop",
     "iv_family",
     "parse_durations",
+    "profile_figure",
+    "programming_statistics",
+    "read_noise",
     "render",
     "time_trace",
 ]
