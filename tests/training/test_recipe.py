@@ -276,10 +276,12 @@ def test_distillation_is_the_formula() -> None:
     network = nn.Linear(4, 3).train()
     x, y = torch.randn(6, 4), torch.randint(3, (6,))
     total = tr.Distillation().taught(F.cross_entropy, network)
-    scores = torch.randn(6, 3)
-    torch.testing.assert_close(
-        total(scores, y, x), tr.Distillation()(F.cross_entropy(scores, y), scores, network(x))
-    )
+    student = nn.Linear(4, 3)
+    scores = student(x)
+    wanted = tr.Distillation()(F.cross_entropy(scores, y), scores, network(x))
+    torch.testing.assert_close(total(student, (x, y)), wanted)
+    total(student, (x, y)).backward()
+    assert network.weight.grad is None and student.weight.grad is not None
 
 
 def test_presets_are_the_published_settings() -> None:

@@ -8,6 +8,9 @@ from mho.training.clip import LearnedClip as LearnedClip
 from mho.training.clip import WeightClip as WeightClip
 from mho.training.distill import Distillation as Distillation
 from mho.training.drift import DriftNoise as DriftNoise
+from mho.training.loop import Epoch as Epoch
+from mho.training.loop import fit as fit
+from mho.training.loop import supervised as supervised
 from mho.training.noise import DropConnect as DropConnect
 from mho.training.noise import MultiplicativeNoise as MultiplicativeNoise
 from mho.training.noise import PolynomialNoise as PolynomialNoise

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mho.config import Fraction, Positive, config
 
@@ -57,18 +58,20 @@ class Distillation:
 
     def taught(
         self, loss: Callable[[Tensor, Tensor], Tensor], teacher: Callable[[Tensor], Tensor]
-    ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """A loss of ``(student scores, labels, input)`` that asks a teacher.
+    ) -> Callable[[nn.Module, Any], Tensor]:
+        """A loss of ``(model, batch)`` that asks a teacher, for :func:`mho.training.fit`.
 
         Args:
-            loss: of ``(scores, labels)``.
+            loss: of ``(scores, labels)``; a batch is ``(input, labels)``.
             teacher: any callable, input to scores; run without gradients. A module should be in
                 evaluation mode.
         """
 
-        def total(scores: Tensor, labels: Tensor, x: Tensor) -> Tensor:
+        def total(model: nn.Module, batch: Any) -> Tensor:
+            x, labels = batch
             with torch.no_grad():
                 shown = teacher(x)
+            scores = model(x)
             return self(loss(scores, labels), scores, shown)
 
         return total
