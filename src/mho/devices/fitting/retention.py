@@ -18,8 +18,14 @@ from mho.devices.generic import Generic
 _LEAST = 3  # points of a cell
 
 
-class _Series(NamedTuple):
-    """One cell: times in seconds and conductances."""
+class Series(NamedTuple):
+    """One cell.
+
+    Attributes:
+        name: of the cell.
+        time: seconds since programming, rising.
+        g: conductance at each time, siemens.
+    """
 
     name: str
     time: Array
@@ -76,7 +82,7 @@ class Retention(Measurement):
 
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
-        cells = self._cells(table)
+        cells = self.cells(table)
         t0 = min(float(c.time.min()) for c in cells) if self.t0 is None else self.t0
         lines = [_line(c, t0) for c in cells]
         points = _points(cells, lines, t0)
@@ -111,7 +117,12 @@ class Retention(Measurement):
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _cells(self, table: Table) -> list[_Series]:
+    def cells(self, table: Table) -> list[Series]:
+        """The cells of a table, each in order of time.
+
+        Raises:
+            ValueError: as :meth:`evaluate`.
+        """
         time = table.take(TIME) if table.headed else table.numbers(0)
         for line, t in zip(table.lines(), time, strict=True):
             if t <= 0:
@@ -132,7 +143,7 @@ class Retention(Measurement):
             columns = [(name, g, ~np.isnan(g)) for name, g in wide]
         return [self._series(table, name, time[keep], g[keep]) for name, g, keep in columns]
 
-    def _series(self, table: Table, name: str, time: Array, g: Array) -> _Series:
+    def _series(self, table: Table, name: str, time: Array, g: Array) -> Series:
         if len(np.unique(time)) < _LEAST:
             raise ValueError(
                 f"{table.name}, cell {name!r}: {len(np.unique(time))} times; an exponent with its noise "
@@ -145,7 +156,7 @@ class Retention(Measurement):
                 "leave the cell out"
             )
         order = np.argsort(time, kind="stable")
-        return _Series(name, time[order], g[order])
+        return Series(name, time[order], g[order])
 
     # --- the law ---------------------------------------------------------------------------------
 
@@ -177,7 +188,7 @@ class Retention(Measurement):
         return law, tuple(parameters)
 
 
-def _line(cell: _Series, t0: float) -> _Line:
+def _line(cell: Series, t0: float) -> _Line:
     x, y = np.log(cell.time / t0), np.log(cell.g)
     dx = x - x.mean()
     spread = float(dx @ dx)
@@ -223,7 +234,7 @@ def _population(lines: list[_Line], noise: float) -> _Population:
     )
 
 
-def _points(cells: list[_Series], lines: list[_Line], t0: float) -> Points:
+def _points(cells: list[Series], lines: list[_Line], t0: float) -> Points:
     fitted = [
         np.exp(line.log_g - line.nu * np.log(c.time / t0)) for c, line in zip(cells, lines, strict=True)
     ]

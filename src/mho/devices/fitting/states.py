@@ -30,12 +30,18 @@ TARGET = Quantity(("target", "state", "level"), "S")
 _ROUNDS = 4  # the weights of the points follow the fit
 
 
-class _Statistics(NamedTuple):
-    """One row for each state, in rising order."""
+class Statistics(NamedTuple):
+    """One row for each state, in rising order.
+
+    Attributes:
+        g: conductance, siemens.
+        std: standard deviation of the programmed conductances, siemens.
+        cells: how many are behind each row; None where the table does not tell.
+    """
 
     g: Array
     std: Array
-    cells: Array | None  # cells behind each row; None: not told
+    cells: Array | None
 
 
 @config
@@ -67,7 +73,7 @@ class States(Measurement):
 
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
-        states, bias = self._read(table)
+        states, bias = self.statistics(table)
         law: Error
         if self.degree is None:
             law, fitted, solution, parameters = self._table_law(table, states)
@@ -95,8 +101,12 @@ class States(Measurement):
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _read(self, table: Table) -> tuple[_Statistics, float | None]:
-        """The statistics, and the largest distance of a mean from its target in standard deviations."""
+    def statistics(self, table: Table) -> tuple[Statistics, float | None]:
+        """The states, and how far a mean is from its target at most, in standard errors (None: no targets).
+
+        Raises:
+            ValueError: as :meth:`evaluate`.
+        """
         single = table.has(CONDUCTANCE) or table.has(RESISTANCE)
         if table.has(TARGET) and single and not table.has(STD):
             return self._single_results(table)
@@ -110,9 +120,9 @@ class States(Measurement):
         if count is not None and bool((count < 2).any()):
             line = table.lines()[int(np.argmax(count < 2))]
             raise ValueError(f"{table.name}, line {line}: a standard deviation needs a count of at least 2")
-        return _rising(_Statistics(g, std, count)), None
+        return _rising(Statistics(g, std, count)), None
 
-    def _single_results(self, table: Table) -> tuple[_Statistics, float]:
+    def _single_results(self, table: Table) -> tuple[Statistics, float]:
         target, g = table.take(TARGET, self.unit), conductances(table, self.unit)
         check_conductances(table, target)
         wanted, group = np.unique(target, return_inverse=True)
@@ -127,12 +137,12 @@ class States(Measurement):
         std = np.sqrt(np.bincount(group, (g - mean[group]) ** 2) / (count - 1))
         error = std / np.sqrt(count)
         distance = np.abs(mean - wanted) / np.where(error > 0, error, np.inf)
-        return _Statistics(wanted, std, count), float(distance.max())
+        return Statistics(wanted, std, count), float(distance.max())
 
     # --- laws ------------------------------------------------------------------------------------
 
     def _polynomial(
-        self, table: Table, states: _Statistics, degree: int
+        self, table: Table, states: Statistics, degree: int
     ) -> tuple[Polynomial, Array, Solution, tuple[Estimate, ...]]:
         names = [f"c{i}" for i in range(degree + 1)]
         g_max = float(states.g.max())
@@ -152,7 +162,7 @@ class States(Measurement):
         return law, fitted * g_max, solution, parameters
 
     def _table_law(
-        self, table: Table, states: _Statistics
+        self, table: Table, states: Statistics
     ) -> tuple[TableLaw, Array, Solution, tuple[Estimate, ...]]:
         if len(states.g) < 2:
             raise ValueError(f"{table.name}: {len(states.g)} state; a table law needs at least two")
@@ -186,23 +196,23 @@ def _no_blanks(table: Table, *columns: Array) -> None:
             )
 
 
-def _rising(states: _Statistics) -> _Statistics:
+def _rising(states: Statistics) -> Statistics:
     order = np.argsort(states.g, kind="stable")
     g = states.g[order]
     if bool((np.diff(g) <= 0).any()):
         twice = g[:-1][np.diff(g) <= 0][0]
         raise ValueError(f"two states have the mean {twice:g} S: merge them, or give the single results")
-    return _Statistics(g, states.std[order], None if states.cells is None else states.cells[order])
+    return Statistics(g, states.std[order], None if states.cells is None else states.cells[order])
 
 
-def _unbiased(states: _Statistics) -> Array:
+def _unbiased(states: Statistics) -> Array:
     """The standard deviation without the bias of small samples."""
     if states.cells is None:
         return states.std
     return np.asarray(states.std / _c4(states.cells), dtype=np.float64)
 
 
-def _relative_error(states: _Statistics) -> Array:
+def _relative_error(states: Statistics) -> Array:
     """Standard error of each standard deviation, relative to it; 1 for all where no count is told."""
     if states.cells is None:
         return np.ones_like(states.std)

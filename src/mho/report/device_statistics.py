@@ -1,0 +1,257 @@
+"""Pictures of what a memory cell does to a weight: programming, drift, read noise, a whole tile, a fit.
+
+Each function draws into the axes that it is given, or into a new figure, and returns the axes. The
+laws are those of the device itself, evaluated; nothing is drawn at random except in :func:`drift_fan`,
+from a named stream: the same device gives the same picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mho.devices import Device, Retention, States
+from mho.devices.fitting import Fit
+from mho.devices.fitting.tables import read_table
+from mho.random import normal
+from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, prepared
+from mho.report.durations import SECONDS, duration_text
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles of a fan
+SHARES = (0.1, 0.5, 0.9)  # of the way from g_min to g_max: the targets that are drawn
+CELLS = 4000  # of a simulated fan
+_COLOURS = (VERMILLION, GREEN, BLUE)
+_YEAR = SECONDS["y"]
+_MOST = 12  # fans in one picture
+
+
+def programming_statistics(
+    source: Device | Any, axes: matplotlib.axes.Axes | None = None
+) -> matplotlib.axes.Axes:
+    """Standard deviation of the programmed conductance over the target.
+
+    Args:
+        source: a device, or a measured table as :class:`mho.devices.States` reads it.
+        axes: where to draw; default a new figure.
+
+    Raises:
+        ValueError: a table that holds no states.
+    """
+    axes = prepared(axes, "target conductance", "standard deviation", "S", "Programming error")
+    _siemens_below(axes)
+    if isinstance(source, Device):
+        target = torch.linspace(source.g_min, source.g_max, 201, dtype=torch.float64)
+        axes.plot(target, programming_std(source, target), color=BLUE, linewidth=1.6)
+    else:
+        states, _ = States().statistics(read_table(source))
+        axes.plot(states.g, states.std, color=VERMILLION, marker="o", linestyle="none")
+    axes.set_ylim(bottom=0)
+    return axes
+
+
+def programming_std(device: Device, target: Tensor) -> Tensor:
+    """Standard deviation of the programmed conductance, after clipping, siemens.
+
+    The mean over 2001 equally likely errors: right to about 1e-3 of itself.
+
+    Args:
+        device: any.
+        target: siemens, any shape.
+    """
+    share = (torch.arange(2001, dtype=torch.float64) + 0.5) / 2001
+    eps = math.sqrt(2) * torch.erfinv(2 * share - 1)
+    wanted = target.reshape(-1, 1).expand(-1, len(eps))
+    g = device.programmed(wanted, eps.expand_as(wanted))
+    return g.std(1, correction=0).reshape(target.shape)
+
+
+def drift_fan(
+    source: Device | Any,
+    targets: Sequence[float] | None = None,
+    times: Sequence[float] | None = None,
+    axes: matplotlib.axes.Axes | None = None,
+) -> matplotlib.axes.Axes:
+    """Quantiles of the conductance over time: median, the middle half, and the middle 90 %.
+
+    Args:
+        source: a device, whose programming error and drift are drawn for 4000 cells of each target (no read
+            noise); or a measured table as :class:`mho.devices.Retention` reads it, one fan over its cells.
+        targets: of a device, siemens; default 10, 50 and 90 % of its range.
+        times: of a device, seconds; default to one year or to the last time that it is known.
+        axes: where to draw; default a new figure.
+
+    Raises:
+        ValueError: a time at which the device is not known, or a table whose cells have no common time.
+    """
+    axes = prepared(axes, "time since programming", "conductance", "S", "Drift")
+    if isinstance(source, Device):
+        when = np.asarray(usual_times(source) if times is None else times, dtype=np.float64)
+        wanted = usual_targets(source) if targets is None else tuple(targets)[:_MOST]
+        fans = [(_text(g), simulated_quantiles(source, g, when)) for g in wanted]
+    else:
+        when, quantiles, cells = measured_quantiles(source)
+        fans = [(f"{cells} cells", quantiles)]
+    axes.set_xscale("log")
+    for number, (label, fan) in enumerate(fans):
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.fill_between(when, fan[0], fan[4], color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(when, fan[1], fan[3], color=colour, alpha=0.3, linewidth=0)
+        axes.plot(when, fan[2], color=colour, linewidth=1.6, label=label)
+    _times_below(axes, when)
+    axes.legend(frameon=False, fontsize=9, title="median, 50 %, 90 %", title_fontsize=8)
+    return axes
+
+
+def simulated_quantiles(device: Device, target: float, times: Sequence[float] | Any) -> Any:
+    """Quantiles 5, 25, 50, 75, 95 % of 4000 cells of one target, ``[5, time]``, siemens, no read noise."""
+    g_target = torch.full((CELLS,), float(target), dtype=torch.float64)
+    g = device.programmed(g_target, normal((CELLS,), 0, "drift fan", "program").double())
+    cells = device.drift_state(g_target, normal((CELLS,), 0, "drift fan", "drift").double())
+    share = torch.tensor(LEVELS, dtype=torch.float64)
+    return torch.stack([device.aged(g, cells, float(t)).quantile(share) for t in times], 1).numpy()
+
+
+def measured_quantiles(source: Any) -> tuple[Any, Any, int]:
+    """Times that all cells of a table share, the same quantiles ``[5, time]``, and the number of cells."""
+    cells = Retention().cells(read_table(source))
+    shared = sorted(set.intersection(*(set(c.time.tolist()) for c in cells)))
+    if not shared:
+        raise ValueError("the cells of the table have no time in common; a fan needs them measured together")
+    g = np.stack([[c.g[c.time == t].mean() for t in shared] for c in cells])
+    return np.array(shared), np.quantile(g, LEVELS, axis=0), len(cells)
+
+
+def read_noise(
+    device: Device,
+    targets: Sequence[float] | None = None,
+    times: Sequence[float] | None = None,
+    axes: matplotlib.axes.Axes | None = None,
+) -> matplotlib.axes.Axes:
+    """Standard deviation of one read over time, of cells that were written and drift without error.
+
+    Args:
+        device: any.
+        targets: conductances after programming, siemens; default 10, 50 and 90 % of the range.
+        times: seconds; default to one year or to the last time that the device is known.
+        axes: where to draw; default a new figure.
+
+    Raises:
+        ValueError: a time at which the device is not known.
+    """
+    axes = prepared(axes, "time since programming", "standard deviation of a read", "S", "Read noise")
+    when = np.asarray(usual_times(device) if times is None else times, dtype=np.float64)
+    g = torch.tensor(
+        usual_targets(device) if targets is None else tuple(targets)[:_MOST], dtype=torch.float64
+    )
+    cells = device.drift_state(g, torch.zeros_like(g))
+    std = [device.read_std(g, device.aged(g, cells, float(t)), float(t)) for t in when]
+    axes.set_xscale("log")
+    for number, column in enumerate(torch.stack(std, 1)):
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot(when, column, color=colour, linewidth=1.6, label=_text(float(g[number])))
+    axes.set_ylim(bottom=0)
+    _times_below(axes, when)
+    axes.legend(frameon=False, fontsize=9, title="conductance", title_fontsize=8)
+    return axes
+
+
+def conductance_map(g: Tensor | Any, axes: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
+    """The conductances of a tile: word lines downwards, bit lines to the right.
+
+    Args:
+        g: siemens, ``[row, column]``: one tile of :func:`mho.conductances`, or an array.
+        axes: where to draw; default a new figure.
+
+    Raises:
+        ValueError: not a matrix, or an empty one.
+    """
+    from matplotlib.ticker import EngFormatter
+
+    values = np.asarray(g.detach().cpu() if isinstance(g, Tensor) else g, dtype=np.float64)
+    if values.ndim != 2 or not values.size:
+        raise ValueError(
+            f"g has shape {values.shape}: a map is of one tile, [row, column]; index the others away"
+        )
+    axes = prepared(axes, "bit line (column)", "word line (row)", "", "Conductances of a tile")
+    axes.yaxis.set_major_formatter("{x:.0f}")
+    axes.grid(False)
+    image = axes.imshow(values, cmap="viridis", aspect="equal", interpolation="nearest")
+    assert axes.figure is not None
+    bar = axes.figure.colorbar(image, ax=axes, format=EngFormatter("S"), shrink=0.85)
+    bar.outline.set_visible(False)
+    return axes
+
+
+def fit_figure(fit: Fit) -> matplotlib.figure.Figure:
+    """A fitted device against its measurement: the points with the law above, what it leaves below."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    figure = Figure(figsize=(6.4, 6.0), dpi=160, facecolor="white", layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    x_label, y_label = fit.card.measurement.labels
+    y_name, _, y_unit = y_label.rstrip(")").partition(" (")
+    prepared(above, "", y_name, y_unit, f"{type(fit.device).__name__}: {fit.card.source}")
+    prepared(below, x_label, "residual", y_unit, "")
+    x, series = fit.points["x"], fit.points.get("series", np.zeros(len(fit.points["x"])))
+    small = {"color": VERMILLION, "marker": ".", "linestyle": "none", "markersize": 4}
+    above.plot(x, fit.points["measured"], label="measured", **small)
+    for number, value in enumerate(dict.fromkeys(series.tolist())):
+        part = series == value
+        label = f"fitted, R² = {fit.card.r_squared:.4f}" if number == 0 else None
+        above.plot(x[part], fit.points["fitted"][part], color=BLUE, linewidth=1.2, label=label)
+    below.axhline(0, color=QUIET, linewidth=0.8)
+    below.plot(x, fit.points["residual"], **small)
+    if x_label.startswith("time"):
+        above.set_xscale("log")
+    if x_label.startswith("conductance"):
+        below.set_xlabel("conductance")
+        below.xaxis.set_major_formatter(EngFormatter("S"))
+    above.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def usual_targets(device: Device) -> tuple[float, ...]:
+    """10, 50 and 90 % of the way from ``g_min`` to ``g_max``."""
+    return tuple(device.g_min + share * (device.g_max - device.g_min) for share in SHARES)
+
+
+def usual_times(device: Device) -> tuple[float, ...]:
+    """From 1 s, or the first time known, to one year, or the last one: 60 on a logarithmic scale."""
+    first, last = device.times
+    low = max(first, 1.0)
+    high = min(max(last, low), max(_YEAR, 10 * low))
+    return tuple(float(t) for t in np.clip(np.geomspace(low, high, 60), low, high))
+
+
+def _times_below(axes: matplotlib.axes.Axes, times: Any) -> None:
+    """Ticks that people say: 1 s, 1 h, 1 day, 1 year."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+    said = (1.0, 60.0, 3_600.0, 86_400.0, 2_592_000.0, _YEAR)
+    ticks = [t for t in said if times.min() * 0.999 <= t <= times.max() * 1.001]
+    if len(ticks) >= 2:
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: duration_text(t)))
+
+
+def _siemens_below(axes: matplotlib.axes.Axes) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    axes.xaxis.set_major_formatter(EngFormatter("S"))
+
+
+def _text(g: float) -> str:
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter("S", places=1)(g)
