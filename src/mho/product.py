@@ -122,8 +122,10 @@ class Read(NamedTuple):
         inputs: which input goes to each place of each tile; None if they lie in order.
         steps: the three factors of a read whose limits are single numbers, made once by
             :func:`prepare`: DAC steps per input, ADC steps per unit of ``kernel``, output per ADC step.
-        levels: what each converter of a ``converters.Circuit`` needs, ``[group, tile, channel, column,
-            k]``; None if all are without mismatch.
+        levels: what each converter of a ``converters.Circuit`` needs, packed, ``[group, tile, channel,
+            column, k]``; None if all are without mismatch.
+        readers: numbers of the converters that read ``[1, look-up, channel, column]``, where each vector
+            has a tile of its own; None if they read in order.
         constant: currents that flow whatever the inputs are, in cell currents, to broadcast over what the
             product gives; None for none.
     """
@@ -138,6 +140,7 @@ class Read(NamedTuple):
     steps: tuple[Tensor, Tensor, Tensor] | None = None
     levels: Tensor | None = None
     constant: Tensor | None = None
+    readers: Tensor | None = None
 
 
 class Channels(NamedTuple):
@@ -375,7 +378,7 @@ def _convert_out(
             limit = cut.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
     if isinstance(adc, Circuit):
         share = _with_noise(partial * (unit / limit), adc.noise, limit)
-        return _levels(cut, share, adc, read.levels), limit
+        return _levels(cut, share, adc, read), limit
     assert isinstance(adc, ADC)
     grid = adc.grid()
     factor = materialise(unit * (grid.high / limit))
@@ -385,15 +388,19 @@ def _convert_out(
     return _viewed(cut, _codes(grid, z), channels), limit / grid.high
 
 
-def _levels(cut: Cut, partial: Tensor, adc: Circuit, table: Tensor | None) -> Tensor:
+def _levels(cut: Cut, partial: Tensor, adc: Circuit, read: Read) -> Tensor:
     """Each current, in units of full scale, as the level that the converter of its column gives."""
+    table, readers = read.levels, read.readers
     if table is None:
-        table = adc.nominal(partial.detach()).view(1, 1, 1, 1, -1)
-    number = table.shape[:4].numel()
-    place = cut.over_partial(torch.arange(number, device=partial.device).view(table.shape[:4]))
+        nominal = adc.nominal(partial.detach()).unsqueeze(0)
+        return adc.levels(partial.reshape(1, -1), nominal).view(partial.shape)
+    if readers is None:
+        number = table.shape[:4].numel()
+        readers = torch.arange(number, device=partial.device).view(table.shape[:4])
+    place = cut.over_partial(readers)
     axes = sorted(range(partial.dim()), key=lambda axis: place.shape[axis] == 1)  # the vectors last
     across = partial.permute(axes)
-    levels = adc.levels(across.reshape(number, -1), table.flatten(0, 3)[place.flatten()])
+    levels = adc.read(across.reshape(place.numel(), -1), table.flatten(0, 3), place.flatten())
     back = sorted(range(len(axes)), key=lambda k: axes[k])
     return levels.view(across.shape).permute(back)
 

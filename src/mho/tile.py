@@ -397,7 +397,7 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileS
         variance = None if noise is None else cut.kernel(noise)
         levels = None
         if isinstance(hardware.adc, Circuit) and state.converters is not None:
-            levels = hardware.adc.tables(state.converters)
+            levels = hardware.adc.packed(hardware.adc.tables(state.converters))
         read = Read(cut.kernel(sums), variance, None, out.flatten(), state.shift, ones)
         return read._replace(levels=levels, constant=constant)
     weights = cut.whole_kernel(normalised(sums, how) * out)

@@ -112,6 +112,47 @@ def test_stages_follow_the_circuit(kind: type[Circuit]) -> None:
             assert int(got[chip, place]) == code
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", [0.0, 0.01, 0.5, 10.0])
+@pytest.mark.parametrize("kind", [SAR, Ramp, Flash, Measured])
+def test_bins_find_what_a_search_finds(kind: type[Circuit], spread: float, dtype: torch.dtype) -> None:
+    """Exactly, for thresholds far apart, on one another and beyond the span, and for values on them."""
+    names = [
+        n for n in ("capacitor", "comparator", "resistor", "gain", "dnl") if n in kind.__dataclass_fields__
+    ]
+    adc = kind(bits=5, **dict.fromkeys(names, spread))
+    table = adc.tables(draws(adc, 60).to(dtype))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.empty(60, 400, dtype=dtype).uniform_(-1, 1, generator=generator)
+    ends = torch.tensor([-1.0, 1.0, 0.0], dtype=dtype).expand(60, -1)
+    on = table.clamp(-1, 1)
+    x = torch.cat([x, ends, on, torch.nextafter(on, -ends[:, :1]), torch.nextafter(on, ends[:, :1])], -1)
+    x = x.clamp(-1, 1).contiguous()
+    rows = torch.randperm(60, generator=generator)
+    got = adc.look_up(x, adc.packed(table), rows)
+    assert got.dtype == dtype
+    assert torch.equal(got, adc.convert(x, table[rows]))
+    packed = adc.packed(table.view(3, 4, 5, 1, -1))
+    assert torch.equal(packed.flatten(0, 3), adc.packed(table))
+
+
+def test_many_bits_are_searched() -> None:
+    adc = Measured(bits=11, dnl=0.1)
+    table = adc.tables(draws(adc, 3))
+    assert adc.packed(table) is table
+    x = torch.linspace(-1, 1, 997, dtype=torch.float64).expand(3, -1).contiguous()
+    rows = torch.tensor([2, 0, 1])
+    assert torch.equal(adc.look_up(x, table, rows), adc.convert(x, table[rows]))
+
+
+def test_a_nan_harms_no_other_value() -> None:
+    adc = SAR(bits=4, capacitor=0.1)
+    packed, rows = adc.packed(adc.tables(draws(adc, 2))), torch.arange(2)
+    x = torch.tensor([[0.3, math.nan, -0.2], [math.nan, 0.9, -1.0]], dtype=torch.float64)
+    got, clean = adc.look_up(x, packed, rows), adc.look_up(x.nan_to_num(), packed, rows)
+    assert torch.equal(got[x == x], clean[x == x])
+
+
 # --- laws of the mismatch ----------------------------------------------------------------------
 
 
@@ -277,7 +318,7 @@ def test_an_embedding_uses_the_converters_of_its_tile() -> None:
     for place in ((0, 0), (0, 1), (1, 0), (1, 2)):
         row = int(rows[place])
         current = (table.chip.g[0, 0, row] - table.chip.g[1, 0, row]) / table.hardware.device.g_max
-        wanted = adc.levels(current[:, None], levels[row // 5])[:, 0] * table.chip.scale
+        wanted = adc.read(current[:, None], levels[row // 5], torch.arange(6))[:, 0] * table.chip.scale
         assert torch.allclose(got[place], wanted.flatten(), atol=1e-6)
 
 

@@ -11,7 +11,7 @@ neural network accuracy", IEEE J. Explor. Solid-State Comput. Devices Circuits 9
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
@@ -26,6 +26,8 @@ from mho.converters.ranges import Fixed, Range
 
 Bits = Annotated[int, Field(ge=2, le=12)]
 Columns = Annotated[int, Field(ge=1)]
+
+_BINNED = 10  # bits up to which thresholds are looked up by bins
 
 
 class Circuit(ColumnConverter):
@@ -115,6 +117,24 @@ class Circuit(ColumnConverter):
         zeros = like.new_zeros(max(self.own_draws, self.array_draws))
         return self.table(zeros[: self.own_draws], zeros[: self.array_draws])
 
+    def packed(self, table: Tensor) -> Tensor:
+        """What :meth:`look_up` needs, made once for a chip: the table, unless there is a faster way.
+
+        Args:
+            table: what :meth:`table` gave, ``[..., k]``.
+        """
+        return table
+
+    def look_up(self, value: Tensor, packed: Tensor, rows: Tensor) -> Tensor:
+        """:meth:`convert` with packed tables.
+
+        Args:
+            value: currents in units of full scale, in [-1, 1], ``[row, vector]``.
+            packed: what :meth:`packed` gave, ``[converter, k]``.
+            rows: which converter reads each row, ``[row]``.
+        """
+        return self.convert(value, packed[rows])
+
     def levels(self, value: Tensor, table: Tensor) -> Tensor:
         """The level that each value is read as; the gradient is 1 within the span and 0 beyond.
 
@@ -122,12 +142,19 @@ class Circuit(ColumnConverter):
             value: currents in units of full scale, ``[converter, vector]``.
             table: ``[converter, k]``.
         """
+        return self._levels(value, lambda used: self.convert(used, table))
+
+    def read(self, value: Tensor, packed: Tensor, rows: Tensor) -> Tensor:
+        """:meth:`levels` with packed tables; the arguments are those of :meth:`look_up`."""
+        return self._levels(value, lambda used: self.look_up(used, packed, rows))
+
+    def _levels(self, value: Tensor, convert: Callable[[Tensor], Tensor]) -> Tensor:
         low = -1.0 if self.signed else 0.0
         inside = value.clamp(low, 1.0)
         with torch.no_grad():
             used = inside.detach() if self.signed else 2 * inside.detach() - 1
             count = float(2**self.bits)
-            read = (2 * self.convert(used.contiguous(), table) + (1 - count)) / count
+            read = (2 * convert(used.contiguous()) + (1 - count)) / count
             if not self.signed:
                 read = (read + 1) / 2
         if torch.is_grad_enabled() and value.requires_grad:
@@ -147,11 +174,53 @@ class Circuit(ColumnConverter):
 
 
 class Comparing(Circuit):
-    """A circuit that compares with ``2^bits - 1`` thresholds; its table are those, in rising order."""
+    """A circuit that compares with ``2^bits - 1`` thresholds; its table are those, in rising order.
+
+    Packed, the span is cut into ``2^(bits + 1)`` bins: for each of them the number of thresholds below it
+    and those in it, as many as the fullest bin has.
+    """
 
     def convert(self, value: Tensor, table: Tensor) -> Tensor:
         """The number of thresholds below each value."""
         return torch.searchsorted(table.contiguous(), value).to(value.dtype)
+
+    @property
+    def _bins(self) -> int:
+        return (2 << self.bits) + 1  # the last one for full scale alone
+
+    def _bin(self, value: Tensor) -> Tensor:
+        """The bin of each value: rising with it, so that a threshold in a lower bin is a lower one."""
+        half = float(1 << self.bits)
+        return torch.add(half, value, alpha=half).floor()
+
+    def packed(self, table: Tensor) -> Tensor:
+        """Number below and thresholds of each bin, ``[..., bin * (1 + most)]``.
+
+        A circuit of more than 10 bits keeps its thresholds: bins would take too much memory.
+        """
+        if self.bits > _BINNED:
+            return table
+        bins = torch.arange(self._bins, dtype=table.dtype, device=table.device)
+        bins = bins.expand(*table.shape[:-1], -1).contiguous()
+        place = self._bin(table).contiguous()
+        below = torch.searchsorted(place, bins)
+        most = int((torch.searchsorted(place, bins, right=True) - below).max()) if below.numel() else 0
+        padded = torch.nn.functional.pad(table, (0, most), value=torch.inf)
+        inside = [padded.gather(-1, below + j) for j in range(most)]
+        return torch.stack([below.to(table.dtype), *inside], dim=-1).flatten(-2)
+
+    def look_up(self, value: Tensor, packed: Tensor, rows: Tensor) -> Tensor:
+        """The number of thresholds below each value: those of lower bins, and those of its own bin."""
+        if self.bits > _BINNED:
+            return self.convert(value, packed[rows])
+        size, flat = packed.shape[-1] // self._bins, packed.flatten()
+        place = self._bin(value).to(torch.int64).clamp(0, self._bins - 1)  # a NaN lies anywhere
+        place = torch.add((rows * packed.shape[-1]).unsqueeze(1), place, alpha=size).flatten()
+        line = value.flatten()
+        code = flat.index_select(0, place)
+        for j in range(1, size):
+            code = code + (flat.index_select(0, place + j) < line)
+        return code.view(value.shape)
 
 
 def amplified(level: Tensor, gain_db: float, feedback: Tensor | float) -> Tensor:
