@@ -68,6 +68,8 @@ def profile_figure(
 
 
 def _histogram(axes: matplotlib.axes.Axes, tiles: list[Histogram]) -> None:
+    from matplotlib.ticker import NullFormatter
+
     low = min(*(h.lowest for h in tiles), 0.0)
     high = max(*(h.highest for h in tiles), 0.0)
     if low == high:
@@ -81,6 +83,7 @@ def _histogram(axes: matplotlib.axes.Axes, tiles: list[Histogram]) -> None:
             share.tolist(), edges.tolist(), fill=len(tiles) == 1, color=_FILL, linewidth=0.8, baseline=0
         )
     axes.set_yscale("log")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(colors=_INK, labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
