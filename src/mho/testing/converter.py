@@ -7,13 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from mho.converters import Fixed, Range, Uniform
+from mho.converters import Circuit, ColumnConverter, Fixed, Range, Uniform
+from mho.testing.circuit import check_circuit
 from mho.testing.promise import check_description, check_place, demand, near, promises, same
 
 _LIMITS = (1.0, 0.3, 7.0)
 
 
-def check_adc(converter: Uniform) -> None:
+def check_adc(converter: Uniform | Circuit) -> None:
     """Check that an ADC or a DAC keeps the contract of all converters.
 
     The converter must: travel through JSON; give for each value the nearest level it has, within half
@@ -21,6 +22,11 @@ def check_adc(converter: Uniform) -> None:
     values or on the unit; have zero as a level where it says so, and be odd there; pass gradients
     straight through its steps and stop them where it clips. An ideal one changes nothing. It must keep
     the dtype, leave its arguments as they are and decide nothing by their values.
+
+    An ADC as a circuit must: give whole codes and read them as the levels of circuits, half a step beside
+    full scale; need as many draws as it says, the same for the same seed and path, shared by neighbouring
+    columns; without errors be the converter of draws of zero; convert with each converter of a chip alone;
+    and give the same codes from packed tables. How far a value may move is the circuit's own business.
 
     Args:
         converter: any instance; check one for each setting that changes its behaviour.
@@ -32,11 +38,17 @@ def check_adc(converter: Uniform) -> None:
         >>> from mho import ADC, DAC
         >>> check_adc(ADC(bits=6))
         >>> check_adc(DAC(steps=254))
+        >>> from mho.converters import SAR
+        >>> check_adc(SAR(bits=4, capacitor=0.02))
     """
-    demand(isinstance(converter, Uniform), converter, "must derive from mho.converters.Uniform")
-    check_description(converter, Uniform)
+    known = isinstance(converter, (Uniform, Circuit))
+    demand(known, converter, "must derive from mho.converters.Uniform or mho.converters.Circuit")
+    check_description(converter, Uniform if isinstance(converter, Uniform) else ColumnConverter)
     demand(isinstance(converter.range, Range), converter, "range must be a mho.converters.Range")
     demand(0 <= converter.noise < math.inf, converter, "noise must be finite and not negative")
+    if isinstance(converter, Circuit):
+        check_circuit(converter)
+        return
     for dtype in (torch.float32, torch.float64):
         _check_tensors(converter, dtype)
     if converter.ideal:
