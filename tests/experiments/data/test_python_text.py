@@ -21,8 +21,8 @@ def words():
 
 def test_there_are_enough_texts_of_every_subject(subjects):
     assert subjects.classes == tuple(SUBJECTS)
-    assert len(subjects.train) >= 8 * 300
-    assert len(subjects.validation) == len(subjects.test) >= 8 * 40
+    assert len(subjects.train) >= 8 * 240
+    assert len(subjects.validation) == len(subjects.test) >= 8 * 30
     for part in (subjects.train, subjects.validation, subjects.test):
         assert torch.bincount(part.labels, minlength=8).unique().numel() == 1
 
@@ -37,7 +37,7 @@ def test_texts_are_clean_and_labelled_as_their_module(subjects):
     for text, label in zip(subjects.test.texts, subjects.test.labels.tolist(), strict=True):
         assert found[text] == {subjects.classes[label]}
         assert text == " ".join(text.split())
-        assert 5 <= len(text.split()) <= 60
+        assert 10 <= len(text.split()) <= 60
 
 
 def test_no_module_has_two_subjects():

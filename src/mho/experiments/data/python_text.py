@@ -64,6 +64,7 @@ SUBJECTS: dict[str, str] = {
     ),
 }
 FEWEST_WORDS, MOST_WORDS = 5, 60
+TELLING = 10  # a shorter paragraph seldom says what it is about
 LARGEST = 0.03  # a document with more than this part of the words is only trained on
 
 _WORD = re.compile(r"[a-z_][a-z0-9_]*(?:'[a-z]+)?|[0-9]+|[^\sa-z0-9_]")
@@ -94,7 +95,7 @@ class PythonSubjects(TextSource):
         homes = {module: subject for subject, names in SUBJECTS.items() for module in names.split()}
         groups: dict[str, list[str]] = {subject: [] for subject in SUBJECTS}
         for name, paragraphs in library().items():
-            groups[homes[name.split(".")[0]]] += paragraphs
+            groups[homes[name.split(".")[0]]] += [p for p in paragraphs if len(p.split()) >= TELLING]
         return balanced(groups, self.seed, f"docstrings of the library of Python {_version()}")
 
 
