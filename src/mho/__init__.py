@@ -12,7 +12,7 @@
 
 from mho import array, calibration, converters, devices, mapping, nn, periphery, training
 from mho.calibration import calibrate, profile
-from mho.convert import convert, revert
+from mho.convert import analog_modules, convert, convertible_modules, inconvertible_modules, revert
 from mho.converters import ADC, DAC
 from mho.errors import StaleChipWarning
 from mho.hardware import Hardware, Tile
@@ -35,6 +35,7 @@ __all__ = [
     "StaleChipWarning",
     "Tile",
     "age",
+    "analog_modules",
     "array",
     "calibrate",
     "calibration",
@@ -42,9 +43,11 @@ __all__ = [
     "conductances",
     "convert",
     "converters",
+    "convertible_modules",
     "degrade",
     "devices",
     "effective_weights",
+    "inconvertible_modules",
     "mapping",
     "nn",
     "periphery",

@@ -37,7 +37,7 @@ class Row:
         analog_parameters: how many of them lie on arrays (a digital bias does not).
         arrays: number of logical arrays (weight matrices).
         tiles: number of physical arrays of the size of a tile.
-        cells: number of cells that hold weights.
+        cells: number of cells that hold weights, and biases on rows of the array.
         utilisation: fraction of the cells of its tiles that hold weights; NaN for a digital module.
         hardware: the description of its arrays; None for a digital module.
         macs: multiply-accumulates of one run by its own operations; None until ``measure``.
@@ -81,7 +81,7 @@ class Report:
         for path, module in self.model.named_modules():
             if isinstance(module, (Array, ParametrizationList)):
                 continue  # in the row of its owner
-            own = _own_parameters(module)
+            own = own_parameters(module)
             new = [p for p in own if id(p) not in seen]
             seen.update(id(p) for p in new)
             kind = self.kinds.get(path, type(module).__name__)
@@ -130,7 +130,7 @@ class Report:
 
         def holds(path: str) -> bool:
             known = self.reasons.get(path) == NO_MATRIX or isinstance(modules[path], _ELEMENTWISE)
-            return not known and bool(_own_parameters(modules[path]))
+            return not known and bool(own_parameters(modules[path]))
 
         return tuple(row for row in self.rows if not row.analog and holds(row.path))
 
@@ -195,7 +195,7 @@ def _forms_matrix(parameter: Tensor) -> bool:
     return len(shape) >= 2 and shape[0] > 1 and parameter.numel() > max(shape)
 
 
-def _own_parameters(module: nn.Module) -> list[nn.Parameter]:
+def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     """The module's own Parameters, those behind a parametrization included."""
     own = list(module.parameters(recurse=False))
     if is_parametrized(module):
@@ -211,7 +211,7 @@ def _with_macs(row: Row, macs: Macs) -> Row:
 def _analog_row(path: str, kind: str, module: AnalogLayer | SeveralArrays, new: list[nn.Parameter]) -> Row:
     """The row of an analog module; ``new`` are its Parameters that no earlier row counted."""
     arrays = module.each() if isinstance(module, SeveralArrays) else [module]
-    stored = {id(a.stored_weight()) for a in arrays}
+    stored = {id(a.stored_weight()) for a in arrays} | {id(a.stored_bias()) for a in arrays if a.bias_rows}
     held = [p for p in new if id(p) in stored or (is_parametrized(module) and p.dim() >= 2)]
     sizes = [_sizes(array) for array in arrays]
     shapes = ", ".join(dict.fromkeys(shape for shape, *_ in sizes))
@@ -220,6 +220,8 @@ def _analog_row(path: str, kind: str, module: AnalogLayer | SeveralArrays, new: 
         note = f"{len(arrays)} arrays: {note}"
     remark = getattr(module, "report_remark", "")
     note += f"; {remark}" if remark else ""
+    most = max(array.bias_rows for array in arrays)
+    note += f"; bias on {most} row{'s' * (most > 1)} of the array" if most else ""
     if not held:
         note += "; weight tied to an earlier layer: two arrays, one Parameter"
     tiles, cells, places = (sum(size[k] for size in (s[1:] for s in sizes)) for k in range(3))
@@ -233,7 +235,7 @@ def _analog_row(path: str, kind: str, module: AnalogLayer | SeveralArrays, new: 
 
 def _sizes(array: AnalogLayer) -> tuple[str, int, int, int]:
     """Shape of an array in words, its tiles, the cells that are used and the cells there are."""
-    groups, rows, columns = array.matrix(array.weight).shape
+    groups, rows, columns = array.logical(array.weight).shape
     shape = f"{rows} x {columns}" if groups == 1 else f"{groups} x {rows} x {columns}"
     hardware, cut = array.hardware, array.cut
     copies = hardware.mapping.copies

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from mho.bypass import reads_weight_of
 from mho.config import unknown_key
-from mho.conversion_report import NO_MATRIX, Report, holds_no_matrix
+from mho.conversion_report import NO_MATRIX, Report, holds_no_matrix, own_parameters
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn import (
@@ -44,11 +44,14 @@ from mho.nn import (
     Array,
     SeveralArrays,
 )
+from mho.nn.base import check_bias_rows
 from mho.nn.computed import compute, copied, make_plain
+from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite
 
 Select = Callable[[str, nn.Module], bool] | Mapping[str, Hardware] | None
 Analog = AnalogLayer | SeveralArrays
+Weights = Literal["ideal", "programmed"]
 
 TWINS: dict[type[nn.Module] | str, type[Analog]] = {
     nn.Linear: AnalogLinear,
@@ -85,25 +88,82 @@ _FAST_PATHS: dict[type[nn.Module], tuple[str, int]] = {
 _CLOSED = "_closed_fast_path"
 
 
-def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict: bool = False) -> nn.Module:
+def convertible_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules that :func:`convert` can put on arrays, by path, in the order of a list given to it.
+
+    >>> list(convertible_modules(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))))
+    ['0', '2']
+    """
+    modules = _modules(model)
+    found: dict[str, nn.Module] = {}
+    for path, module in modules.items():
+        if _twin(path, module, modules, chosen=found)[0] is not None:
+            found[path] = module
+    return found
+
+
+def analog_modules(model: nn.Module) -> dict[str, Analog]:
+    """The analog layers of a model by path, in the order of a list given to :func:`revert`.
+
+    A layer with several arrays (recurrent, attention) is one entry.
+    """
+    found = {p: m for p, m in _modules(model).items() if isinstance(m, (AnalogLayer, SeveralArrays))}
+    return {path: module for path, module in found.items() if not isinstance(module, Array)}
+
+
+def inconvertible_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules that own Parameters and stay digital whatever :func:`convert` is told, by path.
+
+    ``convert(model, hardware).report`` says why.
+    """
+    able = convertible_modules(model)
+    return {
+        path: module
+        for path, module in _modules(model).items()
+        if path not in able
+        and not isinstance(module, (AnalogLayer, SeveralArrays, parametrize.ParametrizationList))
+        and own_parameters(module)
+    }
+
+
+def _modules(model: nn.Module) -> dict[str, nn.Module]:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
+    return dict(model.named_modules())
+
+
+def convert(
+    model: nn.Module,
+    hardware: PerLayer[Hardware],
+    select: Select = None,
+    strict: bool = False,
+    bias_rows: PerLayer[int] = 0,
+) -> nn.Module:
     """A copy of ``model`` with its layers on arrays.
+
+    ``hardware`` and ``bias_rows`` take one value for all layers, a list with one for each of
+    :func:`convertible_modules`, in their order, or a mapping from path to the value of that layer.
 
     Args:
         model: any module; it is not changed.
-        hardware: the description of the arrays.
-        select: which layers: None for all that can be mapped; a predicate ``(path, module) -> bool``;
-            or a mapping from path to the ``Hardware`` of that layer (only these become analog). A layer
+        hardware: the description of the arrays. Of a mapping only the named layers become analog; a layer
             with several arrays stands under its own path, or each array under its own, as in
             ``mho.conductances``.
+        select: which layers: None for all that can be mapped, or a predicate ``(path, module) -> bool``.
+            A mapping here is a mapping of hardware, and takes the place of ``hardware``.
         strict: raise if a layer with a weight matrix stays digital.
+        bias_rows: rows of the array that hold the bias; 0 for a digital bias, also of layers that a
+            mapping does not name. A layer without a bias has no such rows, whatever is given.
 
     Returns:
         The analog copy, an ordinary module, with the conversion report as ``.report``.
 
     Raises:
         TypeError: ``model`` or ``hardware`` is of another type.
-        ValueError: ``select`` names a path that cannot be mapped, or a weight is not finite.
-        NotMappableError: with ``strict``, naming the layers that stayed digital.
+        ValueError: a mapping names a path that cannot be mapped, a list has another length than
+            :func:`convertible_modules`, or a weight is not finite.
+        NotMappableError: with ``strict``, naming the layers that stayed digital; or a bias that cannot
+            lie on the array.
 
     >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> analog = convert(model, Hardware())
@@ -112,8 +172,6 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
-    if not isinstance(hardware, Hardware):
-        raise TypeError(f"hardware is a {type(hardware).__name__}: give a mho.Hardware")
     if not (select is None or isinstance(select, Mapping) or callable(select)):
         raise TypeError(
             f"select is a {type(select).__name__}: give a predicate (path, module) -> bool, such as "
@@ -121,20 +179,23 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
         )
     model = copied(model)
     modules = dict(model.named_modules(remove_duplicate=False))
-    if isinstance(select, Mapping):
-        _check_paths(select, modules)
+    predicate = select if callable(select) and not isinstance(select, Mapping) else None
+    name, described = ("select", select) if isinstance(select, Mapping) else ("hardware", hardware)
+    hardware_of, rows_of = _described(model, modules, name, described, bias_rows)
     kinds = {path: type(module).__name__ for path, module in modules.items()}
     reasons: dict[str, str] = {}
     made: dict[int, Analog] = {}
     for path, module in list(modules.items()):
         parent, _, name = path.rpartition(".")
         twin, why = _twin(path, module, modules)
-        chosen = _choose(path, module, hardware, select) if twin else None
+        wanted = twin is not None and (predicate is None or predicate(path, module))
+        chosen = hardware_of(path, module) if wanted else None
         if twin is None or chosen is None:
             reasons[path] = why if twin is None else "not selected"
             continue
         if id(module) not in made:
-            made[id(module)] = _to_analog(module, twin, chosen, path, _each(path, select))
+            rows = rows_of(path, module) or 0
+            made[id(module)] = _to_analog(module, twin, chosen, path, rows, _each(path, described))
         if path:
             setattr(modules[parent], name, made[id(module)])
         modules[path] = made[id(module)]
@@ -147,23 +208,27 @@ def convert(model: nn.Module, hardware: Hardware, select: Select = None, strict:
     return model
 
 
-def revert(model: nn.Module, weights: Literal["ideal", "programmed"] = "ideal") -> nn.Module:
+def revert(model: nn.Module, weights: PerLayer[Weights] = "ideal") -> nn.Module:
     """A copy of an analog model with plain torch layers.
 
     Args:
         model: what :func:`convert` made.
         weights: ``"ideal"`` for the Parameters as they are; ``"programmed"`` for what the chip holds
             now (aged, with its gain, without read noise); ties are broken then, each array has its own.
+            One value for all layers, a list with one for each of :func:`analog_modules`, in their order,
+            or a mapping from path to value; layers that it does not name are ``"ideal"``.
 
     Raises:
         NotProgrammedError: ``"programmed"`` without a chip.
-        ValueError: another value of ``weights``.
+        ValueError: another value of ``weights``, another length, or a path that is not analog.
     """
-    if weights not in ("ideal", "programmed"):
-        raise ValueError(f"weights = {weights!r}: choose 'ideal' or 'programmed'")
+    for value in given_values(weights):
+        if value not in ("ideal", "programmed"):
+            raise ValueError(f"weights = {value!r}: choose 'ideal' or 'programmed'")
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
     model = copied(model)
+    weights_of = for_each("weights", weights, model, analog_modules)
     model.__dict__.pop("report", None)
     modules = dict(model.named_modules(remove_duplicate=False))
     made: dict[int, nn.Module] = {}
@@ -171,7 +236,7 @@ def revert(model: nn.Module, weights: Literal["ideal", "programmed"] = "ideal") 
         if not isinstance(module, (AnalogLayer, SeveralArrays)) or isinstance(module, Array):
             continue
         if id(module) not in made:
-            made[id(module)] = _to_digital(module, weights)
+            made[id(module)] = _to_digital(module, weights_of(path, module) or "ideal")
         if path:
             parent, _, name = path.rpartition(".")
             setattr(modules[parent], name, made[id(module)])
@@ -181,20 +246,40 @@ def revert(model: nn.Module, weights: Literal["ideal", "programmed"] = "ideal") 
     return model
 
 
-def _check_paths(select: Mapping[str, Hardware], modules: dict[str, nn.Module]) -> None:
-    layers = {**select, **{_owner(path): hardware for path, hardware in select.items()}}
-    for path, hardware in select.items():
+def _described(
+    model: nn.Module, modules: dict[str, nn.Module], name: str, hardware: Any, bias_rows: PerLayer[int]
+) -> tuple[Callable[[str, nn.Module], Hardware | None], Callable[[str, nn.Module], int | None]]:
+    """The hardware and the bias rows of a layer, checked."""
+    if isinstance(hardware, Mapping):
+        _check_paths(name, hardware, modules)
+    for value in given_values(hardware):
+        if not isinstance(value, Hardware):
+            raise TypeError(f"{name} is a {type(value).__name__}: give a mho.Hardware")
+    for rows in given_values(bias_rows):
+        check_bias_rows(rows)
+    rows_of = for_each("bias_rows", bias_rows, model, convertible_modules)
+    if isinstance(hardware, Mapping):
+        return lambda path, _: _named(path, hardware), rows_of
+    return for_each(name, hardware, model, convertible_modules), rows_of
+
+
+def _check_paths(name: str, given: Mapping[str, Hardware], modules: dict[str, nn.Module]) -> None:
+    layers = {**given, **{_owner(path): hardware for path, hardware in given.items()}}
+    for path, hardware in given.items():
         owner = path if path in modules else _owner(path)
         if owner not in modules:
             raise ValueError(
-                f"select[{path!r}]: " + unknown_key(owner, [p for p in modules if p], "the model")
+                f"{name}[{path!r}]: " + unknown_key(owner, [p for p in modules if p], "the model")
             )
         if not isinstance(hardware, Hardware):
             kind = type(hardware).__name__
-            raise TypeError(f"select[{path!r}] is a {kind}: give the mho.Hardware of that layer")
+            raise TypeError(f"{name}[{path!r}] is a {kind}: give the mho.Hardware of that layer")
         twin, why = _twin(owner, modules[owner], modules, chosen=layers)
         if twin is None:
-            raise ValueError(f"select[{path!r}]: {type(modules[owner]).__name__} cannot be mapped: {why}")
+            raise ValueError(f"{name}[{path!r}]: {type(modules[owner]).__name__} cannot be mapped: {why}")
+        if owner != path and not issubclass(twin, SeveralArrays):
+            array = path.rpartition(".")[2]
+            raise ValueError(f"{name} names {array} of {owner!r}, and that layer is a single array")
 
 
 def _owner(path: str) -> str:
@@ -203,23 +288,20 @@ def _owner(path: str) -> str:
     return owner[1:] if found else path
 
 
-def _each(path: str, select: Select) -> dict[str, Hardware]:
+def _each(path: str, given: object) -> dict[str, Hardware]:
     """The hardware of the arrays of a layer that are named one by one, by the array's name."""
-    if not isinstance(select, Mapping):
+    if not isinstance(given, Mapping):
         return {}
-    return {p.rpartition(".")[2]: h for p, h in select.items() if p != path and _owner(p) == path}
+    return {p.rpartition(".")[2]: h for p, h in given.items() if p != path and _owner(p) == path}
 
 
-def _choose(path: str, module: nn.Module, hardware: Hardware, select: Select) -> Hardware | None:
-    if select is None:
-        return hardware
-    if isinstance(select, Mapping):
-        return select.get(path) or next(iter(_each(path, select).values()), None)
-    return hardware if select(path, module) else None
+def _named(path: str, given: Mapping[str, Hardware]) -> Hardware | None:
+    """The hardware of a layer, or of the first of its arrays that is named."""
+    return given.get(path) or next(iter(_each(path, given).values()), None)
 
 
 def _twin(
-    path: str, module: nn.Module, modules: dict[str, nn.Module], chosen: Mapping[str, Hardware] | None = None
+    path: str, module: nn.Module, modules: dict[str, nn.Module], chosen: Mapping[str, object] | None = None
 ) -> tuple[type[Analog] | None, str]:
     """The analog class for a module, or None and the reason."""
     if isinstance(module, (AnalogLayer, SeveralArrays)):
@@ -263,8 +345,9 @@ def _bypasses(parent: nn.Module, child: str) -> bool:
 
 
 def _to_analog(
-    module: nn.Module, twin: type[Analog], hardware: Hardware, path: str, each: Mapping[str, Hardware]
-) -> Analog:
+    module: nn.Module, twin: type[Analog], hardware: Hardware, path: str, bias_rows: int,
+    each: Mapping[str, Hardware],
+) -> Analog:  # fmt: skip
     """The analog twin: everything of the module, and its arrays; ``each``: those with their own hardware."""
     layer = twin.__new__(twin)
     layer.__dict__.update(module.__dict__)
@@ -274,12 +357,10 @@ def _to_analog(
     if parametrize.is_parametrized(module):
         layer.__dict__["_digital_type"] = type(module).__bases__[0]
         _inject_parametrizations(layer)
-    if isinstance(layer, SeveralArrays):
-        layer.setup(hardware, each)
-    else:
-        if each:
-            raise ValueError(f"select names {', '.join(each)} of {path!r}, and that layer is a single array")
-        layer.setup(hardware)
+    try:
+        layer.setup(hardware, bias_rows, **({"each": each} if each else {}))
+    except NotMappableError as error:
+        raise NotMappableError(f"{path or 'the model'!r}: {error}") from None
     layer.path = path
     for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
         check_finite(array.present_weight(), array.path)
@@ -312,27 +393,28 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
         _inject_parametrizations(module)
     if weights == "programmed" and isinstance(layer, AnalogLayer):
         dtype, shift = layer.weight.dtype, layer.require_chip("revert").shift
-        value = layer.effective_weight()
+        value, on_rows = layer.effective_weight(), layer.effective_bias()
         if "bias" not in layer._parameters:  # a table: the shift is part of each row
             value, shift = value + shift, torch.zeros_like(shift)
-        bias = shift if layer.bias is None else layer.bias.detach() + shift
+        held = layer.bias if on_rows is None else on_rows
+        bias = shift if held is None else held.detach() + shift
         make_plain(module, value.to(dtype))
-        if bool(shift.any()):
+        if on_rows is not None or bool(shift.any()):
             make_plain(module, bias.to(dtype), "bias")
     return module
 
 
 def _take_over(layer: SeveralArrays) -> None:
     """Give a layer Parameters of its own that hold what its arrays hold."""
-    held = [(array, array.effective_weight()) for array in layer.each()]
+    held = [(array, array.effective_weight(), array.effective_bias()) for array in layer.each()]
     if parametrize.is_parametrized(layer):  # a copy shares its class, which torch is about to change
         layer.__class__ = type(layer).__bases__[0]
         _inject_parametrizations(layer)
-    for name in dict.fromkeys(n for array, _ in held for n in array.parameter_names()):
+    for name in dict.fromkeys(n for array, *_ in held for n in array.parameter_names()):
         if getattr(layer, name) is not None:
             make_plain(layer, compute(layer, name).clone(), name)
-    for array, value in held:
-        array.put_back(value, array.require_chip("revert").shift)
+    for array, value, bias in held:
+        array.put_back(value, array.require_chip("revert").shift, bias)
 
 
 def _close_fast_paths(model: nn.Module) -> None:

@@ -195,7 +195,8 @@ def _fit_affine(
         def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor, path: str = path) -> None:
             layer = layers[path]
             wanted = layer.digital_forward(*inputs)
-            bias = 0.0 if layer.bias is None else layer.bias.detach().double()
+            held = layer.digital_bias
+            bias = 0.0 if held is None else held.detach().double()
             columns = (y.detach().movedim(layer.output_axis, -1).flatten(0, -2) for y in (output, wanted))
             fits[path].add(*(y.double() - bias for y in columns))
 

@@ -41,6 +41,10 @@ class Cut(Protocol):
         """First and last + 1 column of each tile."""
 
     @property
+    def bias_rows(self) -> int:
+        """How many of the last rows hold the bias: their input is one, the layer gives none."""
+
+    @property
     def tile_axis(self) -> int:
         """Axis of the tiles of rows in a partial."""
 
@@ -73,7 +77,7 @@ class Cut(Protocol):
         """The square of each input, of plain or arranged inputs."""
 
     def kernel(self, matrices: Tensor) -> Tensor:
-        """``matrices[channel, group, row, column]`` in the layout of :meth:`product`."""
+        """``matrices[channel, group, row, column]``, without bias rows, in the layout of :meth:`product`."""
 
     def product(self, x: Tensor, kernel: Tensor) -> Tensor:
         """All column currents of arranged inputs ``x``, in one batched product, in its own layout."""
@@ -82,7 +86,7 @@ class Cut(Protocol):
         """What :meth:`product` gave, viewed with an axis for each of tile, channel and column."""
 
     def whole_kernel(self, matrix: Tensor) -> Tensor:
-        """``matrix[group, row, column]`` in the layout of the digital layer's weight."""
+        """``matrix[group, row, column]``, without bias rows, in the layout of the digital layer's weight."""
 
     def whole_product(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """The digital layer's own operation."""
@@ -128,6 +132,10 @@ class Read(NamedTuple):
             has a tile of its own; None if they read in order.
         constant: currents that flow whatever the inputs are, in cell currents, to broadcast over what the
             product gives; None for none.
+        bias: what the bias rows of each tile add up to, in units of ``kernel`` per unit of input,
+            ``[group, tile, channel, column]``, or ``[group * column]`` where tiles are not kept apart;
+            None without bias rows.
+        bias_variance: its variance in one read.
     """
 
     kernel: Tensor
@@ -141,6 +149,8 @@ class Read(NamedTuple):
     levels: Tensor | None = None
     constant: Tensor | None = None
     readers: Tensor | None = None
+    bias: Tensor | None = None
+    bias_variance: Tensor | None = None
 
 
 class Channels(NamedTuple):
@@ -159,9 +169,9 @@ def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None,
     if dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic)):
         codes, step, _ = _convert_in(cut, x, dac, x_limit, plain=True)
         x = codes * step
-    y = cut.whole_product(x, read.kernel, bias)
+    y = cut.whole_product(x, read.kernel, bias if read.bias is None else read.bias)
     if read.variance is not None:
-        noise = cut.whole_product(cut.squares(x), read.variance, None).clamp(min=0).sqrt()
+        noise = cut.whole_product(cut.squares(x), read.variance, read.bias_variance).clamp(min=0).sqrt()
         y = torch.addcmul(y, noise, fresh_normal_like(noise))
     return y if read.shift is None else y + cut.over_output(read.shift)
 
@@ -184,7 +194,8 @@ def tiled(
     stream = _stream(dac, x_limit)
     driven = dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic))
     top = (stream.high if stream is not None else high_in) if driven else 0.0
-    currents = _currents(read, cut, _driven(cut, codes, dac, stream), top)
+    one = _constant_input(cut, 1 / step, dac, stream) if read.bias is not None else 1.0
+    currents = _currents(read, cut, _driven(cut, codes, dac, stream), top, one)
     digits, factor = _convert_out(
         read, cut, _shifted(cut, currents, dac, stream, analog=True), adc, i_limit,
         stream.high if stream is not None and stream.each else high_in, len(channels.digital),
@@ -200,7 +211,8 @@ def tiled(
     total, factor = _sum(cut, digits, factor, channels)
     scale = factor * full
     if read.ones is not None:
-        total = total * scale - _row_sum(read.ones, cut, codes, step, dac) * channels.offset
+        inputs = _row_sum(read.ones, cut, codes, step, dac) + cut.bias_rows
+        total = total * scale - inputs * channels.offset
         scale = 1.0
     return _finish(read, cut, cut.output(total, x), scale, bias)
 
@@ -242,11 +254,13 @@ def _prepared(
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
     into, mid, out = steps
     codes = _codes(dac.grid(), cut.arrange(x, read.inputs) * into)
+    one = _constant_input(cut, into, dac, dac.stream) if read.bias is not None else into
     if dac.stream is not None:  # fewer inputs are scaled than currents
-        z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid, dac.stream.high * mid)
+        high = dac.stream.high * mid
+        z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid, high, one * mid)
         z = _shifted(cut, z, dac, dac.stream, analog=True)
     else:
-        currents = _currents(read, cut, codes, dac.grid().high)
+        currents = _currents(read, cut, codes, dac.grid().high, one)
         z = currents.mul_(mid) if may_overwrite() else currents * mid
     digits = _codes(grid_out, z)
     digits = _shifted(cut, digits, dac, dac.stream, analog=False)
@@ -269,13 +283,30 @@ def _driven(cut: Cut, codes: Tensor, dac: DAC | None, stream: Stream | None) -> 
     return digits + fresh_normal_like(digits) * (dac.noise * stream.high) if dac.noise else digits
 
 
-def driven_groups(cut: Cut, x: Tensor, dac: DAC | None, limit: Limit) -> Tensor:
-    """The voltages of arranged inputs that are driven bit by bit, in units of full scale."""
+def _constant_input(
+    cut: Cut, per_input: float | Tensor, dac: DAC | None, stream: Stream | None
+) -> float | Tensor:
+    """What drives the bias rows, an input of one: in codes, or the same for each group of bits.
+
+    ``per_input``: codes per unit of input; one number, or one for each tile or vector.
+    """
+    if stream is None or dac is None:
+        return per_input
+    weights = stream.weights(dac.peak, torch.ones(()))
+    share = per_input / float(weights.sum())
+    if isinstance(share, Tensor) and share.dim() > 1:  # the vectors of each group
+        share = torch.cat([share] * len(weights), cut.batch_axis)
+    return share
+
+
+def driven_groups(cut: Cut, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[Tensor, float | Tensor]:
+    """Arranged inputs that are driven bit by bit and the input of bias rows, in units of full scale."""
     stream = _stream(dac, limit)
     if dac is None or stream is None:
         raise ValueError(f"dac = {dac!r}, limit = {limit!r}: this DAC drives no groups of bits")
-    codes, _, _ = _convert_in(cut, x, dac, limit, plain=False)
-    return stream.digits(codes, dac.peak, cut.batch_axis) / stream.high
+    codes, step, _ = _convert_in(cut, x, dac, limit, plain=False)
+    one = _constant_input(cut, 1 / step, dac, stream) / stream.high
+    return stream.digits(codes, dac.peak, cut.batch_axis) / stream.high, one
 
 
 def _shifted(cut: Cut, values: Tensor, dac: DAC | None, stream: Stream | None, analog: bool) -> Tensor:
@@ -285,14 +316,38 @@ def _shifted(cut: Cut, values: Tensor, dac: DAC | None, stream: Stream | None, a
     return stream.total(values, dac.peak, cut.batch_axis)
 
 
-def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor) -> Tensor:
-    """Column currents of converted inputs, with the noise of one read; ``high``: the input of full scale."""
+def mean_currents(read: Read, cut: Cut, v: Tensor, one: float | Tensor) -> Tensor:
+    """Column currents of converted inputs without noise; ``one``: a converted input of one."""
     currents = cut.product(v, read.kernel)
+    return currents if read.bias is None else currents + _of_bias(cut, read.bias, one)
+
+
+def _of_bias(cut: Cut, bias: Tensor, one: float | Tensor) -> Tensor:
+    """What bias rows with the input ``one`` add to the currents."""
+    if isinstance(one, Tensor) and one.dim() == 1:  # for each tile
+        bias, one = bias * one.view(1, -1, 1, 1), 1.0
+    return over_currents(cut, bias) * one
+
+
+def over_currents(cut: Cut, values: Tensor) -> Tensor:
+    """``values[group, tile, channel, column]`` to broadcast over what the product gives."""
+    over = cut.over_partial(values)
+    return over.flatten(cut.column_axis - (over.dim() - cut.product_axes), cut.column_axis)
+
+
+def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor, one: float | Tensor) -> Tensor:
+    """Column currents of converted inputs, with the noise of one read.
+
+    ``high``: the converted input of full scale; ``one``: that of one, for the bias rows.
+    """
+    currents = mean_currents(read, cut, v, one)
     if read.constant is not None:
         currents = currents + read.constant * high
     if read.variance is None:
         return currents
     noise = cut.product(cut.squares(v), read.variance)
+    if read.bias_variance is not None:
+        noise = noise + _of_bias(cut, read.bias_variance, one * one)
     if may_overwrite():
         return currents.addcmul_(noise.clamp_(min=0).sqrt_(), fresh_normal_like(noise))
     return torch.addcmul(currents, noise.clamp(min=0).sqrt(), fresh_normal_like(noise))

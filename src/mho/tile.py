@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mho import random
@@ -31,7 +32,7 @@ from mho.devices import Device, Effect
 from mho.devices.effects.base import Tiles, around, effects, innermost, stream
 from mho.hardware import Hardware
 from mho.mapping import Readout
-from mho.product import Channels, Cut, Limit, Read, prepare, tiled, whole
+from mho.product import Channels, Cut, Limit, Read, over_currents, prepare, tiled, whole
 
 
 class TileState(NamedTuple):
@@ -94,7 +95,7 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
 
     Args:
         hardware: the description.
-        weight: ``weight[group, row, column]``.
+        weight: ``weight[group, row, column]``, bias rows included.
         cut: the layer's cut into tiles.
         seed: the chip. Draws come from the streams (seed, path, mechanism), on the CPU, over the
             logical array: they depend neither on the tile size nor on other layers.
@@ -191,7 +192,7 @@ def _draw_drivers(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str)
     """The frozen draws of the DACs of all rows, of each tile of columns and each channel."""
     if hardware.dac is None or not hardware.dac.mismatched:
         return None
-    places = (len(readout(hardware).digital), g.shape[1], g.shape[2])
+    places = (len(readout(hardware).digital), g.shape[1], g.shape[2] - cut.bias_rows)
     return hardware.dac.draw(places, len(cut.columns), seed, path).to(g)
 
 
@@ -393,18 +394,38 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileS
     columns = state.gain.numel() // groups
     out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
     if is_tiled(hardware):
+        sums, bias = _apart(sums, cut)
+        noise, spread = (None, None) if noise is None else _apart(noise, cut)
         ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
         variance = None if noise is None else cut.kernel(noise)
         levels = None
         if isinstance(hardware.adc, Circuit) and state.converters is not None:
             levels = hardware.adc.packed(hardware.adc.tables(state.converters))
         read = Read(cut.kernel(sums), variance, None, out.flatten(), state.shift, ones)
-        return read._replace(levels=levels, constant=constant)
-    weights = cut.whole_kernel(normalised(sums, how) * out)
+        return read._replace(levels=levels, constant=constant, bias=bias, bias_variance=spread)
+    weights, bias = _whole(normalised(sums, how) * out, cut)
+    spread = None
     if noise is not None:
         squares = how._replace(digital=tuple(f * f for f in how.digital), offset=0.0)
-        noise = cut.whole_kernel(normalised(noise, squares) * out**2)
-    return Read(weights, noise, shift=state.shift)
+        noise, spread = _whole(normalised(noise, squares) * out**2, cut)
+    return Read(weights, noise, shift=state.shift, bias=bias, bias_variance=spread)
+
+
+def _apart(sums: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
+    """``sums[channel, group, row, column]`` of the inputs, and the sum of the bias rows of each tile."""
+    if not cut.bias_rows:
+        return sums, None
+    inputs = sums.shape[-2] - cut.bias_rows
+    tiles = [sums[..., max(a, inputs) : max(b, inputs), :].sum(-2) for a, b in cut.rows]
+    return sums[..., :inputs, :], torch.stack(tiles).permute(2, 0, 1, 3)
+
+
+def _whole(matrix: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
+    """The whole kernel of ``matrix[group, row, column]``, and the sum of its bias rows."""
+    if not cut.bias_rows:
+        return cut.whole_kernel(matrix), None
+    inputs = matrix.shape[-2] - cut.bias_rows
+    return cut.whole_kernel(matrix[..., :inputs, :]), matrix[..., inputs:, :].sum(-2).flatten()
 
 
 def _driven(
@@ -415,13 +436,13 @@ def _driven(
     if dac is None or state.drivers is None:
         return sums, noise, None
     which = [k for k, width in enumerate(_widths(sums, cut)) for _ in range(width)]
-    gain, offset = state.drivers[which].movedim(0, -2).unbind(-1)
+    drivers = F.pad(state.drivers, (0, 0, 0, cut.bias_rows))  # the source of bias rows has no error
+    gain, offset = drivers[which].movedim(0, -2).unbind(-1)
     constant = None
     if dac.offset:  # [group, tile, channel, column]
         currents = dac.offset * offset * sums
         tiles = [currents[:, :, a:b].sum(2) for a, b in cut.rows]
-        over = cut.over_partial(torch.stack(tiles, dim=1).transpose(0, 2))
-        constant = over.flatten(cut.column_axis - (over.dim() - cut.product_axes), cut.column_axis)
+        constant = over_currents(cut, torch.stack(tiles, dim=1).transpose(0, 2))
     factor = 1 + dac.gain * gain
     return sums * factor, noise if noise is None else noise * factor**2, constant
 
@@ -452,7 +473,8 @@ def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -
     if not isinstance(hardware.array, IdealArray):
         return _training_read_through_wires(hardware, weight, clean, cut)
     if not is_tiled(hardware):
-        return Read(cut.whole_kernel(weight))
+        kernel, bias = _whole(weight, cut)
+        return Read(kernel, bias=bias)
     how = readout(hardware)
     if len(how.digital) > 1 or how.offset or how.unit_column:
         return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
@@ -460,7 +482,8 @@ def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -
     if scale.numel() > 1:
         scale = scale.expand(weight.shape[0], 1, weight.shape[2])
     out = scale.flatten()
-    return Read(cut.kernel(weight.unsqueeze(0)), unit=1 / (out * how.digital[0]), out=out)
+    matrices, bias = _apart(weight.unsqueeze(0), cut)
+    return Read(cut.kernel(matrices), unit=1 / (out * how.digital[0]), out=out, bias=bias)
 
 
 def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
@@ -493,9 +516,13 @@ def _unprogrammed(g: Tensor, scale: Tensor, weight: Tensor) -> TileState:
 def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> Read:
     """The same values, with the gradient of the product straight through to ``weight``."""
     if not is_tiled(hardware):
-        return read._replace(kernel=straight_through(cut.whole_kernel(weight), read.kernel))
-    scale = hardware.mapping.scale.reference(weight.detach())
-    ideal = cut.kernel(_as_channels(hardware, weight / scale))
+        ideal, bias = _whole(weight, cut)
+    else:
+        scale = hardware.mapping.scale.reference(weight.detach())
+        matrices, bias = _apart(_as_channels(hardware, weight / scale), cut)
+        ideal = cut.kernel(matrices)
+    if bias is not None and read.bias is not None:
+        read = read._replace(bias=straight_through(bias, read.bias))
     return read._replace(kernel=straight_through(ideal, read.kernel))
 
 

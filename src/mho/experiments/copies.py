@@ -111,7 +111,7 @@ def chip_weights(
                 with seeded(seed, "compensate", repr(seconds)):
                     for chips in made:
                         chips.compensate(number, seed)
-        return {f"{c.path}.weight" if c.path else "weight": c.weights() for c in made}
+        return {f"{c.path}.{name}" if c.path else name: held for c in made for name, held in c.held().items()}
 
 
 def _check(layer: AnalogLayer, path: str, seconds: float) -> None:
@@ -137,7 +137,7 @@ class _Chips:
         self.layer, self.path, self.seconds = layer, path, seconds
         hardware = layer.hardware
         device = hardware.device
-        weight = layer.matrix(layer.wide_weight().detach())
+        weight = layer.logical(layer.wide_weight()).detach()
         self.scale = hardware.mapping.scale.reference(weight)
         self.columns = weight.shape[2]
         target = hardware.mapping.targets(weight / self.scale, device.g_min, device.g_max)
@@ -167,8 +167,8 @@ class _Chips:
         now = tile.reference_read(hardware, state, layer.cut, random.fresh_normal_like(g))
         self.gain[number] = tile.compensated(state, now, per_column=False).gain[0]
 
-    def weights(self) -> Tensor:
-        """``[chip, *weight.shape]``, with the arithmetic of a layer that reads its chip."""
+    def held(self) -> dict[str, Tensor]:
+        """Weights ``[chip, *weight.shape]``, and a bias on rows, as a layer that reads its chip has them."""
         layer, hardware = self.layer, self.layer.hardware
         how, cut = tile.readout(hardware), layer.cut
         g = self.g
@@ -176,4 +176,8 @@ class _Chips:
             g = torch.stack([tile.through_wires(hardware, one, cut) for one in g.unbind(1)], dim=1)
         sums = tile.combine(g / hardware.device.g_max, how)
         matrices = tile.normalised(sums, how) * (self.scale * self.gain)
-        return torch.stack([layer.from_matrix(matrix) for matrix in matrices])
+        inputs = matrices.shape[2] - layer.bias_rows
+        found = {"weight": torch.stack([layer.from_matrix(matrix[:, :inputs]) for matrix in matrices])}
+        if layer.bias_rows:
+            found["bias"] = matrices[:, :, inputs:].sum(2).flatten(1)
+        return found

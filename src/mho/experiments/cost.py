@@ -125,5 +125,5 @@ def _of_layer(layer: AnalogLayer, output: Tensor) -> tuple[int, int, int]:
     read = columns + (len(cut.columns) if how.unit_column else 0)
     adc = vectors * groups * read * len(how.digital) * len(cut.rows)
     dac = vectors * groups * rows * len(cut.columns)
-    cells = groups * rows * read * layer.hardware.mapping.copies
+    cells = groups * (rows + layer.bias_rows) * read * layer.hardware.mapping.copies
     return adc, dac, cells

@@ -21,3 +21,4 @@ from mho.mapping.scale import Percentile as Percentile
 from mho.mapping.scale import Scale as Scale
 from mho.mapping.significance import SignificancePairs as SignificancePairs
 from mho.mapping.tiling import spans as spans
+from mho.mapping.tiling import without_bias_rows as without_bias_rows

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from mho.config import unknown_key
 from mho.hardware import Hardware
-from mho.mapping import spans
 from mho.nn.base import AnalogLayer
 from mho.nn.computed import compute
-from mho.nn.linear import LinearCut
+from mho.nn.linear import LinearCut, linear_cut
 from mho.product import Read
 
 Part = tuple[int, int] | None
@@ -31,7 +30,7 @@ class Array(AnalogLayer):
     Args:
         owner: the layer whose Parameter the array holds.
         weight: name of that Parameter.
-        bias: name of the Parameter that is added digitally to this array's outputs; None for none.
+        bias: name of the Parameter that is the bias of this array's outputs; None for none.
         part: first and last + 1 of the entries of the weight, along its first axis, that lie on this
             array; None for all.
         bias_part: the same for the bias.
@@ -60,6 +59,17 @@ class Array(AnalogLayer):
         """The weights as they are now."""
         return _of(compute(self._owner, self._weight), self._part)
 
+    def stored_bias(self) -> Tensor | None:
+        """The owner's Parameter that holds the bias; its present value where that is computed."""
+        if self._bias is None:
+            return None
+        stored = self._owner._parameters.get(self._bias)
+        return compute(self._owner, self._bias) if stored is None else stored
+
+    def present_bias(self) -> Tensor | None:
+        """The bias as it is now."""
+        return None if self._bias is None else _of(compute(self._owner, self._bias), self._bias_part)
+
     @property
     def weight(self) -> Tensor:
         """What this array holds of the owner's Parameter."""
@@ -77,13 +87,20 @@ class Array(AnalogLayer):
         """Names of the owner's Parameters that the array uses."""
         return [name for name in (self._weight, self._bias) if name is not None]
 
-    def put_back(self, weight: Tensor, shift: Tensor | None) -> None:
-        """Write effective weights, and a shift of the outputs, into the owner's Parameters.
+    def put_back(self, weight: Tensor, shift: Tensor | None, bias: Tensor | None = None) -> None:
+        """Write what the array holds into the owner's Parameters.
+
+        Args:
+            weight: effective weights.
+            shift: of the outputs.
+            bias: effective bias of the bias rows; None for a digital bias, which stays.
 
         Raises:
             ValueError: there is a shift and no bias to take it.
         """
         self.weight.data.copy_(weight)
+        if bias is not None and self.bias is not None:
+            self.bias.data.copy_(bias)
         if shift is None or not bool(shift.any()):
             return
         if self.bias is None:
@@ -114,11 +131,7 @@ class MatrixArray(Array):
 
     def matrix_cut(self, inputs: int, outputs: int) -> LinearCut:
         """Tiles of a matrix of that size."""
-        tile = self.hardware.tile
-        return LinearCut(
-            rows=spans(inputs, tile.rows, full=tile.full),
-            columns=spans(outputs, tile.columns, full=tile.full),
-        )
+        return linear_cut(self, inputs, outputs)
 
     def matrix(self, weight: Tensor) -> Tensor:
         """``weight[out, in]`` as ``[1, in, out]``."""
@@ -140,9 +153,10 @@ class MatrixArray(Array):
             read: what :meth:`read` gave at the beginning of this forward, for an array that is read step
                 by step; then call :meth:`count_step` once at its end. None for a single read.
         """
-        if x.shape[-1] != self.cut.rows[-1][1]:
+        inputs = self.cut.rows[-1][1] - self.bias_rows
+        if x.shape[-1] != inputs:
             raise ValueError(
-                f"x has shape {tuple(x.shape)}: its last size must be {self.cut.rows[-1][1]}, the rows of "
+                f"x has shape {tuple(x.shape)}: its last size must be {inputs}, the rows of "
                 f"{self.path or type(self).__name__!r}"
             )
         if read is None or self._observer is not None:
@@ -155,24 +169,29 @@ class SeveralArrays(nn.Module):
 
     Attributes:
         hardware: the description of the arrays.
+        bias_rows: rows of each array that hold its bias; 0 for digital biases (see ``AnalogLayer``).
         arrays: the arrays by name; the chip's random streams are named by it.
         path: the layer's path in its model, for messages.
     """
 
-    ARRAY_ATTRIBUTES = ("hardware", "_path")
+    ARRAY_ATTRIBUTES = ("hardware", "bias_rows", "_path")
 
     hardware: Hardware
+    bias_rows: int = 0
     arrays: nn.ModuleDict
 
     def make_arrays(self) -> dict[str, Array]:
         """The arrays of this layer, by name, without hardware yet."""
         raise NotImplementedError
 
-    def setup(self, hardware: Hardware, each: Mapping[str, Hardware] | None = None) -> None:
+    def setup(
+        self, hardware: Hardware, bias_rows: int = 0, each: Mapping[str, Hardware] | None = None
+    ) -> None:
         """Give a layer that has its Parameters its arrays, not programmed yet.
 
         Args:
             hardware: the description of the arrays.
+            bias_rows: rows of each array that hold its bias.
             each: the description of single arrays, by name, instead.
         """
         self.hardware = hardware
@@ -182,7 +201,8 @@ class SeveralArrays(nn.Module):
             if name not in self.arrays:
                 raise ValueError(unknown_key(name, list(self.arrays), f"{type(self).__name__}.arrays"))
         for name, array in zip(self.arrays, self.each(), strict=True):
-            array.setup(each.get(name, hardware))
+            array.setup(each.get(name, hardware), bias_rows)
+        self.bias_rows = max((array.bias_rows for array in self.each()), default=0)
         self.path = ""
         self.arrays.train(self.training)
 

@@ -22,7 +22,7 @@ _PARTS = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
 
 
 class AnalogMultiheadAttention(SeveralArrays, nn.MultiheadAttention):
-    """``nn.MultiheadAttention`` on arrays. Arguments as in torch, and ``hardware``.
+    """``nn.MultiheadAttention`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
     torch's fused paths, which read the weights themselves, are never taken.
 
@@ -35,14 +35,16 @@ class AnalogMultiheadAttention(SeveralArrays, nn.MultiheadAttention):
 
     report_remark = "products of activations (QK^T, PV) stay digital"
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
         plain = self.out_proj
         factory = {"device": plain.weight.device, "dtype": plain.weight.dtype}
         bias = plain.bias is not None
-        self.out_proj = AnalogLinear(self.embed_dim, self.embed_dim, bias, hardware=hardware, **factory)  # type: ignore[assignment]
+        self.out_proj = AnalogLinear(  # type: ignore[assignment]
+            self.embed_dim, self.embed_dim, bias, hardware=hardware, bias_rows=bias_rows, **factory
+        )
         self.out_proj.weight, self.out_proj.bias = plain.weight, plain.bias
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
     def make_arrays(self) -> dict[str, Array]:
         """Arrays for queries, keys and values."""

@@ -50,15 +50,23 @@ RANGES = ("input_range", "output_range")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
 _PACKED = (
     "packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", "packed_constant",
-    *_STEPS,
+    "packed_bias", "packed_bias_variance", *_STEPS,
 )  # fmt: skip
 
 
 class AnalogLayer(nn.Module):
     """Mixin of the analog layers; comes before the torch layer in the bases.
 
+    The bias is digital, or lies on ``bias_rows`` more rows of the array: n rows, each with the n-th part
+    of it. Their cells are programmed, drift and are read like all others, share the reference weight and
+    pass the ADC. Their input is one, in the units of the layer's inputs, driven by a constant source:
+    whatever the range of the DAC, it is neither clipped nor rounded, and has no noise of the DAC. Where
+    inputs are driven bit by bit, the source gives each group of bits the same voltage. Training noise acts
+    on the weights, not on the bias.
+
     Attributes:
         hardware: the description of the layer's arrays.
+        bias_rows: rows of the array that hold the bias; 0 for a digital bias, or without one.
         cut: how the layer lies in tiles.
         path: the layer's path in its model, for messages.
         on_chip: whether training mode multiplies by the chip.
@@ -66,10 +74,12 @@ class AnalogLayer(nn.Module):
     """
 
     ARRAY_ATTRIBUTES = (
-        "hardware", "cut", "path", "on_chip", "modifiers", "_observer", "_packed_from", "_seen", "_versions"
+        "hardware", "bias_rows", "cut", "path", "on_chip", "modifiers", "_observer", "_packed_from", "_seen",
+        "_versions",
     )  # fmt: skip
 
     hardware: Hardware
+    bias_rows: int = 0
     cut: Cut
     path: str
     on_chip: bool
@@ -84,6 +94,8 @@ class AnalogLayer(nn.Module):
     packed_ones: Any
     packed_levels: Any
     packed_constant: Any
+    packed_bias: Any
+    packed_bias_variance: Any
     packed_into: Any
     packed_middle: Any
     packed_scale: Any
@@ -115,8 +127,13 @@ class AnalogLayer(nn.Module):
 
     # --- construction ----------------------------------------------------------------------------
 
-    def setup(self, hardware: Hardware) -> None:
-        """Give a layer that has its Parameters an array, not programmed yet."""
+    def setup(self, hardware: Hardware, bias_rows: int = 0) -> None:
+        """Give a layer that has its Parameters an array, not programmed yet.
+
+        Args:
+            hardware: the description of the array.
+            bias_rows: rows that hold the bias; without a bias there are none.
+        """
         if not isinstance(hardware, Hardware):
             raise TypeError(f"hardware = {hardware!r}: give a mho.Hardware")
         if self.weight.numel() == 0:
@@ -125,13 +142,18 @@ class AnalogLayer(nn.Module):
                 "leave such a layer digital"
             )
         self.hardware = hardware
+        self.bias_rows = check_bias_rows(bias_rows) if self.bias is not None else 0
         self.cut = self.make_cut()
+        if self.cut.bias_rows != self.bias_rows:
+            raise NotMappableError(
+                f"bias_rows = {bias_rows!r}: make_cut of {type(self).__name__} has no rows for a bias; give 0"
+            )
         self.path = ""
         self.on_chip = False
         self.modifiers: tuple[Any, ...] = ()
         self._observer: Observer | None = None
         self._packed_from: list[Tensor | None] = [None, None, None, None]
-        self._seen: tuple[int, int] = (-1, -1)
+        self._seen: tuple[int, ...] = (-1, -1)
         self._versions: tuple[int, ...] = ()
         for name in (*CHIP, "chip_weights"):
             self.register_buffer(name, None)
@@ -186,10 +208,46 @@ class AnalogLayer(nn.Module):
         """The weights as they are now, computed anew where they are computed, without gradient."""
         return compute(self)
 
-    def _sight(self) -> tuple[int, int]:
-        """Which tensor holds the weights, and how often it was changed in place."""
+    def stored_bias(self) -> Tensor | None:
+        """The tensor that holds the bias, as :meth:`stored_weight`."""
+        stored = self._parameters.get("bias")
+        return self.present_bias() if stored is None else stored
+
+    def present_bias(self) -> Tensor | None:
+        """The bias as it is now, as :meth:`present_weight`."""
+        return None if self.bias is None else compute(self, "bias")
+
+    def logical(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """What lies on the array: ``weight`` and the bias rows as ``[group, row, column]``.
+
+        Args:
+            weight: in the shape of the Parameter.
+            bias: the bias of the columns; None for the layer's own.
+        """
+        matrix = self.matrix(weight)
+        if not self.bias_rows:
+            return matrix
+        groups, _, columns = matrix.shape
+        share = (self.bias if bias is None else bias).to(matrix.dtype) / self.bias_rows
+        return torch.cat([matrix, share.view(groups, 1, columns).expand(-1, self.bias_rows, -1)], dim=1)
+
+    def _present(self) -> Tensor:
+        """What lies on the array once it is programmed."""
+        bias = self.present_bias() if self.bias_rows else None
+        return self.logical(_wide(self.present_weight()), bias)
+
+    def _sight(self) -> tuple[int, ...]:
+        """Which tensors hold what lies on the array, and how often they were changed in place."""
         weight = self.stored_weight()
-        return id(weight), -1 if weight.is_inference() else weight._version
+        seen = id(weight), -1 if weight.is_inference() else weight._version
+        bias = self.stored_bias() if self.bias_rows else None
+        return seen if bias is None else (*seen, id(bias), -1 if bias.is_inference() else bias._version)
+
+    def _fingerprint(self) -> Tensor:
+        """Of the weights, and of the bias where it lies on the array."""
+        found = fingerprint(self.present_weight())
+        bias = self.present_bias() if self.bias_rows else None
+        return found if bias is None else fingerprint(torch.stack([found, fingerprint(bias)]))
 
     def wide_weight(self) -> Tensor:
         """The Parameter, at least in float32."""
@@ -209,8 +267,7 @@ class AnalogLayer(nn.Module):
     def program(self, seed: int, path: str) -> None:
         """Program one chip from the present weights."""
         with plain():
-            weight = self.matrix(_wide(self.present_weight()))
-            self.set_chip(tile.program(self.hardware, weight, self.cut, seed, path))
+            self.set_chip(tile.program(self.hardware, self._present(), self.cut, seed, path))
             self._mark_fresh()
 
     def repack(self) -> None:
@@ -220,7 +277,10 @@ class AnalogLayer(nn.Module):
             return
         with plain():
             read = tile.pack(self.hardware, chip, self.cut)
-        values = (read.kernel, read.variance, read.out, read.ones, read.levels, read.constant)
+        values = (
+            read.kernel, read.variance, read.out, read.ones, read.levels, read.constant,
+            read.bias, read.bias_variance,
+        )  # fmt: skip
         for name, value in zip(_PACKED, values, strict=False):
             setattr(self, name, value)
         self._prepare()
@@ -247,6 +307,8 @@ class AnalogLayer(nn.Module):
             ones=self.packed_ones,
             levels=self.packed_levels,
             constant=self.packed_constant,
+            bias=self.packed_bias,
+            bias_variance=self.packed_bias_variance,
         )
 
     def _sync(self) -> None:
@@ -259,7 +321,7 @@ class AnalogLayer(nn.Module):
         return tuple(-1 if t is None or t.is_inference() else t._version for t in tensors)
 
     def _mark_fresh(self) -> None:
-        self.chip_weights = fingerprint(self.present_weight())
+        self.chip_weights = self._fingerprint()
         self._seen = self._sight()
 
     def array_state(self) -> set[str]:
@@ -271,13 +333,28 @@ class AnalogLayer(nn.Module):
         """The weights that the chip holds now, in the Parameter's shape; read noise never."""
         with plain():
             chip = self.require_chip("effective_weight")
-            return self.from_matrix(tile.effective_weight(self.hardware, chip, self.cut))
+            matrix = tile.effective_weight(self.hardware, chip, self.cut)
+            return self.from_matrix(matrix[:, : matrix.shape[1] - self.bias_rows])
+
+    def effective_bias(self) -> Tensor | None:
+        """The bias that the bias rows of the chip hold now, gain included; None if it is digital."""
+        if not self.bias_rows:
+            return None
+        with plain():
+            chip = self.require_chip("effective_bias")
+            matrix = tile.effective_weight(self.hardware, chip, self.cut)
+            return matrix[:, -self.bias_rows :].sum(1).flatten()
+
+    @property
+    def digital_bias(self) -> Tensor | None:
+        """The bias where it is digital; None if there is none or it lies on the array."""
+        return None if self.bias_rows else self.bias
 
     def is_stale(self) -> bool:
         """Whether the weights changed since the chip was programmed."""
         if self.chip_g is None or self.chip_weights is None:
             return False
-        return bool(fingerprint(self.present_weight()) != self.chip_weights)
+        return bool(self._fingerprint() != self.chip_weights)
 
     def check_chip(self) -> None:
         """Warn (``StaleChipWarning``) if the chip no longer holds the weights."""
@@ -301,18 +378,18 @@ class AnalogLayer(nn.Module):
             weight = clean = self.wide_weight()
             for modifier in self.modifiers:
                 weight = modifier.modify(weight, self)
-            read = tile.training_read(self.hardware, self.matrix(weight), self.matrix(clean), self.cut)
+            read = tile.training_read(self.hardware, self.logical(weight), self.logical(clean), self.cut)
         else:
             read = self._evaluation_read()
-            if torch.is_grad_enabled() and self.weight.requires_grad:
-                read = tile.with_gradient(self.hardware, read, self.matrix(self.wide_weight()), self.cut)
+            if torch.is_grad_enabled() and self._learns():
+                read = tile.with_gradient(self.hardware, read, self.logical(self.wide_weight()), self.cut)
         return read._replace(inputs=self.tile_index)
 
     def _evaluation_read(self) -> Read:
         if self.chip_g is None:
             if self.training:
                 self.require_chip("train_on_chip")
-            return tile.ideal_read(self.hardware, self.matrix(self.wide_weight()), self.cut)
+            return tile.ideal_read(self.hardware, self.logical(self.wide_weight()), self.cut)
         own_g, own_kernel, own_input, own_output = self._packed_from
         if own_g is not self.chip_g:  # torch.func.functional_call gave another chip's state
             if own_kernel is self.packed_kernel:  # the saved entries alone
@@ -324,6 +401,10 @@ class AnalogLayer(nn.Module):
         if self.packed_into is None or (foreign and own_kernel is self.packed_kernel):
             return read
         return read._replace(steps=(self.packed_into, self.packed_middle, self.packed_scale))
+
+    def _learns(self) -> bool:
+        """Whether something on the array wants a gradient."""
+        return bool(self.weight.requires_grad) or bool(self.bias_rows and self.bias.requires_grad)
 
     def _notice_evaluation(self) -> None:
         """Training mode without gradients, with a chip: most likely ``eval()`` was forgotten."""
@@ -344,7 +425,7 @@ class AnalogLayer(nn.Module):
             self.repack()
 
     def analog(self, x: Tensor) -> Tensor:
-        """The layer's product for the input ``x``, with the digital bias."""
+        """The layer's product for the input ``x``, with the bias."""
         if self._observer is not None:
             return self._observe(x, self._observer)
         y = self.product(self.read(), x)
@@ -362,9 +443,9 @@ class AnalogLayer(nn.Module):
             self._limit(self.hardware.adc, self.output_range, "output_range"),
         )
         if digital and limits[0] is None:
-            return self._noisy(tile.matvec(self.hardware, read, self.cut, x, self.bias, limits), x)
+            return self._noisy(tile.matvec(self.hardware, read, self.cut, x, self.digital_bias, limits), x)
         wide = read.kernel.dtype
-        bias = None if self.bias is None else self.bias.to(wide)
+        bias = None if self.bias_rows or self.bias is None else self.bias.to(wide)
 
         def multiply(limits: tuple[Limit, Limit]) -> Tensor:
             return tile.matvec(self.hardware, read, self.cut, x.to(wide), bias, limits)
@@ -423,7 +504,7 @@ class AnalogLayer(nn.Module):
                 self._limit(self.hardware.dac, self.input_range, "input_range") if observer.streamed else None
             )
             observer.add_currents(self.hardware, self.cut, read, v, limit)
-        bias = None if self.bias is None else self.bias.to(wide)
+        bias = None if self.bias_rows or self.bias is None else self.bias.to(wide)
         return tile.matvec(self.hardware, read, self.cut, x.to(wide), bias, (None, None)).to(x.dtype)
 
     # --- moves, loading --------------------------------------------------------------------------
@@ -501,7 +582,7 @@ class AnalogLayer(nn.Module):
                 "chip_hardware: this chip was programmed with another hardware description; convert "
                 "the model with that description, or drop the 'chip_' keys and program again"
             )
-        groups, rows, columns = self.matrix(self.weight.detach()).shape
+        groups, rows, columns = self.logical(self.weight.detach()).shape
         shape = tuple(chip["chip_g"].shape)
         if shape[1:3] != (groups, rows) or shape[3] - columns not in (0, 1):  # 1: a unit column
             return f"chip_g has shape {shape}: this layer's array holds {groups} x {rows} x {columns} weights"
@@ -510,7 +591,18 @@ class AnalogLayer(nn.Module):
     def extra_repr(self) -> str:
         """The torch layer's line, and the state of the chip."""
         state = "programmed" if self.chip_g is not None else "not programmed"
+        if self.bias_rows:
+            state = f"bias_rows={self.bias_rows}, {state}"
         return f"{super().extra_repr()}, device={type(self.hardware.device).__name__}, {state}"
+
+
+def check_bias_rows(value: int) -> int:
+    """A number of bias rows; ``TypeError`` or ``ValueError`` if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"bias_rows = {value!r}: give a whole number of rows, 0 for a digital bias")
+    if value < 0:
+        raise ValueError(f"bias_rows = {value!r}: give 0 (a digital bias) or more rows")
+    return value
 
 
 def _wide(weight: Tensor) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn.arrays import Array, MatrixArray, SeveralArrays
 from mho.nn.linear import LinearCut
@@ -38,10 +40,10 @@ class _BilinearArray(MatrixArray):
 
 
 class AnalogBilinear(SeveralArrays, nn.Bilinear):
-    """``nn.Bilinear`` on arrays. Arguments as in torch, and ``hardware``.
+    """``nn.Bilinear`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
     The array is read with the first input; the product of what it gives with the second input is one
-    of activations, and digital, as is the bias.
+    of activations, and digital. So is the bias, which comes after it: it cannot lie on rows of the array.
 
     >>> layer = AnalogBilinear(3, 4, 5, hardware=Hardware())
     >>> layer(torch.ones(2, 3), torch.ones(2, 4)).shape
@@ -50,9 +52,20 @@ class AnalogBilinear(SeveralArrays, nn.Bilinear):
 
     report_remark = "the product with the second input stays digital"
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
+
+    def setup(
+        self, hardware: Hardware, bias_rows: int = 0, each: Mapping[str, Hardware] | None = None
+    ) -> None:
+        """Its array; ``NotMappableError`` if a bias is to lie on it."""
+        if bias_rows and self.bias is not None:
+            raise NotMappableError(
+                f"bias_rows = {bias_rows!r}: the bias of a {type(self).__name__} is added after the product "
+                "with the second input, which is digital; give this layer 0"
+            )
+        super().setup(hardware, 0, each)
 
     def make_arrays(self) -> dict[str, Array]:
         """One array, of the first input."""

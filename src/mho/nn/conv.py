@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.hardware import Hardware
-from mho.mapping import spans
+from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 from mho.nn.opaque import convolution
 from mho.product import Read
@@ -44,6 +44,7 @@ class ConvCut:
     dilation: tuple[int, ...]
     transposed: bool = False
     output_padding: tuple[int, ...] = ()
+    bias_rows: int = 0
     tile_axis: int = 2
     channel_axis: int = 3
     column_axis: int = 4
@@ -59,9 +60,14 @@ class ConvCut:
         return math.prod(self.taps)
 
     @property
+    def _inputs(self) -> tuple[tuple[int, int], ...]:
+        """The rows of each tile that have inputs."""
+        return without_bias_rows(self.rows, self.bias_rows) if self.bias_rows else self.rows
+
+    @property
     def _channels(self) -> tuple[tuple[int, int], ...]:
         """Input channels that each tile touches, first and last + 1."""
-        return tuple((a // self._k, -(-b // self._k)) for a, b in self.rows)
+        return tuple((a // self._k, -(-b // self._k)) for a, b in self._inputs)
 
     @property
     def _size(self) -> int:
@@ -106,7 +112,7 @@ class ConvCut:
             tiles = matrices.view(channels, groups, len(self.rows), self._size * self._k, columns)
         else:
             parts = []
-            for (a, b), (first, _) in zip(self.rows, self._channels, strict=True):
+            for (a, b), (first, _) in zip(self._inputs, self._channels, strict=True):
                 before = a - first * self._k
                 after = self._size * self._k - before - (b - a)
                 parts.append(F.pad(matrices[:, :, a:b], (0, 0, before, after)))
@@ -214,7 +220,7 @@ class _AnalogConv(AnalogLayer):
         taps = math.prod(self.kernel_size)
         padded = getattr(self, "padding_mode", "zeros") != "zeros"
         return ConvCut(
-            rows=spans(inputs * taps, size.rows, unit=taps, full=size.full),
+            rows=spans(inputs * taps, size.rows, unit=taps, full=size.full, extra=self.bias_rows),
             columns=spans(self.out_channels // self.groups, size.columns, full=size.full),
             groups=self.groups,
             inputs=inputs,
@@ -224,6 +230,7 @@ class _AnalogConv(AnalogLayer):
             dilation=self.dilation,  # type: ignore[arg-type]
             transposed=self.transposed,
             output_padding=self.output_padding if self.transposed else (),  # type: ignore[arg-type]
+            bias_rows=self.bias_rows,
         )
 
     def matrix(self, weight: Tensor) -> Tensor:
@@ -322,54 +329,55 @@ class _TransposedForward(_AnalogConv):
 
 
 def _init(
-    layer: Any, base: type[nn.Module], hardware: Hardware, args: tuple[Any, ...], names: dict[str, Any]
-) -> None:
+    layer: Any, base: type[nn.Module], hardware: Hardware, bias_rows: int,
+    args: tuple[Any, ...], names: dict[str, Any],
+) -> None:  # fmt: skip
     base.__init__(layer, *args, **names)
-    layer.setup(hardware)
+    layer.setup(hardware, bias_rows)
 
 
 class AnalogConv1d(_Forward, nn.Conv1d):
-    """``nn.Conv1d`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.Conv1d`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
-        _init(self, nn.Conv1d, hardware, args, names)
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
+        _init(self, nn.Conv1d, hardware, bias_rows, args, names)
 
 
 class AnalogConv2d(_Forward, nn.Conv2d):
-    """``nn.Conv2d`` on arrays. Arguments as in torch, and ``hardware``.
+    """``nn.Conv2d`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
     >>> layer = AnalogConv2d(3, 8, 3, padding="same", dilation=2, hardware=Hardware())
     >>> layer(torch.ones(2, 3, 16, 16)).shape
     torch.Size([2, 8, 16, 16])
     """
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
-        _init(self, nn.Conv2d, hardware, args, names)
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
+        _init(self, nn.Conv2d, hardware, bias_rows, args, names)
 
 
 class AnalogConv3d(_Forward, nn.Conv3d):
-    """``nn.Conv3d`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.Conv3d`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
-        _init(self, nn.Conv3d, hardware, args, names)
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
+        _init(self, nn.Conv3d, hardware, bias_rows, args, names)
 
 
 class AnalogConvTranspose1d(_TransposedForward, nn.ConvTranspose1d):
-    """``nn.ConvTranspose1d`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.ConvTranspose1d`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
-        _init(self, nn.ConvTranspose1d, hardware, args, names)
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
+        _init(self, nn.ConvTranspose1d, hardware, bias_rows, args, names)
 
 
 class AnalogConvTranspose2d(_TransposedForward, nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.ConvTranspose2d`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
-        _init(self, nn.ConvTranspose2d, hardware, args, names)
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
+        _init(self, nn.ConvTranspose2d, hardware, bias_rows, args, names)
 
 
 class AnalogConvTranspose3d(_TransposedForward, nn.ConvTranspose3d):
-    """``nn.ConvTranspose3d`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.ConvTranspose3d`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
-        _init(self, nn.ConvTranspose3d, hardware, args, names)
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
+        _init(self, nn.ConvTranspose3d, hardware, bias_rows, args, names)

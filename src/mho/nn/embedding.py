@@ -36,6 +36,7 @@ class EmbeddingCut:
     columns: tuple[tuple[int, int], ...]
     padding_idx: int | None = None
     scale_grad_by_freq: bool = False
+    bias_rows: int = 0
     tile_axis: int = 0
     channel_axis: int = 2
     column_axis: int = 3
@@ -123,11 +124,11 @@ class _Table(AnalogLayer):
         """The module that has ``max_norm``, ``norm_type`` and ``scale_grad_by_freq``."""
         return self
 
-    def setup(self, hardware: Hardware) -> None:
-        """An array without DAC."""
+    def setup(self, hardware: Hardware, bias_rows: int = 0) -> None:
+        """An array without DAC; a table has no bias."""
         if isinstance(hardware, Hardware):
             hardware = dataclasses.replace(hardware, dac=None)
-        super().setup(hardware)
+        super().setup(hardware, bias_rows)
 
     def make_cut(self) -> EmbeddingCut:
         """Tiles of the table."""

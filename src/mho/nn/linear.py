@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho.hardware import Hardware
-from mho.mapping import spans
+from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 
 
@@ -20,6 +20,7 @@ class LinearCut:
 
     rows: tuple[tuple[int, int], ...]
     columns: tuple[tuple[int, int], ...]
+    bias_rows: int = 0
     tile_axis: int = 0
     channel_axis: int = 2
     column_axis: int = 3
@@ -27,15 +28,21 @@ class LinearCut:
     batch_axis: int = 1
 
     @property
+    def _inputs(self) -> tuple[tuple[int, int], ...]:
+        """The rows of each tile that have inputs."""
+        return without_bias_rows(self.rows, self.bias_rows) if self.bias_rows else self.rows
+
+    @property
     def size(self) -> int:
-        """Rows of the largest tile."""
-        return max(b - a for a, b in self.rows)
+        """Inputs of the largest tile."""
+        return max(b - a for a, b in self._inputs)
 
     def input_index(self) -> list[int] | None:
-        """Rows of each tile, the shorter ones filled up with their last row (its kernel is zero)."""
-        if all(b - a == self.size for a, b in self.rows):
+        """Inputs of each tile, the shorter ones filled up with their last one (its kernel is zero)."""
+        inputs, size = self._inputs, self.size
+        if all(b - a == size for a, b in inputs):
             return None
-        return [min(a + k, b - 1) for a, b in self.rows for k in range(self.size)]
+        return [min(a + k, b - 1) for a, b in inputs for k in range(size)]
 
     def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
         """``x[..., row]`` as ``[tile, batch, row]``."""
@@ -57,7 +64,7 @@ class LinearCut:
         channels, _, rows, columns = matrices.shape
         flat = matrices[:, 0]
         if self.input_index() is not None:
-            tiles = [F.pad(flat[:, a:b], (0, 0, 0, self.size - (b - a))) for a, b in self.rows]
+            tiles = [F.pad(flat[:, a:b], (0, 0, 0, self.size - (b - a))) for a, b in self._inputs]
             flat = torch.cat(tiles, dim=1)
         tiles_, size = len(self.rows), self.size
         if channels == 1:
@@ -109,12 +116,23 @@ class LinearCut:
         return total.reshape(*like.shape[:-1], total.shape[-1])
 
 
+def linear_cut(layer: AnalogLayer, inputs: int, outputs: int) -> LinearCut:
+    """The cut of a matrix ``[inputs, outputs]`` and the layer's bias rows for the layer's hardware."""
+    tile, extra = layer.hardware.tile, layer.bias_rows
+    return LinearCut(
+        rows=spans(inputs, tile.rows, full=tile.full, extra=extra),
+        columns=spans(outputs, tile.columns, full=tile.full),
+        bias_rows=extra,
+    )
+
+
 class AnalogLinear(AnalogLayer, nn.Linear):
-    """``nn.Linear`` on arrays: rows are inputs, columns are outputs, the bias is digital.
+    """``nn.Linear`` on arrays: rows are inputs, columns are outputs.
 
     Args:
         in_features, out_features, bias, device, dtype: as in ``nn.Linear``.
         hardware: the description of the arrays.
+        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``AnalogLayer``).
 
     >>> layer = AnalogLinear(3, 2, hardware=Hardware())
     >>> layer(torch.ones(5, 3)).shape
@@ -123,18 +141,14 @@ class AnalogLinear(AnalogLayer, nn.Linear):
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None,
-        *, hardware: Hardware,
+        *, hardware: Hardware, bias_rows: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(in_features, out_features, bias, device, dtype)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
     def make_cut(self) -> LinearCut:
         """Tiles of the ``in_features`` x ``out_features`` matrix."""
-        tile = self.hardware.tile
-        return LinearCut(
-            rows=spans(self.in_features, tile.rows, full=tile.full),
-            columns=spans(self.out_features, tile.columns, full=tile.full),
-        )
+        return linear_cut(self, self.in_features, self.out_features)
 
     def matrix(self, weight: Tensor) -> Tensor:
         """``weight[out, in]`` as ``[1, in, out]``."""

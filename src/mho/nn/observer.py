@@ -8,7 +8,7 @@ from torch import Tensor
 from mho import tile
 from mho.converters import Dynamic, Histogram
 from mho.hardware import Hardware
-from mho.product import Cut, Limit, Read, driven_groups
+from mho.product import Cut, Limit, Read, driven_groups, mean_currents
 
 
 class Observer:
@@ -39,9 +39,10 @@ class Observer:
         With a dynamic DAC each vector is driven at full scale, and is recorded so; streamed inputs are
         in units of full scale already (``x_limit``).
         """
+        one: float | Tensor = 1.0
         if self.streamed:
-            v = driven_groups(cut, v, hardware.dac, x_limit)
-        partial = cut.partial(cut.product(v, read.kernel), len(tile.readout(hardware).digital))
+            v, one = driven_groups(cut, v, hardware.dac, x_limit)
+        partial = cut.partial(mean_currents(read, cut, v, one), len(tile.readout(hardware).digital))
         if read.unit is not None:
             columns = cut.columns[-1][1] if read.unit.numel() > 1 else 1
             partial = partial * cut.over_partial(read.unit.view(-1, 1, 1, columns))

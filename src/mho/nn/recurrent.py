@@ -193,7 +193,7 @@ class _Sequence(_Gates):
 
 
 class AnalogRNN(_RNNGates, _Sequence, nn.RNN):
-    """``nn.RNN`` on arrays. Arguments as in torch, and ``hardware``.
+    """``nn.RNN`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
     >>> layer = AnalogRNN(3, 5, num_layers=2, bidirectional=True, hardware=Hardware())
     >>> y, h = layer(torch.ones(7, 2, 3))
@@ -201,25 +201,25 @@ class AnalogRNN(_RNNGates, _Sequence, nn.RNN):
     (torch.Size([7, 2, 10]), torch.Size([4, 2, 5]))
     """
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
 
 class AnalogLSTM(_LSTMGates, _Sequence, nn.LSTM):
-    """``nn.LSTM`` on arrays, also with projections. Arguments as in torch, and ``hardware``."""
+    """``nn.LSTM`` on arrays, also with projections. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
 
 class AnalogGRU(_GRUGates, _Sequence, nn.GRU):
-    """``nn.GRU`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.GRU`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
 
 # --- single steps --------------------------------------------------------------------------------
@@ -254,15 +254,15 @@ class _Cell(_Gates):
 
 
 class AnalogRNNCell(_RNNGates, _Cell, nn.RNNCell):
-    """``nn.RNNCell`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.RNNCell`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
 
 class AnalogLSTMCell(_LSTMGates, _Cell, nn.LSTMCell):
-    """``nn.LSTMCell`` on arrays. Arguments as in torch, and ``hardware``.
+    """``nn.LSTMCell`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
     >>> cell = AnalogLSTMCell(3, 5, hardware=Hardware())
     >>> h, c = cell(torch.ones(2, 3))
@@ -270,14 +270,14 @@ class AnalogLSTMCell(_LSTMGates, _Cell, nn.LSTMCell):
     torch.Size([2, 5])
     """
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
 
 class AnalogGRUCell(_GRUGates, _Cell, nn.GRUCell):
-    """``nn.GRUCell`` on arrays. Arguments as in torch, and ``hardware``."""
+    """``nn.GRUCell`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``."""
 
-    def __init__(self, *args: Any, hardware: Hardware, **names: Any) -> None:
+    def __init__(self, *args: Any, hardware: Hardware, bias_rows: int = 0, **names: Any) -> None:
         super().__init__(*args, **names)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)

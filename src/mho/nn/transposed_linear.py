@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mho.hardware import Hardware
-from mho.mapping import spans
 from mho.nn.base import AnalogLayer
-from mho.nn.linear import LinearCut
+from mho.nn.linear import LinearCut, linear_cut
 
 
 class AnalogTransposedLinear(AnalogLayer):
@@ -21,6 +20,7 @@ class AnalogTransposedLinear(AnalogLayer):
     Args:
         in_features, out_features, bias, device, dtype: as in ``nn.Linear``.
         hardware: the description of the arrays.
+        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``AnalogLayer``).
 
     >>> layer = AnalogTransposedLinear(3, 2, hardware=Hardware())
     >>> layer.weight.shape, layer(torch.ones(5, 3)).shape
@@ -29,22 +29,17 @@ class AnalogTransposedLinear(AnalogLayer):
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None,
-        *, hardware: Hardware,
+        *, hardware: Hardware, bias_rows: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         made = nn.Linear(in_features, out_features, bias, device, dtype)
         self.weight = nn.Parameter(made.weight.detach().t().contiguous())
         self.register_parameter("bias", made.bias)
-        self.setup(hardware)
+        self.setup(hardware, bias_rows)
 
     def make_cut(self) -> LinearCut:
         """Tiles of the input x output matrix."""
-        tile = self.hardware.tile
-        inputs, outputs = self.weight.shape
-        return LinearCut(
-            rows=spans(inputs, tile.rows, full=tile.full),
-            columns=spans(outputs, tile.columns, full=tile.full),
-        )
+        return linear_cut(self, *self.weight.shape)
 
     def matrix(self, weight: Tensor) -> Tensor:
         """``[1, input, output]``."""

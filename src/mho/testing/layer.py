@@ -63,7 +63,7 @@ def _floats(x: Any) -> bool:
 def _on(layer: nn.Module, hardware: Hardware) -> Any:
     """A copy of the layer on other hardware, not programmed."""
     fresh: Any = copied(layer)
-    fresh.setup(hardware)
+    fresh.setup(hardware, layer.bias_rows)
     fresh.path = "layer"
     return fresh
 
@@ -117,7 +117,7 @@ def _check_arrays(layer: nn.Module) -> None:
         matrix = array.matrix(weight)
         must(matrix.dim() == 3, "matrix must be [group, row, column]")
         must(same(array.from_matrix(matrix), weight), "from_matrix must undo matrix")
-        for name, size in (("rows", matrix.shape[1]), ("columns", matrix.shape[2])):
+        for name, size in (("rows", matrix.shape[1] + array.bias_rows), ("columns", matrix.shape[2])):
             spans = getattr(array.cut, name)
             edges = [0, *(b for _, b in spans)]
             whole = list(spans) == list(itertools.pairwise(edges)) and edges[-1] == size

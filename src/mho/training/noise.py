@@ -152,7 +152,7 @@ class ProgrammingNoise(Modifier):
         """``weight + strength * (programmed weight - mapped weight)``."""
         hardware, clean = layer.hardware, layer.matrix(weight.detach())
         device, how = hardware.device, tile.readout(hardware)
-        scale = hardware.mapping.scale.reference(clean)
+        scale = hardware.mapping.scale.reference(layer.logical(weight.detach()).detach())
         target = hardware.mapping.targets(clean / scale, device.g_min, device.g_max)
         error = device.programmed(target, fresh_normal_like(target)) - target
         error = tile.normalised(tile.combine(error / device.g_max, how), how) + how.offset
