@@ -12,6 +12,10 @@ from mho import devices
 from mho.devices import Device
 from mho.testing import check_device
 
+SUDDEN = devices.SuddenFailure(
+    g_lrs=50e-6, g_hrs=1e-6, p_lrs=(1e3, 0.1, 0.2, 0.3), p_hrs=(1e2, 0.1, 0.2, 0.3), temperature=350.0
+)
+GRADUAL = devices.GradualFailure(p_lrs=(1e3, 0.1, 0.2, 0.3), p_hrs=(1e2, 0.1, 0.2, -0.3), temperature=350.0)
 EXAMPLES: dict[type[Device], list[Device]] = {
     devices.Ideal: [devices.Ideal(), devices.Ideal(g_min=1e-6, g_max=100e-6)],
     devices.PCM: [
@@ -62,6 +66,43 @@ EXAMPLES: dict[type[Device], list[Device]] = {
         devices.FiniteStates(states=devices.UniformR(count=8), device=devices.ReRAMWan2022()),
         devices.FiniteStates(states=devices.Logarithmic(count=8), device=devices.ReRAMCMO()),
         devices.FiniteStates(states=devices.Measured(g=(1e-6, 3e-6)), device=devices.StuckAt(lrs=0.3)),
+    ],
+    devices.Endurance: [
+        devices.Endurance(cycles=1e4, law=law, device=device)
+        for law in (SUDDEN, GRADUAL)
+        for device in (devices.PCM(), devices.ReRAMWan2022(), devices.StuckAt(lrs=0.3))
+    ],
+    devices.RetentionFailure: [
+        devices.RetentionFailure(law=law, device=device)
+        for law in (SUDDEN, GRADUAL)
+        for device in (devices.PCM(), devices.ReRAMWan2022(), devices.StuckAt(lrs=0.3))
+    ],
+    devices.RetentionLoss: [
+        devices.RetentionLoss(nu=0.1),
+        devices.RetentionLoss(nu=0.1, nu_std=0.05, t0=30.0, device=devices.ReRAMWan2022()),
+        devices.RetentionLoss(nu=0.1, nu_std=0.05, device=devices.StuckAt(hrs=0.5, device=devices.PCM())),
+    ],
+    devices.Temperature: [
+        devices.Temperature(kelvin=350.0, activation=0.1, alpha=1e-3),
+        devices.Temperature(kelvin=250.0, activation=0.2, alpha=1e-3, device=devices.ReRAMWan2022()),
+        devices.Temperature(kelvin=350.0, activation=0.1, alpha=-1e-3, g_hrs=2e-6, device=devices.PCM()),
+    ],
+    devices.RandomTelegraphNoise: [
+        devices.RandomTelegraphNoise(step=devices.Proportional(sigma=0.1)),
+        devices.RandomTelegraphNoise(
+            step=devices.Independent(sigma=0.05), spread=0.5, occupancy=0.3, share=0.6, device=devices.PCM()
+        ),
+        devices.RandomTelegraphNoise(
+            step=devices.Inverse(sigma=0.01), device=devices.StuckAt(lrs=0.3, device=devices.ReRAMCMO())
+        ),
+    ],
+    devices.ThermalNoise: [
+        devices.ThermalNoise(bandwidth=1e6),
+        devices.ThermalNoise(bandwidth=1e9, temperature=400.0, device=devices.PCM()),
+    ],
+    devices.ShotNoise: [
+        devices.ShotNoise(bandwidth=1e6),
+        devices.ShotNoise(bandwidth=1e9, fano=0.3, device=devices.ThermalNoise(bandwidth=1e9)),
     ],
 }
 

@@ -6,7 +6,9 @@ Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReR
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
 :class:`Retention`, :class:`Loop`.
 
-Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`.
+Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`Endurance`,
+:class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`, :class:`RandomTelegraphNoise`,
+:class:`ThermalNoise`, :class:`ShotNoise`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -14,13 +16,24 @@ from mho.devices.base import Device as Device
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift
 from mho.devices.effects import Effect as Effect
+from mho.devices.effects import Endurance as Endurance
+from mho.devices.effects import Failure as Failure
 from mho.devices.effects import FiniteStates as FiniteStates
+from mho.devices.effects import GradualFailure as GradualFailure
 from mho.devices.effects import Logarithmic as Logarithmic
 from mho.devices.effects import Measured as Measured
+from mho.devices.effects import RandomTelegraphNoise as RandomTelegraphNoise
+from mho.devices.effects import RetentionFailure as RetentionFailure
+from mho.devices.effects import RetentionLoss as RetentionLoss
+from mho.devices.effects import ShotNoise as ShotNoise
 from mho.devices.effects import StateSet as StateSet
 from mho.devices.effects import StuckAt as StuckAt
+from mho.devices.effects import SuddenFailure as SuddenFailure
+from mho.devices.effects import Temperature as Temperature
+from mho.devices.effects import ThermalNoise as ThermalNoise
 from mho.devices.effects import UniformG as UniformG
 from mho.devices.effects import UniformR as UniformR
+from mho.devices.effects import at_stop_voltage as at_stop_voltage
 from mho.devices.error_laws import Error as Error
 from mho.devices.error_laws import Independent as Independent
 from mho.devices.error_laws import Inverse as Inverse

@@ -1,0 +1,65 @@
+"""Cells read at another temperature than they were programmed at."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import InstanceOf
+from torch import Tensor
+
+from mho.config import Finite, NonNegative, Positive, config
+from mho.devices.base import Device
+from mho.devices.effects.base import Effect
+from mho.devices.ideal import Ideal
+
+BOLTZMANN_EV = 8.617333262e-5  # eV/K, CODATA 2018
+
+
+@config
+class Temperature(Effect):
+    """The conductance at another temperature: a metallic filament beside a semiconducting matrix.
+
+    Both conduct in parallel. The matrix has the conductance of the high-resistance state, ``g_hrs``, in all
+    cells; what a cell has beyond it is the filament's::
+
+        G(T) = g_hrs exp(-E / k (1/T - 1/T_ref)) + (G - g_hrs) / (1 + alpha (T - T_ref))
+
+    Stuck cells inside stay as they are. Typical values, not verified: E = 0.05 to 0.2 eV in hafnium oxide,
+    0.2 to 0.3 eV in amorphous phase-change material, alpha about 1e-3 per kelvin in a filament.
+
+    Attributes:
+        device: the device inside.
+        kelvin: temperature of the cells when they are read.
+        activation: activation energy E of the high-resistance state, electronvolts.
+        alpha: temperature coefficient of the filament's resistance, per kelvin.
+        reference: temperature at which the device inside is described, kelvin.
+        g_hrs: siemens; None for the ``g_min`` of the device.
+
+    Example:
+        >>> hot = Temperature(kelvin=350.0, activation=0.1, alpha=1e-3, device=Ideal(g_min=1e-6))
+        >>> g = hot.aged(torch.tensor([1e-6, 25e-6]), torch.empty(0, 2), 0.0)
+        >>> [round(float(x) * 1e6, 4) for x in g]
+        [1.7378, 24.5949]
+    """
+
+    device: InstanceOf[Device] = Ideal()
+    kelvin: Positive
+    activation: NonNegative
+    alpha: Finite
+    reference: Positive = 300.0
+    g_hrs: NonNegative | None = None
+
+    def validate(self) -> None:
+        """A filament whose resistance stays positive."""
+        if 1 + self.alpha * (self.kelvin - self.reference) <= 0:
+            raise ValueError(
+                f"alpha = {self.alpha!r} /K at {self.kelvin!r} K: the filament's resistance would not be "
+                "positive; a linear coefficient holds near the reference temperature only"
+            )
+
+    def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
+        """The formula above."""
+        matrix = torch.clamp(now, max=self.g_min if self.g_hrs is None else self.g_hrs)
+        hot = math.exp(-self.activation / BOLTZMANN_EV * (1 / self.kelvin - 1 / self.reference))
+        return matrix * hot + (now - matrix) / (1 + self.alpha * (self.kelvin - self.reference))
