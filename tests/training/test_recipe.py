@@ -240,6 +240,23 @@ def test_converters_come_in() -> None:
     assert not torch.allclose(table(ids), table.weight, atol=0.01)
 
 
+@pytest.mark.parametrize("modifiers", [(), EVERYTHING[:-1]], ids=["plain", "everything"])
+def test_models_in_half_precision_train(modifiers: tuple[Modifier, ...]) -> None:
+    """Parameters and activations in bfloat16; the arithmetic of the array is wide."""
+    layer = nn.Conv2d(4, 6, 3)
+    analog = mho.convert(layer, mho.Hardware(device=mho.devices.PCM())).to(torch.bfloat16).train()
+    attach(analog, Recipe(modifiers=modifiers))
+    x = torch.randn(2, 4, 5, 5)
+    y = analog(x.bfloat16())
+    y.square().sum().backward()
+    assert y.dtype == torch.bfloat16 == analog.bias.grad.dtype
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in analog.parameters())
+    if not modifiers:
+        torch.testing.assert_close(y.float(), layer(x), atol=0.05, rtol=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert analog.float()(x).dtype == torch.bfloat16
+
+
 def test_ramps_are_not_compiled_again() -> None:
     """One graph serves all steps of all ramps, and all of it is one graph."""
     torch._dynamo.reset()

@@ -442,7 +442,8 @@ class AnalogLayer(nn.Module):
             self._limit(self.hardware.dac, self.input_range, "input_range"),
             self._limit(self.hardware.adc, self.output_range, "output_range"),
         )
-        if digital and limits[0] is None:
+        alike = x.dtype == read.kernel.dtype or torch.is_autocast_enabled(x.device.type)
+        if digital and limits[0] is None and alike:
             return self._noisy(tile.matvec(self.hardware, read, self.cut, x, self.digital_bias, limits), x)
         wide = read.kernel.dtype
         bias = None if self.bias_rows or self.bias is None else self.bias.to(wide)
