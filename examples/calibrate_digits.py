@@ -102,7 +102,7 @@ for seed in range(chips):
 analog = mho.convert(network, hardware)
 mho.calibrate(analog, loader)
 save_hardware(calibrated_hardware(analog), options.output / "hardware.json")
-again = mho.convert(network, mho.Hardware(), select=load_hardware(options.output / "hardware.json"))
+again = mho.convert(network, load_hardware(options.output / "hardware.json"))
 with torch.no_grad():
     same = torch.equal(again.eval()(data.test.tensors[0]), analog.eval()(data.test.tensors[0]))
 print(f"\nmade from hardware.json: outputs equal bit for bit: {same}")

@@ -87,15 +87,17 @@ HARDWARE = {
 }
 
 
-def pair(network: str, hardware: mho.Hardware, path: Path) -> tuple[nn.Module, nn.Module, Tensor]:
+def pair(
+    network: str, hardware: mho.Hardware, path: Path, bias_rows: int = 0
+) -> tuple[nn.Module, nn.Module, Tensor]:
     """A calibrated model, and the one that its descriptions give, from a file."""
     make, shape = NETWORKS[network]
     torch.manual_seed(0)
     model, x = make(), torch.randn(shape)
-    calibrated = mho.convert(model, hardware)
+    calibrated = mho.convert(model, hardware, bias_rows=bias_rows)
     mho.calibrate(calibrated, [torch.randn(shape), x])
     save_hardware(calibrated_hardware(calibrated), path)
-    return calibrated, mho.convert(model, mho.Hardware(), select=load_hardware(path)), x
+    return calibrated, mho.convert(model, load_hardware(path), bias_rows=bias_rows), x
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -111,8 +113,8 @@ def test_equal_bit_for_bit_with_every_range(hardware: str, tmp_path: Path) -> No
     check_equal("linear", HARDWARE[hardware], tmp_path)
 
 
-def check_equal(network: str, hardware: mho.Hardware, folder: Path) -> None:
-    calibrated, made, x = pair(network, hardware, folder / "hardware.json")
+def check_equal(network: str, hardware: mho.Hardware, folder: Path, bias_rows: int = 0) -> None:
+    calibrated, made, x = pair(network, hardware, folder / "hardware.json", bias_rows)
     for model in (calibrated, made):
         model.eval()
     assert torch.equal(made(x), calibrated(x))  # before programming: other code
@@ -120,6 +122,12 @@ def check_equal(network: str, hardware: mho.Hardware, folder: Path) -> None:
         mho.program(model, seed=3)
     assert torch.equal(made(x), calibrated(x))
     assert calibrated_hardware(made) == load_hardware(folder / "hardware.json")
+
+
+@pytest.mark.parametrize("network", ["linear", "convolution", "several arrays"])
+@torch.no_grad()
+def test_equal_bit_for_bit_with_the_bias_on_the_array(network: str, tmp_path: Path) -> None:
+    check_equal(network, HARDWARE["each tile"], tmp_path, bias_rows=2)
 
 
 def test_its_ranges_may_be_measured_again(tmp_path: Path) -> None:

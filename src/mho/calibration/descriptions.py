@@ -22,8 +22,8 @@ from mho.nn.walk import clean_path
 def calibrated_hardware(model: nn.Module) -> dict[str, Hardware]:
     """The hardware of each array with the full scales that it has now.
 
-    ``mho.convert(model, hardware, select=...)`` of the result gives the calibrated model without
-    calibrating: the same seed gives the same chip, and its outputs are equal bit for bit.
+    ``mho.convert(model, calibrated_hardware(analog))`` gives the calibrated model without calibrating: the
+    same seed gives the same chip, and its outputs are equal bit for bit. Give it the same ``bias_rows``.
 
     Args:
         model: what ``mho.convert`` made, calibrated. A layer without measured ranges keeps its description.

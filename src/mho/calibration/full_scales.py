@@ -151,6 +151,6 @@ def _full_scales(seen: list[list[Histogram]], converter: DAC | ColumnConverter) 
 
 
 def _full_scale(seen: Histogram, converter: DAC | ColumnConverter) -> float:
-    if isinstance(converter.range, OnData):
+    if seen.count and isinstance(converter.range, OnData):
         return converter.range.choose(seen, converter.quantise)
     return seen.largest

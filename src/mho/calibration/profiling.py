@@ -58,9 +58,9 @@ class Profile:
         rows = []
         for path, layer in self.layers.items():
             if layer.reached:
-                rows += [_row(path, "input", t, None, h) for t, h in enumerate(layer.inputs)]
+                rows += [_row(path, "input", t, None, h) for t, h in enumerate(layer.inputs) if h.count]
                 for k, each in enumerate(layer.currents):
-                    rows += [_row(path, "current", t, k, h) for t, h in enumerate(each)]
+                    rows += [_row(path, "current", t, k, h) for t, h in enumerate(each) if h.count]
         return rows
 
     def to_frame(self) -> pandas.DataFrame:

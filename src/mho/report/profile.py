@@ -70,6 +70,7 @@ def profile_figure(
 def _histogram(axes: matplotlib.axes.Axes, tiles: list[Histogram]) -> None:
     from matplotlib.ticker import NullFormatter
 
+    tiles = [h for h in tiles if h.count]
     low = min(*(h.lowest for h in tiles), 0.0)
     high = max(*(h.highest for h in tiles), 0.0)
     if low == high:
