@@ -20,6 +20,7 @@ from mho.commands.common import (
     typer,
     write_page,
 )
+from mho.commands.device import device
 from mho.commands.quantize import quantize
 from mho.commands.search import search
 from mho.commands.sweep import sweep
@@ -157,6 +158,7 @@ def devices() -> None:
         typer.echo(f"{cls.__name__:<16}  {ends:<18}  {summary}")
 
 
+app.command()(device)
 app.command()(quantize)
 app.command()(sweep)
 app.command()(search)

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mho.devices import Device, Retention, States
+from mho.devices import Device, Effect, Retention, States
+from mho.devices.effects.base import draw_count
 from mho.devices.fitting import Fit
 from mho.devices.fitting.tables import read_table
 from mho.random import normal
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles of a fan
 SHARES = (0.1, 0.5, 0.9)  # of the way from g_min to g_max: the targets that are drawn
-CELLS = 4000  # of a simulated fan
+CELLS = (40, 100)  # of a simulated fan: an array, effects may ask for one
 _COLOURS = (VERMILLION, GREEN, BLUE)
 _YEAR = SECONDS["y"]
 _MOST = 12  # fans in one picture
@@ -113,11 +114,18 @@ def drift_fan(
 
 def simulated_quantiles(device: Device, target: float, times: Sequence[float] | Any) -> Any:
     """Quantiles 5, 25, 50, 75, 95 % of 4000 cells of one target, ``[5, time]``, siemens, no read noise."""
-    g_target = torch.full((CELLS,), float(target), dtype=torch.float64)
-    g = device.programmed(g_target, normal((CELLS,), 0, "drift fan", "program").double())
-    cells = device.drift_state(g_target, normal((CELLS,), 0, "drift fan", "drift").double())
+    g_target = torch.full(CELLS, float(target), dtype=torch.float64)
+    g = device.programmed(g_target, normal(CELLS, 0, "drift fan", "program").double())
+    cells = device.drift_state(g_target, _draws(device))
     share = torch.tensor(LEVELS, dtype=torch.float64)
     return torch.stack([device.aged(g, cells, float(t)).quantile(share) for t in times], 1).numpy()
+
+
+def _draws(device: Device) -> Tensor:
+    """Draws of the frozen parameters of :data:`CELLS`."""
+    if not isinstance(device, Effect):
+        return normal(CELLS, 0, "drift fan", "drift").double()
+    return normal((draw_count(device), *CELLS), 0, "drift fan", "drift").double()
 
 
 def measured_quantiles(source: Any) -> tuple[Any, Any, int]:
@@ -136,7 +144,7 @@ def read_noise(
     times: Sequence[float] | None = None,
     axes: matplotlib.axes.Axes | None = None,
 ) -> matplotlib.axes.Axes:
-    """Standard deviation of one read over time, of cells that were written and drift without error.
+    """Standard deviation of one read over time, of cells that were written without error.
 
     Args:
         device: any.
@@ -149,19 +157,31 @@ def read_noise(
     """
     axes = prepared(axes, "time since programming", "standard deviation of a read", "S", "Read noise")
     when = np.asarray(usual_times(device) if times is None else times, dtype=np.float64)
-    g = torch.tensor(
-        usual_targets(device) if targets is None else tuple(targets)[:_MOST], dtype=torch.float64
-    )
-    cells = device.drift_state(g, torch.zeros_like(g))
-    std = [device.read_std(g, device.aged(g, cells, float(t)), float(t)) for t in when]
+    wanted = usual_targets(device) if targets is None else tuple(targets)[:_MOST]
     axes.set_xscale("log")
-    for number, column in enumerate(torch.stack(std, 1)):
+    for number, target in enumerate(wanted):
         colour = _COLOURS[number % len(_COLOURS)]
-        axes.plot(when, column, color=colour, linewidth=1.6, label=_text(float(g[number])))
+        axes.plot(when, read_std(device, target, when), color=colour, linewidth=1.6, label=_text(target))
     axes.set_ylim(bottom=0)
     _times_below(axes, when)
     axes.legend(frameon=False, fontsize=9, title="conductance", title_fontsize=8)
     return axes
+
+
+def read_std(device: Device, target: float, times: Sequence[float] | Any) -> Any:
+    """Standard deviation of one read of a cell, ``[time]``, siemens.
+
+    The cell was written without error and drifts as its law says on average. The cells of an effect
+    differ: its value is the root of the mean square over 4000 cells.
+    """
+    several = isinstance(device, Effect)
+    g = torch.full(CELLS if several else (1,), float(target), dtype=torch.float64)
+    cells = device.drift_state(g, _draws(device) if several else torch.zeros_like(g))
+    values = []
+    for t in map(float, times):
+        _, std = device.read_moments(g, cells, device.aged(g, cells, t), t)
+        values.append(float(std.square().mean().sqrt()))
+    return np.array(values)
 
 
 def conductance_map(g: Tensor | Any, axes: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
