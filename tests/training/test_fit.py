@@ -208,9 +208,12 @@ def test_a_recipe_with_a_teacher() -> None:
 
     def of_dicts(model: nn.Module, batch: dict[str, Any]) -> Tensor:
         assert batch["note"] == "kept" and isinstance(batch["more"], tuple)
+        assert isinstance(batch["packed"], nn.utils.rnn.PackedSequence)
         return F.cross_entropy(model(batch["input"]), batch["labels"])
 
-    fit(student, [{"input": x, "labels": y, "note": "kept", "more": (x, [y])}], of_dicts, optimizer, 1)
+    packed = nn.utils.rnn.pack_sequence([x[0], x[1]])
+    batch = {"input": x, "labels": y, "note": "kept", "more": (x, [y]), "packed": packed}
+    fit(student, [batch], of_dicts, optimizer, 1)
 
 
 def test_tensorboard(tmp_path: Path) -> None:

@@ -240,6 +240,31 @@ def test_converters_come_in() -> None:
     assert not torch.allclose(table(ids), table.weight, atol=0.01)
 
 
+@pytest.mark.parametrize("kind", ["wires", "bias rows", "slices"])
+def test_everything_on_other_hardware(kind: str) -> None:
+    """Lines with resistance, a bias on the array, weights in slices behind an ADC."""
+    options = {
+        "wires": {"array": mho.array.Wires(row=2.0, column=2.0)},
+        "bias rows": {},
+        "slices": {
+            "mapping": mho.mapping.BitSlicing(),
+            "dac": mho.DAC(range=Fixed(limit=3.0)),
+            "adc": mho.ADC(range=Fixed(limit=4.0)),
+        },
+    }[kind]
+    hardware = mho.Hardware(device=mho.devices.PCM(), tile=mho.Tile(rows=4, columns=4), **options)
+    rows = {"bias_rows": 1} if kind == "bias rows" else {}
+    analog = mho.convert(nn.Linear(9, 6), hardware, **rows).train()
+    attach(analog, Recipe(modifiers=EVERYTHING))
+    x = torch.randn(5, 9)
+    for _ in range(4):
+        y = analog(x)
+    y.square().sum().backward()
+    assert not torch.equal(y, analog(x))
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in analog.parameters())
+    assert all(float(p.grad.abs().sum()) > 0 for name, p in analog.named_parameters() if "limit" not in name)
+
+
 @pytest.mark.parametrize("modifiers", [(), EVERYTHING[:-1]], ids=["plain", "everything"])
 def test_models_in_half_precision_train(modifiers: tuple[Modifier, ...]) -> None:
     """Parameters and activations in bfloat16; the arithmetic of the array is wide."""

@@ -49,25 +49,26 @@ class DriftNoise(Modifier):
 
     def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
         """``weight + strength * (compensated weight at a random time - mapped weight)``."""
-        clean = layer.matrix(weight.detach())
+        hardware, clean = layer.hardware, layer.matrix(weight.detach())
+        scale = hardware.mapping.scale.reference(layer.logical(weight.detach()).detach())
         if torch.compiler.is_compiling():
-            error = torch.ops.mho.drift_error(clean, _written(layer.hardware), self.first, self.last)
+            error = torch.ops.mho.drift_error(clean, scale, _written(hardware), self.first, self.last)
         else:
-            error = drift_error(layer.hardware, clean, self.first, self.last)
+            error = drift_error(hardware, clean, scale, self.first, self.last)
         return weight + layer.from_matrix(error) * (self.strength * ramp(layer, self.ramp_steps))
 
 
-def drift_error(hardware: Hardware, weight: Tensor, first: float, last: float) -> Tensor:
+def drift_error(hardware: Hardware, weight: Tensor, scale: Tensor, first: float, last: float) -> Tensor:
     """Compensated weights at a random time minus mapped ones, with draws from torch's global stream.
 
     Args:
         hardware: the description.
         weight: ``weight[group, row, column]``.
+        scale: the reference weight, ``[1, 1, 1]`` or ``[group, 1, column]``.
         first, last: the span of times, seconds; the time is uniform in its logarithm.
     """
     seconds = first * (last / first) ** float(torch.rand(()))
     device, how = hardware.device, tile.readout(hardware)
-    scale = hardware.mapping.scale.reference(weight)
     target = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     cells = device.drift_state(target, fresh_normal_like(target))
     before = device.programmed(target, fresh_normal_like(target))
@@ -83,7 +84,7 @@ def drift_error(hardware: Hardware, weight: Tensor, first: float, last: float) -
 # The compiler takes the draw of a time, a number that device models take, as one opaque operation.
 _library = torch.library.Library("mho", "FRAGMENT")
 _library.define(
-    "drift_error(Tensor weight, str hardware, float first, float last) -> Tensor",
+    "drift_error(Tensor weight, Tensor scale, str hardware, float first, float last) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
 
@@ -93,13 +94,15 @@ def _read(text: str) -> Hardware:
     return Hardware.from_json(text)
 
 
-def _compiled_drift_error(weight: Tensor, hardware: str, first: float, last: float) -> Tensor:
-    return drift_error(_read(hardware), weight, first, last).contiguous()
+def _compiled_drift_error(weight: Tensor, scale: Tensor, hardware: str, first: float, last: float) -> Tensor:
+    return drift_error(_read(hardware), weight, scale, first, last).contiguous()
 
 
 _library.impl("drift_error", _compiled_drift_error, "CompositeExplicitAutograd")
 torch.library.register_fake(
-    "mho::drift_error", lambda weight, hardware, first, last: weight.new_empty(weight.shape), lib=_library
+    "mho::drift_error",
+    lambda weight, scale, hardware, first, last: weight.new_empty(weight.shape),
+    lib=_library,
 )
 
 

@@ -298,9 +298,9 @@ def _waits_for_plateau(scheduler: Any) -> bool:
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
-    """A batch with its tensors on a device: a tensor, or tuples, lists and dicts of such."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
+    """A batch on a device: a tensor or what else can be moved, or tuples, lists and dicts of such."""
+    if callable(getattr(batch, "to", None)):
+        return batch.to(device)
     if isinstance(batch, Mapping):
         return {name: _moved(value, device) for name, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):

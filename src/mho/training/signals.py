@@ -55,7 +55,7 @@ class OutputNoise(Modifier):
         """``y + std * sqrt(sum over tiles of (reference weight * full scale)^2) * xi``."""
         tiles = len(layer.cut.rows)
         full = input_scale(layer, x).expand(tiles).square().sum().sqrt()
-        weight = layer.matrix(layer.weight.detach())
+        weight = layer.logical(layer.weight.detach()).detach()
         cell = layer.hardware.mapping.scale.reference(weight)
         if cell.numel() > 1:
             cell = cell.expand(weight.shape[0], 1, weight.shape[2])
