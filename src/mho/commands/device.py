@@ -138,7 +138,7 @@ def _list() -> None:
             summary = plain((cls.__doc__ or "").strip().partition("\n")[0])
             needs = _needs(cls)
             note = f" (needs {', '.join(needs)}: give a description)" if needs else ""
-            typer.echo(f"  {name:<18}{summary}{note}")
+            typer.echo(f"  {name:<20} {summary}{note}")
 
 
 def _by_name(name: str, option: str) -> Any:
