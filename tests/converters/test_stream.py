@@ -92,7 +92,8 @@ def test_each_group_is_converted_by_itself() -> None:
                     if isinstance(adc, SAR):
                         peak = current.abs().amax(1, keepdim=True)
                         limit = torch.where(peak > 0, peak, torch.ones_like(peak))
-                        level = adc.levels((current / limit).t(), layer.packed_levels[0, k, c]).t() * limit
+                        level = adc.read((current / limit).t(), layer.packed_levels[0, k, c], torch.arange(7))
+                        level = level.t() * limit
                     else:
                         level = adc.quantise(current, layer.output_range[c, k])
                     total += how.digital[c] * 4**j * 3 * level
