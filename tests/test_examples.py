@@ -61,3 +61,17 @@ def test_both_trainings_start_and_step_alike(wires_in_training, monkeypatch) -> 
     for a, b, c in zip(plain.parameters(), aware.parameters(), start.parameters(), strict=True):
         assert (a - b).abs().max() < 1e-3 * a.abs().max()
         assert (a - c).abs().max() > 1e-2 * a.abs().max()
+
+
+def test_measured_device(tmp_path, capsys) -> None:
+    spec = importlib.util.spec_from_file_location("measured_device", EXAMPLES / "measured_device.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(["--quick", "--output", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[lines.index("fitted and true") + 1 :][:7]
+    for name, value, _, error, _, true in (line.split() for line in table):
+        assert abs(float(value) - float(true)) < 4 * float(error) + 1e-3 * abs(float(true)), name
+    for name in ("pulses", "states", "retention", "loop"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"{name}.card.json").exists()
