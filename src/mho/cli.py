@@ -148,12 +148,14 @@ def devices() -> None:
     import math
 
     from mho.config import kinds
-    from mho.devices import Device
+    from mho.devices import Device, Effect
     from mho.report import duration_text
 
     for cls in kinds(Device).values():
-        first, last = cls().times
-        ends = "any time" if math.isinf(last) else f"{duration_text(first)} to {duration_text(last)}"
+        ends = "around a device"
+        if not issubclass(cls, Effect):
+            first, last = cls().times
+            ends = "any time" if math.isinf(last) else f"{duration_text(first)} to {duration_text(last)}"
         summary = (cls.__doc__ or "").strip().partition("\n")[0]
         typer.echo(f"{cls.__name__:<16}  {ends:<18}  {summary}")
 
