@@ -187,6 +187,21 @@ def test_range_at_the_start_and_again(relative_to: str) -> None:
     assert fan.training_range.unique().tolist() == [pytest.approx(0.5)]
 
 
+def test_range_and_noise_under_a_learned_scale() -> None:
+    """The range is that of the weights before the scale; noise in it is scaled with them."""
+    layer = nn.Linear(50, 40, bias=False)
+    noise = tr.WeightNoise(std=0.1, relative_to="range")
+    analog = converted(layer, tr.OutputScale(), tr.WeightRange(every=1), noise)
+    with torch.no_grad():
+        analog.parametrizations.weight[0].scale.mul_(3)
+    for _ in range(2):
+        used = analog(torch.eye(50)).detach().T
+    w = layer.weight.detach()
+    torch.testing.assert_close(analog.training_range.flatten(), w.abs().amax(1))
+    z = (used - 3 * w) / (0.3 * w.abs().amax(1, keepdim=True))
+    assert float(z.std()) == pytest.approx(1, abs=0.08)
+
+
 def test_fixed_clip() -> None:
     analog = converted(nn.Linear(20, 6), tr.FixedClip(limit=0.1))
     before = analog.weight.detach().clone()
@@ -234,6 +249,10 @@ def test_converters_come_in() -> None:
     sudden = converted(layer, tr.ConverterSchedule(off_steps=1), **hardware)
     torch.testing.assert_close(sudden(x), off)
     torch.testing.assert_close(sudden(x), on)
+    held = converted(layer, tr.ConverterSchedule(off_steps=9), **hardware)
+    mho.program(held, seed=0)
+    mho.train_on_chip(held)
+    assert torch.equal(held.train()(x), held.eval()(x))  # a chip has its converters
     table = converted(nn.Embedding(9, 4), tr.ConverterSchedule(off_steps=1), adc=hardware["adc"])
     ids = torch.arange(9)
     torch.testing.assert_close(table(ids), table.weight)

@@ -460,7 +460,7 @@ class AnalogLayer(nn.Module):
     ) -> Tensor:
         """The product; while a recipe holds the converters back, blended with the one without them."""
         y = multiply(limits)
-        if self.training:
+        if self.training and not self.on_chip:
             for modifier in self.modifiers:
                 share = modifier.conversion(self)
                 if share is not None:

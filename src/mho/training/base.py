@@ -59,7 +59,7 @@ class Modifier(ABC):
         return y
 
     def conversion(self, layer: AnalogLayer) -> Tensor | None:
-        """How much of the converters this forward has, 0 to 1; None for all of them."""
+        """How much of the converters this forward has, 0 to 1; None for all of them. A chip has all."""
         return None
 
 

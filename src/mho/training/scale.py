@@ -56,8 +56,9 @@ class WeightRange(Modifier):
             here.copy_(torch.where(due, self.measured(layer), here))
 
     def measured(self, layer: AnalogLayer) -> Tensor:
-        """The range of the present weights: ``[1, 1, 1]`` or ``[group, 1, column]``."""
-        weight = layer.matrix(layer.weight.detach())
+        """The range of the weights before learned scales: ``[1, 1, 1]`` or ``[group, 1, column]``."""
+        scaled = learned(layer, Learned) is not None
+        weight = layer.matrix((trained_weight(layer, "WeightRange") if scaled else layer.weight).detach())
         if self.start == "maximum":
             return _PEAK[self.relative_to].reference(weight).clone()
         shape = (weight.shape[0], 1, weight.shape[2]) if self.relative_to == "column" else (1, 1, 1)
