@@ -154,10 +154,11 @@ def devices() -> None:
     for cls in kinds(Device).values():
         ends = "around a device"
         if not issubclass(cls, Effect):
-            first, last = cls().times
+            made: Any = cls()
+            first, last = made.times
             ends = "any time" if math.isinf(last) else f"{duration_text(first)} to {duration_text(last)}"
         summary = (cls.__doc__ or "").strip().partition("\n")[0]
-        typer.echo(f"{cls.__name__:<16}  {ends:<18}  {summary}")
+        typer.echo(f"{cls.__name__:<20}  {ends:<18}  {summary}")
 
 
 app.command()(device)
