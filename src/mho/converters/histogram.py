@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 BINS = 4096
+_BLOCK = 1 << 16  # values: what is made of a block stays in a cache
 
 
 class Histogram:
@@ -26,7 +28,7 @@ class Histogram:
 
     def __init__(self, what: str = "calibration data") -> None:
         self.what = what
-        self.signed = torch.zeros(2, BINS, dtype=torch.int64)  # magnitudes below zero, and the others
+        self.signed = torch.zeros(2 * BINS, dtype=torch.int64)  # in rising order, zero in the middle
         self.width = 0.0
         self.largest = 0.0
         self.lowest, self.highest = float("inf"), float("-inf")
@@ -37,7 +39,7 @@ class Histogram:
     @property
     def counts(self) -> Tensor:
         """Counts of the magnitudes, ``[bin]``."""
-        return self.signed.sum(0)
+        return self.signed[:BINS].flip(0) + self.signed[BINS:]
 
     @property
     def std(self) -> float:
@@ -57,8 +59,10 @@ class Histogram:
         peak = max(-low, high)
         if not peak < float("inf"):
             raise ValueError(f"{self.what}: NaN or infinite values; check the inputs and the weights")
-        variance, mean = torch.var_mean(values.double(), correction=0)
-        self._moments(values.numel(), float(mean), float(variance) * values.numel(), low, high)
+        exact = values.double()
+        mean = float(exact.mean())
+        exact -= mean
+        self._moments(values.numel(), mean, float(exact @ exact), low, high)
         self._cover(peak)
         self._count(values, None)
 
@@ -81,10 +85,9 @@ class Histogram:
 
     def bins(self) -> tuple[Tensor, Tensor]:
         """Centre and count of each bin that is not empty, in rising order."""
-        counts = torch.cat([self.signed[0].flip(0), self.signed[1]])
         centres = (torch.arange(-BINS, BINS, dtype=torch.float64) + 0.5) * self.width
-        some = counts > 0
-        return centres[some], counts[some]
+        some = self.signed > 0
+        return centres[some], self.signed[some]
 
     def quantile(self, fraction: float) -> float:
         """The smallest bin edge below which ``fraction`` of the magnitudes lie; the maximum at 1."""
@@ -97,7 +100,7 @@ class Histogram:
     def percentile(self, percent: float) -> float:
         """The value below which ``percent`` of 100 values lie, with its sign, right to one bin."""
         self._require()
-        below = torch.cat([self.signed[0].flip(0), self.signed[1]]).cumsum(0)
+        below = self.signed.cumsum(0)
         wanted = max(percent / 100 * self.count - 1e-9 * self.count, 1e-9)
         place = int((below >= wanted).nonzero()[0])
         edge = place - BINS + (place < BINS)  # the one towards zero: many values are zero itself
@@ -120,21 +123,23 @@ class Histogram:
         """Make the bins wide enough for a magnitude."""
         if peak > 0 and self.width == 0.0:
             exponent = torch.frexp(torch.tensor(peak, dtype=torch.float64)).exponent
-            self.width = 2.0 ** int(exponent) / BINS
+            self.width = 2.0 ** max(int(exponent), -100) / BINS  # its inverse is a number in float32
         while peak > self.width * BINS:
             self._double()
 
     def _double(self) -> None:
-        merged = self.signed.view(2, -1, 2).sum(-1)
-        self.signed = torch.cat([merged, torch.zeros_like(merged)], dim=1)
+        self.signed = F.pad(self.signed.view(-1, 2).sum(1), (BINS // 2, BINS // 2))
         self.width *= 2
 
     def _count(self, values: Tensor, counts: Tensor | None) -> None:
-        index = (values >= 0).long() * BINS
-        if self.width > 0.0:
-            index += (values.abs() / self.width).long().clamp_(max=BINS - 1)
-        if counts is None:
-            new = torch.bincount(index, minlength=2 * BINS)
-        else:
-            new = torch.zeros(2 * BINS, dtype=torch.int64).index_add_(0, index, counts)
-        self.signed += new.view(2, BINS)
+        if self.width == 0.0:  # nothing but zeros so far
+            self.signed[BINS] += values.numel() if counts is None else counts.sum()
+            return
+        for place in range(0, len(values), _BLOCK):
+            part = slice(place, place + _BLOCK)
+            # the width is a power of two: the quotient is exact
+            index = values[part].mul(1 / self.width).floor_().clamp_(-BINS, BINS - 1).add_(BINS).int()
+            if counts is None:
+                self.signed += torch.bincount(index, minlength=2 * BINS)
+            else:
+                self.signed.index_add_(0, index, counts[part])
