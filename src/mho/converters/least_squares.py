@@ -13,7 +13,7 @@ Quantise = Callable[[Tensor, float], Tensor]
 
 _PER_OCTAVE = 8
 _OCTAVES = 11  # the last full scale is two bins of the histogram
-_FINE = 32
+_FINE = 8
 
 
 def squared_error(seen: Histogram, quantise: Quantise, limit: float) -> float:
@@ -35,7 +35,7 @@ def least_squares_limit(seen: Histogram, quantise: Quantise) -> float:
     """The full scale, up to the largest magnitude, whose mean squared error is least.
 
     A wider range rounds more coarsely, a narrower one clips more. Candidates lie eight to an octave
-    below the largest magnitude, then 64 around the best of them.
+    below the largest magnitude, as long as clipping alone costs less than the best one, then 16 around it.
 
     Args:
         seen: the values.
@@ -46,8 +46,21 @@ def least_squares_limit(seen: Histogram, quantise: Quantise) -> float:
     """
     if seen.largest == 0.0:
         return 0.0
-    coarse = [seen.largest * 2 ** (-k / _PER_OCTAVE) for k in range(_OCTAVES * _PER_OCTAVE + 1)]
-    best = min(coarse, key=lambda limit: squared_error(seen, quantise, limit))  # the widest of equal ones
+    best, least = seen.largest, float("inf")
+    for k in range(_OCTAVES * _PER_OCTAVE + 1):
+        limit = seen.largest * 2 ** (-k / _PER_OCTAVE)
+        if _clipping(seen, limit) > least:
+            break
+        error = squared_error(seen, quantise, limit)
+        if error < least:  # the widest of equal ones
+            best, least = limit, error
     ratio = 2 ** (1 / _PER_OCTAVE / _FINE)
     fine = [min(best * ratio**k, seen.largest) for k in range(-_FINE, _FINE + 1)]
     return min([best, *fine], key=lambda limit: squared_error(seen, quantise, limit))
+
+
+def _clipping(seen: Histogram, limit: float) -> float:
+    """The part of the error that no number of codes avoids; it grows as the full scale shrinks."""
+    centres, counts = seen.bins()
+    beyond = (centres.abs() - seen.width / 2 - limit).clamp(min=0).square()
+    return float(beyond @ counts.double()) / seen.count
