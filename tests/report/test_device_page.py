@@ -93,7 +93,7 @@ def test_loops_at_frequencies_are_those_of_the_model() -> None:
     assert len(lines) == len(FACTORS)
     areas = []
     for line, factor in zip(lines, FACTORS, strict=True):
-        trace = model.simulate(*sine(1.0, 2.0 * factor, 1, 120))
+        trace = model.simulate(*sine(1.0, 2.0 * factor, 2, 120))
         np.testing.assert_allclose(line.get_ydata(), trace.current)
         areas.append(abs(float(torch.trapezoid(trace.current[:60], trace.voltage[:60]))))
     assert areas[0] > areas[1] > areas[2]

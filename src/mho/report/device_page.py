@@ -98,7 +98,9 @@ def _switching_time(model: SwitchingModel, volts: float, both: bool) -> float:
 def loops_at_frequencies(
     model: SwitchingModel, wave: Wave, axes: matplotlib.axes.Axes | None = None
 ) -> matplotlib.axes.Axes:
-    """Current over voltage under sines of 1, 5 and 25 times the frequency: the loop closes as it gets faster.
+    """Two periods of current over voltage under sines of 1, 5 and 25 times the frequency.
+
+    The loop of a memristor closes as the voltage gets faster.
 
     Args:
         model: a model whose cells are alike.
@@ -112,7 +114,7 @@ def loops_at_frequencies(
     axes.axvline(0, color=LINE, linewidth=0.8)
     for factor, colour in zip(FACTORS, _COLOURS, strict=True):
         frequency = factor * wave.frequency
-        trace = model.simulate(*sine(wave.amplitude, frequency, 1, SAMPLES))
+        trace = model.simulate(*sine(wave.amplitude, frequency, 2, SAMPLES))
         label = EngFormatter("Hz")(frequency)
         axes.plot(trace.voltage, trace.current.detach(), color=colour, linewidth=1.4, label=label)
     axes.legend(frameon=False, fontsize=9)

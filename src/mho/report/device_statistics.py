@@ -225,10 +225,12 @@ def fit_figure(fit: Fit) -> matplotlib.figure.Figure:
     x, series = fit.points["x"], fit.points.get("series", np.zeros(len(fit.points["x"])))
     small = {"color": VERMILLION, "marker": ".", "linestyle": "none", "markersize": 4}
     above.plot(x, fit.points["measured"], label="measured", **small)
-    for number, value in enumerate(dict.fromkeys(series.tolist())):
+    several = dict.fromkeys(series.tolist())
+    weight = {"linewidth": 1.2} if len(several) < 5 else {"linewidth": 0.7, "alpha": 0.6}
+    for number, value in enumerate(several):
         part = series == value
         label = f"fitted, R² = {fit.card.r_squared:.4f}" if number == 0 else None
-        above.plot(x[part], fit.points["fitted"][part], color=BLUE, linewidth=1.2, label=label)
+        above.plot(x[part], fit.points["fitted"][part], color=BLUE, label=label, **weight)
     below.axhline(0, color=QUIET, linewidth=0.8)
     below.plot(x, fit.points["residual"], **small)
     if x_label.startswith("time"):
