@@ -51,6 +51,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "mapping.EvenLevels": {"count": 3},
     "mapping.LogLevels": {"per_sign": 3, "ratio": 10.0},
     "mapping.SingleDevice": {"states": (1e-6, 3e-6)},
+    "programming.Train": {"voltage": -0.3, "width": 1e-11},
+    "programming.VoltagePulses": {
+        "up": mho.programming.Train(voltage=-0.3, width=1e-11),
+        "down": mho.programming.Train(voltage=0.1, width=1e-9),
+    },
     "training.AlphaBlending": {
         "levels": mho.mapping.EvenLevels(count=3),
         "annealing": mho.training.Annealing(steps=4),

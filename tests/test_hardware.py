@@ -36,7 +36,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a misspelt part": ({"devise": devices.PCM()}, "Hardware has no 'devise'; did you mean 'device'?"),
     "an unknown part": (
         {"cooling": 3},
-        r"Hardware has no 'cooling' \(it has: adc, array, dac, device, mapping, tile\)",
+        r"Hardware has no 'cooling' \(it has: adc, array, dac, device, mapping, programming, tile\)",
     ),
     "a tuple": ({"tile": (256, 256)}, r"Hardware\.tile = \(256, 256\): give Tile\(\.\.\.\)"),
     "a number of bits": ({"dac": 8}, r"Hardware\.dac = 8: give converters\.DAC\(\.\.\.\)"),

@@ -178,3 +178,26 @@ def test_fresh_noise_under_vmap() -> None:
 def test_no_noise_like_nothing() -> None:
     assert random.fresh_normal_like(torch.empty(0, 3)).shape == (0, 3)
     assert random.fresh_normal_like(torch.empty(())).shape == ()
+
+
+def test_draws_of_single_places() -> None:
+    at = torch.arange(100_000).reshape(2, -1)
+    draws = random.normal_at(at, 0, "fc", "pulse")
+    assert draws.shape == at.shape and draws.dtype == torch.float32
+    assert torch.equal(draws[1, 5:9], random.normal_at(at[1, 5:9], 0, "fc", "pulse"))
+    far = random.normal_at(torch.tensor([2**32 - 1, 2**31]), 0, "fc", "pulse")
+    assert bool(far.isfinite().all()) and far[0] != far[1]
+
+
+def test_draws_of_single_places_are_normal_and_independent() -> None:
+    """Over many seeds: means and variances scatter as they must, streams do not know of each other."""
+    n, seeds = 50_000, 100
+    at = torch.arange(n)
+    draws = torch.stack([random.normal_at(at, seed, "fc") for seed in range(seeds)]).double()
+    means, variances = draws.mean(1) * n**0.5, (draws.square().mean(1) - 1) * (n / 2) ** 0.5
+    products = (draws[1:] * draws[:-1]).mean(1) * n**0.5
+    neighbours = (draws[:, 1:] * draws[:, :-1]).mean(1) * n**0.5
+    for z in (means, variances, products, neighbours):
+        assert stats.kstest(z.numpy(), "norm").pvalue > 1e-3
+        assert float(z.abs().max()) < 4.5
+    assert stats.kstest(draws[0].numpy(), "norm").pvalue > 1e-3

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho import mapping, random, tile
+from mho import blocks, mapping, random, tile
 from mho.nn import AnalogLinear
 
 PCM = mho.devices.PCM()
@@ -98,10 +98,10 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         tile.conductances(made.hardware, aged),
         tile.reference_read(made.hardware, aged, made.cut, eps),
     )
-    monkeypatch.setattr(tile, "_BLOCK", 100)
-    blocks = state(made)
-    assert all(torch.equal(a, b) for a, b in zip(whole[:-2], blocks[:-2], strict=True))
-    assert whole._fields[-2:] == ("converters", "drivers") and whole[-2:] == blocks[-2:] == (None, None)
+    monkeypatch.setattr(blocks, "BLOCK", 100)
+    cut = state(made)
+    assert all(torch.equal(a, b) for a, b in zip(whole[:-2], cut[:-2], strict=True))
+    assert whole._fields[-2:] == ("converters", "drivers") and whole[-2:] == cut[-2:] == (None, None)
     assert torch.equal(tile.conductances(made.hardware, aged), now)
     torch.testing.assert_close(tile.reference_read(made.hardware, aged, made.cut, eps), read)
 

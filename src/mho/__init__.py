@@ -10,7 +10,7 @@
 >>> mho.compensate(analog)
 """
 
-from mho import array, calibration, converters, devices, mapping, nn, periphery, training
+from mho import array, calibration, converters, devices, mapping, nn, periphery, programming, training
 from mho.calibration import calibrate, profile
 from mho.convert import analog_modules, convert, convertible_modules, inconvertible_modules, revert
 from mho.converters import ADC, DAC
@@ -25,6 +25,7 @@ from mho.lifecycle import (
     program,
     train_on_chip,
 )
+from mho.programming_report import programming_report
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,8 @@ __all__ = [
     "periphery",
     "profile",
     "program",
+    "programming",
+    "programming_report",
     "revert",
     "train_on_chip",
     "training",

@@ -13,8 +13,10 @@ from mho.array import Array
 from mho.config import config
 from mho.converters import DAC, ColumnConverter, EachSlice, OnData
 from mho.devices import Device
+from mho.devices.effects.base import innermost
 from mho.errors import ConfigError
 from mho.mapping import DifferentialPair, Mapping
+from mho.programming import Programming, SingleShot
 
 Lines = Annotated[int, Field(ge=1)]
 
@@ -45,6 +47,7 @@ class Hardware:
         mapping: how weights become conductances.
         tile: how large an array is.
         array: the wires around the cells.
+        programming: how the cells are brought to their targets.
         dac: input conversion; None for an ideal one.
         adc: output conversion; None for an ideal one.
 
@@ -58,11 +61,13 @@ class Hardware:
     mapping: InstanceOf[Mapping] = DifferentialPair()
     tile: Tile = Tile()
     array: InstanceOf[Array] = arrays.Ideal()
+    programming: InstanceOf[Programming] = SingleShot()
     dac: DAC | None = None
     adc: InstanceOf[ColumnConverter] | None = None
 
     def validate(self) -> None:
-        """A full scale for each slice needs as many slices."""
+        """Programming fits the device; a full scale for each slice needs as many slices."""
+        self.programming.check(innermost(self.device))
         if self.dac is not None and isinstance(self.dac.range, EachSlice):
             raise ValueError("dac.range = EachSlice(...): all slices get the same inputs; use Fixed(...)")
         if self.dac is not None and isinstance(self.dac.range, OnData) and self.dac.range.per_slice:

@@ -28,11 +28,14 @@ def fork(seed: int, *names: str) -> torch.Generator:
         seed: any integer, also negative.
         names: the parts of the stream's name, for example the layer's path and the mechanism.
     """
+    state = int.from_bytes(_digest(seed, names)[:8], "big") >> 1
+    return torch.Generator().manual_seed(state)
+
+
+def _digest(seed: int, names: Sequence[str]) -> bytes:
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
         raise TypeError(f"seed = {seed!r}: a chip's seed is an integer, such as 0")
-    text = "\x1f".join((str(int(seed)), *names))
-    state = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-    return torch.Generator().manual_seed(state)
+    return hashlib.sha256("\x1f".join((str(int(seed)), *names)).encode()).digest()
 
 
 def normal(shape: Sequence[int], seed: int, *names: str) -> Tensor:
@@ -43,6 +46,26 @@ def normal(shape: Sequence[int], seed: int, *names: str) -> Tensor:
 def uniform(shape: Sequence[int], seed: int, *names: str) -> Tensor:
     """Uniform draws in [0, 1), float32 on the CPU, from the stream (seed, names...)."""
     return torch.rand(tuple(shape), generator=fork(seed, *names), dtype=torch.float32)
+
+
+def normal_at(places: Tensor, seed: int, *names: str) -> Tensor:
+    """Standard normal draws, float32, of single places of the stream (seed, names...).
+
+    Each place has its own draw, whichever other places are asked for: loops over fewer and fewer cells,
+    or over portions of them, draw only what they use.
+
+    Args:
+        places: integers from 0 to 2^32 - 1, int64, any shape.
+        seed: any integer, also negative.
+        names: the parts of the stream's name.
+
+    >>> at = torch.arange(4)
+    >>> bool((normal_at(at, 0, "pulse")[2:] == normal_at(at[2:], 0, "pulse")).all())
+    True
+    """
+    text = _digest(seed, names)
+    key = [int.from_bytes(text[k : k + 4], "big", signed=True) for k in (0, 4, 8, 12)]
+    return _hashed(_mix(places.to(torch.int32) + key[3]), key)
 
 
 def fresh_normal_like(x: Tensor) -> Tensor:
@@ -81,11 +104,16 @@ def hashed_normal_like(x: Tensor, seed: Tensor) -> Tensor:
         shape = [-1 if k == axis else 1 for k in range(x.dim())]
         steps = torch.arange(x.shape[axis], dtype=torch.int32, device=x.device)
         places = places + (steps * stride).view(shape)
+    return _hashed(places, seed).to(x.dtype)
+
+
+def _hashed(places: Tensor, seed: Tensor | Sequence[int]) -> Tensor:
+    """Float32 normal draws for 32-bit places and three 32-bit numbers."""
     place = _mix(places ^ seed[0])
     first, second = _mix(place + seed[1]), _mix(place ^ seed[2])
     uniform = ((first & 0xFFFFFF).to(torch.float32) + 0.5) * 2.0**-24
     angle = (second & 0xFFFFFF).to(torch.float32) * (2 * math.pi * 2.0**-24)
-    return (torch.sqrt(-2 * torch.log(uniform)) * torch.cos(angle)).to(x.dtype)
+    return torch.sqrt(-2 * torch.log(uniform)) * torch.cos(angle)
 
 
 def _mix(x: Tensor) -> Tensor:

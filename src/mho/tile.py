@@ -26,6 +26,7 @@ from torch import Tensor
 from mho import random
 from mho.array import Ideal as IdealArray
 from mho.autograd import straight_through
+from mho.blocks import by_blocks as _by_blocks
 from mho.config import digest
 from mho.converters import Circuit
 from mho.devices import Device, Effect
@@ -33,6 +34,7 @@ from mho.devices.effects.base import Tiles, around, effects, innermost, stream
 from mho.hardware import Hardware
 from mho.mapping import Readout
 from mho.product import Channels, Cut, Limit, Read, over_currents, prepare, tiled, whole
+from mho.programming import ProgrammingResult, Site, Summary
 
 
 class TileState(NamedTuple):
@@ -97,13 +99,20 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
         hardware: the description.
         weight: ``weight[group, row, column]``, bias rows included.
         cut: the layer's cut into tiles.
-        seed: the chip. Draws come from the streams (seed, path, mechanism), on the CPU, over the
-            logical array: they depend neither on the tile size nor on other layers.
+        seed: the chip. Draws come from the streams (seed, path, mechanism), over the logical array: they
+            depend neither on the tile size nor on other layers.
         path: the layer's path in its model.
 
     Raises:
         ValueError: a weight is NaN or infinite.
     """
+    return write(hardware, weight, cut, seed, path)[0]
+
+
+def write(
+    hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str
+) -> tuple[TileState, Summary | None]:
+    """Program one chip, as :func:`program`, and say what it took (None: a single shot)."""
     check_finite(weight, path)
     device = hardware.device
     weight = weight.detach()
@@ -113,7 +122,8 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
     def draw(mechanism: str) -> Tensor:
         return random.normal(g_target.shape, seed, path, mechanism).to(g_target)
 
-    g = _by_blocks(device.programmed, g_target, draw("program"))
+    written = write_cells(hardware, g_target, cut, seed, path)
+    g = written.g
     cells = cell_state(device, g_target, draw, cut)
     ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
     state = TileState(
@@ -128,7 +138,24 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
         converters=_draw_converters(hardware, g, cut, seed, path),
         drivers=_draw_drivers(hardware, g, cut, seed, path),
     )
-    return state._replace(baseline=reference_read(hardware, state, cut, draw("reference")))
+    state = state._replace(baseline=reference_read(hardware, state, cut, draw("reference")))
+    return state, hardware.programming.summary(written, g_target, device.g_max)
+
+
+def write_cells(hardware: Hardware, g_target: Tensor, cut: Cut, seed: int, path: str) -> ProgrammingResult:
+    """Bring the cells ``[copy, group, row, column]`` to their targets, as ``hardware.programming`` does.
+
+    Effects around the device act on the programmed cells; programming does not see them.
+    """
+    analog = readout(hardware).analog
+
+    def seen(g: Tensor) -> Tensor:
+        if isinstance(hardware.array, IdealArray):
+            return g
+        return hardware.array.effective_copies(g, analog)
+
+    site = Site(cut.rows, _columns(cut, g_target), analog, seen)
+    return hardware.programming.write(innermost(hardware.device), g_target, seed, path, site)
 
 
 def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], cut: Cut) -> Tensor:
@@ -225,25 +252,6 @@ def conductances(hardware: Hardware, state: TileState) -> Tensor:
     """Conductances at the chip's present age, siemens, ``[copy, group, row, column]``."""
     seconds = float(state.seconds)
     return _by_blocks(lambda g, cells: hardware.device.aged(g, cells, seconds), state.g, state.cells)
-
-
-_BLOCK = 1 << 19  # cells: a few intermediates of a block stay in a cache, and memory does not grow
-
-
-def _by_blocks(function: Callable[..., Tensor], *cells: Tensor) -> Tensor:
-    """A function of single cells, over blocks of rows of tensors ``[..., row, column]``."""
-    rows, size = cells[0].shape[-2], cells[0].numel()
-    step = max(1, rows * _BLOCK // max(size, 1))
-    if step >= rows or torch._C._functorch.peek_interpreter_stack() is not None:
-        return function(*cells)
-    result: Tensor | None = None
-    for a in range(0, rows, step):
-        part = function(*(c[..., a : a + step, :] for c in cells))
-        if result is None:
-            result = part.new_empty((*part.shape[:-2], rows, part.shape[-1]))
-        result[..., a : a + step, :] = part
-    assert result is not None
-    return result
 
 
 def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) -> Tensor:

@@ -37,6 +37,10 @@ EXAMPLES: dict[type[Device], list[Device]] = {
     devices.ReRAMMilo2021: [devices.ReRAMMilo2021()],
     devices.ReRAMCMO: [devices.ReRAMCMO(), devices.ReRAMCMO(acceptance="2%", g_max=50e-6)],
     devices.SONOS: [devices.SONOS(), devices.SONOS(g_max=18e-6)],
+    devices.Switching: [
+        devices.Switching(),
+        devices.Switching(model=devices.dynamics.StanfordPKU(), read=devices.Proportional(sigma=0.02)),
+    ],
     devices.Generic: [
         devices.Generic(),
         devices.Generic(program=devices.Independent(sigma=0.05), clip=True, g_min=1e-6),

@@ -2,7 +2,8 @@
 
 Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReRAMWan2022`,
 :class:`ReRAMMilo2021`, :class:`ReRAMCMO`, :class:`SONOS` are measured ones; :class:`Ideal`,
-:class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own.
+:class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own, :class:`Switching`
+makes a device of a model of :mod:`mho.devices.dynamics`.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
 :class:`Retention`, :class:`Loop`.
 
@@ -63,4 +64,5 @@ from mho.devices.moments import rectified_moments as rectified_moments
 from mho.devices.pcm import PCM as PCM
 from mho.devices.phase_change import PhaseChange as PhaseChange
 from mho.devices.sonos import SONOS as SONOS
+from mho.devices.switching import Switching as Switching
 from mho.devices.wan import ReRAMWan2022 as ReRAMWan2022

@@ -141,13 +141,12 @@ class _Chips:
         self.scale = hardware.mapping.scale.reference(weight)
         self.columns = weight.shape[2]
         target = hardware.mapping.targets(weight / self.scale, device.g_min, device.g_max)
-        wanted = target.unsqueeze(1).expand(-1, len(seeds), *target.shape[1:])
 
         def draw(seed: int) -> Callable[[str], Tensor]:
             return lambda mechanism: random.normal(target.shape, seed, path, mechanism).to(target)
 
-        error = torch.stack([draw(seed)("program") for seed in seeds], dim=1)
-        self.fresh = device.programmed(wanted, error)
+        each = [tile.write_cells(hardware, target, layer.cut, seed, path).g for seed in seeds]
+        self.fresh = torch.stack(each, dim=1)
         self.cells = torch.stack(
             [tile.cell_state(device, target, draw(seed), layer.cut) for seed in seeds], dim=2
         )

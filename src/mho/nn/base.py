@@ -43,6 +43,7 @@ from mho.nn.fingerprint import fingerprint
 from mho.nn.kept import kept_limits
 from mho.nn.observer import Observer
 from mho.product import Cut, Limit, Read
+from mho.programming import Summary
 from mho.tile import TileState
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
@@ -71,11 +72,12 @@ class AnalogLayer(nn.Module):
         path: the layer's path in its model, for messages.
         on_chip: whether training mode multiplies by the chip.
         modifiers: what training does to the weights, in order (see ``mho.training``).
+        written: what the last programming took; None for a single shot, or if the chip was loaded.
     """
 
     ARRAY_ATTRIBUTES = (
-        "hardware", "bias_rows", "cut", "path", "on_chip", "modifiers", "_observer", "_packed_from", "_seen",
-        "_versions",
+        "hardware", "bias_rows", "cut", "path", "on_chip", "modifiers", "written", "_observer",
+        "_packed_from", "_seen", "_versions",
     )  # fmt: skip
 
     hardware: Hardware
@@ -151,6 +153,7 @@ class AnalogLayer(nn.Module):
         self.path = ""
         self.on_chip = False
         self.modifiers: tuple[Any, ...] = ()
+        self.written: Summary | None = None
         self._observer: Observer | None = None
         self._packed_from: list[Tensor | None] = [None, None, None, None]
         self._seen: tuple[int, ...] = (-1, -1)
@@ -267,7 +270,8 @@ class AnalogLayer(nn.Module):
     def program(self, seed: int, path: str) -> None:
         """Program one chip from the present weights."""
         with plain():
-            self.set_chip(tile.program(self.hardware, self._present(), self.cut, seed, path))
+            chip, self.written = tile.write(self.hardware, self._present(), self.cut, seed, path)
+            self.set_chip(chip)
             self._mark_fresh()
 
     def repack(self) -> None:
@@ -564,6 +568,7 @@ class AnalogLayer(nn.Module):
         missing_keys[:] = [key for key in missing_keys if not key.startswith(recipe)]
         unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(recipe)]
         if "chip_g" in given:
+            self.written = None
             self.repack()
 
     def _refusal(self, chip: dict[str, Tensor]) -> str | None:

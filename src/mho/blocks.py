@@ -1,0 +1,31 @@
+"""Functions of single cells over large arrays, in blocks that stay in a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+BLOCK = 1 << 19  # cells: a few intermediates of a block stay in a cache, and memory does not grow
+
+
+def by_blocks(function: Callable[..., Tensor], *cells: Tensor) -> Tensor:
+    """A function of single cells, over blocks of rows of tensors ``[..., row, column]``.
+
+    Args:
+        function: element by element in its last two axes; may add or drop axes before them.
+        cells: tensors with the same rows and columns.
+    """
+    rows, size = cells[0].shape[-2], cells[0].numel()
+    step = max(1, rows * BLOCK // max(size, 1))
+    if step >= rows or torch._C._functorch.peek_interpreter_stack() is not None:
+        return function(*cells)
+    result: Tensor | None = None
+    for a in range(0, rows, step):
+        part = function(*(c[..., a : a + step, :] for c in cells))
+        if result is None:
+            result = part.new_empty((*part.shape[:-2], rows, part.shape[-1]))
+        result[..., a : a + step, :] = part
+    assert result is not None
+    return result

@@ -1,0 +1,20 @@
+"""Programming: from target conductances to conductances.
+
+:class:`SingleShot` takes the device's own statistics. :class:`WriteVerify` reads each cell, pulses it and
+reads again until it is within a tolerance. :class:`GradientProgramming` reads whole arrays and lowers the
+error of their products. What one pulse does is a :class:`Pulse`: :class:`Correction` for statistical
+devices, :class:`VoltagePulses` for switching models.
+"""
+
+from mho.programming.base import Cell as Cell
+from mho.programming.base import Programming as Programming
+from mho.programming.base import ProgrammingResult as ProgrammingResult
+from mho.programming.base import Site as Site
+from mho.programming.base import Summary as Summary
+from mho.programming.correction import Correction as Correction
+from mho.programming.gradient import GradientProgramming as GradientProgramming
+from mho.programming.pulse import Pulse as Pulse
+from mho.programming.single_shot import SingleShot as SingleShot
+from mho.programming.voltage import Train as Train
+from mho.programming.voltage import VoltagePulses as VoltagePulses
+from mho.programming.write_verify import WriteVerify as WriteVerify

@@ -1,0 +1,294 @@
+"""Voltage pulses on a switching model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, Protocol, cast, runtime_checkable
+
+import torch
+from pydantic import Field, InstanceOf
+from torch import Tensor
+
+from mho.config import Finite, NonNegative, Positive, config
+from mho.programming.base import Cell
+from mho.programming.pulse import Memory, Moved, Pulse
+
+_PARTS = 4  # of a pulse: its energy is a Simpson sum over them
+_PATIENCE = 2  # pulses in one direction, after a turn, before the width grows again
+_NARROWEST, _WIDEST = 2.0**-20, 2.0**10  # factors on the first width
+
+
+class SwitchingModel(Protocol):
+    """What pulses ask of a switching model; those of ``mho.devices.dynamics`` have it."""
+
+    @property
+    def initial(self) -> float | Tensor:
+        """State of a fresh cell."""
+
+    @property
+    def bounds(self) -> tuple[float | Tensor, float | Tensor]:
+        """Lowest and highest state."""
+
+    def rate(self, state: Tensor, voltage: Tensor) -> Tensor:
+        """Velocity of the state, per second."""
+
+    def current(self, voltage: Tensor, state: Tensor) -> Tensor:
+        """Amperes."""
+
+    def conductance(self, state: Tensor) -> Tensor:
+        """Siemens, at the read voltage."""
+
+    def step(self, state: Tensor, voltage: Tensor, dt: Tensor) -> Tensor:
+        """State after ``dt`` seconds at a constant voltage."""
+
+
+@runtime_checkable
+class Scheme(Protocol):
+    """What the unselected lines of a passive array do: ``mho.array.HalfVoltage()`` and its neighbours."""
+
+    def unselected(self, voltage: float) -> tuple[float, float] | None:
+        """Voltages of unselected word lines and bit lines; None for open ones."""
+
+
+@config
+class Train:
+    """Pulses of one polarity.
+
+    Attributes:
+        voltage: of the first pulse, volts; its sign is that of the model.
+        width: of the first pulse, seconds.
+        increment: volts added to the magnitude with each pulse that the cell had before.
+    """
+
+    voltage: Finite
+    width: Positive
+    increment: NonNegative = 0.0
+
+    def validate(self) -> None:
+        """A pulse has a voltage."""
+        if self.voltage == 0:
+            raise ValueError("voltage = 0.0: a pulse of no volts moves nothing")
+
+    def amplitude(self, number: int) -> float:
+        """Volts of a pulse after ``number`` others."""
+        more = number * self.increment
+        return self.voltage + (more if self.voltage > 0 else -more)
+
+
+class _Cells(NamedTuple):
+    """What is kept of each cell.
+
+    Attributes:
+        state: of the model.
+        raising, lowering: factors on the widths of both trains.
+        run: number of the last pulses in one direction, with its sign; 0 for a fresh cell.
+        turns: how often the direction changed.
+    """
+
+    state: Tensor
+    raising: Tensor
+    lowering: Tensor
+    run: Tensor
+    turns: Tensor
+
+
+@config
+class VoltagePulses(Pulse):
+    """Rectangular voltage pulses that move the state of a switching model, from a fresh cell.
+
+    The sign of the wanted step chooses the train. Each cell has a width of its own for each train: it grows
+    from pulse to pulse until the target is passed, and shrinks each time that the cell comes back to the
+    train, so that the pulses bisect the way; a third pulse in one direction grows again. ``growth=1,
+    shrink=1`` keeps the width. A width grows to at most 1024 times that of the train.
+
+    The model integrates each pulse (in closed form where it has one). The energy is that of the
+    current, by Simpson's rule over four parts of the pulse.
+
+    With a ``scheme`` the array has no transistors. Cells are then pulsed one at a time, row by row, first
+    all that must rise, then all that must fall, and each other cell feels each pulse with the voltage
+    that the scheme leaves on it. The model depends on time through its state alone, so that all the
+    pulses which a cell feels before its own are one long pulse, and likewise those after it: exact for
+    the cells on the selected lines. Those on neither line follow them, where a scheme leaves
+    them a voltage. Wires have no resistance.
+
+    Attributes:
+        up: pulses that raise the conductance.
+        down: pulses that lower it.
+        growth: factor on the width after a pulse in the same direction.
+        shrink: factor on the width when a direction comes back.
+        spread: standard deviation of each pulse's effective width, as a fraction of it: the variation from
+            pulse to pulse.
+        scheme: what the unselected lines of an array without transistors do, such as
+            ``mho.array.HalfVoltage()``; None where transistors protect the neighbours.
+
+    Example:
+        >>> pulses = VoltagePulses(up=Train(voltage=-0.3, width=1e-11), down=Train(voltage=0.1, width=1e-9))
+        >>> pulses.up.voltage
+        -0.3
+    """
+
+    up: Train
+    down: Train
+    growth: Annotated[float, Field(ge=1, le=16)] = 2.0
+    shrink: Annotated[float, Field(gt=0, le=1)] = 0.5
+    spread: NonNegative = 0.0
+    scheme: InstanceOf[Scheme] | None = None
+
+    def validate(self) -> None:
+        """The trains oppose each other, and the lines are held."""
+        if self.up.voltage * self.down.voltage > 0:
+            raise ValueError(
+                f"up.voltage = {self.up.voltage!r}, down.voltage = {self.down.voltage!r}: the two trains "
+                "need opposite signs"
+            )
+        if self.scheme is not None and self.scheme.unselected(1.0) is None:
+            raise ValueError(
+                f"scheme = {self.scheme!r}: floating lines make another network of each pulse; give a "
+                "scheme that holds the lines, such as mho.array.HalfVoltage()"
+            )
+
+    def check(self, device: Cell) -> None:
+        """A switching model, and trains that move it as they say."""
+        name = type(device).__name__
+        if not hasattr(device, "model"):
+            raise ValueError(
+                f"pulse = VoltagePulses(...): {name} has no state that a voltage moves; use "
+                "device=devices.Switching(model=...), or pulse=Correction()"
+            )
+        model = _model(device)
+        middle = sum(torch.as_tensor(b, dtype=torch.float64) for b in model.bounds) / 2
+        assert isinstance(middle, Tensor)
+        slope = self._slope(model)
+        for train, sign, way in ((self.up, 1, "raise"), (self.down, -1, "lower")):
+            voltage = torch.tensor(train.voltage, dtype=torch.float64)
+            direction = sign * slope * float(model.rate(middle, voltage))
+            if direction < 0:
+                raise ValueError(
+                    f"{'up' if sign > 0 else 'down'}.voltage = {train.voltage!r} V does not {way} the "
+                    f"conductance of {type(model).__name__}, it does the opposite: swap the signs of "
+                    "up.voltage and down.voltage"
+                )
+            if direction == 0 and train.increment == 0:
+                raise ValueError(
+                    f"{'up' if sign > 0 else 'down'}.voltage = {train.voltage!r} V does not move "
+                    f"{type(model).__name__}: it is below the threshold; give a higher one, or an increment"
+                )
+
+    @staticmethod
+    def _slope(model: SwitchingModel) -> float:
+        """1 if the conductance grows with the state, else -1."""
+        low, high = (torch.as_tensor(b, dtype=torch.float64) for b in model.bounds)
+        return 1.0 if float(model.conductance(high)) > float(model.conductance(low)) else -1.0
+
+    @property
+    def disturbs(self) -> bool:
+        """In an array without transistors."""
+        return self.scheme is not None
+
+    def start(self, device: Cell, g_target: Tensor, eps: Tensor) -> Moved:
+        """Fresh cells, no pulse yet."""
+        fresh = torch.as_tensor(_model(device).initial, dtype=g_target.dtype, device=g_target.device)
+        one, zero = torch.ones_like(g_target), torch.zeros_like(g_target)
+        return Moved(_Cells(fresh.expand(g_target.shape).clone(), one, one, zero, zero), zero, zero)
+
+    def conductance(self, device: Cell, memory: Memory) -> Tensor:
+        """That of the state."""
+        return _model(device).conductance(memory[0])
+
+    def apply(
+        self,
+        device: Cell,
+        memory: Memory,
+        g_target: Tensor,
+        step: Tensor,
+        number: int,
+        draw: Callable[[], Tensor],
+    ) -> Moved:
+        """See :meth:`Pulse.apply`."""
+        model = _model(device)
+        cells = self._widths(_Cells(*memory), step.sign())
+        factor = (1 + self.spread * draw()).clamp(min=0) if self.spread > 0 else torch.ones_like(step)
+        state = cells.state
+        energy, seconds = torch.zeros_like(state), torch.zeros_like(state)
+        for train, sign, scale in ((self.up, 1, cells.raising), (self.down, -1, cells.lowering)):
+            pulsed = step.sign() == sign
+            if not bool(pulsed.any()):
+                continue
+            width = torch.where(pulsed, train.width * scale, 0.0)
+            volts = train.amplitude(number)
+            if self.scheme is None:
+                index = pulsed.reshape(-1).nonzero().squeeze(1)
+                some = (width * factor).reshape(-1)[index]
+                moved, heat = fire(model, state.reshape(-1)[index], volts, some)
+                state = state.reshape(-1).index_copy(0, index, moved).view_as(state)
+                heat = torch.zeros_like(state).reshape(-1).index_copy(0, index, heat).view_as(state)
+            else:
+                state, heat = self._in_array(model, state, volts, width * factor)
+            energy = energy + heat
+            seconds = seconds + width
+        return Moved(cells._replace(state=state), energy, seconds)
+
+    def _widths(self, cells: _Cells, direction: Tensor) -> _Cells:
+        """The factors on the widths for pulses in these directions."""
+        pulsed, fresh = direction != 0, cells.run == 0
+        again = direction == cells.run.sign()
+        turns = cells.turns + (pulsed & ~again & ~fresh)
+        growing = again & ((turns < 2) | (cells.run.abs() >= _PATIENCE))
+        factor = torch.where(growing, self.growth, torch.where(again | (turns < 2), 1.0, self.shrink))
+        used = {1: cells.raising, -1: cells.lowering}
+        for sign, scale in used.items():
+            used[sign] = torch.where(direction == sign, (scale * factor).clamp(_NARROWEST, _WIDEST), scale)
+        run = torch.where(again, cells.run, 0) + direction
+        return _Cells(cells.state, used[1], used[-1], torch.where(pulsed, run, cells.run), turns)
+
+    def _in_array(
+        self, model: SwitchingModel, state: Tensor, volts: float, width: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One phase in arrays ``[..., row, column]``: each cell feels all others' pulses and its own."""
+        assert self.scheme is not None
+        held = self.scheme.unselected(volts)
+        assert held is not None
+        word, bit = held
+        along = width.cumsum(-1) - width  # cells of the same row that were pulsed before
+        above = width.cumsum(-2) - width
+        flat = width.flatten(-2)
+        earlier = (flat.cumsum(-1) - flat).view_as(width)
+        total = flat.sum(-1)[..., None, None]
+        before = (along, above, earlier - along - above)
+        rest = (width.sum(-1, keepdim=True) - width, width.sum(-2, keepdim=True) - width)
+        everything = (*rest, total - width - rest[0] - rest[1])
+        after = tuple(a - b for a, b in zip(everything, before, strict=True))
+        energy = torch.zeros_like(state)
+        voltages = (volts - bit, word, word - bit)
+        phases = (*_felt(before, voltages), (volts, width), *_felt(after, voltages))
+        for voltage, dt in phases:
+            state, heat = fire(model, state, voltage, dt)
+            energy = energy + heat
+        return state, energy
+
+
+def _felt(exposures: tuple[Tensor, ...], voltages: tuple[float, float, float]) -> list[tuple[float, Tensor]]:
+    """What cells feel of pulses in their row, in their column and elsewhere: voltages and durations."""
+    row, column, other = voltages
+    along, above, elsewhere = (e.clamp(min=0) for e in exposures)  # differences of sums round below 0
+    if row == column:
+        felt = [(row, along + above), (other, elsewhere)]
+    else:
+        felt = [(row, along), (column, above), (other, elsewhere)]
+    return [(voltage, dt) for voltage, dt in felt if voltage != 0]
+
+
+def fire(model: SwitchingModel, state: Tensor, volts: float, width: Tensor) -> tuple[Tensor, Tensor]:
+    """State after a pulse of each cell's own width, and the energy that it turns into heat, joules."""
+    voltage = torch.tensor(volts, dtype=state.dtype, device=state.device)
+    part = width / _PARTS
+    charge = model.current(voltage, state)
+    for n in range(1, _PARTS + 1):
+        state = model.step(state, voltage, part)
+        weight = 1 if n == _PARTS else 4 if n % 2 else 2
+        charge = charge + weight * model.current(voltage, state)
+    return state, volts * charge * part / 3
+
+
+def _model(device: Cell) -> SwitchingModel:
+    return cast("SwitchingModel", cast("Any", device).model)
