@@ -15,6 +15,7 @@ from mho.calibration import calibrate, profile
 from mho.convert import analog_modules, convert, convertible_modules, inconvertible_modules, revert
 from mho.converters import ADC, DAC
 from mho.errors import StaleChipWarning
+from mho.fold import fold_batch_norm
 from mho.hardware import Hardware, Tile
 from mho.lifecycle import (
     age,
@@ -48,6 +49,7 @@ __all__ = [
     "degrade",
     "devices",
     "effective_weights",
+    "fold_batch_norm",
     "inconvertible_modules",
     "mapping",
     "nn",
