@@ -44,7 +44,7 @@ from mho.nn import (
     Array,
     SeveralArrays,
 )
-from mho.nn.base import check_bias_rows
+from mho.nn.bias import check_bias_rows
 from mho.nn.computed import compute, copied, make_plain
 from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite

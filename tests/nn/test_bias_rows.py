@@ -17,6 +17,8 @@ from torch import Tensor, nn
 import mho
 from mho.converters import Calibrated, Dynamic, Fixed, Learned, Stream
 from mho.errors import NotMappableError, StaleChipWarning
+from mho.experiments.batched import outputs
+from mho.experiments.copies import chip_weights
 from mho.mapping import BitSlicing, DifferentialPair, Offset
 from mho.mapping.tiling import spans, without_bias_rows
 from mho.nn import AnalogConv2d, AnalogLayer, AnalogLinear, AnalogTransposedLinear
@@ -231,6 +233,17 @@ def test_the_source_has_no_noise_of_the_dac() -> None:
     assert 0.95 < spread[1] / spread[0] < 1.05
 
 
+@pytest.mark.parametrize("tiled", [False, True])
+def test_the_source_has_no_mismatch(tiled: bool) -> None:
+    layer, x = make("linear")
+    dac = mho.DAC(bits=8, range=ONE, gain=0.2)
+    hardware = mho.Hardware(tile=SMALL, dac=dac, adc=mho.ADC(bits=None) if tiled else None)
+    analog = mho.convert(layer, hardware, bias_rows=3)
+    mho.program(analog, seed=0)
+    assert torch.allclose(analog.eval()(torch.zeros_like(x)), layer.bias.expand(5, -1), atol=1e-6)
+    assert not torch.allclose(analog(x.clamp(-1, 1)), layer(x.clamp(-1, 1)), atol=0.05)
+
+
 def test_calibration_sees_the_currents_of_the_bias() -> None:
     layer = nn.Linear(4, 3)
     layer.weight.data.fill_(0.1)
@@ -352,6 +365,18 @@ def test_state_dict_and_copies() -> None:
         fresh.load_state_dict(digital.state_dict())
 
 
+def test_many_chips_at_once() -> None:
+    layer, analog, x = chip()
+    weights = chip_weights(analog, [2, 3], seconds=3600.0)
+    mho.age(analog, 3600)
+    for name, path in (("0", "0"), ("3", "3")):
+        assert torch.allclose(
+            weights[f"{name}.bias"][0], analog.get_submodule(path).effective_bias(), atol=1e-6
+        )
+        assert not torch.allclose(weights[f"{name}.bias"][0], weights[f"{name}.bias"][1], atol=1e-3)
+    assert torch.allclose(outputs(layer, weights, x)[0], analog(x), atol=1e-5)
+
+
 def test_a_chip_of_functional_call() -> None:
     _, analog, x = chip()
     other = copy.deepcopy(analog)
@@ -419,6 +444,32 @@ def test_only_the_bias_may_learn(name: str) -> None:
         analog.train(mode)(x).sum().backward()
         assert torch.allclose(analog.bias.grad, torch.full((7,), 5.0, dtype=torch.float64))
         assert analog.weight.grad is None
+
+
+@pytest.mark.parametrize("converters", [{}, {"adc": mho.ADC(bits=None)}])
+def test_the_gradient_of_the_circuit(converters: dict) -> None:
+    """Through wires with resistance, in training."""
+    layer, x = make("linear", torch.float64)
+    with torch.no_grad():
+        layer.weight[0, 0] = 2.0  # sets the scale
+    hardware = mho.Hardware(
+        device=mho.devices.Ideal(g_min=1e-6, g_max=50e-6), tile=SMALL,
+        array=mho.array.Wires(row=20.0, column=20.0), **converters,
+    )  # fmt: skip
+    analog = mho.convert(layer, hardware, bias_rows=2).train()
+
+    def loss(bias: Tensor) -> Tensor:
+        return torch.func.functional_call(analog, {"bias": bias}, (x,)).square().sum()
+
+    bias = layer.bias.detach().clone().requires_grad_()
+    (found,) = torch.autograd.grad(loss(bias), bias)
+    for k in range(7):
+        step = torch.zeros(7, dtype=torch.float64)
+        step[k] = 1e-6
+        wanted = (loss(bias.detach() + step) - loss(bias.detach() - step)).detach() / 2e-6
+        assert float(found[k]) == pytest.approx(float(wanted), rel=1e-5)
+    straight = 2 * analog(x).sum(0)
+    assert not torch.allclose(found, straight, rtol=1e-3)  # the wires are in it
 
 
 def test_training_noise_leaves_the_bias_alone() -> None:

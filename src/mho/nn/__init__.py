@@ -5,6 +5,7 @@ from mho.nn.arrays import MatrixArray as MatrixArray
 from mho.nn.arrays import SeveralArrays as SeveralArrays
 from mho.nn.attention import AnalogMultiheadAttention as AnalogMultiheadAttention
 from mho.nn.base import AnalogLayer as AnalogLayer
+from mho.nn.bias import BiasRows as BiasRows
 from mho.nn.bilinear import AnalogBilinear as AnalogBilinear
 from mho.nn.conv import AnalogConv1d as AnalogConv1d
 from mho.nn.conv import AnalogConv2d as AnalogConv2d

@@ -38,6 +38,7 @@ from mho.errors import (
     StaleChipWarning,
 )
 from mho.hardware import Hardware
+from mho.nn.bias import BiasRows, check_bias_rows
 from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
 from mho.nn.kept import kept_limits
@@ -55,19 +56,12 @@ _PACKED = (
 )  # fmt: skip
 
 
-class AnalogLayer(nn.Module):
+class AnalogLayer(BiasRows):
     """Mixin of the analog layers; comes before the torch layer in the bases.
-
-    The bias is digital, or lies on ``bias_rows`` more rows of the array: n rows, each with the n-th part
-    of it. Their cells are programmed, drift and are read like all others, share the reference weight and
-    pass the ADC. Their input is one, in the units of the layer's inputs, driven by a constant source:
-    whatever the range of the DAC, it is neither clipped nor rounded, and has no noise of the DAC. Where
-    inputs are driven bit by bit, the source gives each group of bits the same voltage. Training noise acts
-    on the weights, not on the bias.
 
     Attributes:
         hardware: the description of the layer's arrays.
-        bias_rows: rows of the array that hold the bias; 0 for a digital bias, or without one.
+        bias_rows: rows of the array that hold the bias (see :class:`~mho.nn.bias.BiasRows`).
         cut: how the layer lies in tiles.
         path: the layer's path in its model, for messages.
         on_chip: whether training mode multiplies by the chip.
@@ -81,12 +75,10 @@ class AnalogLayer(nn.Module):
     )  # fmt: skip
 
     hardware: Hardware
-    bias_rows: int = 0
     cut: Cut
     path: str
     on_chip: bool
     weight: Any  # the torch layer's own; Parameter, or a tensor computed by a parametrisation
-    bias: Any
     chip_g: Any  # the buffers: a tensor or None
     chip_shift: Any
     chip_weights: Any
@@ -211,29 +203,6 @@ class AnalogLayer(nn.Module):
         """The weights as they are now, computed anew where they are computed, without gradient."""
         return compute(self)
 
-    def stored_bias(self) -> Tensor | None:
-        """The tensor that holds the bias, as :meth:`stored_weight`."""
-        stored = self._parameters.get("bias")
-        return self.present_bias() if stored is None else stored
-
-    def present_bias(self) -> Tensor | None:
-        """The bias as it is now, as :meth:`present_weight`."""
-        return None if self.bias is None else compute(self, "bias")
-
-    def logical(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """What lies on the array: ``weight`` and the bias rows as ``[group, row, column]``.
-
-        Args:
-            weight: in the shape of the Parameter.
-            bias: the bias of the columns; None for the layer's own.
-        """
-        matrix = self.matrix(weight)
-        if not self.bias_rows:
-            return matrix
-        groups, _, columns = matrix.shape
-        share = (self.bias if bias is None else bias).to(matrix.dtype) / self.bias_rows
-        return torch.cat([matrix, share.view(groups, 1, columns).expand(-1, self.bias_rows, -1)], dim=1)
-
     def _present(self) -> Tensor:
         """What lies on the array once it is programmed."""
         bias = self.present_bias() if self.bias_rows else None
@@ -348,11 +317,6 @@ class AnalogLayer(nn.Module):
             chip = self.require_chip("effective_bias")
             matrix = tile.effective_weight(self.hardware, chip, self.cut)
             return matrix[:, -self.bias_rows :].sum(1).flatten()
-
-    @property
-    def digital_bias(self) -> Tensor | None:
-        """The bias where it is digital; None if there is none or it lies on the array."""
-        return None if self.bias_rows else self.bias
 
     def is_stale(self) -> bool:
         """Whether the weights changed since the chip was programmed."""
@@ -600,15 +564,6 @@ class AnalogLayer(nn.Module):
         if self.bias_rows:
             state = f"bias_rows={self.bias_rows}, {state}"
         return f"{super().extra_repr()}, device={type(self.hardware.device).__name__}, {state}"
-
-
-def check_bias_rows(value: int) -> int:
-    """A number of bias rows; ``TypeError`` or ``ValueError`` if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"bias_rows = {value!r}: give a whole number of rows, 0 for a digital bias")
-    if value < 0:
-        raise ValueError(f"bias_rows = {value!r}: give 0 (a digital bias) or more rows")
-    return value
 
 
 def _wide(weight: Tensor) -> Tensor:

@@ -132,7 +132,7 @@ class AnalogLinear(AnalogLayer, nn.Linear):
     Args:
         in_features, out_features, bias, device, dtype: as in ``nn.Linear``.
         hardware: the description of the arrays.
-        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``AnalogLayer``).
+        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``mho.nn.bias.BiasRows``).
 
     >>> layer = AnalogLinear(3, 2, hardware=Hardware())
     >>> layer(torch.ones(5, 3)).shape

@@ -20,7 +20,7 @@ class AnalogTransposedLinear(AnalogLayer):
     Args:
         in_features, out_features, bias, device, dtype: as in ``nn.Linear``.
         hardware: the description of the arrays.
-        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``AnalogLayer``).
+        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``mho.nn.bias.BiasRows``).
 
     >>> layer = AnalogTransposedLinear(3, 2, hardware=Hardware())
     >>> layer.weight.shape, layer(torch.ones(5, 3)).shape
