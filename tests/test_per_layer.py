@@ -155,6 +155,11 @@ WRONG: dict[str, tuple[Callable[[nn.Module], Any], type[Exception], str]] = {
         r"weights has 1 values, and mho\.analog_modules\(model\) 6 layers",
     ),
     "no hardware": (lambda m: mho.convert(m, [HARDWARE] * 5 + [None]), TypeError, "hardware is a NoneType"),
+    "two mappings": (
+        lambda m: mho.convert(m, {"head": HARDWARE}, select={"head": COARSE}),
+        TypeError,
+        r"hardware is a dict: give a mho\.Hardware, since select maps paths",
+    ),
     "no rows": (
         lambda m: mho.convert(m, HARDWARE, bias_rows=[0, 0, 0, 0, 0, -2]),
         ValueError,

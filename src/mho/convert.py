@@ -177,6 +177,11 @@ def convert(
             f"select is a {type(select).__name__}: give a predicate (path, module) -> bool, such as "
             "lambda path, module: path == '0', or a dict from path to Hardware"
         )
+    if isinstance(select, Mapping) and not isinstance(hardware, Hardware):
+        kind = type(hardware).__name__
+        raise TypeError(
+            f"hardware is a {kind}: give a mho.Hardware, since select maps paths to hardware already"
+        )
     model = copied(model)
     modules = dict(model.named_modules(remove_duplicate=False))
     predicate = select if callable(select) and not isinstance(select, Mapping) else None
