@@ -75,3 +75,14 @@ def test_measured_device(tmp_path, capsys) -> None:
     for name in ("pulses", "states", "retention", "loop"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / f"{name}.card.json").exists()
+
+
+def test_write_verify(tmp_path, capsys, monkeypatch) -> None:
+    spec = importlib.util.spec_from_file_location("write_verify", EXAMPLES / "write_verify.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", ["write_verify.py", "--quick", "--output", str(tmp_path)])
+    module.main()
+    output = capsys.readouterr().out
+    assert all(name in output for name in module.CASES) and output.count("pulses per cell") == 6
+    assert (tmp_path / "write-verify.png").read_bytes().startswith(b"\x89PNG")
