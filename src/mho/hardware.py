@@ -9,7 +9,7 @@ from pydantic import Field, InstanceOf
 from mho import array as arrays
 from mho import config as _config
 from mho import devices
-from mho.array import Array
+from mho.array import Array, NonlinearCells
 from mho.config import config
 from mho.converters import DAC, ColumnConverter, EachSlice, OnData
 from mho.devices import Device
@@ -66,8 +66,10 @@ class Hardware:
     adc: InstanceOf[ColumnConverter] | None = None
 
     def validate(self) -> None:
-        """Programming fits the device; a full scale for each slice needs as many slices."""
+        """Parts that fit each other; a full scale for each slice needs as many slices."""
         self.programming.check(innermost(self.device))
+        if isinstance(self.array, NonlinearCells):
+            self._check_cells(self.array)
         if self.dac is not None and isinstance(self.dac.range, EachSlice):
             raise ValueError("dac.range = EachSlice(...): all slices get the same inputs; use Fixed(...)")
         if self.dac is not None and isinstance(self.dac.range, OnData) and self.dac.range.per_slice:
@@ -80,6 +82,20 @@ class Hardware:
                 f"adc.range.limits = {self.adc.range.limits!r}: this mapping gives an ADC {channels} "
                 "channels (slices); give as many limits"
             )
+
+    def _check_cells(self, array: NonlinearCells) -> None:
+        """Cells without Ohm's law need to know the voltage of an input."""
+        if self.dac is None:
+            raise ValueError(
+                f"array = {type(array).__name__}(...) with dac = None: a law needs the voltage of each "
+                "input; give a DAC, whose full scale is the read voltage (DAC(bits=None) does not round)"
+            )
+        if self.dac.gain or self.dac.offset:
+            raise ValueError(
+                f"dac.gain = {self.dac.gain!r}, dac.offset = {self.dac.offset!r}: errors of drivers are part "
+                f"of a linear matrix and have no place beside {type(array).__name__}; leave them at 0"
+            )
+        array.check(self.device.g_min, self.device.g_max, self.device.v_read)
 
     def to_json(self) -> str:
         """This description as JSON."""

@@ -23,8 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mho import random
+from mho import curved, random
 from mho.array import Ideal as IdealArray
+from mho.array import NonlinearCells
 from mho.autograd import straight_through
 from mho.blocks import by_blocks as _by_blocks
 from mho.config import digest
@@ -80,7 +81,8 @@ def is_tiled(hardware: Hardware) -> bool:
     driven_apart = dac is not None and (
         getattr(dac.range, "per_tile", False) or dac.stream is not None or dac.offset > 0
     )
-    return hardware.adc is not None or driven_apart or readout(hardware).unit_column
+    apart = driven_apart or isinstance(hardware.array, NonlinearCells)
+    return hardware.adc is not None or apart or readout(hardware).unit_column
 
 
 def streams(hardware: Hardware) -> bool:
@@ -369,6 +371,10 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
         mean, std = moments(g, cells)
         return torch.stack([combine(mean, how), combine(std * std, squares)])
 
+    if isinstance(hardware.array, NonlinearCells):
+        mean, std = _by_blocks(moments, state.g, state.cells)
+        noise = combine(std * std, squares) if _is_noisy(device, state) else None
+        return _curved(hardware, mean * device.g_max, noise, state, cut)
     if not _is_noisy(device, state):
         sums = combine(through_wires(hardware, conductances(hardware, state), cut) / device.g_max, how)
         return _layout(hardware, sums, None, state, cut)
@@ -379,6 +385,19 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     seen = through_wires(hardware, mean * device.g_max, cut) / device.g_max
     std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
     return _layout(hardware, combine(seen, how), combine(std * std, squares), state, cut)
+
+
+def _curved(hardware: Hardware, g: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:
+    """The layout of cells that obey no Ohm's law, with a matrix for each voltage where they need it."""
+    array, device, how = hardware.array, hardware.device, readout(hardware)
+    assert isinstance(array, NonlinearCells)
+    read = _layout(hardware, combine(g / device.g_max, how), noise, state, cut)
+
+    def kernels(places: list[float]) -> list[Tensor]:
+        sums = (combine(c / device.g_max, how) for c in array.chords(g, places, device.v_read))
+        return [cut.kernel(_apart(one, cut)[0]) for one in sums]
+
+    return curved.with_points(read, array, kernels)
 
 
 def _is_noisy(device: Device, state: TileState) -> bool:
@@ -461,6 +480,8 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     scale = hardware.mapping.scale.reference(weight)
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     state = _unprogrammed(g, scale, weight)
+    if isinstance(hardware.array, NonlinearCells):
+        return _curved(hardware, g, None, state, cut)._replace(shift=None)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
     return _layout(hardware, sums, None, state, cut)._replace(shift=None)
 
@@ -529,6 +550,8 @@ def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> R
         scale = hardware.mapping.scale.reference(weight.detach())
         matrices, bias = _apart(_as_channels(hardware, weight / scale), cut)
         ideal = cut.kernel(matrices)
+    if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
+        ideal = curved.in_proportion(ideal, hardware.array)
     if bias is not None and read.bias is not None:
         read = read._replace(bias=straight_through(bias, read.bias))
     return read._replace(kernel=straight_through(ideal, read.kernel))
@@ -556,12 +579,21 @@ def matvec(
     """
     if not is_tiled(hardware):
         return whole(read, cut, x, bias, hardware.dac, limits[0])
+    if isinstance(hardware.array, NonlinearCells):
+        law = curved.curved(cut, hardware.array, hardware.device.v_read, read, hardware.dac, limits[0])
+        read, cut = (at_full_scale(hardware, read, cut), cut) if law is cut else (read, law)
     return tiled(read, cut, x, bias, _channels(hardware), hardware.dac, hardware.adc, limits[0], limits[1])
+
+
+def at_full_scale(hardware: Hardware, read: Read, cut: Cut) -> Read:
+    """The read with one matrix, that of full-scale inputs, also where the cells obey no Ohm's law."""
+    several = isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > cut.product_axes
+    return read._replace(kernel=read.kernel[-1]) if several else read
 
 
 def prepared(hardware: Hardware, read: Read, limits: tuple[Limit, Limit]) -> Read:
     """The read with its constant factors made, where the limits allow it (see ``product.prepare``)."""
-    if not is_tiled(hardware):
+    if not is_tiled(hardware) or isinstance(hardware.array, NonlinearCells):
         return read
     return read._replace(steps=prepare(read, _channels(hardware), hardware.dac, hardware.adc, *limits))
 

@@ -1,6 +1,9 @@
 """The wires around the cells."""
 
 from mho.array.base import Array as Array
+from mho.array.cells import Nonlinear as Nonlinear
+from mho.array.cells import NonlinearCells as NonlinearCells
+from mho.array.cells import Simulated as Simulated
 from mho.array.gated import GatedWires as GatedWires
 from mho.array.ideal import Ideal as Ideal
 from mho.array.newton import NotSolvedError as NotSolvedError

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import torch
 from pydantic import Field, InstanceOf
@@ -28,6 +28,9 @@ class HasCurrent(Protocol):
 
 class Law(ABC):
     """A monotonic current-voltage law scaled by the cell's conductance."""
+
+    separable: ClassVar[bool] = False
+    """Whether the current is the conductance times a function of the voltage alone."""
 
     @abstractmethod
     def current(self, v: Tensor, g: Tensor) -> Tensor:
@@ -52,6 +55,8 @@ def slope(law: HasCurrent, v: Tensor, state: Tensor) -> Tensor:
 class Ohmic(Law):
     """``i = g v``."""
 
+    separable: ClassVar[bool] = True
+
     def current(self, v: Tensor, g: Tensor) -> Tensor:
         """``g v``."""
         return g * v
@@ -70,6 +75,8 @@ class Sinh(Law):
     """
 
     v_c: Positive
+
+    separable: ClassVar[bool] = True
 
     @classmethod
     def from_ratio(cls, ratio: float, v: float) -> Sinh:
@@ -108,6 +115,8 @@ class Polynomial(Law):
 
     coefficients: tuple[Finite, ...]
 
+    separable: ClassVar[bool] = True
+
     def current(self, v: Tensor, g: Tensor) -> Tensor:
         """The polynomial times ``g``."""
         total = torch.zeros_like(v)
@@ -138,6 +147,34 @@ class Table(Law):
 
     v: Annotated[tuple[Finite, ...], Field(min_length=2)]
     h: Annotated[tuple[Finite, ...], Field(min_length=2)]
+
+    separable: ClassVar[bool] = True
+
+    @classmethod
+    def from_sweep(cls, v: Tensor, current: Tensor) -> Table:
+        """The law of one cell from one sweep of its voltage, measured or simulated.
+
+        Args:
+            v: voltages from near 0, rising, volts, ``[n]``: one branch of the sweep.
+            current: amperes, rising, ``[n]``.
+
+        >>> from mho.devices.dynamics import VTEAM
+        >>> v = torch.linspace(0, 0.01, 5, dtype=torch.float64)
+        >>> trace = VTEAM().simulate(v, torch.linspace(0, 1e-6, 5, dtype=torch.float64))
+        >>> law = Table.from_sweep(trace.voltage, trace.current)
+        >>> law.v == tuple(v.tolist())
+        True
+        """
+        if v.dim() != 1 or v.shape != current.shape or len(v) < 2:
+            raise ValueError(
+                f"v has shape {tuple(v.shape)} and current {tuple(current.shape)}: give two columns of "
+                "the same length, of one cell"
+            )
+        most = float(current.abs().max())
+        if most == 0:
+            raise ValueError("current = 0 throughout: sweep to a voltage at which the cell conducts")
+        scale = float(v.abs().max()) / most
+        return cls(v=tuple(v.double().tolist()), h=tuple((current.double() * scale).tolist()))
 
     def validate(self) -> None:
         """Raise ``ValueError`` unless both columns rise and match."""

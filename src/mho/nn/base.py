@@ -464,7 +464,7 @@ class AnalogLayer(BiasRows):
 
     def _observe(self, x: Tensor, observer: Observer) -> Tensor:
         """A forward without converters that records what they would see."""
-        read = self.read()
+        read = tile.at_full_scale(self.hardware, self.read(), self.cut)
         wide = read.kernel.dtype
         v = self.cut.arrange(x.to(wide), self.tile_index)
         observer.add_inputs(self.cut, v)

@@ -183,7 +183,7 @@ class _Table(AnalogLayer):
 
     def _observe(self, x: Tensor, observer: Observer) -> Tensor:
         """A forward without converters; what they would see is known: any row may be asked for."""
-        read = self.read()
+        read = tile.at_full_scale(self.hardware, self.read(), self.cut)
         first = observer.inputs[0].counts.sum() == 0
         if first and tile.is_tiled(self.hardware):
             channels = len(tile.readout(self.hardware).digital)
