@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -168,3 +169,42 @@ def test_stacked_chips_are_programmed_as_single_ones(programming) -> None:
         mho.program(analog, seed)
         for path, weight in mho.effective_weights(analog).items():
             torch.testing.assert_close(copies[f"{path}.weight"][number], weight, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("device", "programming"),
+    [
+        (PCM, WriteVerify(tolerance=0.02)),
+        (mho.devices.Switching(), WriteVerify(pulse=PULSES)),
+        (PCM, GradientProgramming(rounds=3)),
+    ],
+    ids=["corrections", "pulses", "gradient"],
+)
+def test_effects_act_after_programming(device, programming) -> None:
+    """A chip programmed with stuck cells is the chip whose cells got stuck later."""
+    sound = programmed(mho.Hardware(device=device, programming=programming))
+    stuck = mho.devices.StuckAt(device=device, lrs=0.2)
+    made = programmed(mho.Hardware(device=stuck, programming=programming))
+    mho.degrade(sound, mho.devices.StuckAt(lrs=0.2), seed=0)
+    first, second = mho.conductances(made), mho.conductances(sound)
+    assert all(torch.equal(first[path], second[path]) for path in first)
+    assert float((first["3"] == device.g_max).double().mean()) > 0.1
+
+
+def test_a_switching_device_is_copied_and_pickled() -> None:
+    hardware = mho.Hardware(device=mho.devices.Switching(), programming=WriteVerify(pulse=PULSES))
+    for other in (copy.deepcopy(hardware), pickle.loads(pickle.dumps(hardware))):
+        assert other == hardware and other.device.g_max == hardware.device.g_max == 0.02
+
+
+def test_biases_on_rows_are_programmed_too() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(20, 6).requires_grad_(False).eval()
+    hardware = mho.Hardware(
+        device=PCM, programming=WriteVerify(pulse=Correction(disturb=0.001)), tile=mho.Tile(rows=8, columns=4)
+    )
+    analog = mho.convert(model, hardware, bias_rows=2).eval()
+    mho.program(analog, 0)
+    assert mho.programming_report(analog).layers[""].cells == 2 * 22 * 6
+    x = torch.randn(5, 20)
+    assert float((analog(x) - model(x)).norm() / model(x).norm()) < 0.1
