@@ -101,7 +101,8 @@ class VoltagePulses(Pulse):
     train, so that the pulses bisect the way; a third pulse in one direction grows again. ``growth=1,
     shrink=1`` keeps the width. A width grows to at most 1024 times that of the train.
 
-    The model integrates each pulse (in closed form where it has one). The energy is that of the
+    The model integrates each pulse (in closed form where it has one), without the noise of the velocity that
+    some models have; ``spread`` stands for it. The energy is that of the
     current, by Simpson's rule over four parts of the pulse.
 
     With a ``scheme`` the array has no transistors. Cells are then pulsed one at a time, row by row, first
