@@ -20,6 +20,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mho.autograd import materialise
+
 
 def fork(seed: int, *names: str) -> torch.Generator:
     """The CPU generator of the stream (seed, names...).
@@ -65,7 +67,8 @@ def normal_at(places: Tensor, seed: int, *names: str) -> Tensor:
     """
     text = _digest(seed, names)
     key = [int.from_bytes(text[k : k + 4], "big", signed=True) for k in (0, 4, 8, 12)]
-    return _hashed(_mix(places.to(torch.int32) + key[3]), key)
+    radius, angle = _hashed(_mix(places.to(torch.int32) + key[3]), key)
+    return radius * torch.cos(angle)
 
 
 def fresh_normal_like(x: Tensor) -> Tensor:
@@ -78,42 +81,39 @@ def fresh_normal_like(x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return torch.randn_like(x)
         seed = torch.randint(-(2**31), 2**31 - 1, (3,), dtype=torch.int32)
-        return hashed_normal_like(x, seed)
+        return hashed_normal_like(x, materialise(seed))
     return _dense_normal_like(x)
 
 
 def hashed_normal_like(x: Tensor, seed: Tensor) -> Tensor:
     """Standard normal draws that are a pure function of a seed and of the place in the tensor.
 
-    The place is hashed with the seed to 2 x 24 bits, these go through the Box-Muller transform. All of
-    it is element-wise arithmetic on 32-bit numbers, which compilers turn into vector code.
+    The place is hashed with the seed to 2 x 24 bits; the Box-Muller transform makes two draws of them,
+    one for each half of the tensor. All of it is element-wise arithmetic on 32-bit numbers, which
+    compilers turn into vector code.
 
     Args:
-        x: any shape and dtype, fewer than 2^32 elements.
+        x: any shape and dtype, fewer than 2^32 elements; the draws lie in memory as it does.
         seed: three 32-bit numbers, int32, ``[3]``.
 
     Source: the hash is the two-multiplication mixer with the least bias found by C. Wellons, "Prospecting
     for hash functions" (2018); G. E. P. Box and M. E. Muller, Ann. Math. Stat. 29, 610 (1958).
     """
-    strides, places = [], torch.zeros((), dtype=torch.int32, device=x.device)
-    size = 1
-    for length in reversed(x.shape):
-        strides.append(size)
-        size *= length
-    for axis, stride in enumerate(reversed(strides)):
-        shape = [-1 if k == axis else 1 for k in range(x.dim())]
-        steps = torch.arange(x.shape[axis], dtype=torch.int32, device=x.device)
-        places = places + (steps * stride).view(shape)
-    return _hashed(places, seed).to(x.dtype)
+    half = (x.numel() + 1) // 2
+    radius, angle = _hashed(torch.arange(half, dtype=torch.int32, device=x.device), seed)
+    both = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)])[: x.numel()].to(x.dtype)
+    order = sorted(range(x.dim()), key=x.stride, reverse=True)  # the outermost axis first
+    back = sorted(range(x.dim()), key=order.__getitem__)
+    return both.view([x.shape[axis] for axis in order]).permute(back)
 
 
-def _hashed(places: Tensor, seed: Tensor | Sequence[int]) -> Tensor:
-    """Float32 normal draws for 32-bit places and three 32-bit numbers."""
+def _hashed(places: Tensor, seed: Tensor | Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Radius and angle of two independent normal draws, for 32-bit places and three 32-bit numbers."""
     place = _mix(places ^ seed[0])
     first, second = _mix(place + seed[1]), _mix(place ^ seed[2])
     uniform = ((first & 0xFFFFFF).to(torch.float32) + 0.5) * 2.0**-24
     angle = (second & 0xFFFFFF).to(torch.float32) * (2 * math.pi * 2.0**-24)
-    return torch.sqrt(-2 * torch.log(uniform)) * torch.cos(angle)
+    return torch.sqrt(-2 * torch.log(uniform)), angle
 
 
 def _mix(x: Tensor) -> Tensor:
