@@ -70,6 +70,9 @@ class Cut(Protocol):
     def input_index(self) -> list[int] | None:
         """Which input goes to each place of each tile; None if the inputs lie in order already."""
 
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+        """The products that a read of the layer's input is made of, with their arranged inputs."""
+
     def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
         """The arranged inputs of each tile."""
 
@@ -253,8 +256,23 @@ def _prepared(
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
     into, mid, out = steps
-    codes = _codes(dac.grid(), cut.arrange(x, read.inputs) * into)
     one = _constant_input(cut, into, dac, dac.stream) if read.bias is not None else into
+    total: Tensor | None = None
+    for piece, part, arranged in cut.tiles(read, x):
+        digits = _digits(part, piece, _codes(dac.grid(), arranged * into), mid, one, dac, grid_out)
+        summed, _ = _sum(piece, piece.partial(digits, len(channels.digital)), 1.0, channels)
+        if total is None:
+            total = summed
+        else:
+            total = total.add_(summed) if may_overwrite() else total + summed
+    assert total is not None
+    return _finish(read._replace(out=None), cut, cut.output(total, x), cut.over_output(out), bias)
+
+
+def _digits(
+    read: Read, cut: Cut, codes: Tensor, mid: Tensor, one: float | Tensor, dac: DAC, grid_out: Grid
+) -> Tensor:
+    """The ADC's codes of the DAC's codes, in the layout of the product."""
     if dac.stream is not None:  # fewer inputs are scaled than currents
         high = dac.stream.high * mid
         z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid, high, one * mid)
@@ -262,10 +280,7 @@ def _prepared(
     else:
         currents = _currents(read, cut, codes, dac.grid().high, one)
         z = currents.mul_(mid) if may_overwrite() else currents * mid
-    digits = _codes(grid_out, z)
-    digits = _shifted(cut, digits, dac, dac.stream, analog=False)
-    total, _ = _sum(cut, cut.partial(digits, len(channels.digital)), 1.0, channels)
-    return _finish(read._replace(out=None), cut, cut.output(total, x), cut.over_output(out), bias)
+    return _shifted(cut, _codes(grid_out, z), dac, dac.stream, analog=False)
 
 
 def _stream(dac: DAC | None, limit: Limit) -> Stream | None:
@@ -492,7 +507,9 @@ def _sum(
         digits = digits * cut.over_partial(weights.view(1, 1, -1, 1))
     else:
         factor = factor * channels.digital[0]
-    total = digits.sum(dim=(cut.tile_axis, cut.channel_axis))
+    axes = (cut.tile_axis, cut.channel_axis)
+    alone = all(digits.shape[axis] == 1 for axis in axes)
+    total = digits.squeeze(axes) if alone else digits.sum(dim=axes)
     if channels.unit_column:
         axis = cut.column_axis - sum(a < cut.column_axis for a in (cut.tile_axis, cut.channel_axis))
         size = total.shape[axis]

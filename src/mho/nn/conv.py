@@ -9,6 +9,7 @@ its samples: the same rows and columns, torch's own transposed operation.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from mho.hardware import Hardware
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 from mho.nn.opaque import convolution
-from mho.product import Read
+from mho.product import Cut, Read
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -65,26 +66,27 @@ class ConvCut:
         return without_bias_rows(self.rows, self.bias_rows) if self.bias_rows else self.rows
 
     @property
-    def _channels(self) -> tuple[tuple[int, int], ...]:
-        """Input channels that each tile touches, first and last + 1."""
-        return tuple((a // self._k, -(-b // self._k)) for a, b in self._inputs)
+    def _size(self) -> int:
+        """Input channels that a tile touches, of the tile with most of them."""
+        return max(-(-b // self._k) - a // self._k for a, b in self._inputs)
 
     @property
-    def _size(self) -> int:
-        return max(b - a for a, b in self._channels)
+    def _starts(self) -> tuple[int, ...]:
+        """First input channel of each tile, so that each sees equally many; one cut in two goes to both."""
+        return tuple(min(a // self._k, self.inputs - self._size) for a, _ in self._inputs)
 
     def _in_order(self) -> bool:
         size = self._size
-        return self._channels == tuple((t * size, (t + 1) * size) for t in range(len(self.rows)))
+        return self._starts == tuple(range(0, self.inputs, size))
 
     def input_index(self) -> list[int] | None:
-        """Channels of each tile; a channel cut in two goes to both, with the other's taps zero."""
+        """Channels of each tile; the taps that are another tile's are zero."""
         if self._in_order():
             return None
         return [
-            group * self.inputs + min(a + k, b - 1)
+            group * self.inputs + start + k
             for group in range(self.groups)
-            for a, b in self._channels
+            for start in self._starts
             for k in range(self._size)
         ]
 
@@ -112,8 +114,8 @@ class ConvCut:
             tiles = matrices.view(channels, groups, len(self.rows), self._size * self._k, columns)
         else:
             parts = []
-            for (a, b), (first, _) in zip(self._inputs, self._channels, strict=True):
-                before = a - first * self._k
+            for (a, b), start in zip(self._inputs, self._starts, strict=True):
+                before = a - start * self._k
                 after = self._size * self._k - before - (b - a)
                 parts.append(F.pad(matrices[:, :, a:b], (0, 0, before, after)))
             tiles = torch.stack(parts, dim=2)
@@ -125,7 +127,10 @@ class ConvCut:
         """``[group, input, *taps, column]`` as torch's weight."""
         if self.transposed:
             return flat.movedim(-1, 2).flatten(0, 1).contiguous()
-        return flat.movedim(-1, 1).flatten(0, 1).contiguous()
+        weight = flat.movedim(-1, 1).flatten(0, 1)
+        if len(self.taps) == 2 and not torch.is_grad_enabled():
+            return weight.contiguous(memory_format=torch.channels_last)
+        return weight.contiguous()
 
     def product(self, x: Tensor, kernel: Tensor) -> Tensor:
         """``[batch, group * tile * channel * column, *space]``."""
@@ -144,6 +149,33 @@ class ConvCut:
                     groups,
                 )
         return self._convolve(x, kernel, None, groups)
+
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+        """One tile after the other: the currents of one stay in a cache, and oneDNN is slow with groups."""
+        count = len(self.rows)
+        if count == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu":
+            return [(self, read, self.arrange(x, read.inputs))]
+        single = replace(self, rows=((0, self._size * self._k),), inputs=self._size)
+        def apart(values: Tensor | None, axis: int) -> Sequence[Tensor | None]:
+            return (None,) * count if values is None else values.chunk(count, axis)
+
+        parts = zip(
+            self._starts,
+            read.kernel.chunk(count),
+            apart(read.variance, 0),
+            apart(read.constant, 1),
+            apart(read.bias, 1),
+            apart(read.bias_variance, 1),
+            strict=True,
+        )
+        return [
+            (
+                single,
+                read._replace(kernel=kernel, variance=variance, constant=constant, bias=b, bias_variance=v),
+                x.narrow(1, start, self._size),
+            )
+            for start, kernel, variance, constant, b, v in parts
+        ]
 
     def _amounts(self) -> tuple[int, ...] | None:
         """The padding of each axis; None where "same" pads one side more than the other."""
@@ -201,8 +233,9 @@ class ConvCut:
         return partial.detach().abs().amax(dim=(4, *range(5, partial.dim())), keepdim=True)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
-        """``[batch, group * column, *space]``."""
-        return total.flatten(1, 2)
+        """``[batch, group * column, *space]``, contiguous where the input is."""
+        y = total.flatten(1, 2)
+        return y.contiguous() if like.is_contiguous() else y
 
 
 class _AnalogConv(AnalogLayer):
@@ -272,7 +305,8 @@ class _AnalogConv(AnalogLayer):
 
     def _portion(self, read: Read, x: Tensor) -> int:
         """How many images are read at once."""
-        if not tile.is_tiled(self.hardware) or x.shape[0] < 2:
+        apart = read.steps is not None and self.groups == 1 and x.device.type == "cpu"
+        if not tile.is_tiled(self.hardware) or x.shape[0] < 2 or (apart and torch.compiler.is_compiling()):
             return x.shape[0]
         stride = math.prod(self.stride)  # type: ignore[arg-type]
         space = math.prod(x.shape[2:])
@@ -280,6 +314,8 @@ class _AnalogConv(AnalogLayer):
             currents = read.kernel.shape[1] * self.groups * len(self.cut.rows) * space * stride
         else:
             currents = read.kernel.shape[0] * space // stride
+        if apart:  # one tile after the other
+            currents //= len(self.cut.rows)
         most = 4 if torch.compiler.is_compiling() else 16  # portions: each is a piece of the graph
         return max(_CURRENTS // max(currents, 1), -(-x.shape[0] // most), 1)
 

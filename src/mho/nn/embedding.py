@@ -22,7 +22,7 @@ from mho.mapping import spans
 from mho.nn.arrays import Array, SeveralArrays
 from mho.nn.base import AnalogLayer
 from mho.nn.observer import Observer
-from mho.product import Read
+from mho.product import Cut, Read
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class EmbeddingCut:
         edges = torch.tensor([b for _, b in self.rows[:-1]], dtype=x.dtype, device=x.device)
         found: Tensor = torch.bucketize(x, edges, right=True)
         return found
+
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+        """All rows in one look-up."""
+        return [(self, read, self.arrange(x, None))]
 
     def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
         """Row numbers in each tile."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mho.hardware import Hardware
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
+from mho.product import Cut, Read
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class LinearCut:
         if index is not None:
             x = x.index_select(1, index)
         return x.view(x.shape[0], len(self.rows), self.size).transpose(0, 1)
+
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+        """All tiles in one batched product."""
+        return [(self, read, self.arrange(x, read.inputs))]
 
     def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
         """Arranged inputs of each tile."""
