@@ -157,7 +157,8 @@ def test_hashed_noise_of_compiled_graphs() -> None:
         assert stats.kstest(draw.flatten().numpy(), "norm").pvalue > 1e-4
         rows = torch.stack([draw[:-1], draw[1:]]).flatten(1)
         columns = torch.stack([draw[:, :-1], draw[:, 1:]]).flatten(1)
-        for near in (rows, columns, rows.square(), columns.square()):
+        halves = draw.flatten().view(2, -1)  # the two of one hash
+        for near in (rows, columns, halves, rows.square(), columns.square(), halves.square()):
             assert abs(float(torch.corrcoef(near)[0, 1])) < 5 / draw.numel() ** 0.5
         # bands of rows and columns have the mean and spread of independent draws
         assert stats.kstest((draw.mean(0) * 400**0.5).numpy(), "norm").pvalue > 1e-4

@@ -11,7 +11,7 @@ from torch import nn
 import mho
 from mho.converters import Calibrated, Dynamic, Fixed
 
-from .cases import CASES, make
+from .cases import CASES, CONV, TRANSPOSED, make
 
 TILES = {
     "one tile": mho.Tile(rows=None, columns=None),
@@ -231,3 +231,38 @@ def test_a_large_batch_in_portions_is_the_same_read(name: str, monkeypatch: pyte
     with torch.no_grad():
         torch.testing.assert_close(analog(x), whole, rtol=1e-5, atol=1e-5)
         assert analog._portion(analog.read(), x) == 1
+
+
+TILEWISE = {
+    "pair": mho.mapping.DifferentialPair(),
+    "offset": mho.mapping.Offset(),
+    "slices": mho.mapping.BitSlicing(bits=6, slices=3),
+}
+
+
+@pytest.mark.parametrize("tiles", ["even tiles", "full tiles"])
+@pytest.mark.parametrize("mapping", list(TILEWISE))
+@pytest.mark.parametrize("name", [*CONV, *TRANSPOSED])
+def test_tiles_one_after_the_other_are_the_grouped_product(name: str, mapping: str, tiles: str) -> None:
+    """Without gradients a convolution reads tile by tile, with them all tiles in one grouped operation."""
+    layer, x = make(name)
+    hardware = mho.Hardware(
+        device=mho.devices.PCM(read_scale=0.0), mapping=TILEWISE[mapping], tile=TILES[tiles],
+        dac=mho.DAC(bits=16, range=Fixed(limit=4.0)), adc=mho.ADC(bits=20, range=Fixed(limit=40.0)),
+    )  # fmt: skip
+    analog = mho.convert(layer, hardware).eval()
+    mho.program(analog, seed=0)
+    grouped = analog(x).detach()
+    with torch.no_grad():
+        apart = analog(x)
+    torch.testing.assert_close(apart, grouped, rtol=1e-4, atol=1e-4)
+    assert apart.stride() == grouped.stride() == layer(x).stride()
+
+
+def test_convolutions_keep_the_memory_format_of_their_input() -> None:
+    layer, x = make("conv2d")
+    analog = mho.convert(layer, mho.Hardware(tile=TILES["even tiles"], **FINE)).eval()
+    with torch.no_grad():
+        assert analog(x).is_contiguous()
+        last = analog(x.contiguous(memory_format=torch.channels_last))
+    assert last.is_contiguous(memory_format=torch.channels_last)

@@ -233,9 +233,12 @@ class ConvCut:
         return partial.detach().abs().amax(dim=(4, *range(5, partial.dim())), keepdim=True)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
-        """``[batch, group * column, *space]``, contiguous where the input is."""
+        """``[batch, group * column, *space]``, in the memory format of the input."""
         y = total.flatten(1, 2)
-        return y.contiguous() if like.is_contiguous() else y
+        if like.is_contiguous():
+            return y.contiguous()
+        two = len(self.taps) == 2 and like.is_contiguous(memory_format=torch.channels_last)
+        return y.contiguous(memory_format=torch.channels_last) if two else y
 
 
 class _AnalogConv(AnalogLayer):
