@@ -250,7 +250,8 @@ def test_tiles_one_after_the_other_are_the_grouped_product(name: str, mapping: s
         device=mho.devices.PCM(read_scale=0.0), mapping=TILEWISE[mapping], tile=TILES[tiles],
         dac=mho.DAC(bits=16, range=Fixed(limit=4.0)), adc=mho.ADC(bits=20, range=Fixed(limit=40.0)),
     )  # fmt: skip
-    analog = mho.convert(layer, hardware).eval()
+    rows = 0 if layer.bias is None else 2
+    analog = mho.convert(layer, hardware, bias_rows=rows).eval()
     mho.program(analog, seed=0)
     grouped = analog(x).detach()
     with torch.no_grad():
