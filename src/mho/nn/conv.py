@@ -121,16 +121,16 @@ class ConvCut:
             tiles = torch.stack(parts, dim=2)
         shape = (groups * len(self.rows), self._size, *self.taps, channels * columns)
         flat = tiles.permute(1, 2, 3, 0, 4).reshape(shape)
-        return self._weight(flat)
+        weight = self._weight(flat)
+        if len(self.taps) == 2 and not self.transposed and not torch.is_grad_enabled():
+            return weight.contiguous(memory_format=torch.channels_last)
+        return weight
 
     def _weight(self, flat: Tensor) -> Tensor:
         """``[group, input, *taps, column]`` as torch's weight."""
         if self.transposed:
             return flat.movedim(-1, 2).flatten(0, 1).contiguous()
-        weight = flat.movedim(-1, 1).flatten(0, 1)
-        if len(self.taps) == 2 and not torch.is_grad_enabled():
-            return weight.contiguous(memory_format=torch.channels_last)
-        return weight.contiguous()
+        return flat.movedim(-1, 1).flatten(0, 1).contiguous()
 
     def product(self, x: Tensor, kernel: Tensor) -> Tensor:
         """``[batch, group * tile * channel * column, *space]``."""
@@ -156,6 +156,7 @@ class ConvCut:
         if count == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu":
             return [(self, read, self.arrange(x, read.inputs))]
         single = replace(self, rows=((0, self._size * self._k),), inputs=self._size)
+
         def apart(values: Tensor | None, axis: int) -> Sequence[Tensor | None]:
             return (None,) * count if values is None else values.chunk(count, axis)
 
