@@ -106,6 +106,9 @@ torch.library.register_fake(
 )
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _written(hardware: Hardware) -> str:
     return hardware.to_json()
+
+
+# What torch.compiler.assume_constant_result does, without importing the compiler with mho.
+_written._dynamo_marked_constant = True  # type: ignore[attr-defined]

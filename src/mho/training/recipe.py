@@ -121,7 +121,8 @@ def _refuse_ties(model: nn.Module, layers: dict[str, AnalogLayer]) -> None:
     for path, layer in layers.items():
         module, name = holder(layer)
         tables = getattr(module, "parametrizations", {})
-        if name in tables and len(shared[id(tables[name].original)]) > 1:
+        originals = tables[name].parameters(recurse=False) if name in tables else ()
+        if any(len(shared[id(original)]) > 1 for original in originals):
             raise ValueError(
                 f"the weight of {path!r} is shared with another layer: learned scales and clips act on one "
                 "layer only; untie the weights, or leave OutputScale and LearnedClip out of the recipe"
