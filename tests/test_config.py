@@ -41,6 +41,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "devices.Loop": {"model": mho.devices.dynamics.VTEAM(), "free": ("r_on", "k_off")},
     "devices.Polynomial": {"coefficients": (0.1, -0.2)},
     "devices.RandomTelegraphNoise": {"step": mho.devices.Proportional(sigma=0.05)},
+    "devices.ReadDisturb": {
+        "model": mho.devices.dynamics.VTEAM(r_on=1e4, r_off=1e9),
+        "reads": 10.0,
+        "pulse": 1e-9,
+        "device": mho.devices.Ideal(g_min=1e-6),
+    },
     "devices.RetentionFailure": {"law": mho.devices.GradualFailure(p_lrs=(1e3, 0.1, 0.2, 0.3))},
     "devices.SuddenFailure": {"g_lrs": 1e-4, "g_hrs": 1e-6, "p_hrs": (1e3, 0.1, 0.2, 0.3)},
     "devices.Table": {"g": (0.0, 1e-5), "sigma": (1e-6, 2e-6)},

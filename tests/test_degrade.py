@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import mho
-from mho.devices import PCM, Device, FiniteStates, Ideal, StuckAt, UniformG
+from mho.devices import PCM, Device, FiniteStates, Ideal, Logarithmic, StuckAt, UniformG
 from mho.devices.effects.base import effects
 
 TILE = mho.Tile(rows=8, columns=6)
@@ -143,6 +143,23 @@ def test_compensation_measures_the_degraded_chip() -> None:
     mho.degrade(analog, StuckAt(hrs=0.5), seed=0)
     mho.compensate(analog)
     assert float(analog[3].chip_gain[0]) > 1.3  # half of the current is gone
+
+
+def test_effects_that_do_not_fit_the_default_device() -> None:
+    """What a bare effect asks of a device is asked of the layer's."""
+    logarithmic = FiniteStates(states=Logarithmic(count=5))
+    bare = (logarithmic, StuckAt(lrs=0.1, g_hrs=60e-6))
+    analog = chip(Ideal(g_min=1e-6, g_max=100e-6))
+    mho.degrade(analog, *bare, seed=0)
+    analog = chip(PCM())
+    for effect, words in zip(bare, ("take UniformG", "did you swap"), strict=True):
+        with pytest.raises(ValueError, match=words):
+            mho.degrade(analog, effect, seed=0)
+    assert analog[0].hardware.device == PCM()
+    analog = chip(Ideal())
+    with pytest.raises(ValueError, match="take UniformG"):
+        mho.degrade(analog, logarithmic, seed=0)
+    assert analog[0].hardware.device == Ideal()
 
 
 def test_errors_leave_the_model_as_it_was() -> None:

@@ -13,7 +13,7 @@ from mho.array import Array, NonlinearCells
 from mho.config import config
 from mho.converters import DAC, ColumnConverter, EachSlice, OnData
 from mho.devices import Device
-from mho.devices.effects.base import innermost
+from mho.devices.effects.base import effects, innermost
 from mho.errors import ConfigError
 from mho.mapping import DifferentialPair, Mapping
 from mho.programming import Programming, SingleShot
@@ -67,6 +67,8 @@ class Hardware:
 
     def validate(self) -> None:
         """Parts that fit each other; a full scale for each slice needs as many slices."""
+        for effect in effects(self.device):
+            effect.check_inside()
         self.programming.check(innermost(self.device))
         if isinstance(self.array, NonlinearCells):
             self._check_cells(self.array)

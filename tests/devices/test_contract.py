@@ -91,6 +91,20 @@ EXAMPLES: dict[type[Device], list[Device]] = {
         devices.Temperature(kelvin=250.0, activation=0.2, alpha=1e-3, device=devices.ReRAMWan2022()),
         devices.Temperature(kelvin=350.0, activation=0.1, alpha=-1e-3, g_hrs=2e-6, device=devices.PCM()),
     ],
+    devices.ReadDisturb: [
+        devices.ReadDisturb(
+            model=devices.dynamics.VTEAM(r_on=1e4, r_off=1e6),
+            reads=10.0,
+            pulse=1e-9,
+            voltage=0.1,
+            device=device,
+        )
+        for device in (
+            devices.Ideal(g_min=1e-6),
+            devices.PCM(g_min=1e-6),
+            devices.StuckAt(lrs=0.3, device=devices.ReRAMWan2022()),
+        )
+    ],
     devices.RandomTelegraphNoise: [
         devices.RandomTelegraphNoise(step=devices.Proportional(sigma=0.1)),
         devices.RandomTelegraphNoise(

@@ -8,8 +8,8 @@ makes a device of a model of :mod:`mho.devices.dynamics`.
 :class:`Retention`, :class:`Loop`.
 
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`Endurance`,
-:class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`, :class:`RandomTelegraphNoise`,
-:class:`ThermalNoise`, :class:`ShotNoise`.
+:class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`, :class:`ReadDisturb`,
+:class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -24,6 +24,7 @@ from mho.devices.effects import GradualFailure as GradualFailure
 from mho.devices.effects import Logarithmic as Logarithmic
 from mho.devices.effects import Measured as Measured
 from mho.devices.effects import RandomTelegraphNoise as RandomTelegraphNoise
+from mho.devices.effects import ReadDisturb as ReadDisturb
 from mho.devices.effects import RetentionFailure as RetentionFailure
 from mho.devices.effects import RetentionLoss as RetentionLoss
 from mho.devices.effects import ShotNoise as ShotNoise

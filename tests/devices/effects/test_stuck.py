@@ -119,7 +119,7 @@ def test_the_inner_of_two_wins_and_streams_differ() -> None:
         ({"lrs": -0.1}, "greater than or equal to 0"),
         ({"lrs": 1.5}, "less than or equal to 1"),
         ({"lrs": 3, "hrs": 0.2}, "not both"),
-        ({"lrs": 0.1, "g_lrs": 1e-6, "g_hrs": 2e-6}, "did you swap"),
+        ({"lrs": 0.1, "g_lrs": 1e-6, "g_hrs": 2e-6, "device": PCM()}, "did you swap"),
         ({"lrs": True}, "lrs"),
         ({"of": "cell"}, "of"),
     ],

@@ -17,6 +17,7 @@ from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.devices.base import Device
+from mho.devices.ideal import Ideal
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -130,7 +131,12 @@ class Effect(Device):
         self.device.check_time(seconds)
 
     def validate(self) -> None:
-        """The device inside has checked its own fields."""
+        """The effect fits the device inside; the default device stands for one still to come."""
+        if self.device != Ideal():
+            self.check_inside()
+
+    def check_inside(self) -> None:
+        """Raise ``ValueError`` unless the effect fits the device inside, which has checked its own fields."""
 
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """What the device inside is programmed to."""

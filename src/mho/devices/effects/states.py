@@ -120,7 +120,7 @@ class FiniteStates(Effect):
     device: InstanceOf[Device] = Ideal()
     states: InstanceOf[StateSet]
 
-    def validate(self) -> None:
+    def check_inside(self) -> None:
         """The states exist between the bounds of the device."""
         self.states.values(self.g_min, self.g_max)
 

@@ -63,7 +63,7 @@ class StuckAt(Effect):
     draws: ClassVar[int] = 1
 
     def validate(self) -> None:
-        """Amounts of one sort that do not overlap, and a low-resistance state that conducts more."""
+        """Amounts of one sort that do not overlap; the states fit the device."""
         amounts = (self.lrs, self.hrs, self.unformed)
         if self._counted and any(isinstance(a, float) and a > 0 for a in amounts):
             raise ValueError(
@@ -75,6 +75,10 @@ class StuckAt(Effect):
                 f"lrs + hrs + unformed = {sum(amounts):g}: a cell is stuck in one way only, the fractions "
                 "add up to 1 at most"
             )
+        super().validate()
+
+    def check_inside(self) -> None:
+        """A low-resistance state that conducts more."""
         lrs, hrs, _ = self._values()
         if lrs < hrs:
             raise ValueError(
