@@ -77,12 +77,14 @@ def chips(name: str, count: int) -> tuple[AnalogLinear, Tensor]:
     return layer(described, W, count, p.get("xbar.device.time", 0) * DAY), X.T
 
 
-def layer(described: mho.Hardware, weight: Tensor, count: int, seconds: float = 0.0) -> AnalogLinear:
+def layer(
+    described: mho.Hardware, weight: Tensor, count: int, seconds: float = 0.0, seed: int = 0
+) -> AnalogLinear:
     rows, columns = weight.shape[1], weight.shape[0]
     made = AnalogLinear(rows, columns * count, bias=False, dtype=torch.float64, hardware=described)
     with torch.no_grad():
         made.weight.copy_(weight.repeat(count, 1))
-    mho.program(made.eval(), seed=0)
+    mho.program(made.eval(), seed=seed)
     mho.age(made, seconds)
     return made
 
@@ -176,13 +178,15 @@ def rank(name: str, adc: converters.Circuit, count: int) -> float:
         device=devices.Ideal(g_min=1e-4, g_max=1e-3), dac=dac, adc=adc, tile=mho.Tile(rows=16, columns=16)
     )
     weight, x = torch.tensor(DRAWN["W"]).double(), torch.tensor(DRAWN["X"].T).double()
-    made = layer(described, weight, count)
-    with torch.no_grad():
-        got = made(x).view(len(x), count, 16).permute(1, 2, 0).numpy()
     exact = (weight @ x.T).numpy()
-    error = np.sqrt(((got - exact) ** 2).mean((1, 2)))
+    error = []
+    for seed in range(count // 20):  # the tables of thousands of converters do not fit memory
+        made = layer(described, weight, 20, seed=seed)
+        with torch.no_grad():
+            got = made(x).view(len(x), 20, 16).permute(1, 2, 0).numpy()
+        error.append(np.sqrt(((got - exact) ** 2).mean((1, 2))))
     golden = np.sqrt(((DRAWN[f"y:{name}"] - exact) ** 2).mean())
-    return float((error < golden).mean())
+    return float((np.concatenate(error) < golden).mean())
 
 
 @pytest.mark.parametrize("name", ONE_DRAW)
