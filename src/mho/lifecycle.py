@@ -32,8 +32,8 @@ def program(model: nn.Module, seed: int) -> None:
     """Program one chip: every array of the model, from the present weights.
 
     The cells are brought to their targets as ``hardware.programming`` says; ``mho.programming_report`` tells
-    what it took. The draws are frozen, saved in ``state_dict`` and repeated bit for bit by the same seed, whatever
-    else is in the model. Ages and corrections of an earlier chip are gone.
+    what it took. The draws are frozen, saved in ``state_dict`` and repeated bit for bit by the same seed,
+    whatever else is in the model. Ages and corrections of an earlier chip are gone.
 
     Args:
         model: what ``mho.convert`` made.
