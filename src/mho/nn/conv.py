@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho import tile
-from mho.hardware import Hardware
+from mho.converters import AutoRange
+from mho.hardware import Hardware, auto_range
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 from mho.nn.opaque import convolution
@@ -50,6 +51,7 @@ class ConvCut:
     channel_axis: int = 3
     column_axis: int = 4
     batch_axis: int = 0
+    measure: AutoRange | None = None
 
     @property
     def product_axes(self) -> int:
@@ -231,6 +233,8 @@ class ConvCut:
 
     def partial_peak(self, partial: Tensor) -> Tensor:
         """Of each sample, group, tile and channel."""
+        if self.measure is not None:
+            return self.measure.full_scale(partial, self.column_axis, self.columns)
         return partial.detach().abs().amax(dim=(4, *range(5, partial.dim())), keepdim=True)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
@@ -268,6 +272,7 @@ class _AnalogConv(AnalogLayer):
             transposed=self.transposed,
             output_padding=self.output_padding if self.transposed else (),  # type: ignore[arg-type]
             bias_rows=self.bias_rows,
+            measure=auto_range(self.hardware),
         )
 
     def matrix(self, weight: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho import tile
-from mho.hardware import Hardware
+from mho.converters import AutoRange
+from mho.hardware import Hardware, auto_range
 from mho.mapping import spans
 from mho.nn.arrays import Array, SeveralArrays
 from mho.nn.base import AnalogLayer
@@ -42,6 +43,7 @@ class EmbeddingCut:
     column_axis: int = 3
     product_axes: int = 3
     batch_axis: int = 1
+    measure: AutoRange | None = None
 
     def input_index(self) -> None:
         """Row numbers need no order."""
@@ -114,6 +116,8 @@ class EmbeddingCut:
 
     def partial_peak(self, partial: Tensor) -> Tensor:
         """Of each look-up and channel."""
+        if self.measure is not None:
+            return self.measure.full_scale(partial, self.column_axis, self.columns)
         return partial.detach().abs().amax(dim=3, keepdim=True)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
@@ -142,6 +146,7 @@ class _Table(AnalogLayer):
             columns=spans(columns, size.columns, full=size.full),
             padding_idx=getattr(self, "padding_idx", None),
             scale_grad_by_freq=self.options().scale_grad_by_freq,
+            measure=auto_range(self.hardware),
         )
 
     def matrix(self, weight: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho.hardware import Hardware
+from mho.converters import AutoRange
+from mho.hardware import Hardware, auto_range
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 from mho.product import Cut, Read
@@ -27,6 +28,7 @@ class LinearCut:
     column_axis: int = 3
     product_axes: int = 3
     batch_axis: int = 1
+    measure: AutoRange | None = None
 
     @property
     def _inputs(self) -> tuple[tuple[int, int], ...]:
@@ -114,6 +116,8 @@ class LinearCut:
 
     def partial_peak(self, partial: Tensor) -> Tensor:
         """Of each vector, tile and channel."""
+        if self.measure is not None:
+            return self.measure.full_scale(partial, self.column_axis, self.columns)
         return partial.detach().abs().amax(dim=3, keepdim=True)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
@@ -128,6 +132,7 @@ def linear_cut(layer: AnalogLayer, inputs: int, outputs: int) -> LinearCut:
         rows=spans(inputs, tile.rows, full=tile.full, extra=extra),
         columns=spans(outputs, tile.columns, full=tile.full),
         bias_rows=extra,
+        measure=auto_range(layer.hardware),
     )
 
 
