@@ -188,3 +188,16 @@ def test_without_effects_nothing_changes() -> None:
         assert torch.equal(a.packed_kernel, b.packed_kernel)
         assert torch.equal(a.packed_variance, b.packed_variance)
     assert [type(e) for e in effects(dataclasses.replace(idle[0].hardware).device)] == [StuckAt]
+
+
+def test_bias_rows_are_cells_too() -> None:
+    torch.manual_seed(0)
+    analog = mho.convert(nn.Linear(12, 6), mho.Hardware(device=PCM(), tile=TILE), bias_rows=1)
+    mho.program(analog, seed=0)
+    mho.degrade(analog, StuckAt(lrs=1.0), seed=0)
+    assert bool((mho.conductances(analog)[""] == 25e-6).all())
+    analog = mho.convert(nn.Linear(12, 6), mho.Hardware(device=PCM(), tile=TILE), bias_rows=1)
+    mho.program(analog, seed=0)
+    mho.degrade(analog, StuckAt(hrs=1, of="rows"), seed=0)
+    stuck = (analog.chip_cells[0] >= 0).all(-1)
+    assert stuck.shape[-1] == 13 and bool((stuck.sum(-1) == len(analog.cut.rows)).all())

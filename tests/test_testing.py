@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
+from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import NonNegative, Positive, config
-from mho.devices import Device
+from mho.devices import Device, Effect
 from mho.devices.base import no_drift_state
+from mho.devices.effects.base import Tiles
 from mho.testing import check_device
 
 
@@ -116,6 +119,52 @@ def test_a_broken_device_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Sound, method, replacement)
     with pytest.raises(AssertionError, match=message):
         check_device(Sound())
+
+
+@config
+class Dimmed(Effect):
+    """A correct effect; the broken ones replace one method of it."""
+
+    device: InstanceOf[Device] = Sound()
+
+    draws: ClassVar[int] = 1
+    parameters: ClassVar[int] = 1
+
+    def own_state(self, eps: Tensor, tiles: Tiles | None = None) -> Tensor:
+        return eps.abs().clamp(max=1)
+
+    def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
+        return now * (1 - 0.5 * own[0])
+
+
+def twice(effect: Dimmed, eps: Tensor, tiles: Tiles | None = None) -> Tensor:
+    """Two parameters instead of one."""
+    return torch.cat([eps.abs().clamp(max=1)] * 2)
+
+
+BROKEN_EFFECTS: dict[str, tuple[str, Callable[..., object], str]] = {
+    "programs": ("programmed", lambda s, g, e: s.device.programmed(g, e) / 2, "leave programming alone"),
+    "keeps more than it says": ("own_state", twice, "own_state must give 1"),
+    "looks at neighbours": ("moved", lambda s, g, o, now, t: now.mean() + 0 * now, "other cells"),
+    "drifts on its own": ("moved", lambda s, g, o, now, t: now / (1 + t), "drift_scale = 0"),
+    "noise on its own": (
+        "read_moments", lambda s, g, c, now, t: (now, now.abs() + 1e-6), "read_scale = 0",
+    ),
+    "grows negative": ("moved", lambda s, g, o, now, t: now - 30e-6, "not be negative"),
+}  # fmt: skip
+
+
+def test_a_sound_effect_passes() -> None:
+    check_device(Dimmed())
+    check_device(Dimmed(device=Dimmed()))
+
+
+@pytest.mark.parametrize("name", BROKEN_EFFECTS)
+def test_a_broken_effect_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, replacement, message = BROKEN_EFFECTS[name]
+    monkeypatch.setattr(Dimmed, method, replacement)
+    with pytest.raises(AssertionError, match=message):
+        check_device(Dimmed())
 
 
 def test_a_class_without_config_is_caught() -> None:

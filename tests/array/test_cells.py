@@ -262,3 +262,27 @@ def test_errors(fields: dict[str, Any], words: str) -> None:
         mho.Hardware(**{"array": Nonlinear(law=Sinh(v_c=0.1)), "dac": mho.DAC(), **fields})
     with pytest.raises(ConfigError, match="law"):
         Nonlinear(law="sinh")  # type: ignore[arg-type]
+
+
+def test_a_convolution_of_cells_that_differ() -> None:
+    torch.manual_seed(0)
+    analog = programmed(nn.Conv2d(2, 3, 2), hardware(Nonlinear(law=SERIES, points=15)))
+    x = torch.rand(2, 2, 4, 4, dtype=torch.float64) * 4 - 2
+    g = mho.conductances(analog)[""][:, 0]
+    small = analog.hardware.array._small_signal(g, V)
+    v = F.unfold(volts(x), 2).transpose(1, 2)  # [image, place, row]
+    i = SERIES.current(v[:, :, None, :, None].expand(-1, -1, 2, -1, 3), small)
+    sums = (i[:, :, 0] - i[:, :, 1]).sum(2) / (V * 25e-6) * analog.chip_scale.flatten() * 2.0
+    torch.testing.assert_close(analog(x), (sums + analog.bias).transpose(1, 2).reshape(2, 3, 3, 3))
+
+
+@pytest.mark.parametrize("law", [Sinh(v_c=0.08), SERIES], ids=["one", "many"])
+def test_bias_rows_are_driven_in_proportion(law: Law) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(10, 7)
+    array = Nonlinear(law=law, points=15)
+    digital = programmed(layer, hardware(array))
+    rows = mho.convert(layer, hardware(array), bias_rows=1).eval()
+    mho.program(rows, seed=0)
+    x = torch.rand(6, 10, dtype=torch.float64) * 4 - 2
+    torch.testing.assert_close(rows(x), digital(x))
