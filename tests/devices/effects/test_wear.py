@@ -31,7 +31,7 @@ def none(g: torch.Tensor) -> torch.Tensor:
     return torch.empty(0, *g.shape, dtype=g.dtype)
 
 
-def test_power_law_of_the_tutorial() -> None:
+def test_power_law_of_the_memtorch_tutorial() -> None:
     g = torch.linspace(0, 25e-6, 5, dtype=torch.float64)
     device = RetentionLoss(nu=0.1, t0=1.0)
     torch.testing.assert_close(device.aged(g, none(g), 1e3), g * 0.5011872336272722)
@@ -68,7 +68,7 @@ def test_onset_and_gradual_power(temperature: float) -> None:
     assert torch.equal(fresh.aged(g, none(g), 0.0), g)
 
 
-def test_sudden_failure_of_the_tutorial() -> None:
+def test_sudden_failure_of_the_memtorch_tutorial() -> None:
     """p = [1, 0, 0, 0]: every cell fails after one cycle, to 100 ohm and 1000 ohm."""
     p = (1.0, 0.0, 0.0, 0.0)
     law = SuddenFailure(g_lrs=1 / 100, g_hrs=1 / 1000, p_lrs=p, p_hrs=p, temperature=350.0)

@@ -4,9 +4,9 @@ A cell lasts until ``x`` reaches its threshold ``p[0] exp(p[1] c + p[2] min(thre
 with the cell size c in nanometres. Low- and high-resistance cells have parameters of their own; a cell is
 low-resistive if its resistance is below the mean of those of the device's bounds.
 
-Source: the empirical model of C. Lammie et al., Semicond. Sci. Technol. 36, 065003 (2021), with the mean
-resistance as the paper's text has it: half the sum of both. No fitted parameters are published with it in
-a form that could be checked; you give your own.
+Source: the empirical model of C. Lammie et al., Semicond. Sci. Technol. 36, 065003 (2021), as its published
+code has it, except for the mean resistance: it is half the sum of both here, R_on + R_off / 2 there. Its
+fitted parameters could not be checked and are not here; you give your own.
 """
 
 from __future__ import annotations
