@@ -25,21 +25,24 @@ Row = tuple[str, str, float, float]
 
 
 def inference(case: Case, compiled: bool) -> Iterator[Row]:
-    """Times of a frozen chip, without and with read noise."""
+    """Times of a frozen chip without and with read noise, and what the noise adds."""
     model, x = case.build().eval(), torch.randn(case.shape)
-    quiet, noisy = chip(model, x, 0.0), chip(model, x, 1.0)
-    models: dict[str, nn.Module] = {
-        "torch": model,
-        "inference, eager": quiet,
-        "with read noise, eager": noisy,
-    }
-    if compiled:
-        torch._dynamo.reset()
-        models["inference, compiled"] = torch.compile(quiet, fullgraph=True)  # type: ignore[assignment]
-        models["with read noise, compiled"] = torch.compile(noisy, fullgraph=True)  # type: ignore[assignment]
+    chips = {"inference": chip(model, x, 0.0), "with read noise": chip(model, x, 1.0)}
     with torch.inference_mode():
-        subjects = {name: (lambda m=m: m(x)) for name, m in models.items()}
-        yield from _rows(case.name, subjects, rounds_for(subjects["torch"]))
+
+        def base() -> object:
+            return model(x)
+
+        rounds = rounds_for(base)
+        for way in ("eager", "compiled") if compiled else ("eager",):
+            ratios = []
+            for name, analog in chips.items():
+                torch._dynamo.reset()  # one compiled network at a time, as in a program of its own
+                run = torch.compile(analog, fullgraph=True) if way == "compiled" else analog
+                times = paired({"torch": base, "mho": lambda run=run: run(x)}, rounds)
+                ratios.append(times["mho"] / times["torch"])
+                yield case.name, f"{name}, {way}", 1e3 * times["torch"], ratios[-1]
+            yield case.name, f"read noise adds, {way}", 1e3 * times["torch"], ratios[1] - ratios[0]
 
 
 def training(case: Case, compiled: bool) -> Iterator[Row]:

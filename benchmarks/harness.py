@@ -39,8 +39,8 @@ def paired(subjects: Mapping[str, Subject], rounds: int = 25, warm: int = 4) -> 
 
 
 def rounds_for(subject: Subject, seconds: float = 1.0) -> int:
-    """A number of rounds that takes about ``seconds`` for one subject, between 5 and 200."""
+    """A number of rounds that takes about ``seconds`` for one subject, between 5 and 600."""
     subject()
     start = time.perf_counter()
     subject()
-    return max(5, min(200, int(seconds / max(time.perf_counter() - start, 1e-4))))
+    return max(5, min(600, int(seconds / max(time.perf_counter() - start, 1e-4))))
