@@ -129,10 +129,25 @@ def test_switching_a_mechanism_off_moves_no_other_draw(off: str) -> None:
 
 
 def test_wrappers_leave_no_trace_in_the_chip(x: torch.Tensor) -> None:
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+
     plain, wrapped = mho.convert(network(), NOISY), mho.convert(network(), NOISY)
     mho.program(plain, seed=1)
-    mho.program(nn.ModuleDict({"_orig_mod": nn.ModuleDict({"module": wrapped})}), seed=1)
-    assert torch.equal(plain[0].chip_g, wrapped[0].chip_g)
+    wrapped[0] = checkpoint_wrapper(wrapped[0])
+    around = torch.compile(nn.DataParallel(wrapped))
+    mho.program(around, seed=1)
+    for path, g in mho.conductances(plain).items():
+        assert torch.equal(g, mho.conductances(around)[path])
+    average = torch.optim.swa_utils.AveragedModel(plain)
+    assert list(mho.conductances(average)) == list(mho.conductances(plain))
+
+
+def test_a_child_of_such_a_name_is_no_wrapper() -> None:
+    """A network may call a child as the wrappers do."""
+    model = nn.ModuleDict({"module": nn.ModuleDict({"fc": nn.Linear(3, 2)}), "fc": nn.Linear(3, 2)})
+    analog = mho.convert(model, NOISY)
+    mho.program(analog, seed=1)
+    assert list(mho.conductances(analog)) == ["module.fc", "fc"]
 
 
 def test_age_is_absolute_and_resets_the_gain(chip: nn.Module, x: torch.Tensor) -> None:

@@ -16,7 +16,7 @@ from mho.converters import Learned, OnData
 from mho.errors import ConfigError
 from mho.hardware import Hardware
 from mho.nn import AnalogLayer, analog_layers
-from mho.nn.walk import clean_path
+from mho.nn.walk import walk
 
 
 def calibrated_hardware(model: nn.Module) -> dict[str, Hardware]:
@@ -39,8 +39,7 @@ def calibrated_hardware(model: nn.Module) -> dict[str, Hardware]:
     ((2.0,),)
     """
     analog_layers(model)
-    modules = model.named_modules(remove_duplicate=False)
-    return {clean_path(path): _with_limits(m) for path, m in modules if isinstance(m, AnalogLayer)}
+    return {path: _with_limits(m) for path, m in walk(model, repeated=True) if isinstance(m, AnalogLayer)}
 
 
 def _with_limits(layer: AnalogLayer) -> Hardware:

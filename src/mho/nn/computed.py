@@ -18,6 +18,8 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from mho.nn.sharded import gathered, whole
+
 M = TypeVar("M", bound=nn.Module)
 
 _HOOKS = (prune.BasePruningMethod, WeightNorm, SpectralNorm)
@@ -36,13 +38,17 @@ def is_computed(module: nn.Module, name: str = "weight") -> bool:
 
 
 def compute(module: nn.Module, name: str = "weight") -> Tensor:
-    """A tensor of a module as it is now; spectral norms keep their state.
+    """A tensor of a module as it is now, whole; spectral norms keep their state.
 
     >>> layer = torch.nn.utils.prune.random_unstructured(nn.Linear(3, 2), "weight", amount=1.0)
     >>> compute(layer).abs().sum().item()
     0.0
     """
-    with torch.no_grad(), _still(module):
+    own = module._parameters.get(name)
+    if own is not None:
+        with torch.no_grad():
+            return whole(own)
+    with torch.no_grad(), _still(module), gathered(module):
         for key in _hooks(module, name):
             module._forward_pre_hooks[key](module, None)
         return getattr(module, name)  # type: ignore[no-any-return]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import nn
 
 from mho.nn.base import AnalogLayer
@@ -10,7 +12,8 @@ from mho.nn.base import AnalogLayer
 def analog_layers(model: nn.Module) -> dict[str, AnalogLayer]:
     """The analog layers of a model by path; a module used twice counts once.
 
-    Wrappers leave no trace in a path: those of ``torch.compile``, DDP, FSDP and checkpointing.
+    Wrappers leave no trace in a path, so that a chip is the same with and without them: those of
+    ``torch.compile``, DDP, FSDP, checkpointing and averaging, and those of low-rank adapters (``peft``).
 
     Raises:
         TypeError: not a module.
@@ -18,15 +21,56 @@ def analog_layers(model: nn.Module) -> dict[str, AnalogLayer]:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
-    found = {clean_path(path): m for path, m in model.named_modules() if isinstance(m, AnalogLayer)}
+    found = {path: module for path, module in walk(model) if isinstance(module, AnalogLayer)}
     if not found:
         raise ValueError("the model has no analog layer: call mho.convert(model, hardware) first")
     return found
 
 
-_WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+def walk(model: nn.Module, repeated: bool = False) -> Iterator[tuple[str, nn.Module]]:
+    """The modules of a model with their paths, which wrappers do not lengthen.
+
+    Args:
+        model: any module.
+        repeated: give a module that is used twice under each of its paths.
+    """
+    return _walk(model, "", None if repeated else set())
 
 
-def clean_path(path: str) -> str:
-    """A module's path without the names that wrappers add."""
-    return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
+def _walk(module: nn.Module, path: str, seen: set[nn.Module] | None) -> Iterator[tuple[str, nn.Module]]:
+    if seen is not None:
+        if module in seen:
+            return
+        seen.add(module)
+    yield path, module
+    hidden = _hidden(type(module))
+    for name, child in module._modules.items():
+        if child is not None:
+            inner = path if name in hidden else f"{path}.{name}" if path else name
+            yield from _walk(child, inner, seen)
+
+
+# The attribute in which a wrapper holds what it wraps, and the classes that do so, by their full names.
+_WRAPPERS = {
+    "_orig_mod": ("torch._dynamo.eval_frame.OptimizedModule",),
+    "module": (
+        "torch.nn.parallel.distributed.DistributedDataParallel",
+        "torch.nn.parallel.data_parallel.DataParallel",
+        "torch.optim.swa_utils.AveragedModel",
+        "deepspeed.runtime.engine.DeepSpeedEngine",
+    ),
+    "_fsdp_wrapped_module": ("torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel",),
+    "_checkpoint_wrapped_module": (
+        "torch.distributed.algorithms._checkpoint.checkpoint_wrapper.CheckpointWrapper",
+    ),
+    "base_model": ("peft.peft_model.PeftModel", "peft.mixed_model.PeftMixedModel"),
+    "model": ("peft.tuners.tuners_utils.BaseTuner",),
+    "base_layer": ("peft.tuners.tuners_utils.BaseTunerLayer",),
+    "original_module": ("peft.utils.other.AuxiliaryTrainingWrapper",),
+}
+
+
+def _hidden(kind: type[nn.Module]) -> frozenset[str]:
+    """Names of the children that a class of modules only wraps."""
+    names = {f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__}
+    return frozenset(attribute for attribute, classes in _WRAPPERS.items() if names.intersection(classes))

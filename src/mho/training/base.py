@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -13,6 +14,7 @@ from torch.nn.utils import parametrize
 from mho.nn import AnalogLayer
 from mho.nn.arrays import Array
 from mho.nn.computed import is_computed
+from mho.nn.sharded import is_sharded, keep, to_change
 
 Steps = Annotated[int, Field(ge=0)]
 Reference = Literal["tensor", "column", "range"]
@@ -103,6 +105,28 @@ def _own(layer: AnalogLayer, whole: Tensor) -> Tensor:
     return whole if part is None or whole.shape[0] == 1 else whole[part[0] : part[1]]
 
 
+def change(layer: AnalogLayer, purpose: str, to: Callable[[Tensor], Tensor]) -> None:
+    """Change the Parameter itself, of an array of several its part.
+
+    Args:
+        layer: the layer.
+        purpose: who asks, for the message.
+        to: the new weights for the present ones, both ``[group, row, column]``.
+
+    Raises:
+        TypeError: as :func:`trained_weight`.
+    """
+    trained_weight(layer, purpose)
+    module, name = holder(layer)
+    tables: Any = getattr(module, "parametrizations", {})
+    parameter = tables[name].original if name in tables else getattr(module, name)
+    with torch.no_grad():
+        values = to_change(parameter)
+        own = _own(layer, values)
+        own.copy_(layer.from_matrix(to(layer.matrix(own))))
+        keep(parameter, values)
+
+
 class Learned(nn.Module):
     """A parametrisation that a recipe put on a weight, and takes off again.
 
@@ -127,6 +151,11 @@ def learned(layer: AnalogLayer, kind: type[Learned]) -> Learned | None:
 def learn(layer: AnalogLayer, step: Learned) -> None:
     """Put a parametrisation on a layer's weight."""
     module, name = holder(layer)
+    if is_sharded(getattr(module, name)):
+        raise ValueError(
+            f"the weight of {layer.path or 'the layer'!r} is sharded already, and {type(step).__name__} adds "
+            "a Parameter: attach the recipe first, then call fully_shard"
+        )
     step.order = tuple(module._parameters)
     parametrize.register_parametrization(module, name, step, unsafe=True)
 
@@ -138,6 +167,11 @@ def unlearn(layer: AnalogLayer) -> None:
     if step is None:
         return
     trained_weight(layer, "detach")
+    if is_sharded(module.parametrizations[name].original):  # type: ignore[index,union-attr]
+        raise ValueError(
+            f"the weight of {layer.path or 'the layer'!r} is sharded: learned scales and clips cannot be "
+            "folded into it; load the whole state_dict into a model that is not sharded and detach there"
+        )
     module.__class__ = type(module).__bases__[0]  # a copy of a module shares the class that torch changes
     parametrize._inject_new_class(module)
     for other in module.parametrizations:  # type: ignore[union-attr]

@@ -9,7 +9,16 @@ from torch import Tensor, nn
 
 from mho.config import Positive, config
 from mho.nn import AnalogLayer
-from mho.training.base import Learned, Modifier, holder, learn, learned, trained_weight, weight_range
+from mho.training.base import (
+    Learned,
+    Modifier,
+    change,
+    holder,
+    learn,
+    learned,
+    trained_weight,
+    weight_range,
+)
 
 
 @config
@@ -31,14 +40,15 @@ class WeightClip(Modifier):
 
     def constrain(self, layer: AnalogLayer) -> None:
         """``weight = clip(weight, -sigmas * std, sigmas * std)``."""
-        stored = trained_weight(layer, "WeightClip")
-        with torch.no_grad():
-            weight = layer.matrix(stored)
+
+        def clipped(weight: Tensor) -> Tensor:
             if weight.numel() < 2:
-                return
+                return weight
             spread = weight.std(dim=1, keepdim=True) if self.relative_to == "column" else weight.std()
             limit = self.sigmas * spread
-            stored.copy_(layer.from_matrix(torch.clamp(weight, -limit, limit)))
+            return torch.clamp(weight, -limit, limit)
+
+        change(layer, "WeightClip", clipped)
 
 
 @config
@@ -61,13 +71,14 @@ class FixedClip(Modifier):
 
     def constrain(self, layer: AnalogLayer) -> None:
         """``weight = clip(weight, -limit, limit)``."""
-        stored = trained_weight(layer, "FixedClip")
-        with torch.no_grad():
+
+        def clipped(weight: Tensor) -> Tensor:
             if self.relative_to == "unit":
-                stored.clamp_(-self.limit, self.limit)
-                return
+                return torch.clamp(weight, -self.limit, self.limit)
             span = self.limit * weight_range(layer)
-            stored.copy_(layer.from_matrix(torch.clamp(layer.matrix(stored), -span, span)))
+            return torch.clamp(weight, -span, span)
+
+        change(layer, "FixedClip", clipped)
 
 
 class ClipParameter(Learned):

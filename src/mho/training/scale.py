@@ -12,6 +12,7 @@ from mho.config import config
 from mho.mapping import Maximum
 from mho.nn import AnalogLayer
 from mho.nn.arrays import Array
+from mho.nn.sharded import whole
 from mho.training.base import Learned, Modifier, Steps, holder, learn, learned, trained_weight, weight_range
 
 _PEAK = {"tensor": Maximum(), "column": Maximum(per_column=True)}  # made here: a compiler makes none
@@ -58,7 +59,8 @@ class WeightRange(Modifier):
     def measured(self, layer: AnalogLayer) -> Tensor:
         """The range of the weights before learned scales: ``[1, 1, 1]`` or ``[group, 1, column]``."""
         scaled = learned(layer, Learned) is not None
-        weight = layer.matrix((trained_weight(layer, "WeightRange") if scaled else layer.weight).detach())
+        weight = trained_weight(layer, "WeightRange") if scaled else layer.weight
+        weight = layer.matrix(whole(weight.detach()))
         if self.start == "maximum":
             return _PEAK[self.relative_to].reference(weight).clone()
         shape = (weight.shape[0], 1, weight.shape[2]) if self.relative_to == "column" else (1, 1, 1)
