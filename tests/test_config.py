@@ -30,6 +30,7 @@ for module in pkgutil.walk_packages(mho.__path__, "mho."):
 # Values for fields without a default where any value of the right type will not do.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "array.Simulated": {"model": mho.devices.dynamics.VTEAM()},
+    "array.Swept": {"model": mho.devices.dynamics.VTEAM(), "amplitude": 1.0, "frequency": 5e7},
     "converters.Fixed": {"limit": 2.0},
     "devices.Endurance": {"cycles": 1e6, "law": mho.devices.GradualFailure(p_lrs=(1e3, 0.1, 0.2, 0.3))},
     "devices.FiniteStates": {"states": mho.devices.UniformG(count=5)},

@@ -30,6 +30,7 @@ from mho.array.surrogate import Approximate as Approximate
 from mho.array.surrogate import ApproximationError as ApproximationError
 from mho.array.surrogate import approximation_error as approximation_error
 from mho.array.surrogate import column_drop as column_drop
+from mho.array.swept import Swept as Swept
 from mho.array.wire_table import Metal as Metal
 from mho.array.wire_table import segment_resistance as segment_resistance
 from mho.array.wires import Solution as Solution
