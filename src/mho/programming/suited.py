@@ -58,8 +58,8 @@ def suited_pulses(
 def _chosen(model: SwitchingModel, places: torch.Tensor, sign: float) -> float:
     """The magnitude, volts, with the best selectivity in the middle of those that move all places."""
     magnitudes = torch.logspace(math.log10(_LOWEST), math.log10(_HIGHEST), _STEPS, dtype=torch.float64)
-    full = model.rate(places, sign * magnitudes).abs()
-    half = model.rate(places, sign * magnitudes / 2).abs()
+    full = model.rate(places, sign * magnitudes).abs().expand(len(places), -1)
+    half = model.rate(places, sign * magnitudes / 2).abs().expand(len(places), -1)
     moving = (full > 0).all(0)
     if not bool(moving.any()):
         raise ValueError(f"no voltage up to {_HIGHEST} V moves {type(model).__name__}; give up and down")
