@@ -174,7 +174,8 @@ def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None,
         x = codes * step
     y = cut.whole_product(x, read.kernel, bias if read.bias is None else read.bias)
     if read.variance is not None:
-        noise = cut.whole_product(cut.squares(x), read.variance, read.bias_variance).clamp(min=0).sqrt()
+        squares = cut.squares(x.detach())  # gradients go through the matrix, not through its noise
+        noise = cut.whole_product(squares, read.variance, read.bias_variance).clamp(min=0).sqrt()
         y = torch.addcmul(y, noise, fresh_normal_like(noise))
     return y if read.shift is None else y + cut.over_output(read.shift)
 
@@ -360,7 +361,7 @@ def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor, one: float 
         currents = currents + read.constant * high
     if read.variance is None:
         return currents
-    noise = cut.product(cut.squares(v), read.variance)
+    noise = cut.product(cut.squares(v.detach()), read.variance)  # no gradient goes through the noise
     if read.bias_variance is not None:
         noise = noise + _of_bias(cut, read.bias_variance, one * one)
     if may_overwrite():

@@ -216,3 +216,23 @@ def test_noise_of_converters_with_codes() -> None:
     codes = sample / (step * unit)
     assert float((codes - codes.round()).abs().max()) < 1e-6
     assert (sample.mean(0) - layer.weight.detach() @ x).abs().max() < 5 * wanted / N**0.5
+
+
+@pytest.mark.parametrize("adc", [None, mho.ADC(bits=None)])
+@pytest.mark.parametrize("layer", [nn.Linear(12, 5), nn.Conv2d(3, 4, 3)], ids=["linear", "conv2d"])
+def test_gradients_go_through_the_matrix_not_through_its_noise(layer: nn.Module, adc: mho.ADC | None) -> None:
+    """dx is the transposed effective matrix, whatever the noise was, also where no input is on."""
+    x = torch.randn(3, 12) if isinstance(layer, nn.Linear) else torch.randn(3, 3, 5, 5)
+    x[1] = 0.0
+    hardware = mho.Hardware(device=STEADY, tile=mho.Tile(rows=9), adc=adc)
+    analog = mho.convert(layer, hardware)
+    mho.program(analog, seed=0)
+    given = x.clone().requires_grad_()
+    mho.train_on_chip(analog)
+    y = analog.train()(given)
+    along = torch.randn(y.shape)
+    (y * along).sum().backward()
+    ideal = mho.revert(analog, weights="programmed")
+    wanted = x.clone().requires_grad_()
+    (ideal(wanted) * along).sum().backward()
+    torch.testing.assert_close(given.grad, wanted.grad, rtol=1e-4, atol=1e-5)
