@@ -1,0 +1,126 @@
+"""One chip: programmed, aged and tested with each correction; and the idealised protocol beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+import mho
+from mho.devices import ConstantDrift
+from mho.experiments.fitting import seeded
+from mho.experiments.hwa.networks import Networks
+from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, RAW, ChipTest
+from mho.nn import analog_layers
+from mho.periphery import Affine, ColumnDrift
+from mho.training import re_estimate_batch_norm
+
+IDEALISED = "idealised"
+
+
+def has_norms(network: nn.Module) -> bool:
+    """Whether there is a batch normalisation with statistics that can be measured again."""
+    kind = nn.modules.batchnorm._NormBase
+    return any(isinstance(m, kind) and m.track_running_stats for m in network.modules())
+
+
+def one_chip(networks: Networks, test: ChipTest, analog: nn.Module, arm: str, chip: int) -> dict[str, float]:
+    """Program one chip and test it at every time with every correction.
+
+    Each test reads the chip anew, with read noise of its own: of the arrays in the network, and of the
+    reference that a correction is measured from.
+
+    Args:
+        networks: of the study; its test part is used, and training inputs for corrections.
+        test: the times.
+        analog: a converted and calibrated network; it is programmed here.
+        arm: names the read noise.
+        chip: number of the chip.
+
+    Returns:
+        The error by :func:`key`.
+    """
+    problem, study = networks.problem, networks.study
+    mho.program(analog, seed=study.chip_seed(chip))
+    found = {}
+    for seconds in test.times:
+        for correction in CORRECTIONS if has_norms(analog) else CORRECTIONS[:-1]:
+            names = ("read", arm, str(chip), repr(seconds), correction)
+            with seeded(study.seed, *names), _norms_kept(analog):
+                mho.age(analog, seconds)  # undoes earlier corrections
+                _correct(networks, analog, correction)
+                found[key(correction, seconds)] = problem.error(analog, problem.test)
+    return found
+
+
+def key(correction: str, seconds: float) -> str:
+    """The name of one test of a chip.
+
+    >>> key("global", 3600.0)
+    'global 3600.0'
+    """
+    return f"{correction} {seconds!r}"
+
+
+def _correct(networks: Networks, analog: nn.Module, correction: str) -> None:
+    """What is done about the drift. The last two come on top of the one gain of each layer."""
+    if correction in (GLOBAL, AFFINE, NORMS):
+        mho.compensate(analog)
+    if correction == COLUMN:
+        mho.compensate(analog, ColumnDrift())
+    if correction == AFFINE:
+        mho.compensate(analog, Affine(), data=networks.calibration())
+    if correction == NORMS:
+        re_estimate_batch_norm(analog, networks.calibration())
+    if correction not in CORRECTIONS:
+        raise ValueError(f"correction = {correction!r}: one of {', '.join((RAW, *CORRECTIONS[1:]))}")
+
+
+@contextmanager
+def _norms_kept(network: nn.Module) -> Iterator[None]:
+    """Statistics of batch normalisations as they were, afterwards."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    before = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
+
+
+def idealised(networks: Networks, test: ChipTest, digital: nn.Module, chip: int) -> dict[str, float]:
+    """The same network under the idealised protocol: nothing is left that a chip could lose to drift.
+
+    All cells drift with one exponent, the compensation knows it and multiplies by the exact inverse, reads
+    have no noise and converters no steps. Only the programming error of one second is left.
+
+    Returns:
+        The error by :func:`key`, at each time.
+    """
+    study, problem = networks.study, networks.problem
+    device = ConstantDrift(nu=test.idealised_nu)
+    hardware = mho.Hardware(device=device, mapping=study.hardware.mapping, tile=study.hardware.tile)
+    analog = networks.converted(digital, hardware).eval()
+    mho.program(analog, seed=study.chip_seed(chip))
+    found = {}
+    for seconds in test.times:
+        mho.age(analog, seconds)
+        inverse = (seconds / device.t0) ** device.nu
+        for layer in analog_layers(analog).values():
+            state = layer.require_chip("idealised")
+            layer.set_chip(state._replace(gain=torch.full_like(state.gain, inverse)))
+        found[key(IDEALISED, seconds)] = problem.error(analog, problem.test)
+    return found
+
+
+def columns_of(test: ChipTest, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows ``correction, seconds, error`` of what a chip gave, in the order of the study."""
+    return [
+        {"correction": correction, "seconds": seconds, "error": found[key(correction, seconds)]}
+        for seconds in test.times
+        for correction in (*CORRECTIONS, IDEALISED)
+        if key(correction, seconds) in found
+    ]

@@ -1,0 +1,196 @@
+"""What decides the result of the study: the networks, how they are trained, and how chips are tested."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, InstanceOf
+from torch import nn
+
+import mho
+from mho import random
+from mho.config import Count, Fraction, NonNegative, Positive, config
+from mho.experiments.hwa.tasks import Task, Vision
+from mho.training import Distillation, Recipe, WeightClip, WeightNoise, presets
+
+HOUR, DAY, YEAR = 3_600.0, 86_400.0, 31_536_000.0
+RAW, GLOBAL, COLUMN, AFFINE, NORMS = "raw", "global", "column", "affine", "batch norm"
+CORRECTIONS = (RAW, GLOBAL, COLUMN, AFFINE, NORMS)
+
+
+@config
+class Course:
+    """How a network is trained.
+
+    Attributes:
+        epochs: times that each item of the training part is seen.
+        learning_rate: the highest rate.
+        batch: items in a step.
+        optimizer: ``"sgd"`` or ``"adamw"``.
+        momentum: of SGD, Nesterov's.
+        weight_decay: pull of every weight towards zero.
+        warm_up: part of the steps in which the rate rises from zero.
+        decay: how the rate falls: along a ``"cosine"`` or a line (``"linear"``) to zero, or to a quarter
+            whenever the loss of an epoch is no lower than before (``"plateau"``).
+        clip_norm: largest norm of the whole gradient.
+    """
+
+    epochs: Count
+    learning_rate: Positive
+    batch: Count = 64
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Fraction = 0.9
+    weight_decay: NonNegative = 0.0
+    warm_up: Fraction = 0.1
+    decay: Literal["cosine", "linear", "plateau"] = "cosine"
+    clip_norm: Positive = 1.0
+
+    def steps_per_epoch(self, items: int) -> int:
+        """Steps of one epoch over so many items."""
+        return math.ceil(items / self.batch)
+
+    def steps(self, items: int) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch(items)
+
+    def made(self, network: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer, over all Parameters that are trained."""
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+        return torch.optim.SGD(
+            parameters,
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.momentum > 0,
+        )
+
+    def scheduler(
+        self, optimizer: torch.optim.Optimizer, items: int
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The scheduler, stepped after each step (one for plateaus: after each epoch)."""
+        if self.decay == "plateau":
+            return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.25, patience=0)
+        steps = self.steps(items)
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.share(step, steps))
+
+    def share(self, step: int, steps: int) -> float:
+        """Part of the highest rate that a step out of ``steps`` has."""
+        rising = min(1.0, (step + 1) / max(1.0, self.warm_up * steps))
+        done = min(1.0, step / steps)
+        return rising * (0.5 * (1 + math.cos(math.pi * done)) if self.decay == "cosine" else 1 - done)
+
+
+class InTheLoop(ABC):
+    """What hardware-aware training does to the weights, beside the converters of the hardware."""
+
+    @abstractmethod
+    def recipe(self, course: Course, items: int) -> Recipe:
+        """The recipe for a training on so many items."""
+
+
+@config
+class NoiseAndClip(InTheLoop):
+    """Weights clipped, and noise on them that rises over the first steps.
+
+    Attributes:
+        noise: standard deviation, as a fraction of the largest weight of a layer.
+        clip: standard deviations of a layer's weights at which they are clipped.
+        ramp: part of the steps over which the noise rises.
+    """
+
+    noise: NonNegative = 0.1
+    clip: Positive = 2.5
+    ramp: Fraction = 0.2
+
+    def recipe(self, course: Course, items: int) -> Recipe:
+        """See :meth:`InTheLoop.recipe`."""
+        noise = WeightNoise(std=self.noise, ramp_steps=round(self.ramp * course.steps(items)))
+        return Recipe(modifiers=(WeightClip(sigmas=self.clip), noise))
+
+
+@config
+class Published(InTheLoop):
+    """A recipe of a published study.
+
+    Attributes:
+        preset: which of :mod:`mho.training.presets`.
+    """
+
+    preset: Literal["wide_resnet", "lstm", "bert"] = "wide_resnet"
+
+    def recipe(self, course: Course, items: int) -> Recipe:
+        """See :meth:`InTheLoop.recipe`."""
+        made: Recipe = getattr(presets, self.preset)(course.steps_per_epoch(items))
+        return made
+
+
+def usual_hardware() -> mho.Hardware:
+    """The chip of all three modalities: phase-change memory, 256 x 256 arrays, 8-bit converters."""
+    return mho.Hardware(
+        device=mho.devices.PCM(),
+        tile=mho.Tile(rows=256, columns=256),
+        dac=mho.DAC(bits=8),
+        adc=mho.ADC(bits=8),
+    )
+
+
+@config
+class HWAStudy:
+    """Everything that decides the trained networks of one modality.
+
+    Attributes:
+        task: the data and the network.
+        hardware: the chip; embeddings stay digital.
+        teaching: how the digital teacher is trained.
+        tuning: the further training, the same for both students.
+        distillation: how both students learn from the teacher; None for the labels alone.
+        in_the_loop: what the hardware-aware student's tuning does beside.
+        calibration: training items, the first ones, that converters, affine corrections and batch
+            normalisations are measured on.
+        seed: names all random numbers: weights, training, chips and reads.
+    """
+
+    task: InstanceOf[Task] = Vision()
+    hardware: mho.Hardware = Field(default_factory=usual_hardware)
+    teaching: Course = Course(epochs=20, learning_rate=0.05, weight_decay=5e-4)
+    tuning: Course = Course(epochs=10, learning_rate=0.02, weight_decay=5e-4)
+    distillation: Distillation | None = Distillation()
+    in_the_loop: InstanceOf[InTheLoop] = NoiseAndClip()
+    calibration: Count = 256
+    seed: int = 0
+
+    def chip_seed(self, chip: int) -> int:
+        """The seed of ``mho.program`` for the chip of this number, the same for both students.
+
+        No training draws from it.
+        """
+        return random.fork(self.seed, "chip", str(chip)).initial_seed()
+
+
+@config
+class ChipTest:
+    """How many chips are tested, and when.
+
+    Attributes:
+        chips: chips that each student is programmed on.
+        times: seconds since programming at which each chip is tested, rising.
+        idealised_chips: chips of the idealised protocol, which differ in their programming error only.
+        idealised_nu: the one drift exponent of the idealised protocol.
+    """
+
+    chips: Count = 10
+    times: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, HOUR, DAY, YEAR)
+    idealised_chips: Count = 3
+    idealised_nu: NonNegative = 0.06
+
+    def validate(self) -> None:
+        """The times must rise, and begin when the idealised drift does."""
+        if any(later <= earlier for earlier, later in zip(self.times, self.times[1:], strict=False)):
+            raise ValueError(f"times = {self.times}: they must rise, without repetition; sort them")
+        if self.times[0] < 1:
+            raise ValueError(f"times = {self.times}: drift is described from 1 s on")
