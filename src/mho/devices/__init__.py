@@ -7,9 +7,9 @@ makes a device of a model of :mod:`mho.devices.dynamics`.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
 :class:`Retention`, :class:`Loop`.
 
-Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`Endurance`,
-:class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`, :class:`ReadDisturb`,
-:class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
+Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
+:class:`Endurance`, :class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`,
+:class:`ReadDisturb`, :class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -23,11 +23,13 @@ from mho.devices.effects import FiniteStates as FiniteStates
 from mho.devices.effects import GradualFailure as GradualFailure
 from mho.devices.effects import Logarithmic as Logarithmic
 from mho.devices.effects import Measured as Measured
+from mho.devices.effects import OwnBounds as OwnBounds
 from mho.devices.effects import RandomTelegraphNoise as RandomTelegraphNoise
 from mho.devices.effects import ReadDisturb as ReadDisturb
 from mho.devices.effects import RetentionFailure as RetentionFailure
 from mho.devices.effects import RetentionLoss as RetentionLoss
 from mho.devices.effects import ShotNoise as ShotNoise
+from mho.devices.effects import Spread as Spread
 from mho.devices.effects import StateSet as StateSet
 from mho.devices.effects import StuckAt as StuckAt
 from mho.devices.effects import SuddenFailure as SuddenFailure
