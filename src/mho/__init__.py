@@ -11,6 +11,7 @@
 """
 
 from mho import array, calibration, converters, devices, mapping, nn, periphery, programming, training
+from mho.budget import budget
 from mho.calibration import calibrate, profile
 from mho.convert import analog_modules, convert, convertible_modules, inconvertible_modules, revert
 from mho.converters import ADC, DAC
@@ -39,6 +40,7 @@ __all__ = [
     "age",
     "analog_modules",
     "array",
+    "budget",
     "calibrate",
     "calibration",
     "compensate",
