@@ -9,7 +9,7 @@ from pydantic import Field, InstanceOf
 from torch import Tensor
 
 from mho.autograd import round_clip
-from mho.config import config
+from mho.config import Positive, config
 from mho.converters.adc import ADC
 from mho.converters.grid import Grid
 from mho.converters.ranges import Dynamic, Range
@@ -29,7 +29,8 @@ class AutoRange(Dynamic):
     Attributes:
         overflow: fraction of the columns of an array that may exceed the full scale, the largest ones;
             rounded to whole columns.
-        powers_of_two: round the full scale up to a power of two of a cell current.
+        powers_of_two: round the full scale up to a power of two times ``unit``.
+        unit: in cell currents; one ampere is ``1 / (v_read * g_max)``.
 
     >>> currents = torch.tensor([0.3, 0.7, 1.5, 2.0])
     >>> AutoRange().full_scale(currents, 0, ((0, 2), (2, 4))).tolist()
@@ -40,6 +41,7 @@ class AutoRange(Dynamic):
 
     overflow: Overflow = 0.0
     powers_of_two: bool = True
+    unit: Positive = 1.0
 
     def full_scale(self, currents: Tensor, axis: int, columns: Spans) -> Tensor:
         """The full scale of each current.
@@ -59,7 +61,9 @@ class AutoRange(Dynamic):
             part = size.narrow(axis, a, b - a)
             over = min(round(self.overflow * (b - a)), b - a - 1)
             top = part.amax(axis, keepdim=True) if not over else _ranked(part, axis, b - a - over)
-            parts.append((_rounded_up(top) if self.powers_of_two else top).expand_as(part))
+            parts.append(
+                (_rounded_up(top / self.unit) * self.unit if self.powers_of_two else top).expand_as(part)
+            )
         return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 

@@ -15,6 +15,7 @@ from mho.programming.correction import Correction as Correction
 from mho.programming.gradient import GradientProgramming as GradientProgramming
 from mho.programming.pulse import Pulse as Pulse
 from mho.programming.single_shot import SingleShot as SingleShot
+from mho.programming.suited import set_polarity as set_polarity
 from mho.programming.suited import suited_pulses as suited_pulses
 from mho.programming.voltage import Train as Train
 from mho.programming.voltage import VoltagePulses as VoltagePulses

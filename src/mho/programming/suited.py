@@ -37,11 +37,9 @@ def suited_pulses(
     """
     cell = cast("SwitchingModel", model)
     low, high = (torch.as_tensor(b, dtype=torch.float64) for b in cast("Any", model).bounds)
-    rises = float(cell.conductance(high)) > float(cell.conductance(low))
     places = low + (high - low) * torch.tensor([[0.05], [0.5], [0.95]], dtype=torch.float64)
     middle, part = (low + high) / 2, float(high - low) / _PARTS
-    positive = float(cell.rate(middle, torch.tensor(_HIGHEST, dtype=torch.float64))) > 0
-    sign = 1.0 if positive == rises else -1.0  # of the voltage that raises the conductance
+    sign = set_polarity(model)
     trains = []
     for name, way, given in (("up", sign, up), ("down", -sign, down)):
         voltage = way * (_chosen(cell, places, way) if given is None else given)
@@ -53,6 +51,20 @@ def suited_pulses(
             )
         trains.append(Train(voltage=voltage, width=part / speed))
     return VoltagePulses(up=trains[0], down=trains[1], scheme=scheme)
+
+
+def set_polarity(model: object) -> float:
+    """1.0 for a switching model whose conductance a positive voltage raises, -1.0 for the others.
+
+    >>> from mho.devices.dynamics import VTEAM
+    >>> set_polarity(VTEAM())
+    -1.0
+    """
+    cell = cast("SwitchingModel", model)
+    low, high = (torch.as_tensor(b, dtype=torch.float64) for b in cast("Any", model).bounds)
+    rises = float(cell.conductance(high)) > float(cell.conductance(low))
+    positive = float(cell.rate((low + high) / 2, torch.tensor(_HIGHEST, dtype=torch.float64))) > 0
+    return 1.0 if positive == rises else -1.0
 
 
 def _chosen(model: SwitchingModel, places: torch.Tensor, sign: float) -> float:
