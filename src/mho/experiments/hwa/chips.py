@@ -13,7 +13,7 @@ import mho
 from mho.devices import ConstantDrift
 from mho.experiments.fitting import seeded
 from mho.experiments.hwa.networks import Networks
-from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, RAW, ChipTest
+from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, ChipTest
 from mho.nn import analog_layers
 from mho.periphery import Affine, ColumnDrift
 from mho.training import re_estimate_batch_norm
@@ -47,10 +47,10 @@ def one_chip(networks: Networks, test: ChipTest, analog: nn.Module, arm: str, ch
     mho.program(analog, seed=study.chip_seed(chip))
     found = {}
     for seconds in test.times:
+        mho.age(analog, seconds)  # undoes earlier corrections
         for correction in CORRECTIONS if has_norms(analog) else CORRECTIONS[:-1]:
             names = ("read", arm, str(chip), repr(seconds), correction)
             with seeded(study.seed, *names), _norms_kept(analog):
-                mho.age(analog, seconds)  # undoes earlier corrections
                 _correct(networks, analog, correction)
                 found[key(correction, seconds)] = problem.error(analog, problem.test)
     return found
@@ -66,7 +66,7 @@ def key(correction: str, seconds: float) -> str:
 
 
 def _correct(networks: Networks, analog: nn.Module, correction: str) -> None:
-    """What is done about the drift. The last two come on top of the one gain of each layer."""
+    """What is done about the drift: each measures anew, the last two on top of one gain for each layer."""
     if correction in (GLOBAL, AFFINE, NORMS):
         mho.compensate(analog)
     if correction == COLUMN:
@@ -75,8 +75,6 @@ def _correct(networks: Networks, analog: nn.Module, correction: str) -> None:
         mho.compensate(analog, Affine(), data=networks.calibration())
     if correction == NORMS:
         re_estimate_batch_norm(analog, networks.calibration())
-    if correction not in CORRECTIONS:
-        raise ValueError(f"correction = {correction!r}: one of {', '.join((RAW, *CORRECTIONS[1:]))}")
 
 
 @contextmanager

@@ -1,0 +1,278 @@
+"""The study of one modality, or what an earlier run in the same folder left of it; and several together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mho.config import to_dict
+from mho.experiments.engines import LocalEngine
+from mho.experiments.fitting import limited_threads
+from mho.experiments.hwa.chips import IDEALISED, columns_of, key
+from mho.experiments.hwa.networks import ARMS, LONGER, PLAIN, STUDENTS, TEACHER, MissingNetworkError, Networks
+from mho.experiments.hwa.study import RAW, ChipTest, HWAStudy
+from mho.experiments.hwa.tables import idealised_loss, normalised, recovery, summarise, table
+from mho.experiments.hwa.tasks import Problem
+from mho.experiments.machine import usable_device, versions
+from mho.experiments.progress import Progress
+from mho.experiments.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mho.experiments.hwa.work import Piece
+
+RESULTS, TABLE = "results.json", "results.csv"
+MEASURED = "measured"
+CONVERSION = ("path", "layer", "analog", "note", "parameters", "tiles", "cells")
+_WORK = "mho.experiments.hwa.work"
+
+
+@dataclass(frozen=True)
+class HWAResult:
+    """What the study of one modality gave.
+
+    Attributes:
+        table: one row for each arm, correction, time and chip.
+        document: configuration, versions, times spent and summaries: the content of ``results.json``.
+    """
+
+    table: pd.DataFrame
+    document: Mapping[str, Any]
+
+
+def run(
+    study: HWAStudy,
+    output: Path,
+    test: ChipTest | None = None,
+    *,
+    train: bool = True,
+    data_folder: Path | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    workers: int = 1,
+) -> HWAResult:
+    """Run the study of one modality, or what an earlier run in the same folder left of it.
+
+    Args:
+        study: the configuration of the networks.
+        output: folder for the results; one configuration each.
+        test: chips and times; more chips or other times may be asked for later.
+        train: train the networks that are not stored; False takes them as they are.
+        data_folder: where published files lie, for data that has files.
+        progress: told how far the run is.
+        device: the torch device that computes.
+        threads: threads of each process on the CPU.
+        workers: processes; the result does not depend on it.
+
+    Raises:
+        MissingDataError: files of the data are missing.
+        MissingModelError: pretrained weights are missing.
+        MissingNetworkError: ``train`` is False and a network was not trained yet.
+        OtherStudyError: the folder belongs to another configuration.
+        ValueError: the training diverged, or torch has no such device.
+    """
+    made = _Run(study, output, test or ChipTest(), data_folder, progress or Progress(), device)
+    made.threads, made.workers = threads, workers
+    with limited_threads(threads):
+        if train:
+            made.train()
+        made.test_chips()
+        return made.result()
+
+
+class _Run:
+    threads, workers = 1, 1
+
+    def __init__(
+        self, study: HWAStudy, output: Path, test: ChipTest, data: Path | None, progress: Progress, device: str
+    ) -> None:
+        self.study, self.test, self.data, self.device = study, test, data, device
+        self.progress = progress
+        place = usable_device(device)
+        self.problem: Problem = study.task.load(data)
+        self.store = Store(output, study)
+        self.networks = Networks(study, self.problem, self.store, progress, place)
+
+    def train(self) -> None:
+        """The teacher, then the students, side by side where there are workers."""
+        self.networks.train(TEACHER)
+        waiting = [name for name in STUDENTS if not self.store.has(name)]
+        if self.workers == 1:
+            for name in waiting:
+                self.networks.train(name)
+            return
+        with self.progress.stage(f"students ({', '.join(waiting)})", len(waiting)) as step:
+            for piece, _ in self.done([self.piece(name) for name in waiting]):
+                step.advance(piece.network)
+
+    def test_chips(self) -> None:
+        """Every chip that the store does not hold yet."""
+        for name in (TEACHER, *STUDENTS):
+            if not self.store.has(name):
+                raise MissingNetworkError(
+                    f"{self.store.folder}: the {name} network is not there; train it first (leave "
+                    "--eval-only out)"
+                )
+        wanted = [
+            self.piece(arm, chip, protocol)
+            for protocol, chips in ((MEASURED, self.test.chips), (IDEALISED, self.test.idealised_chips))
+            for arm in ARMS
+            for chip in range(chips)
+        ]
+        finished = {(r["arm"], r["chip"], r["protocol"]) for r in self.records()}
+        left = [p for p in wanted if (p.network, p.chip, p.protocol) not in finished]
+        if len(left) < len(wanted):
+            self.progress.note(f"{len(wanted) - len(left)} of {len(wanted)} chips were finished by an earlier run")
+        with self.progress.stage("chips", len(wanted), done=len(wanted) - len(left)) as step:
+            for piece, found in self.done(left):
+                self.store.append(
+                    {
+                        "test": self.same_times(),
+                        "arm": piece.network,
+                        "chip": piece.chip,
+                        "protocol": piece.protocol,
+                        "found": found,
+                    }
+                )
+                step.advance(self.said(piece, found))
+
+    def said(self, piece: Piece, found: Mapping[str, float]) -> str:
+        """A chip in a few words."""
+        last = self.test.times[-1]
+        names = [name for name in (key("global", last), key(IDEALISED, last)) if name in found]
+        return f"{piece.network}, chip {piece.chip}: {self.problem.shown(found[names[0]]):.4g}"
+
+    def piece(self, name: str, chip: int = -1, protocol: str = MEASURED) -> Piece:
+        """Work for a worker."""
+        from mho.experiments.hwa.work import Piece
+
+        return Piece(study=self.study, test=self.test, network=name, chip=chip, protocol=protocol)
+
+    def done(self, pieces: Sequence[Piece]) -> Generator[tuple[Piece, dict[str, float]], None, None]:
+        """Do pieces of work, here or in workers, and give each with its figures as it ends."""
+        from mho.experiments.hwa.work import do
+
+        if self.workers == 1 or not pieces:
+            for piece in pieces:
+                yield piece, do(piece, self.networks)
+            return
+        engine = LocalEngine(self.workers, self.store.folder / "workers.log")
+        with closing(engine.run([self.job(piece) for piece in pieces])) as outcomes:
+            for number, outcome in outcomes:
+                piece = pieces[number]
+                if "error" in outcome:
+                    raise ValueError(f"{piece.network}, chip {piece.chip}: {outcome['error']}")
+                yield piece, outcome["metrics"]
+
+    def job(self, piece: Piece) -> dict[str, Any]:
+        """A piece as the engine takes it."""
+        return {
+            "study": to_dict(piece),
+            "folder": str(self.store.folder),
+            "shared": str(self.store.folder),
+            "data": None if self.data is None else str(self.data),
+            "device": self.device,
+            "threads": self.threads,
+            "imports": [_WORK],
+        }
+
+    def same_times(self) -> list[float]:
+        """What records must have in common."""
+        return [*self.test.times, self.test.idealised_nu]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The finished chips of this test, in an order that does not depend on that of the work."""
+        most = {MEASURED: self.test.chips, IDEALISED: self.test.idealised_chips}
+        found = [
+            r
+            for r in self.store.records
+            if r["test"] == self.same_times() and r["chip"] < most[r["protocol"]]
+        ]
+        return sorted(found, key=lambda r: (r["protocol"] == IDEALISED, ARMS.index(r["arm"]), r["chip"]))
+
+    def result(self) -> HWAResult:
+        """The tables, written to the folder."""
+        facts = {name: self.store.load_network(name)[1] for name in (TEACHER, *STUDENTS)}
+        found = self.table(facts)
+        document = self.document(facts, found)
+        self.store.write_text(TABLE, found.to_csv(index=False, lineterminator="\n"))
+        self.store.write_json(RESULTS, document)
+        return HWAResult(table=found, document=document)
+
+    def table(self, facts: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+        """One row for each test of a chip."""
+        problem, reference = self.problem, facts[PLAIN]["test"]
+        common = {"modality": self.study.task.modality, "metric": problem.metric, "seed": self.study.seed}
+        return table(
+            [
+                {
+                    **common,
+                    **row,
+                    "arm": record["arm"],
+                    "chip": record["chip"],
+                    "chip_seed": self.study.chip_seed(record["chip"]),
+                    "value": problem.shown(row["error"]),
+                    "normalised": normalised(row["error"], reference, problem.chance),
+                    "digital_value": problem.shown(facts[record["arm"]]["test"]),
+                    "reference_error": reference,
+                    "chance_error": problem.chance,
+                }
+                for record in self.records()
+                for row in columns_of(self.test, record["found"])
+            ]
+        )
+
+    def document(self, facts: Mapping[str, Mapping[str, float]], found: pd.DataFrame) -> dict[str, Any]:
+        """The content of ``results.json``."""
+        problem, modality = self.problem, self.study.task.modality
+        shown = {
+            name: {**fact, **{f"{part}_value": problem.shown(fact[part]) for part in ("validation", "test")}}
+            for name, fact in facts.items()
+        }
+        spent = {
+            kind: sum(r["found"][kind] for r in self.records())
+            + sum(fact[kind] for fact in facts.values())
+            for kind in ("seconds", "cpu_seconds")
+        }
+        report: Any = self.networks.analog(PLAIN).report
+        corrections = [c for c in dict.fromkeys(found["correction"]) if c not in (RAW, IDEALISED)]
+        return {
+            "format": 1,
+            "modality": modality,
+            "metric": problem.metric,
+            "study": to_dict(self.study),
+            "test": to_dict(self.test),
+            "seed": self.study.seed,
+            "versions": versions(),
+            "data": {
+                "origin": problem.origin,
+                "digest": problem.digest,
+                "outputs": problem.outputs,
+                "targets": {
+                    part: int(getattr(problem, part).tensors[1].numel())
+                    for part in ("train", "validation", "test")
+                },
+            },
+            "networks": shown,
+            "not_converged": problem.shown(facts[LONGER]["test"]) - problem.shown(facts[PLAIN]["test"]),
+            "summary": summarise(found),
+            "recovery": [recovery(found, modality, c) for c in corrections],
+            "idealised_drift_loss": {arm: idealised_loss(found, modality, arm) for arm in ARMS},
+            "spent": spent,
+            "conversion": [{name: getattr(row, name) for name in CONVERSION} for row in report.rows],
+        }
+
+
+def finished(folder: Path) -> dict[str, dict[str, Any]]:
+    """The documents of all modalities that a folder holds, by modality."""
+    found = {}
+    for path in sorted(folder.glob(f"*/{RESULTS}")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found[str(document["modality"])] = document
+    return found

@@ -1,0 +1,182 @@
+"""From the errors of chips to tables: means and intervals, normalised accuracy, and what was recovered.
+
+All arithmetic is on errors: 1 - accuracy, or the logarithm of the perplexity. The reference of both
+students is the digital test error of the plain one, which has converged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mho.experiments.hwa.chips import IDEALISED
+from mho.experiments.hwa.networks import ARMS, AWARE, PLAIN
+from mho.experiments.hwa.study import GLOBAL
+from mho.experiments.hwa.tasks import shown
+from mho.experiments.statistics import Estimate, estimate, paired
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "modality", "metric", "seed", "arm", "correction", "seconds", "chip", "chip_seed", "value", "error",
+    "normalised", "digital_value", "reference_error", "chance_error",
+)  # fmt: skip
+ISO, STABLE = 0.99, 0.01
+RULE = (
+    "Status. iso-accurate: the 95 % interval of the normalised accuracy A* at the last time lies above "
+    "99 %. stable: not that, but A* falls by less than 1 point from the first time to the last. drifts: "
+    "neither. A* = 1 - (error - reference) / (chance - reference): 1 is the digital plain network, 0 is guessing."
+)
+
+
+def normalised(error: float, reference: float, chance: float) -> float:
+    """Normalised accuracy A*: 1 for the error of the reference, 0 for that of guessing.
+
+    Source: M. J. Rasch et al., Nat. Commun. 14, 5282 (2023). For language models the errors are logarithms
+    of perplexities, and guessing is a uniform choice among all words.
+
+    >>> normalised(0.2, reference=0.1, chance=0.9)
+    0.875
+    """
+    return 1 - (error - reference) / (chance - reference)
+
+
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of one modality or several as a table."""
+    import pandas as pd
+
+    made: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return made
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table of an earlier run, from its ``results.csv``.
+
+    Raises:
+        ValueError: the file is not such a table.
+    """
+    import pandas as pd
+
+    found = pd.read_csv(path)
+    absent = [name for name in COLUMNS if name not in found.columns]
+    if absent or found.empty:
+        raise ValueError(f"{path}: not a table of mho hwa: it needs rows and the columns {', '.join(COLUMNS)}")
+    return found
+
+
+def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """Mean, spread and 95 % interval over chips, for each arm, correction and time of each modality.
+
+    Returns:
+        Rows with ``modality, arm, correction, seconds, chips``, the ``error`` with its ``std, low, high``,
+        what people read (``value, value_low, value_high``: accuracy, or perplexity at the mean logarithm),
+        and ``normalised`` with ``normalised_low, normalised_high``. None where one chip gives no interval.
+    """
+    rows = []
+    for (modality, arm, correction, seconds), group in found.groupby(
+        ["modality", "arm", "correction", "seconds"], sort=False
+    ):
+        first = group.iloc[0]
+        e = estimate(group["error"].to_list())
+        rows.append(
+            {
+                "modality": modality,
+                "metric": first["metric"],
+                "arm": arm,
+                "correction": correction,
+                "seconds": float(seconds),
+                **_described(e, first),
+            }
+        )
+    return rows
+
+
+def _described(e: Estimate, first: Any) -> dict[str, Any]:
+    """An error and its interval, as error, as people write it, and normalised."""
+    metric, reference, chance = first["metric"], first["reference_error"], first["chance_error"]
+    known = e.n > 1
+    low, high = (e.low, e.high) if known else (None, None)
+    return {
+        "chips": e.n,
+        "error": e.mean,
+        "std": e.std if known else None,
+        "low": low,
+        "high": high,
+        "value": shown(metric, e.mean),
+        "value_low": None if high is None or low is None else min(shown(metric, x) for x in (low, high)),
+        "value_high": None if high is None or low is None else max(shown(metric, x) for x in (low, high)),
+        "normalised": normalised(e.mean, reference, chance),
+        "normalised_low": None if high is None else normalised(high, reference, chance),
+        "normalised_high": None if low is None else normalised(low, reference, chance),
+    }
+
+
+def pick(
+    summary: list[dict[str, Any]], modality: str, arm: str, correction: str, last: bool = True
+) -> dict[str, Any]:
+    """One row of a summary, at the last time or the first one."""
+    rows = [
+        row
+        for row in summary
+        if (row["modality"], row["arm"], row["correction"]) == (modality, arm, correction)
+    ]
+    if not rows:
+        raise ValueError(f"no row of {modality}, {arm}, {correction}")
+    return sorted(rows, key=lambda row: row["seconds"])[-1 if last else 0]
+
+
+def status(first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    """``"iso-accurate"``, ``"stable"`` or ``"drifts"``: see :data:`RULE`."""
+    low = last["normalised_low"]
+    if low is not None and low >= ISO:
+        return "iso-accurate"
+    return "stable" if first["normalised"] - last["normalised"] < STABLE else "drifts"
+
+
+def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> dict[str, Any]:
+    """What hardware-aware training gives back of the plain network's loss on chip, at the last time.
+
+    Args:
+        found: the table.
+        modality: whose rows.
+        correction: of the drift, the same for both.
+
+    Returns:
+        ``plain_loss`` and ``aware_loss`` (error minus that of the digital plain network), ``recovered``
+        (1 - aware / plain; None if the plain network lost nothing), ``apart`` (the 95 % intervals of the
+        two errors do not overlap, the aware one is lower), the mean ``gain`` paired by chip with its
+        interval, and ``holds``: at least half was recovered, and the intervals are apart.
+    """
+    rows = found[(found["modality"] == modality) & (found["correction"] == correction)]
+    rows = rows[rows["seconds"] == rows["seconds"].max()]
+    errors = {arm: rows[rows["arm"] == arm].sort_values("chip")["error"].to_list() for arm in ARMS}
+    reference = float(rows["reference_error"].iloc[0])
+    plain, aware = (estimate(errors[arm]) for arm in (PLAIN, AWARE))
+    lost, left = plain.mean - reference, aware.mean - reference
+    gain = paired(errors[PLAIN], errors[AWARE]).difference
+    recovered = None if lost <= 0 else 1 - left / lost
+    apart = plain.n > 1 and aware.high < plain.low
+    return {
+        "modality": modality,
+        "correction": correction,
+        "chips": plain.n,
+        "plain_loss": lost,
+        "aware_loss": left,
+        "recovered": recovered,
+        "apart": apart,
+        "gain": gain.mean,
+        "gain_low": gain.low if gain.n > 1 else None,
+        "gain_high": gain.high if gain.n > 1 else None,
+        "holds": recovered is not None and recovered >= 0.5 and apart,
+    }
+
+
+def idealised_loss(found: pd.DataFrame, modality: str, arm: str) -> float:
+    """Largest change of the error from the first time to any other, over chips, in the idealised protocol."""
+    rows = found[
+        (found["modality"] == modality) & (found["arm"] == arm) & (found["correction"] == IDEALISED)
+    ]
+    wide = rows.pivot(index="chip", columns="seconds", values="error")
+    return float((wide.sub(wide.iloc[:, 0], axis=0)).abs().to_numpy().max())
