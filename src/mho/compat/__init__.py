@@ -1,0 +1,1 @@
+"""The interfaces of other simulators, as thin faces on mho."""

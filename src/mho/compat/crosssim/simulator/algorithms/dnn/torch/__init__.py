@@ -1,0 +1,1 @@
+"""Torch layers with CrossSim's interface: ``convert``, ``linear``, ``conv``, ``layer``."""
