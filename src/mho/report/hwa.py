@@ -1,0 +1,224 @@
+"""What the study of a year of drift shows: a text table, verdicts and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mho.experiments.hwa.tables import RULE, pick, status
+from mho.report.drift import svg
+from mho.report.durations import duration_text
+from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, NAMES, PLAIN, hwa_dashboard, hwa_figure
+from mho.report.page import Figure, Page, Table
+
+Document = Mapping[str, Any]
+Documents = Mapping[str, Document]
+HEAD = ("network", "protocol", "metric", "digital", "at {first}", "at {last}", "change", "A* at {last}", "status")
+
+
+def hwa_text(documents: Documents) -> str:
+    """The table of all modalities as aligned text, and the rule for the status."""
+    head, rows = _rows(documents)
+    widths = [max(len(line[k]) for line in (head, *rows)) for k in range(len(head))]
+    lines = []
+    for line in (head, *rows):
+        cells = zip(line, widths, range(len(head)), strict=True)
+        lines.append("  ".join(c.rjust(w) if 2 < k < 8 else c.ljust(w) for c, w, k in cells).rstrip())
+    return "\n".join([*lines, "", RULE])
+
+
+def hwa_verdicts(documents: Documents) -> list[str]:
+    """One sentence for each modality: what the plain network lost on chip, and what was given back."""
+    return [_verdict(name, document) for name, document in documents.items()]
+
+
+def hwa_page(documents: Documents, command: str) -> Page:
+    """The page of all modalities.
+
+    Args:
+        documents: the content of ``results.json`` of each modality.
+        command: that ran them.
+    """
+    head, rows = _rows(documents)
+    first = next(iter(documents.values()))
+    figures = [_picture(hwa_dashboard(*dashboard_parts(documents)), "All modalities together.")]
+    figures += [
+        _picture(modality_figure(document), f"{name}: over time, and every correction at the last time.")
+        for name, document in documents.items()
+    ]
+    return Page(
+        title="A year of drift: images, texts and rows of words",
+        lead=[_WHAT, *hwa_verdicts(documents), _IDEAL, _CAUTION],
+        facts=[fact for name, document in documents.items() for fact in _facts(name, document)],
+        figures=figures,
+        tables=[
+            Table(caption=RULE, columns=head, rows=rows),
+            *(_corrections(name, document) for name, document in documents.items()),
+            _networks(documents),
+        ],
+        configuration={name: {"study": d["study"], "test": d["test"]} for name, d in documents.items()},
+        commands=[command],
+        software=first["versions"],
+    )
+
+
+def modality_figure(document: Document) -> Any:
+    """The figure of one modality."""
+    return hwa_figure(document["summary"], _digital(document), _title(document))
+
+
+def dashboard_parts(documents: Documents) -> tuple[list[Any], dict[str, Any], dict[str, str]]:
+    """What :func:`~mho.report.hwa_figures.hwa_dashboard` takes."""
+    summary = [row for document in documents.values() for row in document["summary"]]
+    digital = {name: _digital(document) for name, document in documents.items()}
+    return summary, digital, {name: _title(document) for name, document in documents.items()}
+
+
+_WHAT = (
+    "A digital teacher was trained. Two students began with its weights and got as many further steps over "
+    "the same batches, with the same teacher: one as it is, one with weight noise, clipped weights and the "
+    "converters in the loop. Both were programmed on the same simulated chips, aged, and tested with fresh "
+    "read noise and each correction. No chip was met in training, nothing was chosen with the test data."
+)
+_IDEAL = (
+    "The idealised protocol (one drift exponent for all cells, its exact inverse as compensation, no read noise) "
+    "multiplies all weights by a number and divides by the same number: its drift loss is zero by "
+    "construction, with or without hardware-aware training, and says nothing about chips."
+)
+_CAUTION = (
+    "The intervals are over chips, for one training of each network; another training seed is another network."
+)
+
+
+def _title(document: Document) -> str:
+    task = document["study"]["task"]
+    return f"{_kind(task['network'])} on {_kind(task['data'])}"
+
+
+def _kind(description: Mapping[str, Any]) -> str:
+    return str(description["kind"]).rpartition(".")[2]
+
+
+def _digital(document: Document) -> dict[str, float]:
+    return {arm: document["networks"][arm]["test_value"] for arm in NAMES}
+
+
+def _value(metric: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if metric == "accuracy" else f"{value:.2f}"
+
+
+def _change(metric: str, change: float) -> str:
+    return f"{100 * change:+.2f}" if metric == "accuracy" else f"{change:+.2f}"
+
+
+def _rows(documents: Documents) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table: each student on chips, and under the idealised protocol."""
+    rows, times = [], (0.0, 0.0)
+    for modality, document in documents.items():
+        metric, digital = document["metric"], _digital(document)
+        for correction, protocol in ((MAIN, "chips, compensated"), (IDEALISED, "idealised")):
+            for arm in NAMES:
+                first, last = (
+                    pick(document["summary"], modality, arm, correction, last=end) for end in (False, True)
+                )
+                times = (first["seconds"], last["seconds"])
+                rows.append(
+                    [
+                        f"{_title(document)}, {arm}",
+                        protocol,
+                        metric,
+                        _value(metric, digital[arm]),
+                        _value(metric, first["value"]),
+                        _value(metric, last["value"]),
+                        _change(metric, last["value"] - first["value"]),
+                        f"{100 * last['normalised']:.2f} %",
+                        status(first, last) if correction == MAIN else "zero by construction",
+                    ]
+                )
+    names = {"first": duration_text(times[0]), "last": duration_text(times[1])}
+    return [name.format(**names) for name in HEAD], rows
+
+
+def _verdict(modality: str, document: Document) -> str:
+    found = next(r for r in document["recovery"] if r["correction"] == MAIN)
+    last = duration_text(pick(document["summary"], modality, PLAIN, MAIN)["seconds"])
+    unit, factor = ("points", 100) if document["metric"] == "accuracy" else ("% in log-perplexity", 100)
+    lost, left = factor * found["plain_loss"], factor * found["aware_loss"]
+    start = f"{modality}: after {last}, compensated, the plain network is {lost:.2f} {unit} below digital"
+    if document["metric"] == "perplexity":
+        start = (
+            f"{modality}: after {last}, compensated, the plain network's log-perplexity is "
+            f"{found['plain_loss']:.4f} above digital"
+        )
+        lost, left = found["plain_loss"], found["aware_loss"]
+    if found["recovered"] is None:
+        return f"{start}: it loses nothing, so nothing can be recovered."
+    shown = f"{left:.2f}" if document["metric"] == "accuracy" else f"{left:.4f}"
+    apart = "do not overlap" if found["apart"] else "overlap"
+    held = "at least half is recovered" if found["holds"] else "the aim (half of it, intervals apart) is missed"
+    return (
+        f"{start}, the hardware-aware one {shown}: {100 * found['recovered']:.0f} % is recovered; the 95 % "
+        f"intervals over {found['chips']} chips {apart}: {held}."
+    )
+
+
+def _facts(name: str, document: Document) -> list[tuple[str, str]]:
+    metric = document["metric"]
+    facts = [(_value(metric, _digital(document)[PLAIN]), f"{name}, plain, digital")]
+    for arm in NAMES:
+        last = pick(document["summary"], name, arm, MAIN)
+        facts.append((_value(metric, last["value"]), f"{name}, {arm}, {duration_text(last['seconds'])}"))
+    return facts
+
+
+def _picture(figure: Any, caption: str) -> Figure:
+    return Figure(
+        content=svg(figure),
+        media_type="image/svg+xml",
+        alt=f"{caption} The tables below hold the same figures.",
+        caption=f"{caption} Axes of values do not begin at zero.",
+    )
+
+
+def _corrections(name: str, document: Document) -> Table:
+    """Every arm and correction at every time."""
+    metric, summary = document["metric"], document["summary"]
+    times = sorted({row["seconds"] for row in summary})
+    rows, notes = [], []
+    for arm in NAMES:
+        for correction in dict.fromkeys(row["correction"] for row in summary):
+            cells = [
+                row
+                for seconds in times
+                for row in summary
+                if (row["arm"], row["correction"], row["seconds"]) == (arm, correction, seconds)
+            ]
+            rows.append([f"{arm}, {correction}", *(_value(metric, c["value"]) for c in cells)])
+            notes.append(["", *(_interval(metric, c) for c in cells)])
+    return Table(
+        caption=f"{name}: mean over chips; below it the 95 % interval of the mean (Student's t).",
+        columns=["network, correction", *(duration_text(s) for s in times)],
+        rows=rows,
+        notes=notes,
+    )
+
+
+def _interval(metric: str, row: Mapping[str, Any]) -> str:
+    if row["value_low"] is None:
+        return "one chip"
+    return f"{_value(metric, row['value_low'])} to {_value(metric, row['value_high'])}"
+
+
+def _networks(documents: Documents) -> Table:
+    rows: list[Sequence[str]] = []
+    for modality, document in documents.items():
+        metric = document["metric"]
+        for name, facts in document["networks"].items():
+            values = (_value(metric, facts[f"{part}_value"]) for part in ("validation", "test"))
+            rows.append([f"{modality}, {name}", *values, f"{facts['cpu_seconds']:.0f} s"])
+    return Table(
+        caption="The networks without a chip. plain-longer is the plain student with twice the epochs: how far "
+        "the plain one is from where it would end.",
+        columns=["network", "validation", "test", "CPU time"],
+        rows=rows,
+    )

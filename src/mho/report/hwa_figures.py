@@ -1,0 +1,199 @@
+"""Pictures of the study of a year of drift: one for each modality, and one of all together.
+
+The rows are those of ``mho.experiments.hwa.summarise``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mho.report.axes import BLUE, GREEN, INK, LINE, QUIET, VERMILLION
+from mho.report.durations import duration_text
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+PLAIN, AWARE, IDEALISED, LAST_RAW, MAIN = "plain", "hardware-aware", "idealised", "raw", "global"
+NAMES = {PLAIN: "plain training", AWARE: "hardware-aware training"}
+COLOURS, MARKERS = {PLAIN: VERMILLION, AWARE: BLUE}, {PLAIN: "s", AWARE: "o"}
+CORRECTIONS = {
+    "raw": "none",
+    "global": "one gain\nper layer",
+    "column": "gain per\ncolumn",
+    "affine": "affine per\ncolumn",
+    "batch norm": "batch norm\nmeasured again",
+}
+
+
+def hwa_figure(summary: Rows, digital: Mapping[str, float], title: str) -> matplotlib.figure.Figure:
+    """One modality: what people read (accuracy, perplexity) over time, and every correction at the end.
+
+    Args:
+        summary: rows of this modality.
+        digital: accuracy or perplexity of each student without a chip.
+        title: head line.
+    """
+    figure = _figure(11.0, 5.0)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    _over_time(left, summary, digital, raw=True)
+    _at_the_end(right, summary, digital)
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=13, fontweight="bold")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9, handlelength=3.0
+    )
+    return figure
+
+
+def hwa_dashboard(
+    summary: Rows, digital: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]
+) -> matplotlib.figure.Figure:
+    """All modalities: above what people read, below the normalised accuracy, over time, compensated.
+
+    Args:
+        summary: rows of all modalities.
+        digital: for each modality accuracy or perplexity of each student without a chip.
+        titles: a head line for each modality.
+    """
+    figure = _figure(4.6 * len(titles) + 0.6, 7.4)
+    panels = figure.subplots(2, len(titles), squeeze=False)
+    for column, (modality, title) in enumerate(titles.items()):
+        rows = [row for row in summary if row["modality"] == modality]
+        above, below = panels[0][column], panels[1][column]
+        _over_time(above, rows, digital[modality], raw=False)
+        above.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold")
+        _normalised(below, rows)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9, handlelength=3.0
+    )
+    chips = max(int(row["chips"]) for row in summary)
+    figure.suptitle(
+        f"A year on phase-change memory: {chips} chips, drift-compensated by one gain per layer; the bands are "
+        "95 % intervals of the mean",
+        x=0.01, ha="left", color=INK, fontsize=11,
+    )  # fmt: skip
+    return figure
+
+
+def _figure(width: float, height: float) -> matplotlib.figure.Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=150, facecolor="white", layout="constrained")
+
+
+def _of(rows: Rows, arm: str, correction: str) -> list[Row]:
+    chosen = [row for row in rows if row["arm"] == arm and row["correction"] == correction]
+    return sorted(chosen, key=lambda row: float(row["seconds"]))
+
+
+def _factor(rows: Rows) -> float:
+    return 100.0 if rows[0]["metric"] == "accuracy" else 1.0
+
+
+def _over_time(
+    axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, float], raw: bool
+) -> None:
+    factor = _factor(rows)
+    for arm in (PLAIN, AWARE):
+        for correction in (MAIN, LAST_RAW)[: 1 + raw]:
+            _line(axes, _of(rows, arm, correction), arm, correction, "value", factor)
+        ideal = _of(rows, arm, IDEALISED)
+        axes.plot(
+            [row["seconds"] for row in ideal],
+            [factor * row["value"] for row in ideal],
+            color=GREEN, linewidth=1.2, linestyle="-." if arm == PLAIN else (0, (1, 1)),
+            label=f"{NAMES[arm]}, idealised protocol",
+        )  # fmt: skip
+        axes.axhline(
+            factor * digital[arm], color=COLOURS[arm], linewidth=1.2, linestyle=":",
+            label=f"{NAMES[arm]}, digital",
+        )  # fmt: skip
+    _time_axis(axes, rows)
+    if rows[0]["metric"] == "accuracy":
+        _value_axis(axes, "test accuracy (%)")
+        return
+    _value_axis(axes, "test perplexity")
+    values = [float(row["value"]) for row in rows]
+    if raw and max(values) > 3 * min(values):
+        axes.set_yscale("log")
+
+
+def _line(
+    axes: matplotlib.axes.Axes, rows: Sequence[Row], arm: str, correction: str, what: str, factor: float
+) -> None:
+    solid = correction == MAIN
+    x, colour = [row["seconds"] for row in rows], COLOURS[arm]
+    if rows and rows[0][f"{what}_low"] is not None:
+        ends = [[factor * row[f"{what}_{end}"] for row in rows] for end in ("low", "high")]
+        axes.fill_between(x, *ends, color=colour, alpha=0.18, linewidth=0)
+    axes.plot(
+        x,
+        [factor * row[what] for row in rows],
+        color=colour,
+        linewidth=2.0 if solid else 1.4,
+        linestyle="-" if solid else (0, (4, 2)),
+        marker=MARKERS[arm],
+        markersize=5,
+        markerfacecolor=colour if solid else "white",
+        label=f"{NAMES[arm]}, {'drift-compensated' if solid else 'uncompensated'}",
+        zorder=3,
+    )
+
+
+def _normalised(axes: matplotlib.axes.Axes, rows: Rows) -> None:
+    for arm in (PLAIN, AWARE):
+        _line(axes, _of(rows, arm, MAIN), arm, MAIN, "normalised", 100.0)
+    axes.axhline(99.0, color=QUIET, linewidth=1.0, linestyle="--")
+    axes.annotate("99 %", (1.0, 99.0), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                  color=QUIET, fontsize=8)  # fmt: skip
+    _time_axis(axes, rows)
+    _value_axis(axes, "normalised accuracy A* (%)")
+
+
+def _at_the_end(axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, float]) -> None:
+    """Every correction at the last time; the uncompensated chips are far away and left out."""
+    factor, last = _factor(rows), max(float(row["seconds"]) for row in rows)
+    known = [c for c in CORRECTIONS if c != LAST_RAW and _of(rows, PLAIN, c)]
+    for shift, arm in ((-0.09, PLAIN), (0.09, AWARE)):
+        points = [_of(rows, arm, c)[-1] for c in known]
+        values = [factor * row["value"] for row in points]
+        spread = None
+        if points[0]["value_low"] is not None:
+            spread = [
+                [v - factor * row["value_low"] for v, row in zip(values, points, strict=True)],
+                [factor * row["value_high"] - v for v, row in zip(values, points, strict=True)],
+            ]
+        axes.errorbar(
+            [i + shift for i in range(len(known))], values, yerr=spread, fmt=MARKERS[arm],
+            color=COLOURS[arm], capsize=3,
+        )  # fmt: skip
+        axes.axhline(factor * digital[arm], color=COLOURS[arm], linewidth=1.2, linestyle=":")
+    axes.set_xticks(range(len(known)), [CORRECTIONS[c] for c in known], fontsize=8)
+    axes.set_xlim(-0.5, len(known) - 0.5)
+    axes.set_xlabel(f"correction, after {duration_text(last)}", color=INK)
+    _value_axis(axes, "")
+
+
+def _time_axis(axes: matplotlib.axes.Axes, rows: Rows) -> None:
+    from matplotlib.ticker import NullLocator
+
+    times = sorted({float(row["seconds"]) for row in rows})
+    axes.set_xscale("log")
+    axes.set_xlim(times[0] / 2.5, times[-1] * 2.5)
+    axes.set_xticks(times, [duration_text(s) for s in times])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("time since programming", color=INK)
+
+
+def _value_axis(axes: matplotlib.axes.Axes, label: str) -> None:
+    axes.set_ylabel(label, color=INK)
+    axes.grid(axis="y", color=LINE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, length=3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
