@@ -88,17 +88,21 @@ def _scatter(value: Tensor, part: Any) -> None:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _in_use() -> bool:
-    """Whether ``fully_shard`` was called in this process."""
+    """Whether this process has sharded modules."""
     kind = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
-    return kind is not None and bool(kind.__subclasses__())
+    return kind is not None and bool(kind.__subclasses__()) and bool(_states())
+
+
+def _states() -> list[Any]:
+    from torch.distributed._composable_state import _module_state_mapping
+
+    return list(_module_state_mapping.values())
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _part(parameter: Tensor) -> Any:
     """The ``DTensor`` that a gathered Parameter was made from, or None; torch has no public way to ask."""
-    from torch.distributed._composable_state import _module_state_mapping
-
-    for reference in list(_module_state_mapping.values()):
+    for reference in _states():
         state: Any = reference()
         groups = getattr(state, "_fsdp_param_groups", None)  # torch < 2.11 has one at most
         groups = [getattr(state, "_fsdp_param_group", None)] if groups is None else groups

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mho.config import Positive, config
 from mho.nn import AnalogLayer
+from mho.nn.sharded import whole
 from mho.training.base import (
     Learned,
     Modifier,
@@ -90,8 +91,8 @@ class ClipParameter(Learned):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The clipped weights."""
-        limit = self.limit.abs().to(weight.dtype)
-        return torch.clamp(weight.clone(), -limit, limit)
+        limit = whole(self.limit).abs().to(weight.dtype)
+        return torch.clamp(whole(weight).clone(), -limit, limit)
 
 
 @config
@@ -118,4 +119,4 @@ class LearnedClip(Modifier):
         module, name = holder(layer)
         weight = getattr(module, name).detach()
         spread = weight.std() if weight.numel() > 1 else weight.abs().amax()
-        learn(layer, ClipParameter(self.sigmas * spread))
+        learn(layer, ClipParameter((self.sigmas * spread).view(1)))  # fully_shard takes no numbers

@@ -83,11 +83,11 @@ class ScaleParameter(Learned):
 
     def factor(self) -> Tensor:
         """The scale of each weight."""
-        return self.scale[self.column]
+        return whole(self.scale)[self.column]
 
     def forward(self, weight: Tensor) -> Tensor:
         """The scaled weights."""
-        return weight.clone() * self.factor().to(weight.dtype)
+        return whole(weight).clone() * self.factor().to(weight.dtype)
 
 
 @config
