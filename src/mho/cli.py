@@ -1,4 +1,4 @@
-"""The command line: ``mho drift``, ``mho quantize``, ``mho sweep``, ``mho wires`` and smaller ones.
+"""The command line: ``mho drift``, ``mho hwa``, ``mho quantize``, ``mho sweep`` and smaller ones.
 
 The commands read options, ask an experiment for its tables and hand them to the report. What is
 wrong with the input is said in one sentence, with exit status 2.
@@ -21,6 +21,7 @@ from mho.commands.common import (
     write_page,
 )
 from mho.commands.device import device
+from mho.commands.hwa import draw, hwa, is_table
 from mho.commands.quantize import quantize
 from mho.commands.search import search
 from mho.commands.sweep import sweep
@@ -123,10 +124,12 @@ def drift(
 
 @app.command()
 def plot(
-    table: Annotated[Path, typer.Argument(help="results.csv of mho drift.")],
+    table: Annotated[Path, typer.Argument(help="results.csv of mho drift or mho hwa.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="The picture (.png, .svg, .pdf); drift.png beside the table if not given."),
+        typer.Option(
+            help="The picture (.png, .svg, .pdf); drift.png or dashboard.png beside the table if not given."
+        ),
     ] = None,
     title: Annotated[str, typer.Option(help="Head line of the picture.")] = "One network, one year on a chip",
 ) -> None:
@@ -135,6 +138,9 @@ def plot(
         from mho.experiments.drift import read_table, summarise
         from mho.report import drift_figure
 
+        if is_table(table):
+            typer.echo(str(draw(table, output)))
+            return
         rows = read_table(table)
         digital = dict(zip(rows["arm"], rows["digital_accuracy"], strict=True))
         path = output if output is not None else table.with_name("drift.png")
@@ -163,6 +169,7 @@ def devices() -> None:
 
 app.command()(device)
 app.command()(quantize)
+app.command()(hwa)
 app.command()(sweep)
 app.command()(search)
 app.command()(wires)

@@ -101,7 +101,9 @@ def hwa(
                     workers=workers if workers is not None else _cores(on),
                 )
         except KeyboardInterrupt:
-            typer.echo(f"\nStopped. What is finished is kept in {folder}; the same command goes on from there.")
+            typer.echo(
+                f"\nStopped. What is finished is kept in {folder}; the same command goes on from there."
+            )
             raise typer.Exit(INTERRUPTED) from None
         show(folder, command_line(context))
 
@@ -219,6 +221,15 @@ def show(folder: Path, command: str) -> None:
     typer.echo(f"{folder / PAGE}  (also {DASHBOARD}, {pictures}, {TABLE}, {RESULTS})")
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is a table of this command, by its first column."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().startswith("modality,")
+    except IsADirectoryError:
+        return False
+
+
 def draw(table: Path, output: Path | None) -> Path:
     """The dashboard again, from results.csv.
 
@@ -229,10 +240,9 @@ def draw(table: Path, output: Path | None) -> Path:
     from mho.report.hwa_figures import hwa_dashboard
 
     rows = read_table(table)
-    digital = {
-        name: dict(zip(group["arm"], group["digital_value"], strict=True))
-        for name, group in rows.groupby("modality", sort=False)
-    }
+    digital: dict[str, dict[str, float]] = {}
+    for row in rows[["modality", "arm", "digital_value"]].drop_duplicates().to_dict("records"):
+        digital.setdefault(str(row["modality"]), {})[str(row["arm"])] = float(row["digital_value"])
     path = output if output is not None else table.with_name(DASHBOARD)
     save_figure(hwa_dashboard(summarise(rows), digital, {name: name for name in digital}), path)
     return path

@@ -8,12 +8,22 @@ from typing import Any
 from mho.experiments.hwa.tables import RULE, pick, status
 from mho.report.drift import svg
 from mho.report.durations import duration_text
-from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, NAMES, PLAIN, hwa_dashboard, hwa_figure
+from mho.report.hwa_figures import IDEALISED, MAIN, NAMES, PLAIN, hwa_dashboard, hwa_figure
 from mho.report.page import Figure, Page, Table
 
 Document = Mapping[str, Any]
 Documents = Mapping[str, Document]
-HEAD = ("network", "protocol", "metric", "digital", "at {first}", "at {last}", "change", "A* at {last}", "status")
+HEAD = (
+    "network",
+    "protocol",
+    "metric",
+    "digital",
+    "at {first}",
+    "at {last}",
+    "change",
+    "A* at {last}",
+    "status",
+)
 
 
 def hwa_text(documents: Documents) -> str:
@@ -81,12 +91,13 @@ _WHAT = (
     "read noise and each correction. No chip was met in training, nothing was chosen with the test data."
 )
 _IDEAL = (
-    "The idealised protocol (one drift exponent for all cells, its exact inverse as compensation, no read noise) "
-    "multiplies all weights by a number and divides by the same number: its drift loss is zero by "
+    "The idealised protocol (one drift exponent for all cells, its exact inverse as compensation, no read "
+    "noise) multiplies all weights by a number and divides by the same number: its drift loss is zero by "
     "construction, with or without hardware-aware training, and says nothing about chips."
 )
 _CAUTION = (
-    "The intervals are over chips, for one training of each network; another training seed is another network."
+    "The intervals are over chips, for one training of each network; another training seed is another "
+    "network."
 )
 
 
@@ -155,7 +166,9 @@ def _verdict(modality: str, document: Document) -> str:
         return f"{start}: it loses nothing, so nothing can be recovered."
     shown = f"{left:.2f}" if document["metric"] == "accuracy" else f"{left:.4f}"
     apart = "do not overlap" if found["apart"] else "overlap"
-    held = "at least half is recovered" if found["holds"] else "the aim (half of it, intervals apart) is missed"
+    held = (
+        "at least half is recovered" if found["holds"] else "the aim (half of it, intervals apart) is missed"
+    )
     return (
         f"{start}, the hardware-aware one {shown}: {100 * found['recovered']:.0f} % is recovered; the 95 % "
         f"intervals over {found['chips']} chips {apart}: {held}."
@@ -217,8 +230,8 @@ def _networks(documents: Documents) -> Table:
             values = (_value(metric, facts[f"{part}_value"]) for part in ("validation", "test"))
             rows.append([f"{modality}, {name}", *values, f"{facts['cpu_seconds']:.0f} s"])
     return Table(
-        caption="The networks without a chip. plain-longer is the plain student with twice the epochs: how far "
-        "the plain one is from where it would end.",
+        caption="The networks without a chip. plain-longer is the plain student with twice the epochs: how "
+        "far the plain one is from where it would end.",
         columns=["network", "validation", "test", "CPU time"],
         rows=rows,
     )

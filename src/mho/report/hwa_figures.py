@@ -73,8 +73,8 @@ def hwa_dashboard(
     )
     chips = max(int(row["chips"]) for row in summary)
     figure.suptitle(
-        f"A year on phase-change memory: {chips} chips, drift-compensated by one gain per layer; the bands are "
-        "95 % intervals of the mean",
+        f"A year on phase-change memory: {chips} chips, drift-compensated by one gain per layer; the bands "
+        "are 95 % intervals of the mean",
         x=0.01, ha="left", color=INK, fontsize=11,
     )  # fmt: skip
     return figure
@@ -95,9 +95,7 @@ def _factor(rows: Rows) -> float:
     return 100.0 if rows[0]["metric"] == "accuracy" else 1.0
 
 
-def _over_time(
-    axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, float], raw: bool
-) -> None:
+def _over_time(axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, float], raw: bool) -> None:
     factor = _factor(rows)
     for arm in (PLAIN, AWARE):
         for correction in (MAIN, LAST_RAW)[: 1 + raw]:
@@ -129,8 +127,8 @@ def _line(
     solid = correction == MAIN
     x, colour = [row["seconds"] for row in rows], COLOURS[arm]
     if rows and rows[0][f"{what}_low"] is not None:
-        ends = [[factor * row[f"{what}_{end}"] for row in rows] for end in ("low", "high")]
-        axes.fill_between(x, *ends, color=colour, alpha=0.18, linewidth=0)
+        low, high = ([factor * row[f"{what}_{end}"] for row in rows] for end in ("low", "high"))
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(
         x,
         [factor * row[what] for row in rows],

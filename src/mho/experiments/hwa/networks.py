@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,6 @@ from torch import Tensor, nn
 
 import mho
 from mho import random
-from dataclasses import replace
 from mho.converters import Learned
 from mho.experiments.fitting import seeded
 from mho.experiments.hwa.study import Course, HWAStudy

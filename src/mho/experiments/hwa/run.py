@@ -90,7 +90,13 @@ class _Run:
     threads, workers = 1, 1
 
     def __init__(
-        self, study: HWAStudy, output: Path, test: ChipTest, data: Path | None, progress: Progress, device: str
+        self,
+        study: HWAStudy,
+        output: Path,
+        test: ChipTest,
+        data: Path | None,
+        progress: Progress,
+        device: str,
     ) -> None:
         self.study, self.test, self.data, self.device = study, test, data, device
         self.progress = progress
@@ -128,7 +134,9 @@ class _Run:
         finished = {(r["arm"], r["chip"], r["protocol"]) for r in self.records()}
         left = [p for p in wanted if (p.network, p.chip, p.protocol) not in finished]
         if len(left) < len(wanted):
-            self.progress.note(f"{len(wanted) - len(left)} of {len(wanted)} chips were finished by an earlier run")
+            self.progress.note(
+                f"{len(wanted) - len(left)} of {len(wanted)} chips were finished by an earlier run"
+            )
         with self.progress.stage("chips", len(wanted), done=len(wanted) - len(left)) as step:
             for piece, found in self.done(left):
                 self.store.append(
@@ -236,8 +244,7 @@ class _Run:
             for name, fact in facts.items()
         }
         spent = {
-            kind: sum(r["found"][kind] for r in self.records())
-            + sum(fact[kind] for fact in facts.values())
+            kind: sum(r["found"][kind] for r in self.records()) + sum(fact[kind] for fact in facts.values())
             for kind in ("seconds", "cpu_seconds")
         }
         report: Any = self.networks.analog(PLAIN).report

@@ -18,7 +18,9 @@ MODALITIES = ("vision", "text", "sequence")
 Length = Literal["quick", "usual", "published"]
 
 
-def study_for(modality: str, length: Length = "usual", published_data: bool = False, seed: int = 0) -> HWAStudy:
+def study_for(
+    modality: str, length: Length = "usual", published_data: bool = False, seed: int = 0
+) -> HWAStudy:
     """The study of one modality.
 
     Args:
@@ -44,8 +46,8 @@ _STAND_INS = {
     "vision": HWAStudy(
         task=Vision(),
         teaching=Course(epochs=20, learning_rate=0.05, weight_decay=5e-4),
-        tuning=Course(epochs=15, learning_rate=0.02, weight_decay=5e-4),
-        in_the_loop=NoiseAndClip(noise=0.1),
+        tuning=Course(epochs=15, learning_rate=0.05, weight_decay=5e-4),
+        in_the_loop=NoiseAndClip(noise=0.15, clip=2.0),
     ),
     "text": HWAStudy(
         task=Text(
@@ -90,7 +92,9 @@ def _published(modality: str, task: Task, seed: int) -> HWAStudy:
     own example of a language model; BERT has those of Devlin et al. (2019).
     """
     if modality == "vision":
-        course = Course(epochs=200, learning_rate=0.1, batch=128, weight_decay=5e-4, warm_up=0.0, clip_norm=5.0)
+        course = Course(
+            epochs=200, learning_rate=0.1, batch=128, weight_decay=5e-4, warm_up=0.0, clip_norm=5.0
+        )
         return _of(task, course, 80, "wide_resnet", seed)
     if modality == "text":
         course = Course(
@@ -133,7 +137,12 @@ def _fuller(study: HWAStudy) -> HWAStudy:
     """Twice the data where it was limited, and twice the epochs of the students."""
     task = study.task
     if isinstance(task, Text | Sequence):
-        task = replace(task, **{n: _twice(getattr(task, n)) for n in ("train", "validation", "test")})
+        task = replace(
+            task,
+            train=_twice(task.train),
+            validation=_twice(task.validation),
+            test=_twice(task.test),
+        )
     return replace(study, task=task, tuning=replace(study.tuning, epochs=2 * study.tuning.epochs))
 
 

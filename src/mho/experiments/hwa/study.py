@@ -69,9 +69,7 @@ class Course:
             nesterov=self.momentum > 0,
         )
 
-    def scheduler(
-        self, optimizer: torch.optim.Optimizer, items: int
-    ) -> torch.optim.lr_scheduler.LRScheduler:
+    def scheduler(self, optimizer: torch.optim.Optimizer, items: int) -> torch.optim.lr_scheduler.LRScheduler:
         """The scheduler, stepped after each step (one for plateaus: after each epoch)."""
         if self.decay == "plateau":
             return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.25, patience=0)

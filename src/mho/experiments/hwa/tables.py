@@ -27,7 +27,7 @@ ISO, STABLE = 0.99, 0.01
 RULE = (
     "Status. iso-accurate: the 95 % interval of the normalised accuracy A* at the last time lies above "
     "99 %. stable: not that, but A* falls by less than 1 point from the first time to the last. drifts: "
-    "neither. A* = 1 - (error - reference) / (chance - reference): 1 is the digital plain network, 0 is guessing."
+    "neither. A* = 1 - (error - reference) / (chance - reference): 1 is the digital plain network, 0 guesses."
 )
 
 
@@ -62,7 +62,9 @@ def read_table(path: Path) -> pd.DataFrame:
     found = pd.read_csv(path)
     absent = [name for name in COLUMNS if name not in found.columns]
     if absent or found.empty:
-        raise ValueError(f"{path}: not a table of mho hwa: it needs rows and the columns {', '.join(COLUMNS)}")
+        raise ValueError(
+            f"{path}: not a table of mho hwa: it needs rows and the columns {', '.join(COLUMNS)}"
+        )
     return found
 
 
@@ -75,7 +77,7 @@ def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
         and ``normalised`` with ``normalised_low, normalised_high``. None where one chip gives no interval.
     """
     rows = []
-    for (modality, arm, correction, seconds), group in found.groupby(
+    for (modality, arm, correction, _), group in found.groupby(
         ["modality", "arm", "correction", "seconds"], sort=False
     ):
         first = group.iloc[0]
@@ -86,7 +88,7 @@ def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
                 "metric": first["metric"],
                 "arm": arm,
                 "correction": correction,
-                "seconds": float(seconds),
+                "seconds": float(first["seconds"]),
                 **_described(e, first),
             }
         )
@@ -175,8 +177,6 @@ def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> di
 
 def idealised_loss(found: pd.DataFrame, modality: str, arm: str) -> float:
     """Largest change of the error from the first time to any other, over chips, in the idealised protocol."""
-    rows = found[
-        (found["modality"] == modality) & (found["arm"] == arm) & (found["correction"] == IDEALISED)
-    ]
+    rows = found[(found["modality"] == modality) & (found["arm"] == arm) & (found["correction"] == IDEALISED)]
     wide = rows.pivot(index="chip", columns="seconds", values="error")
     return float((wide.sub(wide.iloc[:, 0], axis=0)).abs().to_numpy().max())

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,6 @@ from torch.utils.data import TensorDataset
 from mho.config import Count, config
 from mho.experiments.data import Digits, PythonProse, PythonSubjects, Source, TextSource, WordSource, windows
 from mho.experiments.models import LSTM, MiniLM, Network, SmallResNet, TextNetwork, WordNetwork
-from mho.experiments.models.base import MissingModelError
 
 Metric = Literal["accuracy", "perplexity"]
 ITEMS_AT_ONCE = 2**17  # pixels, tokens or words that are tested at once, at most
