@@ -1,4 +1,4 @@
-"""Errors of devices and of ADCs in whole products, against samples of CrossSim 3.2.0, through ``Hardware``.
+"""Errors of devices and of ADCs in whole products, against samples of CrossSim 3.2.0, in its own words.
 
 A golden case is 1,000 programmings, or 1,000 reads, of one 16 x 16 matrix: mean and standard deviation of
 each weight and of each product with 8 vectors. Here one wide layer holds as many chips beside another. Both
@@ -19,7 +19,8 @@ from scipy import stats
 from torch import Tensor
 
 import mho
-from mho import converters, devices, mapping
+from mho import converters
+from mho.compat.crosssim import CrossSimParameters, hardware
 from mho.nn import AnalogLinear
 
 DATA = Path(__file__).parent / "data/crosssim"
@@ -27,54 +28,26 @@ CASES = json.loads((DATA / "stats_16.json").read_text())
 ARRAYS = np.load(DATA / "stats_16.npz")
 W, X = torch.tensor(ARRAYS["W"]).double(), torch.tensor(ARRAYS["X"]).double()
 CHIPS = 4_000
-US = 1e-6
 DAY = 86_400.0
 
 # A time after programming switches programming errors off there, a fault; and a call that fails.
 LEFT_OUT = {"prog_PCMJoshi_but_time1", "drift_PCMJoshi_t1"}
 COVERED = [name for name in CASES if name not in LEFT_OUT]
 
-LAWS = {
-    "NormalIndependentDevice": lambda m: devices.Independent(sigma=m),
-    "NormalProportionalDevice": lambda m: devices.Proportional(sigma=m),
-    "NormalInverseProportionalDevice": lambda m: devices.Inverse(sigma=m),
-    "UniformIndependentDevice": lambda m: devices.Uniform(width=devices.Independent(sigma=m)),
-    "UniformProportionalDevice": lambda m: devices.Uniform(width=devices.Proportional(sigma=m)),
-    "UniformInverseProportionalDevice": lambda m: devices.Uniform(width=devices.Inverse(sigma=m)),
-    # V. Joshi et al. 2020, figure 3b, quadratic fit in microsiemens of 25
-    "PCMJoshi": lambda _: devices.Polynomial(coefficients=(0.28638599 / 25, 0.07585724, -0.00178767 * 25)),
-}
 
-
-def device(p: dict[str, Any]) -> devices.Device:
-    """The cell of a case; one mechanism is on, the others are off."""
-    programs = any(p.get(f"xbar.device.{kind}_error.enable") for kind in ("programming", "drift"))
-    scales = {"program_scale": float(programs), "read_scale": float(not programs)}
-    g_min, g_max = 1 / p["xbar.device.Rmax"], 1 / p["xbar.device.Rmin"]
-    kinds = ("programming_error", "drift_error", "read_noise")
-    kind = next(k for k in kinds if p.get(f"xbar.device.{k}.enable"))
-    model = p[f"xbar.device.{kind}.model"]
-    if model == "SONOS":
-        return devices.SONOS(g_min=0.0, g_max=g_max, **scales, drift_scale=float(kind == "drift_error"))
-    if model == "RRAMMilo":
-        return devices.ReRAMMilo2021(g_min=g_min, g_max=g_max, **scales, drift_scale=0.0)
-    if model == "RRAMWan":
-        return devices.ReRAMWan2022(g_min=g_min, g_max=g_max, **scales, drift_scale=0.0, fit="cubic")
-    law = LAWS[model](p.get(f"xbar.device.{kind}.magnitude"))
-    which = {"read": law} if kind == "read_noise" else {"program": law}
-    clip = p.get("xbar.device.clip_conductance", False)
-    return devices.Generic(g_min=g_min, g_max=g_max, clip=clip, **which, **scales)
+def description(params: dict[str, Any]) -> tuple[mho.Hardware, float]:
+    """The chip of a case, in arrays of 16 x 16, and its age in seconds; through CrossSim's own names."""
+    given = CrossSimParameters()
+    given.update(params)
+    described = replace(hardware(given, inputs=16), tile=mho.Tile(rows=16, columns=16))
+    assert mho.Hardware.from_json(described.to_json()) == described
+    return described, given.xbar.device.time * DAY
 
 
 def chips(name: str, count: int) -> tuple[AnalogLinear, Tensor]:
     """A layer that holds the matrix ``count`` times, programmed and aged, and the vectors."""
-    p = CASES[name]["params"]
-    kinds = {None: mapping.DifferentialPair(), 3: mapping.Offset(), 2: mapping.BitSlicing(bits=8, slices=4)}
-    described = mho.Hardware(
-        device=device(p), mapping=kinds[p.get("core.style")], tile=mho.Tile(rows=16, columns=16)
-    )
-    assert mho.Hardware.from_json(described.to_json()) == described
-    return layer(described, W, count, p.get("xbar.device.time", 0) * DAY), X.T
+    described, seconds = description(CASES[name]["params"])
+    return layer(described, W, count, seconds), X.T
 
 
 def layer(
@@ -147,36 +120,16 @@ ONE_DRAW = {n: c for n, c in json.loads((DATA / "det_16.json").read_text()).item
 DRAWN = np.load(DATA / "det_16.npz")
 
 
-def circuit(p: dict[str, Any]) -> converters.Circuit:
+def circuit(name: str) -> converters.Circuit:
     """The ADC of a case: a chip of 16 columns with ADCs for one or eight of them."""
-    given = {k.rpartition(".")[2]: v for k, v in p.items() if k.startswith("xbar.adc.mvm.")}
-    low, high = given["calibrated_range"]
-    assert low == -high and given.get("group_size", 8) == 8
-    shared = {
-        "bits": given["bits"],
-        "gain_db": float(given["gain_db"]),
-        "comparator": given["sigma_comparator"],
-        "range": converters.Fixed(limit=high),
-    }
-    model = given["model"]
-    if model in ("PipelineADC", "CyclicADC"):
-        assert given["sigma_C1"] == given["sigma_C2"]
-        kind = converters.Pipeline if model == "PipelineADC" else converters.Cyclic
-        return kind(capacitor=given["sigma_C1"], parasitic=given["sigma_Cpar"], **shared)
-    if model == "SarADC":
-        return converters.SAR(split=given["split_cdac"], capacitor=given["sigma_capacitor"], **shared)
-    assert model == "RampADC"
-    return converters.Ramp(symmetric=given["symmetric_cdac"], capacitor=given["sigma_capacitor"], **shared)
+    adc = description(ONE_DRAW[name]["params"])[0].adc
+    assert isinstance(adc, converters.Circuit)
+    return adc
 
 
 def rank(name: str, adc: converters.Circuit, count: int) -> float:
     """Share of chips whose products are nearer to those without mismatch than the golden ones are."""
-    p = ONE_DRAW[name]["params"]
-    assert p["xbar.dac.mvm.model"] == "SignMagnitudeDAC"
-    dac = mho.DAC(bits=p["xbar.dac.mvm.bits"], range=converters.Fixed(limit=1.0))
-    described = mho.Hardware(
-        device=devices.Ideal(g_min=1e-4, g_max=1e-3), dac=dac, adc=adc, tile=mho.Tile(rows=16, columns=16)
-    )
+    described = replace(description(ONE_DRAW[name]["params"])[0], adc=adc)
     weight, x = torch.tensor(DRAWN["W"]).double(), torch.tensor(DRAWN["X"].T).double()
     exact = (weight @ x.T).numpy()
     error = []
@@ -192,13 +145,13 @@ def rank(name: str, adc: converters.Circuit, count: int) -> float:
 @pytest.mark.parametrize("name", ONE_DRAW)
 def test_an_adc_with_errors_is_one_of_ours(name: str) -> None:
     """Its error is neither larger nor smaller than those of the middle 99.8 % of chips: five cases, 99 %."""
-    assert 0.001 < rank(name, circuit(ONE_DRAW[name]["params"]), 2_000) < 0.999
+    assert 0.001 < rank(name, circuit(name), 2_000) < 0.999
 
 
 @pytest.mark.parametrize("name", ONE_DRAW)
 def test_an_adc_with_other_errors_is_none_of_ours(name: str) -> None:
     """Without mismatch, the golden error is always the larger one; with eight times as much, a small one."""
-    adc = circuit(ONE_DRAW[name]["params"])
+    adc = circuit(name)
     spreads = {k: getattr(adc, k) for k in ("capacitor", "comparator", "parasitic") if hasattr(adc, k)}
     assert rank(name, replace(adc, **dict.fromkeys(spreads, 0.0)), 20) == 1.0
     assert rank(name, replace(adc, **{k: 8 * s for k, s in spreads.items()}), 500) < 0.05
