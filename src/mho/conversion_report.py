@@ -88,7 +88,8 @@ class Report:
             if isinstance(module, (AnalogLayer, SeveralArrays)):
                 row = _analog_row(path, kind, module, new)
             elif own:
-                why = self.reasons.get(path, "no mapping onto arrays")
+                added = "no mapping onto arrays" if path in self.kinds else "added after the conversion"
+                why = self.reasons.get(path, added)
                 row = Row(path, kind, False, why, sum(p.numel() for p in new if not is_lazy(p)))
             elif self.macs is not None and self.macs.of(path).total:
                 row = Row(path, kind, False, "products of activations stay digital", 0)
