@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mho.array import NonlinearCells
 from mho.converters import DAC, Dynamic
-from mho.product import Cut, Limit, Read
+from mho.cut import Cut, Limit, Read
 
 
 class _CurvedCut:

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from mho.calibration.batches import run
+from mho.cut import Read
 from mho.nn import AnalogLayer, Array, SeveralArrays
-from mho.product import Read
 
 
 @dataclass

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho.config import unknown_key
+from mho.cut import Read
 from mho.hardware import Hardware
 from mho.nn.base import AnalogLayer
 from mho.nn.computed import compute
 from mho.nn.linear import LinearCut, linear_cut
-from mho.product import Read
 
 Part = tuple[int, int] | None
 

@@ -30,6 +30,7 @@ from mho.converters import (
     Learned,
     OnData,
 )
+from mho.cut import Cut, Limit, Read
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -43,7 +44,6 @@ from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
 from mho.nn.kept import kept_limits
 from mho.nn.observer import Observer
-from mho.product import Cut, Limit, Read
 from mho.programming import Summary
 from mho.tile import TileState
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mho.cut import Read
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn.arrays import Array, MatrixArray, SeveralArrays
 from mho.nn.linear import LinearCut
-from mho.product import Read
 
 
 class _BilinearArray(MatrixArray):

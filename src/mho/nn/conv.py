@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.converters import AutoRange
+from mho.cut import Cut, Read
 from mho.hardware import Hardware, auto_range
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 from mho.nn.opaque import convolution
-from mho.product import Cut, Read
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.converters import AutoRange
+from mho.cut import Cut, Read
 from mho.hardware import Hardware, auto_range
 from mho.mapping import spans
 from mho.nn.arrays import Array, SeveralArrays
 from mho.nn.base import AnalogLayer
 from mho.nn.observer import Observer
-from mho.product import Cut, Read
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from mho import tile
 from mho.converters import DAC, ColumnConverter, OnData
+from mho.cut import Cut
 from mho.hardware import Hardware
-from mho.product import Cut
 
 
 def kept_limits(hardware: Hardware, cut: Cut, name: str) -> Tensor | None:

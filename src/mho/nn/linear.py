@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho.converters import AutoRange
+from mho.cut import Cut, Read
 from mho.hardware import Hardware, auto_range
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
-from mho.product import Cut, Read
 
 
 @dataclass(frozen=True)

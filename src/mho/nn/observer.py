@@ -7,8 +7,9 @@ from torch import Tensor
 
 from mho import tile
 from mho.converters import Dynamic, Histogram
+from mho.cut import Cut, Limit, Read
 from mho.hardware import Hardware
-from mho.product import Cut, Limit, Read, driven_groups, mean_currents
+from mho.product import driven_groups, mean_currents
 
 
 class Observer:

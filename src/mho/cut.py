@@ -1,0 +1,151 @@
+"""What a layer type brings to a product, and what one product needs.
+
+The interfaces between the layers, the composition and the product, without any arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+Limit = float | Tensor | None
+
+
+class Cut(Protocol):
+    """How a layer type lays its logical array out in tiles, and multiplies by it.
+
+    A *partial* is the current of each column, for each tile of rows and each channel.
+    """
+
+    @property
+    def rows(self) -> tuple[tuple[int, int], ...]:
+        """First and last + 1 row of each tile."""
+
+    @property
+    def columns(self) -> tuple[tuple[int, int], ...]:
+        """First and last + 1 column of each tile."""
+
+    @property
+    def bias_rows(self) -> int:
+        """How many of the last rows hold the bias: their input is one, the layer gives none."""
+
+    @property
+    def tile_axis(self) -> int:
+        """Axis of the tiles of rows in a partial."""
+
+    @property
+    def channel_axis(self) -> int:
+        """Axis of the channels in a partial."""
+
+    @property
+    def column_axis(self) -> int:
+        """Axis of the columns in a partial."""
+
+    @property
+    def batch_axis(self) -> int:
+        """Axis of the vectors, in arranged inputs, in what :meth:`product` gives and in a partial."""
+
+    @property
+    def product_axes(self) -> int:
+        """Number of axes of what :meth:`product` gives."""
+
+    def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
+        """Inputs in the order of the tiles; ``index`` is :meth:`input_index` as a tensor."""
+
+    def input_index(self) -> list[int] | None:
+        """Which input goes to each place of each tile; None if the inputs lie in order already."""
+
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+        """The products that a read of the layer's input is made of, with their arranged inputs."""
+
+    def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
+        """The arranged inputs of each tile."""
+
+    def squares(self, x: Tensor) -> Tensor:
+        """The square of each input, of plain or arranged inputs."""
+
+    def kernel(self, matrices: Tensor) -> Tensor:
+        """``matrices[channel, group, row, column]``, without bias rows, in the layout of :meth:`product`."""
+
+    def product(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """All column currents of arranged inputs ``x``, in one batched product, in its own layout."""
+
+    def partial(self, currents: Tensor, channels: int) -> Tensor:
+        """What :meth:`product` gave, viewed with an axis for each of tile, channel and column."""
+
+    def whole_kernel(self, matrix: Tensor) -> Tensor:
+        """``matrix[group, row, column]``, without bias rows, in the layout of the digital layer's weight."""
+
+    def whole_product(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        """The digital layer's own operation."""
+
+    def over_partial(self, values: Tensor) -> Tensor:
+        """``values[group, tile, channel, column]``, each size 1 or full, to broadcast over a partial."""
+
+    def over_inputs(self, values: Tensor) -> Tensor:
+        """``values[tile]`` to broadcast over arranged inputs."""
+
+    def over_output(self, values: Tensor) -> Tensor:
+        """``values[group * column]`` or ``values[1]`` to broadcast over the layer's output."""
+
+    def input_peak(self, x: Tensor, arranged: bool) -> Tensor:
+        """Largest magnitude of each input vector, to broadcast over ``x``."""
+
+    def input_peak_over_partial(self, peak: Tensor) -> Tensor:
+        """What :meth:`input_peak` gave, to broadcast over a partial."""
+
+    def partial_peak(self, partial: Tensor) -> Tensor:
+        """Largest magnitude of the currents of one vector, to broadcast over a partial."""
+
+    def output(self, total: Tensor, like: Tensor) -> Tensor:
+        """A partial summed over tiles and channels, in the shape of the output for the input ``like``."""
+
+
+class Read(NamedTuple):
+    """What one product needs, packed once per state of a chip.
+
+    Attributes:
+        kernel: the matrix, in the cut's layout.
+        variance: variance of one read of it, same layout; None without read noise.
+        unit: cell currents per unit of ``kernel``, ``[1]`` or ``[group * column]``; None for one.
+        out: output per normalised weight, ``[1]`` or ``[group * column]``; None for one.
+        shift: added to the output, ``[group * column]``; None for nothing.
+        ones: kernel of a column of ones, for the digital offset; None without one.
+        inputs: which input goes to each place of each tile; None if they lie in order.
+        steps: the three factors of a read whose limits are single numbers, made once by
+            :func:`mho.product.prepare`: DAC steps per input, ADC steps per unit of ``kernel``, output per
+            ADC step.
+        levels: what each converter of a ``converters.Circuit`` needs, packed, ``[group, tile, channel,
+            column, k]``; None if all are without mismatch.
+        readers: numbers of the converters that read ``[1, look-up, channel, column]``, where each vector
+            has a tile of its own; None if they read in order.
+        constant: currents that flow whatever the inputs are, in cell currents, to broadcast over what the
+            product gives; None for none.
+        bias: what the bias rows of each tile add up to, in units of ``kernel`` per unit of input,
+            ``[group, tile, channel, column]``, or ``[group * column]`` where tiles are not kept apart;
+            None without bias rows.
+        bias_variance: its variance in one read.
+    """
+
+    kernel: Tensor
+    variance: Tensor | None = None
+    unit: Tensor | None = None
+    out: Tensor | None = None
+    shift: Tensor | None = None
+    ones: Tensor | None = None
+    inputs: Tensor | None = None
+    steps: tuple[Tensor, Tensor, Tensor] | None = None
+    levels: Tensor | None = None
+    constant: Tensor | None = None
+    readers: Tensor | None = None
+    bias: Tensor | None = None
+    bias_variance: Tensor | None = None
+
+
+class Channels(NamedTuple):
+    """How channels become one number after conversion, as plain numbers (see ``mapping.Readout``)."""
+
+    digital: tuple[float, ...] = (1.0,)
+    offset: float = 0.0
+    unit_column: bool = False

@@ -1,0 +1,264 @@
+"""From the conductances of a chip, or the weights of a training step, to the matrix of a product."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mho import curved
+from mho.array import Ideal as IdealArray
+from mho.array import NonlinearCells
+from mho.autograd import straight_through
+from mho.blocks import by_blocks
+from mho.converters import Circuit
+from mho.cut import Cut, Read
+from mho.devices import Device, Effect
+from mho.hardware import Hardware
+from mho.mapping import Readout
+from mho.product import over_currents
+from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
+
+
+def combine(cells: Tensor, how: Readout) -> Tensor:
+    """``cells[copy, group, row, column]`` added as currents: ``[channel, group, row, column]``."""
+    if how.analog == ((1.0, -1.0),):
+        return (cells[0] - cells[1]).unsqueeze(0)
+    analog = torch.tensor(how.analog, dtype=cells.dtype, device=cells.device)
+    return torch.einsum("ck,k...->c...", analog, cells)
+
+
+def normalised(sums: Tensor, how: Readout) -> Tensor:
+    """Channel sums ``[channel, group, row, column]`` to normalised weights ``[group, row, column]``."""
+    digital = torch.tensor(how.digital, dtype=sums.dtype, device=sums.device)
+    if how.unit_column:
+        sums = sums[..., :-1] - sums[..., -1:]
+    return torch.einsum("c,c...->...", digital, sums) - how.offset
+
+
+def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
+    """Effective conductances of all tiles, in the shape of ``g[copy, group, row, column]``."""
+    if isinstance(hardware.array, IdealArray):
+        return g
+    tiles = [(r, c) for r in cut.rows for c in tile_columns(cut, g)]
+    seen = torch.empty_like(g)
+    for shape in dict.fromkeys((r[1] - r[0], c[1] - c[0]) for r, c in tiles):
+        alike = [(r, c) for r, c in tiles if (r[1] - r[0], c[1] - c[0]) == shape]
+        cells = torch.stack([g[..., slice(*r), slice(*c)] for r, c in alike], dim=1)
+        solved = hardware.array.effective_copies(cells, readout(hardware).analog)
+        for (r, c), part in zip(alike, solved.unbind(1), strict=True):
+            seen[..., slice(*r), slice(*c)] = part
+    return seen
+
+
+def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
+    """The weights that the chip holds now, gain included, read noise never: ``[group, row, column]``."""
+    how = readout(hardware)
+    g = through_wires(hardware, conductances(hardware, state), cut)
+    w = normalised(combine(g / hardware.device.g_max, how), how) * state.scale
+    return w * state.gain.view(w.shape[0], 1, w.shape[2])
+
+
+def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
+    """What a product by this chip needs: the work done once per state.
+
+    Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
+    mean of a noisy small conductance is a little above it; the sum of many cells is normal.
+    """
+    device, how, seconds = hardware.device, readout(hardware), float(state.seconds)
+    squares = how._replace(analog=tuple(tuple(a * a for a in row) for row in how.analog))
+
+    def moments(g: Tensor, cells: Tensor) -> Tensor:
+        """Mean and standard deviation of a read, ``[2, copy, group, row, column]``."""
+        now = device.aged(g, cells, seconds)
+        return torch.stack(device.read_moments(g, cells, now, seconds)) / device.g_max
+
+    def channels(g: Tensor, cells: Tensor) -> Tensor:
+        """Mean and variance of the channel sums, ``[2, channel, group, row, column]``."""
+        mean, std = moments(g, cells)
+        return torch.stack([combine(mean, how), combine(std * std, squares)])
+
+    if isinstance(hardware.array, NonlinearCells):
+        mean, std = by_blocks(moments, state.g, state.cells)
+        noise = combine(std * std, squares) if _is_noisy(device, state) else None
+        return _curved(hardware, mean * device.g_max, noise, state, cut)
+    if not _is_noisy(device, state):
+        sums = combine(through_wires(hardware, conductances(hardware, state), cut) / device.g_max, how)
+        return _layout(hardware, sums, None, state, cut)
+    if isinstance(hardware.array, IdealArray):
+        sums, noise = by_blocks(channels, state.g, state.cells)
+        return _layout(hardware, sums, noise, state, cut)
+    mean, std = by_blocks(moments, state.g, state.cells)
+    seen = through_wires(hardware, mean * device.g_max, cut) / device.g_max
+    std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
+    return _layout(hardware, combine(seen, how), combine(std * std, squares), state, cut)
+
+
+def _curved(hardware: Hardware, g: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:
+    """The layout of cells that obey no Ohm's law, with a matrix for each voltage where they need it."""
+    array, device, how = hardware.array, hardware.device, readout(hardware)
+    assert isinstance(array, NonlinearCells)
+    read = _layout(hardware, combine(g / device.g_max, how), noise, state, cut)
+
+    def kernels(places: list[float]) -> list[Tensor]:
+        sums = (combine(c / device.g_max, how) for c in array.chords(g, places, device.v_read))
+        return [cut.kernel(_apart(one, cut)[0]) for one in sums]
+
+    return curved.with_points(read, array, kernels)
+
+
+def _is_noisy(device: Device, state: TileState) -> bool:
+    """Whether a read of any cell fluctuates."""
+    seconds = float(state.seconds)
+
+    def std(g: Tensor, cells: Tensor) -> Tensor:
+        if isinstance(device, Effect):
+            return device.read_moments(g, cells, device.aged(g, cells, seconds), seconds)[1]
+        return device.read_std(g, g, seconds)
+
+    first = std(state.g[..., :1, :], state.cells[..., :1, :])
+    return bool((first > 0).any()) or bool((by_blocks(std, state.g, state.cells) > 0).any())
+
+
+def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:
+    """Mean and variance of the channel sums, in units of g_max, in the layout of the product."""
+    how = readout(hardware)
+    sums, noise, constant = _driven(hardware, sums, noise, state, cut)
+    groups = sums.shape[1]
+    columns = state.gain.numel() // groups
+    out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
+    if is_tiled(hardware):
+        sums, bias = _apart(sums, cut)
+        noise, spread = (None, None) if noise is None else _apart(noise, cut)
+        ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
+        variance = None if noise is None else cut.kernel(noise)
+        levels = None
+        if isinstance(hardware.adc, Circuit) and state.converters is not None:
+            levels = hardware.adc.packed(hardware.adc.tables(state.converters))
+        read = Read(cut.kernel(sums), variance, None, out.flatten(), state.shift, ones)
+        return read._replace(levels=levels, constant=constant, bias=bias, bias_variance=spread)
+    weights, bias = _whole(normalised(sums, how) * out, cut)
+    spread = None
+    if noise is not None:
+        squares = how._replace(digital=tuple(f * f for f in how.digital), offset=0.0)
+        noise, spread = _whole(normalised(noise, squares) * out**2, cut)
+    return Read(weights, noise, shift=state.shift, bias=bias, bias_variance=spread)
+
+
+def _apart(sums: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
+    """``sums[channel, group, row, column]`` of the inputs, and the sum of the bias rows of each tile."""
+    if not cut.bias_rows:
+        return sums, None
+    inputs = sums.shape[-2] - cut.bias_rows
+    tiles = [sums[..., max(a, inputs) : max(b, inputs), :].sum(-2) for a, b in cut.rows]
+    return sums[..., :inputs, :], torch.stack(tiles).permute(2, 0, 1, 3)
+
+
+def _whole(matrix: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
+    """The whole kernel of ``matrix[group, row, column]``, and the sum of its bias rows."""
+    if not cut.bias_rows:
+        return cut.whole_kernel(matrix), None
+    inputs = matrix.shape[-2] - cut.bias_rows
+    return cut.whole_kernel(matrix[..., :inputs, :]), matrix[..., inputs:, :].sum(-2).flatten()
+
+
+def _driven(
+    hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Sums, their variance and the constant currents, with the errors of the drivers of the rows in them."""
+    dac = hardware.dac
+    if dac is None or state.drivers is None:
+        return sums, noise, None
+    which = [k for k, width in enumerate(widths(sums, cut)) for _ in range(width)]
+    drivers = F.pad(state.drivers, (0, 0, 0, cut.bias_rows))  # the source of bias rows has no error
+    gain, offset = drivers[which].movedim(0, -2).unbind(-1)
+    constant = None
+    if dac.offset:  # [group, tile, channel, column]
+        currents = dac.offset * offset * sums
+        tiles = [currents[:, :, a:b].sum(2) for a, b in cut.rows]
+        constant = over_currents(cut, torch.stack(tiles, dim=1).transpose(0, 2))
+    factor = 1 + dac.gain * gain
+    return sums * factor, noise if noise is None else noise * factor**2, constant
+
+
+def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
+    """The mapped targets, without device errors: a chip that is not programmed yet."""
+    device, weight = hardware.device, weight.detach()
+    scale = hardware.mapping.scale.reference(weight)
+    g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
+    state = _unprogrammed(g, scale, weight)
+    if isinstance(hardware.array, NonlinearCells):
+        return _curved(hardware, g, None, state, cut)._replace(shift=None)
+    sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
+    return _layout(hardware, sums, None, state, cut)._replace(shift=None)
+
+
+def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
+    """The weights of a training step: differentiable, never the chip.
+
+    Args:
+        hardware: the description.
+        weight: the weights to multiply by, with the training noise, ``[group, row, column]``.
+        clean: the weights without noise; they choose the reference weight, as in programming.
+        cut: the layer's cut into tiles.
+
+    A mapping with one channel and no offset multiplies by the weights themselves. The others (bit
+    slices, offsets, digital subtraction) multiply by their mapped targets, with the gradient straight
+    through, so that each ADC sees the currents it will see on the chip.
+    """
+    if not isinstance(hardware.array, IdealArray):
+        return _training_read_through_wires(hardware, weight, clean, cut)
+    if not is_tiled(hardware):
+        kernel, bias = _whole(weight, cut)
+        return Read(kernel, bias=bias)
+    how = readout(hardware)
+    if len(how.digital) > 1 or how.offset or how.unit_column:
+        return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
+    scale = hardware.mapping.scale.reference(clean.detach())
+    if scale.numel() > 1:
+        scale = scale.expand(weight.shape[0], 1, weight.shape[2])
+    out = scale.flatten()
+    matrices, bias = _apart(weight.unsqueeze(0), cut)
+    return Read(cut.kernel(matrices), unit=1 / (out * how.digital[0]), out=out, bias=bias)
+
+
+def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
+    """The weights as wires with resistance let them through, with the gradient of the circuit."""
+    if not hardware.mapping.smooth:
+        return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
+    device = hardware.device
+    scale = hardware.mapping.scale.reference(clean.detach())
+    w = weight / scale
+    inside = w.clamp(-1, 1)  # training noise may go beyond what cells can hold: that part sees no wires
+    g = hardware.mapping.targets(inside, device.g_min, device.g_max)
+    sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
+    sums = sums + _as_channels(hardware, w - inside)
+    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut)._replace(shift=None)
+
+
+def _as_channels(hardware: Hardware, w: Tensor) -> Tensor:
+    """Normalised weights ``[group, row, column]`` shared out to channel sums, offsets left alone."""
+    how = readout(hardware)
+    norm = sum(f * f for f in how.digital)
+    shares = torch.stack([w * (f / norm) for f in how.digital])
+    return torch.cat([shares, torch.zeros_like(shares[..., :1])], dim=-1) if how.unit_column else shares
+
+
+def _unprogrammed(g: Tensor, scale: Tensor, weight: Tensor) -> TileState:
+    ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
+    return TileState(g, g[:0], scale, ones[0], ones, torch.zeros_like(ones), ones, ones[0])
+
+
+def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> Read:
+    """The same values, with the gradient of the product straight through to ``weight``."""
+    if not is_tiled(hardware):
+        ideal, bias = _whole(weight, cut)
+    else:
+        scale = hardware.mapping.scale.reference(weight.detach())
+        matrices, bias = _apart(_as_channels(hardware, weight / scale), cut)
+        ideal = cut.kernel(matrices)
+    if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
+        ideal = curved.in_proportion(ideal, hardware.array)
+    if bias is not None and read.bias is not None:
+        read = read._replace(bias=straight_through(bias, read.bias))
+    return read._replace(kernel=straight_through(ideal, read.kernel))
