@@ -168,9 +168,7 @@ def test_merging_is_told(verb: str) -> None:
     """Merged adapters are in the Parameters and not on the chip: entering evaluation and the verbs say so."""
     model = adapters(chip()).train()
     spread(model)
-    x = torch.randn(4, 12)
-    apart = model.eval()(x).detach()
-    merged = model.train().merge_and_unload()
+    merged = model.merge_and_unload()
     assert isinstance(merged[0], AnalogLayer)
     verbs = {
         "eval": merged.eval,
@@ -184,8 +182,9 @@ def test_merging_is_told(verb: str) -> None:
     with pytest.warns(StaleChipWarning, match="the weights of '[02]' changed .* call mho.program again"):
         verbs[verb]()
     mho.program(merged, seed=0)
-    mho.age(merged, MONTH)
-    assert (merged.eval()(x) - apart).std() < 0.2 * apart.std()
+    merged.eval()
+    weight, held = merged[0].weight.detach(), mho.effective_weights(merged)["0"]
+    assert (held - weight).std() < 0.3 * (weight - network()[0].weight).std()
 
 
 def test_what_the_chip_holds_can_be_merged() -> None:
