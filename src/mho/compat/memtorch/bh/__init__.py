@@ -1,0 +1,7 @@
+"""Behaviour of memristors: models, faults, programming."""
+
+from mho.compat.memtorch.bh import crossbar as crossbar
+from mho.compat.memtorch.bh import memristor as memristor
+from mho.compat.memtorch.bh import nonideality as nonideality
+from mho.compat.memtorch.bh.StochasticParameter import StochasticParameter as StochasticParameter
+from mho.compat.memtorch.bh.StochasticParameter import StochaticParameter as StochaticParameter

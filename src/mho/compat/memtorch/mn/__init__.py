@@ -1,0 +1,3 @@
+"""Networks."""
+
+from mho.compat.memtorch.mn import Module as Module
