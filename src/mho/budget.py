@@ -146,22 +146,28 @@ class Budget:
 
     def __str__(self) -> str:
         """The table, the part whose removal brings most first."""
+        means = [abs(i.mean) for i in (self.total, *(i for p in self.parts for i in (p.alone, p.without)))]
+        places = 3 - math.floor(math.log10(max(means))) if max(means) > 0 else 1
         lines = [
             f"digital {self.digital:.5g}; on arrays with every mechanism off {self.ideal:.5g}; "
             f"{self.chips} chips, 95 % intervals",
-            f"{'loss':<24}{'alone':>34}{'brought back when left out':>36}",
-            _line("everything", self.total, self.total),
+            f"{'loss':<20}{'alone':>32}{'brought back when left out':>34}",
+            _line("everything", self.total, self.total, places),
         ]
         for title, parts in (("by mechanism", self.mechanisms), ("by layer", self.layers)):
             if parts:
                 ordered = sorted(parts, key=lambda part: -part.without.mean)
-                lines += [title, *(_line(f"  {p.name or '(model)'}", p.alone, p.without) for p in ordered)]
+                names = [f"  {part.name or '(model)'}" for part in ordered]
+                rows = zip(names, ordered, strict=True)
+                lines += [title, *(_line(name, part.alone, part.without, places) for name, part in rows)]
         return "\n".join(lines)
 
 
-def _line(name: str, alone: Interval, without: Interval) -> str:
-    texts = [f"{i.mean:.4g} [{i.low:.4g}, {i.high:.4g}]" for i in (alone, without)]
-    return f"{name:<24}{texts[0]:>34}{texts[1]:>36}"
+def _line(name: str, alone: Interval, without: Interval, places: int) -> str:
+    """One line, numbers with so many decimal places."""
+    digits = max(0, min(places, 12))
+    texts = [f"{i.mean:.{digits}f} [{i.low:.{digits}f}, {i.high:.{digits}f}]" for i in (alone, without)]
+    return f"{name:<20}{texts[0]:>32}{texts[1]:>34}"
 
 
 def budget(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from mho.commands.budget import budget
 from mho.commands.common import (
     INTERRUPTED,
     chosen,
@@ -168,6 +169,7 @@ def devices() -> None:
 
 
 app.command()(device)
+app.command()(budget)
 app.command()(quantize)
 app.command()(hwa)
 app.command()(sweep)

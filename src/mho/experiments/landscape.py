@@ -75,14 +75,14 @@ class LandscapeStudy:
     noise: NonNegative = 0.1
     ramp: Fraction = 0.2
     clip: Positive = 2.5
-    trainings: Count = 10
+    trainings: Count = 8
     random_filter: Strengths = (0.2, 0.4, 0.6, 0.8, 1.0)
     random_layer: Strengths = (0.05, 0.1, 0.15, 0.2, 0.3)
     worst_filter: Strengths = (0.01, 0.02, 0.03, 0.05, 0.075)
     worst_layer: Strengths = (0.001, 0.0025, 0.005, 0.01, 0.02)
-    directions: Count = 10
-    ascent: Count = 20
-    images: Count = 500
+    directions: Count = 8
+    ascent: Count = 15
+    images: Count = 300
     seed: int = 0
 
     def recipe(self, arm: str, steps: int) -> Recipe | None:
@@ -196,17 +196,25 @@ def run(
     names = [(training, arm) for training in range(study.trainings) for arm in ARMS]
     with limited_threads(threads), progress.stage("networks", len(names)) as step:
         for training, arm in names:
-            network = trained(study, arm, training, data)
-            key = {"arm": arm, "training": training}
-            facts = digital(network, data)
-            images, labels = (t[: study.images] for t in data.train.tensors)
-            landscape = Landscape(network, images, labels)
-            for scale in SCALES:
-                facts[f"curvature_{scale}"] = landscape.curvature(scale, study.seed)
-            networks.append({**key, **facts})
-            profiles += [{**key, **row} for row in profile(study, landscape, training)]
+            facts, rows = one_network(study, arm, training, data)
+            networks.append(facts)
+            profiles += rows
             step.advance(f"{arm}: test accuracy {100 * facts['test_accuracy']:.1f} %")
     return LandscapeResult(profiles=pd.DataFrame(profiles), networks=pd.DataFrame(networks))
+
+
+def one_network(
+    study: LandscapeStudy, arm: str, training: int, data: Data
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train one network: its row of ``networks`` and its rows of ``profiles``."""
+    network = trained(study, arm, training, data)
+    key: dict[str, Any] = {"arm": arm, "training": training}
+    facts = {**key, **digital(network, data)}
+    images, labels = (t[: study.images] for t in data.train.tensors)
+    landscape = Landscape(network, images, labels)
+    for scale in SCALES:
+        facts[f"curvature_{scale}"] = landscape.curvature(scale, study.seed)
+    return facts, [{**key, **row} for row in profile(study, landscape, training)]
 
 
 def trained(study: LandscapeStudy, arm: str, training: int, data: Data) -> nn.Module:
@@ -308,7 +316,7 @@ class Landscape:
                 best, highest = unit, loss
         return best
 
-    def curvature(self, scale: Scale, seed: int, steps: int = 30) -> float:
+    def curvature(self, scale: Scale, seed: int, steps: int = 20) -> float:
         """The largest eigenvalue of the Hessian, weights in units of their radius, by power iteration.
 
         Along the direction, at strength s for a root mean square weight, loss rises by ``s^2 / 2`` times
@@ -355,10 +363,10 @@ def _size(weight: Tensor, scale: Scale) -> int:
 
 def _norm(direction: Tensor, scale: Scale) -> Tensor:
     """Norm of each group, in a shape that multiplies the direction."""
+    squares = direction.square()
     if scale == "layer":
-        return torch.linalg.vector_norm(direction)
-    each: Tensor = torch.linalg.vector_norm(direction.flatten(1), dim=1)
-    return each.view(-1, *[1] * (direction.dim() - 1))
+        return squares.sum().sqrt()
+    return squares.flatten(1).sum(1).sqrt().view(-1, *[1] * (direction.dim() - 1))
 
 
 def _radius(weight: Tensor, scale: Scale) -> Tensor:

@@ -4,6 +4,7 @@ Nothing here computes a result, and no other part of mho needs it: a program ask
 its tables and hands them over.
 """
 
+from mho.report.budget import budget_figure
 from mho.report.device_figures import bipolar_switching, hysteresis_loop, iv_family, time_trace
 from mho.report.device_statistics import (
     conductance_map,
@@ -22,6 +23,7 @@ __all__ = [
     "Page",
     "Table",
     "bipolar_switching",
+    "budget_figure",
     "conductance_map",
     "drift_fan",
     "drift_figure",
