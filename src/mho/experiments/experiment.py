@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from mho.config import config, kind_of
-from mho.experiments import chips, drift, quantization
+from mho.experiments import chips, drift, hwa, quantization
 from mho.experiments.arms import AWARE
 from mho.experiments.chips import ChipStudy
 from mho.experiments.drift import DriftStudy
+from mho.experiments.hwa import HWAStudy
 from mho.experiments.machine import usable_device
 from mho.experiments.quantization import QuantizationStudy
 from mho.experiments.robustness import RobustnessTest
@@ -85,6 +86,18 @@ def _(study: DriftStudy, place: Place) -> dict[str, float]:
         figures |= {name: float(row["mean"]), f"{name}_std": float(row["std"])}
     last = f"{AWARE}_{drift.COMPENSATED}_{max(study.times):g}s"
     return {"accuracy": figures[last], **figures}
+
+
+@measure.register
+def _(study: HWAStudy, place: Place) -> dict[str, float]:
+    result = hwa.run(study, place.folder, data_folder=place.data, device=place.device, threads=place.threads)
+    rows: list[dict[str, Any]] = list(result.document["summary"])
+    figures = {}
+    for row in rows:
+        name = f"{row['arm']}_{row['correction'].replace(' ', '_')}_{row['seconds']:g}s"
+        figures |= {name: float(row["value"]), f"{name}_normalised": float(row["normalised"])}
+    last = hwa.pick(rows, study.task.modality, AWARE, hwa.GLOBAL)
+    return {"accuracy": float(last["normalised"]), **figures}
 
 
 @measure.register

@@ -124,7 +124,7 @@ def _change(metric: str, change: float) -> str:
 
 def _rows(documents: Documents) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table: each student on chips, and under the idealised protocol."""
-    rows, times = [], (0.0, 0.0)
+    rows, times = [], set()
     for modality, document in documents.items():
         metric, digital = document["metric"], _digital(document)
         for correction, protocol in ((MAIN, "chips, compensated"), (IDEALISED, "idealised")):
@@ -132,7 +132,7 @@ def _rows(documents: Documents) -> tuple[list[str], list[list[str]]]:
                 first, last = (
                     pick(document["summary"], modality, arm, correction, last=end) for end in (False, True)
                 )
-                times = (first["seconds"], last["seconds"])
+                times.add((first["seconds"], last["seconds"]))
                 rows.append(
                     [
                         f"{_title(document)}, {arm}",
@@ -146,7 +146,8 @@ def _rows(documents: Documents) -> tuple[list[str], list[list[str]]]:
                         status(first, last) if correction == MAIN else "zero by construction",
                     ]
                 )
-    names = {"first": duration_text(times[0]), "last": duration_text(times[1])}
+    ends = [duration_text(s) for s in times.pop()] if len(times) == 1 else ["the first time", "the last time"]
+    names = dict(zip(("first", "last"), ends, strict=True))
     return [name.format(**names) for name in HEAD], rows
 
 

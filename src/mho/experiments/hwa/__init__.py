@@ -12,11 +12,20 @@ and tested with each correction; beside it stands the idealised protocol, which 
 from mho.experiments.hwa.networks import MissingNetworkError
 from mho.experiments.hwa.run import HWAResult, finished, run
 from mho.experiments.hwa.settings import MODALITIES, study_for
-from mho.experiments.hwa.study import ChipTest, Course, HWAStudy, InTheLoop, NoiseAndClip, Published
-from mho.experiments.hwa.tables import idealised_loss, normalised, read_table, recovery, status, summarise
+from mho.experiments.hwa.study import GLOBAL, ChipTest, Course, HWAStudy, InTheLoop, NoiseAndClip, Published
+from mho.experiments.hwa.tables import (
+    idealised_loss,
+    normalised,
+    pick,
+    read_table,
+    recovery,
+    status,
+    summarise,
+)
 from mho.experiments.hwa.tasks import Problem, Sequence, Task, Text, Vision
 
 __all__ = [
+    "GLOBAL",
     "MODALITIES",
     "ChipTest",
     "Course",
@@ -34,6 +43,7 @@ __all__ = [
     "finished",
     "idealised_loss",
     "normalised",
+    "pick",
     "read_table",
     "recovery",
     "run",
