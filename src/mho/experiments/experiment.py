@@ -92,7 +92,7 @@ def _(study: DriftStudy, place: Place) -> dict[str, float]:
 def _(study: HWAStudy, place: Place) -> dict[str, float]:
     result = hwa.run(study, place.folder, data_folder=place.data, device=place.device, threads=place.threads)
     rows: list[dict[str, Any]] = list(result.document["summary"])
-    figures = {}
+    figures: dict[str, float] = {}
     for row in rows:
         name = f"{row['arm']}_{row['correction'].replace(' ', '_')}_{row['seconds']:g}s"
         figures |= {name: float(row["value"]), f"{name}_normalised": float(row["normalised"])}
