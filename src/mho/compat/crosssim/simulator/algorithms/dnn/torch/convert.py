@@ -47,7 +47,9 @@ def from_torch(
     rows = dict(zip(found, _each("bias_rows", bias_rows, len(found)), strict=True))
     for one in chosen.values():
         checked(one)
-    analog = mho.convert(model, {path: mho.Hardware() for path in found})
+    wanted = {id(module) for path, module in model.named_modules() if path in found}
+    every = dict(model.named_modules(remove_duplicate=False))  # a shared layer stays shared
+    analog = mho.convert(model, {path: mho.Hardware() for path, m in every.items() if id(m) in wanted})
     modules = dict(analog.named_modules())
     for path, kind in found.items():
         kind.taken(modules[path], chosen[path], rows[path])
