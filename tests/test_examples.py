@@ -86,3 +86,39 @@ def test_write_verify(tmp_path, capsys, monkeypatch) -> None:
     output = capsys.readouterr().out
     assert all(name in output for name in module.CASES) and output.count("pulses per cell") == 6
     assert (tmp_path / "write-verify.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_error_budget(tmp_path, capsys) -> None:
+    spec = importlib.util.spec_from_file_location("error_budget", EXAMPLES / "error_budget.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.HARDWARE = dataclasses.replace(module.HARDWARE, array=module.mho.array.Ideal())  # wires take long
+    module.main(["--quick", "--output", str(tmp_path)])
+    output = capsys.readouterr().out
+    assert output.count("by mechanism") == output.count("by layer") == 3
+    for name in ("raw", "compensated", "cross-entropy"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        with (tmp_path / f"{name}.csv").open() as file:
+            rows = {row["name"]: float(row["without"]) for row in csv.DictReader(file)}
+        assert set(rows) >= {"everything", "programming", "StuckAt", "drift", "read noise", "DAC", "ADC", "0"}
+    assert rows["everything"] > 0  # the cross-entropy grows
+
+
+def test_flat_minima(tmp_path, capsys, monkeypatch) -> None:
+    spec = importlib.util.spec_from_file_location("flat_minima", EXAMPLES / "flat_minima.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    tiny = dataclasses.replace(
+        module.QUICK,
+        training=module.Schedule(epochs=1, learning_rate=0.05),
+        directions=1,
+        ascent=1,
+        images=50,
+    )
+    monkeypatch.setattr(module, "QUICK", tiny)
+    module.main(["--quick", "--output", str(tmp_path)])
+    assert "loss gap" in capsys.readouterr().out
+    for name in ("flat-minima", "regulariser"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    with (tmp_path / "networks.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6
