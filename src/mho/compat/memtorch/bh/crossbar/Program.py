@@ -61,7 +61,7 @@ def naive_program(memristor: Memristor, conductance: float, **parameters: Any) -
 
     Args:
         memristor: it is left in the state that the pulses found.
-        conductance: siemens.
+        conductance: as a read at the model's read voltage sees it, siemens.
         parameters: see :func:`write_verify`.
 
     Returns:
@@ -78,7 +78,7 @@ def naive_program(memristor: Memristor, conductance: float, **parameters: Any) -
             f"conductance = {conductance!r} S was not reached in {routine.max_pulses} pulses; the cell has "
             f"{float(done.g):g} S"
         )
-    memristor.set_conductance(float(done.g))
+    memristor.state = memristor.model.state_of(done.g[0, 0, 0, 0])
     return int(done.pulses)
 
 

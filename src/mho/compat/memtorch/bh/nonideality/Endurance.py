@@ -9,7 +9,6 @@ from torch import nn
 
 import mho
 from mho.compat.memtorch.bh.nonideality.endurance_retention_models import model_endurance_retention
-from mho.compat.memtorch.bh.StochasticParameter import fresh_seed
 from mho.devices import Endurance, Failure
 
 
@@ -18,8 +17,6 @@ def apply_endurance_model(
     x: float,
     endurance_model: Callable[..., Any] = model_endurance_retention,
     endurance_model_kwargs: dict[str, Any] | None = None,
-    *,
-    seed: int | None = None,
 ) -> None:
     """Wear out cells: ``mho.devices.Endurance``.
 
@@ -28,9 +25,8 @@ def apply_endurance_model(
         x: SET-RESET cycles so far.
         endurance_model: makes a ``mho.devices.Failure``.
         endurance_model_kwargs: its arguments.
-        seed: None; the law is deterministic.
     """
     law = endurance_model(**(endurance_model_kwargs or {}))
     if not isinstance(law, Failure):
         raise TypeError(f"endurance_model gave {law!r}: give model_endurance_retention")
-    mho.degrade(layer, Endurance(cycles=float(x), law=law), seed=fresh_seed() if seed is None else seed)
+    mho.degrade(layer, Endurance(cycles=float(x), law=law), seed=0)  # draws nothing
