@@ -11,6 +11,7 @@ where ``MyStudy`` is a description (:func:`mho.config.config`).
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,13 @@ def _(study: HWAStudy, place: Place) -> dict[str, float]:
     figures: dict[str, float] = {}
     for row in rows:
         name = f"{row['arm']}_{row['correction'].replace(' ', '_')}_{row['seconds']:g}s"
-        figures |= {name: float(row["value"]), f"{name}_normalised": float(row["normalised"])}
+        figures |= {name: float(row["value"]), f"{name}_normalised": _number(row["normalised"])}
     last = hwa.pick(rows, study.task.modality, AWARE, hwa.GLOBAL)
-    return {"accuracy": float(last["normalised"]), **figures}
+    return {"accuracy": _number(last["normalised"]), **figures}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 @measure.register

@@ -142,7 +142,7 @@ def _rows(documents: Documents) -> tuple[list[str], list[list[str]]]:
                         _value(metric, first["value"]),
                         _value(metric, last["value"]),
                         _change(metric, last["value"] - first["value"]),
-                        f"{100 * last['normalised']:.2f} %",
+                        "-" if last["normalised"] is None else f"{100 * last['normalised']:.2f} %",
                         status(first, last) if correction == MAIN else "zero by construction",
                     ]
                 )

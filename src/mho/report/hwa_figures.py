@@ -5,6 +5,7 @@ The rows are those of ``mho.experiments.hwa.summarise``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ def _line(
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(
         x,
-        [factor * row[what] for row in rows],
+        [math.nan if row[what] is None else factor * row[what] for row in rows],
         color=colour,
         linewidth=2.0 if solid else 1.4,
         linestyle="-" if solid else (0, (4, 2)),

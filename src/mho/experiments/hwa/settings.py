@@ -52,7 +52,7 @@ _STAND_INS = {
     "text": HWAStudy(
         task=Text(
             data=DebianPackages(),
-            network=MiniLM(layers=1, length=16),
+            network=MiniLM(layers=1, length=12),
             train=1600,
             validation=200,
             test=200,
@@ -79,7 +79,7 @@ _STAND_INS = {
 }
 _REAL: dict[str, Task] = {
     "vision": Vision(data=CIFAR100(), network=WideResNet()),
-    "text": Text(data=SST2(), network=BERT(length=66)),
+    "text": Text(data=SST2(), network=BERT(length=66), fixed_embeddings=False),
     "sequence": Sequence(data=WikiText2(), network=LSTM(), length=35),
 }
 

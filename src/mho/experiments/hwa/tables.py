@@ -6,6 +6,7 @@ students is the digital test error of the plain one, which has converged.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,13 +35,15 @@ RULE = (
 def normalised(error: float, reference: float, chance: float) -> float:
     """Normalised accuracy A*: 1 for the error of the reference, 0 for that of guessing.
 
+    NaN if the reference is no better than guessing: then there is nothing to keep.
+
     Source: M. J. Rasch et al., Nat. Commun. 14, 5282 (2023). For language models the errors are logarithms
     of perplexities, and guessing is a uniform choice among all words.
 
     >>> normalised(0.2, reference=0.1, chance=0.9)
     0.875
     """
-    return 1 - (error - reference) / (chance - reference)
+    return 1 - (error - reference) / (chance - reference) if chance > reference else math.nan
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -74,7 +77,8 @@ def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
     Returns:
         Rows with ``modality, arm, correction, seconds, chips``, the ``error`` with its ``std, low, high``,
         what people read (``value, value_low, value_high``: accuracy, or perplexity at the mean logarithm),
-        and ``normalised`` with ``normalised_low, normalised_high``. None where one chip gives no interval.
+        and ``normalised`` with ``normalised_low, normalised_high``. None where one chip gives no interval, or
+        the reference is no better than guessing.
     """
     rows = []
     for (modality, arm, correction, _), group in found.groupby(
@@ -100,6 +104,11 @@ def _described(e: Estimate, first: Any) -> dict[str, Any]:
     metric, reference, chance = first["metric"], first["reference_error"], first["chance_error"]
     known = e.n > 1
     low, high = (e.low, e.high) if known else (None, None)
+
+    def part(error: float | None) -> float | None:
+        value = math.nan if error is None else normalised(error, reference, chance)
+        return None if math.isnan(value) else value
+
     return {
         "chips": e.n,
         "error": e.mean,
@@ -109,9 +118,9 @@ def _described(e: Estimate, first: Any) -> dict[str, Any]:
         "value": shown(metric, e.mean),
         "value_low": None if high is None or low is None else min(shown(metric, x) for x in (low, high)),
         "value_high": None if high is None or low is None else max(shown(metric, x) for x in (low, high)),
-        "normalised": normalised(e.mean, reference, chance),
-        "normalised_low": None if high is None else normalised(high, reference, chance),
-        "normalised_high": None if low is None else normalised(low, reference, chance),
+        "normalised": part(e.mean),
+        "normalised_low": part(high),
+        "normalised_high": part(low),
     }
 
 
@@ -130,8 +139,10 @@ def pick(
 
 
 def status(first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
-    """``"iso-accurate"``, ``"stable"`` or ``"drifts"``: see :data:`RULE`."""
+    """``"iso-accurate"``, ``"stable"`` or ``"drifts"``: see :data:`RULE`; ``"not learned"`` without A*."""
     low = last["normalised_low"]
+    if last["normalised"] is None:
+        return "not learned"
     if low is not None and low >= ISO:
         return "iso-accurate"
     return "stable" if first["normalised"] - last["normalised"] < STABLE else "drifts"

@@ -167,12 +167,14 @@ class Text(Task):
 
     Attributes:
         data: the texts.
-        network: a pretrained encoder with a classifier; its embeddings are not trained.
+        network: a pretrained encoder with a classifier.
+        fixed_embeddings: do not train the tables of the encoder.
         train, validation, test: texts of each part that are used, the first ones; None for all.
     """
 
     data: InstanceOf[TextSource] = PythonSubjects()
     network: InstanceOf[TextNetwork] = MiniLM(layers=1, length=24)
+    fixed_embeddings: bool = True
     train: Count | None = None
     validation: Count | None = None
     test: Count | None = None
@@ -193,17 +195,17 @@ class Text(Task):
             test=parts[2],
             outputs=len(texts.classes),
             metric="accuracy",
-            build=lambda: _with_fixed_embeddings(self.network.build(len(texts.classes), place)),
+            build=lambda: self._built(len(texts.classes), place),
             augmented=_as_they_are,
             origin=texts.origin,
         )
 
-
-def _with_fixed_embeddings(network: nn.Module) -> nn.Module:
-    for module in network.modules():
-        if isinstance(module, nn.Embedding):
-            module.weight.requires_grad_(False)
-    return network
+    def _built(self, classes: int, place: Path | None) -> nn.Module:
+        network = self.network.build(classes, place)
+        for module in network.modules():
+            if isinstance(module, nn.Embedding) and self.fixed_embeddings:
+                module.weight.requires_grad_(False)
+        return network
 
 
 @config
