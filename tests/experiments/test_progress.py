@@ -1,6 +1,6 @@
 import io
 
-from mho.experiments.progress import Bar, Lines, Progress, for_terminal
+from mho.experiments.progress import Bar, Lines, Progress, counting, for_terminal
 
 
 def test_lines_say_the_last_step_and_no_more_than_one_each_interval():
@@ -52,3 +52,12 @@ def test_the_bar_counts_from_what_was_done(capsys):
 
 def test_no_bar_when_it_is_not_a_terminal():
     assert isinstance(for_terminal(), Lines)
+
+
+def test_work_that_reports_done_and_total_is_a_stage() -> None:
+    stream = io.StringIO()
+    with counting(Lines(stream, every=0.0), "tests") as report:
+        assert stream.getvalue() == ""
+        report(1, 2)
+        report(2, 2)
+    assert [line.split("  ")[0] for line in stream.getvalue().splitlines()] == ["tests: 1/2", "tests: 2/2"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +51,7 @@ def budget(
         from mho.experiments.data import Source
         from mho.experiments.fitting import accuracy, limited_threads
         from mho.experiments.models import Network
+        from mho.experiments.progress import counting, for_terminal
         from mho.report import budget_figure, parse_durations
 
         times = parse_durations(age)
@@ -71,7 +70,7 @@ def budget(
         images = study.data.load(data)
         with limited_threads(threads):
             network = trained(study, images, output, torch.device("cpu"))
-            with _bar() as progress:
+            with counting(for_terminal(), "tests of chips") as progress:
                 table = mho.budget(
                     network,
                     study.hardware,
@@ -90,22 +89,6 @@ def budget(
         save_figure(budget_figure(table, "points of accuracy lost", title, factor=100.0), picture)
         typer.echo(str(table))
         typer.echo(f"{picture}  (also budget.csv)")
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar or lines for a count whose total the first call tells."""
-    from mho.experiments.progress import Step, for_terminal
-
-    with ExitStack() as stack:
-        steps: list[Step] = []
-
-        def count(done: int, total: int) -> None:
-            if not steps:
-                steps.append(stack.enter_context(for_terminal().stage("tests of chips", total)))
-            steps[0].advance()
-
-        yield count
 
 
 def _hardware(usual: mho.Hardware, path: Path | None, device: str | None, bits: int | None) -> mho.Hardware:

@@ -34,7 +34,7 @@ from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
-from mho.experiments.statistics import estimate, paired
+from mho.experiments.statistics import estimate, holm, paired
 from mho.training import Recipe, WeightClip, WeightNoise, attach, detach
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class LandscapeResult:
     def differences(self) -> pd.DataFrame:
         """Each other arm minus plain, paired by training: mean, 95 % interval and p of Student's test.
 
+        The intervals are of one difference each; ``p`` is corrected for all of them (Holm).
+
         Figures: of each scale and direction, ``log10`` of the loss and the accuracy, averaged over the
         strengths above 0; of each network, its losses, accuracies, curvatures (``log10``) and the gaps of
         loss and accuracy between test and training images.
@@ -134,13 +136,15 @@ class LandscapeResult:
         import pandas as pd
 
         figures = self._figures()
-        rows = []
+        rows: list[dict[str, Any]] = []
         for name, table in figures.items():
             for arm in (a for a in table.columns if a != PLAIN):
                 test = paired(table[arm].to_list(), table[PLAIN].to_list())
                 e = test.difference
                 row = {"figure": name, "arm": arm, "plain": float(table[PLAIN].mean()), "difference": e.mean}
                 rows.append({**row, "low": e.low, "high": e.high, "p": test.p})
+        for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+            row["p"] = p
         made: pd.DataFrame = pd.DataFrame(rows)
         return made
 

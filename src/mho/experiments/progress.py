@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -112,3 +112,17 @@ class _BarStep:
 def for_terminal() -> Progress:
     """A bar if standard output is a terminal, else lines."""
     return Bar() if sys.stdout.isatty() else Lines()
+
+
+@contextmanager
+def counting(progress: Progress, title: str) -> Iterator[Callable[[int, int], None]]:
+    """A stage for work that reports ``(done, total)``, one unit at a time, as ``mho.budget`` does."""
+    with ExitStack() as stack:
+        steps: list[Step] = []
+
+        def count(done: int, total: int) -> None:
+            if not steps:
+                steps.append(stack.enter_context(progress.stage(title, total)))
+            steps[0].advance()
+
+        yield count
