@@ -56,16 +56,16 @@ def _mean_memristor(kind: type[Memristor], parameters: dict[str, Any]) -> Memris
 
 def _device(model: SwitchingModel, parameters: dict[str, Any]) -> Device:
     """The cells; with bounds of their own where resistances are stochastic."""
-    spreads = {k: v.spread(k) for k, v in parameters.items() if isinstance(v, Sampler)}
+    drawn = {k: v for k, v in parameters.items() if isinstance(v, Sampler)}
     device = Switching(model=model)
-    if not spreads:
+    if not drawn:
         return device
-    if set(spreads) - {"r_on", "r_off"}:
+    if set(drawn) - {"r_on", "r_off"}:
         raise ValueError(
-            f"stochastic {', '.join(sorted(spreads))}: the cells of an array may differ in r_on and r_off; "
+            f"stochastic {', '.join(sorted(drawn))}: the cells of an array may differ in r_on and r_off; "
             "give numbers for the rest"
         )
-    return OwnBounds(device=device, **spreads)
+    return OwnBounds(device=device, **{k: v.spread(k) for k, v in drawn.items()})
 
 
 def _mapping(routine: Any, scheme: Scheme, p_l: float | None) -> Mapping:
