@@ -404,6 +404,55 @@ def test_compiled_models_take_the_chip_as_it_is() -> None:
         assert close(fast(X), model(X))
 
 
+BROKEN_THERE: dict[str, dict[str, Any]] = {
+    "slices behind wires": {
+        "core.style": "BITSLICED",
+        "core.weight_bits": 8,
+        "core.bit_sliced.num_slices": 4,
+        "xbar.array.parasitics.enable": True,
+        "xbar.array.parasitics.Rp_row": 0.5,
+        "xbar.array.parasitics.Rp_col": 0.5,
+    },
+    "a ramp behind a convolution": {
+        "xbar.dac.mvm.model": "SignMagnitudeDAC",
+        "xbar.dac.mvm.bits": 8,
+        "xbar.adc.mvm.model": "RampADC",
+        "xbar.adc.mvm.bits": 8,
+        "xbar.adc.mvm.calibrated_range": [-6.0, 6.0],
+    },
+    "a unit column beside slices": {
+        "core.style": "BITSLICED",
+        "core.weight_bits": 8,
+        "core.bit_sliced.style": "OFFSET",
+        "core.offset.style": "UNIT_COLUMN_SUBTRACTION",
+    },
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_THERE)
+def test_combinations_that_fail_there(name: str) -> None:
+    params, model = CrossSimParameters(), network()
+    params.update(BROKEN_THERE[name])
+    wanted, got = model(X), from_torch(model, params, bias_rows=1)(X)
+    error = float(((got - wanted).norm() / wanted.norm()).detach())
+    assert 1e-4 < error < 0.1
+
+
+def test_weights_given_to_one_call_are_used() -> None:
+    layer, x = AnalogLinear(ideal(), 6, 4), torch.rand(3, 6)
+    other = torch.rand(4, 6)
+    assert close(torch.func.functional_call(layer, {"weight": other}, (x,)), F.linear(x, other, layer.bias))
+    assert close(layer(x), F.linear(x, layer.weight, layer.bias))
+
+
+def test_a_named_chip_stays() -> None:
+    models = [from_torch(network(), noisy()) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    for model in models:
+        mho.program(model, seed=7)
+    assert torch.equal(models[0](X), models[1](X))
+
+
 # --- where ---------------------------------------------------------------------------------------------
 
 

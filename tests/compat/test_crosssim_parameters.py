@@ -66,6 +66,17 @@ def test_values_as_dicts_and_dotted_paths() -> None:
     assert params.xbar.adc.vmm.gain_db == 60
 
 
+def test_lists_are_assigned_not_edited() -> None:
+    params = CrossSimParameters()
+    given = [[-1.0, 1.0], [-2.0, 2.0]]
+    params.xbar.adc.mvm.calibrated_range = given
+    given[0][0] = 5.0
+    assert params.xbar.adc.mvm.calibrated_range == ((-1.0, 1.0), (-2.0, 2.0))
+    with pytest.raises(TypeError):
+        params.xbar.adc.mvm.calibrated_range[0] = (0.0, 1.0)
+    assert params.as_dict()["xbar"]["adc"]["vmm"]["calibrated_range"] == [[-1.0, 1.0], [-2.0, 2.0]]
+
+
 def test_an_adc_has_the_parameters_of_its_model() -> None:
     adc = CrossSimParameters().xbar.adc.mvm
     for model, further in ADC_FIELDS.items():

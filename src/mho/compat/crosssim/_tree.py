@@ -19,7 +19,7 @@ from mho.errors import ConfigError
 
 
 class Parameters:
-    """A node: leaves and further nodes by name.
+    """A node: leaves and further nodes by name. Lists are kept as tuples: assign a new one to change them.
 
     Class attributes:
         FIELDS: default of each leaf, and the class of each node, by name.
@@ -28,6 +28,13 @@ class Parameters:
 
     FIELDS: ClassVar[Mapping[str, Any]] = {}
     OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+
+    _last: ClassVar[object] = object()
+
+    @staticmethod
+    def last_edit() -> object:
+        """A token that is another one after each edit of any parameters."""
+        return Parameters._last
 
     def __init__(self, **values: Any) -> None:
         fields = {name: _initial(default) for name, default in self.FIELDS.items()}
@@ -48,6 +55,7 @@ class Parameters:
         if name not in fields:
             raise AttributeError(unknown_key(name, list(fields), type(self).__name__))
         here = fields[name]
+        Parameters._last = object()
         if isinstance(here, Parameters):
             fields[name] = _node(name, value, type(here))
         else:
@@ -64,7 +72,7 @@ class Parameters:
         if isinstance(default, list):
             if not hasattr(value, "__iter__") or isinstance(value, (str, Mapping)):
                 raise TypeError(f"{what}: give a list")
-            return value.tolist() if hasattr(value, "tolist") else list(value)
+            return _frozen(value.tolist() if hasattr(value, "tolist") else list(value))
         kind = type(default)
         if isinstance(value, bool) is not (kind is bool) or (
             not isinstance(value, kind) and not (kind is float and isinstance(value, int))
@@ -80,14 +88,14 @@ class Parameters:
         return self.FIELDS[name]
 
     def flat(self, prefix: str = "") -> dict[str, Any]:
-        """All leaves by their dotted path, lists as tuples; what two names share stands under the first."""
+        """All leaves by their dotted path; what two names share stands under the first."""
         return dict(self._leaves(prefix))
 
     def _leaves(self, prefix: str) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         for name, value in self._fields.items():
             if not isinstance(value, Parameters):
-                yield prefix + name, _frozen(value)
+                yield prefix + name, value
             elif id(value) not in seen:
                 seen.add(id(value))
                 yield from value._leaves(f"{prefix}{name}.")
@@ -95,7 +103,7 @@ class Parameters:
     def as_dict(self) -> dict[str, Any]:
         """Nested plain dicts."""
         return {
-            name: value.as_dict() if isinstance(value, Parameters) else copy.deepcopy(value)
+            name: value.as_dict() if isinstance(value, Parameters) else _thawed(value)
             for name, value in self._fields.items()
         }
 
@@ -175,7 +183,7 @@ class Paired(Parameters):
 def _initial(default: Any) -> Any:
     if isinstance(default, type):
         return default()
-    return list(default) if isinstance(default, list) else default
+    return () if isinstance(default, list) else default
 
 
 def _node(name: str, value: Any, kind: type[Parameters]) -> Parameters:
@@ -197,6 +205,10 @@ def _member(what: str, value: Any, kind: type[IntEnum]) -> IntEnum:
     if value not in list(kind):
         raise ValueError(f"{what}: give one of {', '.join(known)}")
     return kind(value)
+
+
+def _thawed(value: Any) -> Any:
+    return [_thawed(v) for v in value] if isinstance(value, tuple) else value
 
 
 def _frozen(value: Any) -> Any:

@@ -14,6 +14,7 @@ import mho
 from mho import nn as layers
 from mho import tile
 from mho.compat.crosssim._translate import cuts, described
+from mho.compat.crosssim._tree import Parameters
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
 from mho.nn.base import plain
 from mho.nn.bias import check_bias_rows
@@ -41,12 +42,14 @@ class AnalogLayer(layers.AnalogLayer):
         "_built",
         "_rows",
         "_seconds",
+        "_edit",
     )
 
     _params: CrossSimParameters
     _built: dict[str, Any] | None = None  # the parameters that the array was made with; None: not yet
     _rows: int = 0
     _seconds: float = 0.0  # after programming
+    _edit: object = None  # the last edit of any parameters when they were compared with _built
 
     # --- parameters ------------------------------------------------------------------------------
 
@@ -97,9 +100,13 @@ class AnalogLayer(layers.AnalogLayer):
 
     def _settle(self) -> None:
         """Take in what was edited inside ``params`` and in the weights."""
-        if self._params.flat() != self._built:
-            self.reinitialize()
-        self.check_chip()
+        edit = Parameters.last_edit()
+        if self._edit is not edit:
+            if self._params.flat() != self._built:
+                self.reinitialize()
+            self._edit = edit
+        if self._seen != self._sight():
+            self.check_chip()
 
     def check_chip(self) -> None:
         """Program again if the weights changed: the chip follows them."""
@@ -142,8 +149,8 @@ class AnalogLayer(layers.AnalogLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """The product by the array."""
-        if not torch.compiler.is_compiling() and self._params.flat() != self._built:
-            self.reinitialize()
+        if not torch.compiler.is_compiling():
+            self._settle()
         y: Tensor = super().forward(x)
         return y
 
