@@ -541,3 +541,22 @@ def test_pretrained_embeddings_are_neither_trained_nor_stored(tmp_path):
     name = "encoder.embeddings.word_embeddings.weight"
     assert torch.equal(fresh[name], trained[name])
     assert not torch.equal(fresh["head.weight"], trained["head.weight"])
+
+
+def test_a_sweep_gets_the_normalised_accuracy_as_the_figure_that_matters(finished, monkeypatch, tmp_path):
+    from mho.experiments import experiment
+
+    monkeypatch.setattr(experiment.hwa, "run", lambda *_, **__: finished[0])
+    figures = experiment.measure(TINY, experiment.Place(folder=tmp_path, shared=tmp_path))
+    rows = finished[0].table
+    last = rows[(rows["arm"] == AWARE) & (rows["correction"] == GLOBAL) & (rows["seconds"] == YEAR)]
+    assert figures["accuracy"] == pytest.approx(last["normalised"].mean())
+    assert figures["hardware-aware_global_3.1536e+07s"] == pytest.approx(last["value"].mean())
+    assert "plain_batch_norm_1s" in figures
+
+
+def test_there_is_no_normalised_accuracy_of_a_network_that_guesses():
+    assert math.isnan(normalised(0.5, reference=0.9, chance=0.9))
+    row = next(r for r in summarise(made_table([0.0, 0.1], [0.0, 0.0], reference=0.9)) if r["arm"] == PLAIN)
+    assert row["normalised"] is None
+    assert status(row, row) == "not learned"

@@ -8,7 +8,7 @@ from typing import Any
 from mho.experiments.hwa.tables import RULE, pick, status
 from mho.report.drift import svg
 from mho.report.durations import duration_text
-from mho.report.hwa_figures import IDEALISED, MAIN, NAMES, PLAIN, hwa_dashboard, hwa_figure
+from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, NAMES, PLAIN, hwa_dashboard, hwa_figure
 from mho.report.page import Figure, Page, Table
 
 Document = Mapping[str, Any]
@@ -38,8 +38,8 @@ def hwa_text(documents: Documents) -> str:
 
 
 def hwa_verdicts(documents: Documents) -> list[str]:
-    """One sentence for each modality: what the plain network lost on chip, and what was given back."""
-    return [_verdict(name, document) for name, document in documents.items()]
+    """For each modality: what the plain network lost on chip, what came back, whether it had converged."""
+    return [f"{_verdict(name, document)} {_converged(document)}" for name, document in documents.items()]
 
 
 def hwa_page(documents: Documents, command: str) -> Page:
@@ -173,6 +173,15 @@ def _verdict(modality: str, document: Document) -> str:
     return (
         f"{start}, the hardware-aware one {shown}: {100 * found['recovered']:.0f} % is recovered; the 95 % "
         f"intervals over {found['chips']} chips {apart}: {held}."
+    )
+
+
+def _converged(document: Document) -> str:
+    metric, networks = document["metric"], document["networks"]
+    short, long = (networks[name]["test_value"] for name in (PLAIN, f"{PLAIN}-longer"))
+    return (
+        f"Digital, the plain network has {_value(metric, short)}, with twice the epochs "
+        f"{_value(metric, long)}, the hardware-aware one {_value(metric, _digital(document)[AWARE])}."
     )
 
 
