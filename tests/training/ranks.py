@@ -157,6 +157,20 @@ def seeds(folder: Path) -> dict[str, Any]:
     return found
 
 
+def chips(folder: Path) -> dict[str, Tensor]:
+    """What each rank trains on, having programmed a chip of its own."""
+    found = {}
+    for broadcast in (True, False):
+        model = network()
+        attach(model, Recipe())  # with a buffer: DDP that meets none sends none later
+        model = nn.parallel.DistributedDataParallel(model, broadcast_buffers=broadcast)
+        mho.program(model, seed=dist.get_rank())
+        mho.train_on_chip(model)
+        F.cross_entropy(model(data()[0][0]), data()[1][0]).backward()
+        found["shared" if broadcast else "own"] = mho.conductances(model)["fc.0"]
+    return found
+
+
 def late(folder: Path) -> dict[str, str]:
     """What is said to learned things that come, or go, after sharding."""
     scaled, plain = (mho.convert(nn.Sequential(nn.Linear(6, 4)), mho.Hardware()) for _ in range(2))

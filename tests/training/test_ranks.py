@@ -42,7 +42,9 @@ def run(folder: Path) -> Callable[[str], Outcomes]:
     found: dict[str, Outcomes] = {}
 
     def once(what: str) -> Outcomes:
-        together = next(kinds for kinds in (("ddp", "seeds"), ("fsdp", "late", "low")) if what in kinds)
+        together = next(
+            kinds for kinds in (("ddp", "seeds", "chips"), ("fsdp", "late", "low")) if what in kinds
+        )
         if what not in found:
             start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
             done = subprocess.run(
@@ -111,6 +113,17 @@ def test_each_rank_draws_noise_of_its_own_stream(run: Callable[[str], Outcomes])
         assert torch.equal(a, b)
     outputs: list[Tensor] = [*first["apart"], *second["apart"]]
     assert all(not torch.equal(a, b) for k, a in enumerate(outputs) for b in outputs[k + 1 :])
+
+
+def test_ranks_may_train_on_chips_of_their_own(run: Callable[[str], Outcomes]) -> None:
+    """DDP sends the buffers of rank 0, unless it is told not to."""
+    wanted = []
+    for seed in range(2):
+        model = ranks.network()
+        mho.program(model, seed=seed)
+        wanted.append(mho.conductances(model)["fc.0"])
+    for rank, found in enumerate(run("chips")):
+        assert torch.equal(found["shared"], wanted[0]) and torch.equal(found["own"], wanted[rank])
 
 
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled:UserWarning")
