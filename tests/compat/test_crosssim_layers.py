@@ -474,6 +474,9 @@ def test_devices_and_dtypes() -> None:
     for made in (AnalogLinear(params, 3, 2), from_torch(nn.Linear(3, 2), params)):
         assert made.weight.is_cuda and made.chip_g.is_cuda
         assert made(torch.ones(1, 3, device="cuda")).is_cuda and made.get_matrix().is_cuda
+    assert all(
+        p.is_cuda for p in from_torch(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)), params).parameters()
+    )
 
 
 def test_converters_see_what_the_profile_counts() -> None:

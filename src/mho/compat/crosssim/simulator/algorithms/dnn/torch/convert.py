@@ -8,7 +8,7 @@ from torch import nn
 
 import mho
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
-from mho.compat.crosssim.simulator.algorithms.dnn.torch.layer import AnalogLayer, checked
+from mho.compat.crosssim.simulator.algorithms.dnn.torch.layer import AnalogLayer, checked, place_for
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.linear import AnalogLinear
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
 
@@ -36,6 +36,7 @@ def from_torch(
 
     Returns:
         The copy, in the mode of the model; ``.report`` says what became analog and why the rest did not.
+        With ``simulation.useGPU`` it lies on that GPU; layers on different ones stay apart.
 
     Raises:
         ValueError: a list of another length, or a parameter that mho refuses (see ``hardware``).
@@ -53,6 +54,9 @@ def from_torch(
     modules = dict(analog.named_modules())
     for path, kind in found.items():
         kind.taken(modules[path], chosen[path], rows[path])
+    gpus = {(p.simulation.useGPU, p.simulation.gpu_id) for p in chosen.values()}
+    if len(gpus) == 1 and next(iter(gpus))[0]:  # the layers are there already
+        analog.to(place_for(next(iter(chosen.values())), None))
     return analog
 
 
