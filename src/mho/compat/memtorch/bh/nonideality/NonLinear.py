@@ -18,7 +18,7 @@ from mho.devices.effects.base import innermost
 from mho.nn import AnalogLayer, analog_layers
 from mho.programming import set_polarity
 
-_POINTS = 32  # voltages of each sign; between them the current is a straight line
+_POINTS = 16  # voltages of each sign; between them the current is a straight line
 
 
 def apply_non_linear(
