@@ -74,9 +74,8 @@ def hwa_dashboard(
     )
     chips = max(int(row["chips"]) for row in summary)
     figure.suptitle(
-        f"A year on phase-change memory: {chips} chips, drift-compensated by one gain per layer; the bands "
-        "are 95 % intervals of the mean",
-        x=0.01, ha="left", color=INK, fontsize=11,
+        f"{chips} chips for each network, one gain for each layer\nbands: 95 % intervals of the mean over chips",
+        x=0.01, ha="left", color=QUIET, fontsize=9.5,
     )  # fmt: skip
     return figure
 
