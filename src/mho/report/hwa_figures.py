@@ -74,7 +74,7 @@ def hwa_dashboard(
     )
     chips = max(int(row["chips"]) for row in summary)
     figure.suptitle(
-        f"{chips} chips for each network, one gain for each layer\nbands: 95 % intervals of the mean over chips",
+        f"{chips} chips for each network, one gain for each layer\nbands: 95 % intervals of the mean",
         x=0.01, ha="left", color=QUIET, fontsize=9.5,
     )  # fmt: skip
     return figure
