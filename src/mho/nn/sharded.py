@@ -86,11 +86,14 @@ def _scatter(value: Tensor, part: Any) -> None:
     part.detach().to_local().copy_(own)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _in_use() -> bool:
     """Whether this process has sharded modules."""
     kind = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
     return kind is not None and bool(kind.__subclasses__()) and bool(_states())
+
+
+# What torch.compiler.assume_constant_result sets; calling that would import the compiler with mho.
+_in_use._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _states() -> list[Any]:
@@ -99,7 +102,6 @@ def _states() -> list[Any]:
     return list(_module_state_mapping.values())
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _part(parameter: Tensor) -> Any:
     """The ``DTensor`` that a gathered Parameter was made from, or None; torch has no public way to ask."""
     for reference in _states():
@@ -111,3 +113,6 @@ def _part(parameter: Tensor) -> Any:
                 if getattr(held, "_unsharded_param", None) is parameter:
                     return held.sharded_param
     return None
+
+
+_part._torchdynamo_disable = True  # type: ignore[attr-defined]  # what torch.compiler.disable sets
