@@ -36,7 +36,7 @@ class AutoRange(Dynamic):
     >>> AutoRange().full_scale(currents, 0, ((0, 2), (2, 4))).tolist()
     [1.0, 1.0, 2.0, 2.0]
     >>> AutoRange(overflow=0.25, powers_of_two=False).full_scale(currents, 0, ((0, 4),)).tolist()
-    [1.5, 1.5, 1.5, 1.5]
+    [1.5]
     """
 
     overflow: Overflow = 0.0
@@ -52,19 +52,18 @@ class AutoRange(Dynamic):
             columns: first and last + 1 column of each tile; of one more, the unit column, if there is one.
 
         Returns:
-            The shape of ``currents``; 0 where an array gives none.
+            To broadcast over ``currents``; 0 where an array gives none.
         """
         size = currents.detach().abs()
         ends = [b for _, b in columns[:-1]] + [size.shape[axis]]
-        parts = []
+        scales = []
         for a, b in zip([0, *ends[:-1]], ends, strict=True):
             part = size.narrow(axis, a, b - a)
             over = min(round(self.overflow * (b - a)), b - a - 1)
             top = part.amax(axis, keepdim=True) if not over else _ranked(part, axis, b - a - over)
-            parts.append(
-                (_rounded_up(top / self.unit) * self.unit if self.powers_of_two else top).expand_as(part)
-            )
-        return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+            scale = _rounded_up(top / self.unit) * self.unit if self.powers_of_two else top
+            scales.append(scale if len(ends) == 1 else scale.expand_as(part))
+        return scales[0] if len(scales) == 1 else torch.cat(scales, axis)
 
 
 def _ranked(values: Tensor, axis: int, rank: int) -> Tensor:
