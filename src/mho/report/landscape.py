@@ -58,6 +58,8 @@ def landscape_figure(
 
 
 def _curves(axes: matplotlib.axes.Axes, table: pd.DataFrame) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for arm in ARMS:
         own = table[table["arm"] == arm].sort_values("strength")
         x, mean = own["strength"].to_numpy(), own["mean"].to_numpy()
@@ -65,6 +67,7 @@ def _curves(axes: matplotlib.axes.Axes, table: pd.DataFrame) -> None:
         low = own["low"].to_numpy().clip(min=mean / 10)  # an interval may reach below 0, the axis cannot
         axes.fill_between(x, low, own["high"].to_numpy(), color=_COLOURS[arm], alpha=0.18, linewidth=0)
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     _clean(axes)
 
 
