@@ -169,7 +169,7 @@ print("4.1 Device faults")
 # The notebook's text says that 15 % of the devices fail to a high resistance; its cell says 10 %.
 for share in (0.10, 0.15):
     degraded(
-        f"faults: 25 % low, {share:.0%} high",
+        f"faults: 25 % low, {100 * share:.0f} % high",
         [NonIdeality.DeviceFaults],
         lrs_proportion=0.25,
         hrs_proportion=share,
@@ -269,4 +269,5 @@ axes.axvline(10, color="0.6", lw=1, ls=":")
 axes.set(xlabel="correct of the test images (%); dotted: guessing", xlim=(0, 100))
 figure.legend(loc="outside lower center", ncols=2)
 figure.savefig(options.output / "accuracies.png")
-print(f"\nfigures in {options.output.resolve()}; {time.perf_counter() - start:.0f} s")
+used = f"{time.perf_counter() - start:.0f} s, processor time {time.process_time():.0f} s"
+print(f"\nfigures in {options.output.resolve()}; {used}")
