@@ -93,7 +93,7 @@ def hashed_normal_like(x: Tensor, seed: Tensor) -> Tensor:
     compilers turn into vector code.
 
     Args:
-        x: any shape and dtype, fewer than 2^32 elements; the draws lie in memory as it does.
+        x: any shape and dtype, fewer than 2^32 elements; draws for channels-last memory lie so too.
         seed: three 32-bit numbers, int32, ``[3]``.
 
     Source: the hash is the two-multiplication mixer with the least bias found by C. Wellons, "Prospecting
@@ -102,9 +102,10 @@ def hashed_normal_like(x: Tensor, seed: Tensor) -> Tensor:
     half = (x.numel() + 1) // 2
     radius, angle = _hashed(torch.arange(half, dtype=torch.int32, device=x.device), seed)
     both = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)])[: x.numel()].to(x.dtype)
-    order = sorted(range(x.dim()), key=x.stride, reverse=True)  # the outermost axis first
-    back = sorted(range(x.dim()), key=order.__getitem__)
-    return both.view([x.shape[axis] for axis in order]).permute(back)
+    if x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        n, c, h, w = x.shape
+        return both.view(n, h, w, c).permute(0, 3, 1, 2)
+    return both.view(x.shape)
 
 
 def _hashed(places: Tensor, seed: Tensor | Sequence[int]) -> tuple[Tensor, Tensor]:

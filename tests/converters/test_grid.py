@@ -110,7 +110,7 @@ WRONG = {
     "negative noise": (lambda: ADC(noise=-0.1), r"ADC\.noise = -0\.1"),
     "a number for a range": (
         lambda: ADC(range=3.0),
-        r"ADC\.range = 3\.0: give one of converters\.Calibrated\(\.\.\.\), ",
+        r"ADC\.range = 3\.0: give one of converters\..*converters\.Calibrated\(\.\.\.\), ",
     ),
     "the other Fixed": (lambda: ADC(range=FixedWeight()), r"ADC\.range = Fixed\(weight=1\.0\): give one of"),
     "no limit": (lambda: Fixed(limit=0.0), r"Fixed\.limit = 0\.0: .*greater than 0"),

@@ -19,7 +19,11 @@ def filled(*parts: torch.Tensor) -> Histogram:
     return histogram
 
 
-@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60), st.floats(0.01, 1))
+# Below this a bin would be a subnormal number: the histogram takes all of them for one.
+SEEN = st.floats(-1e6, 1e6, width=32).map(lambda value: value if abs(value) > 1e-20 else 0.0)
+
+
+@given(st.lists(SEEN, min_size=1, max_size=60), st.floats(0.01, 1))
 def test_quantiles_are_right_to_a_bin(values: list[float], fraction: float) -> None:
     x = torch.tensor(values, dtype=torch.float32)
     histogram = filled(x)

@@ -57,6 +57,9 @@ EXAMPLES: dict[type[Device], list[Device]] = {
         ),
         devices.Generic(nu=devices.JoshiNu(), t0=20.0),
     ],
+    devices.OwnBounds: [
+        devices.OwnBounds(r_on=devices.Spread(mean=5e4, std=1e4), r_off=devices.Spread(mean=5e5, std=2e5)),
+    ],
     devices.StuckAt: [
         devices.StuckAt(),
         devices.StuckAt(lrs=0.2, hrs=0.1, unformed=0.05, device=devices.PCM()),

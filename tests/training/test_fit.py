@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,15 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert same(whole, killed), f"killed after {first}, then after {second} steps"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C stops: a shell has it ignored in what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_a_checkpoint(tmp_path: Path) -> None:
     """The step is finished, the checkpoint written, and the handler is as before."""
     path, handler = tmp_path / "training.pt", signal.getsignal(signal.SIGINT)
