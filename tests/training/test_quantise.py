@@ -303,6 +303,7 @@ def test_a_parametrised_weight_is_refused():
             tile=mho.Tile(rows=16, columns=8),
         ),
         mho.Hardware(mapping=mho.mapping.BitSlicing(bits=6, slices=3)),
+        mho.Hardware(device=mho.devices.StuckAt(device=mho.devices.PCM(), hrs=0.1), adc=mho.ADC(bits=8)),
     ],
 )
 @pytest.mark.parametrize("method", ["ste", "alpha"])
@@ -328,6 +329,8 @@ def test_methods_train_together_with_noise_and_converters(hardware, method):
     finished = quantised(model)
     mho.program(finished, seed=0)
     assert torch.isfinite(finished.eval()(x)).all()
+    mho.degrade(finished, mho.devices.StuckAt(unformed=1.0), seed=1)
+    assert not any(w.any() for w in mho.effective_weights(finished).values()), "no cell is left"
 
 
 def test_training_with_levels_compiles_as_one_graph_and_moves_dtype():
