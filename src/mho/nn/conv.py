@@ -75,7 +75,8 @@ class ConvCut:
     @property
     def _starts(self) -> tuple[int, ...]:
         """First input channel of each tile, so that each sees equally many; one cut in two goes to both."""
-        return tuple(min(a // self._k, self.inputs - self._size) for a, _ in self._inputs)
+        last = self.inputs - self._size
+        return tuple(min(a // self._k, last) for a, _ in self._inputs)
 
     def _in_order(self) -> bool:
         size = self._size
@@ -152,12 +153,17 @@ class ConvCut:
                 )
         return self._convolve(x, kernel, None, groups)
 
+    def one_by_one(self, x: Tensor) -> bool:
+        """Whether tiles are read one after the other: currents stay in a cache, oneDNN is slow with groups."""
+        alone = len(self.rows) == 1 or self.groups > 1
+        return not alone and not torch.is_grad_enabled() and x.device.type == "cpu"
+
     def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
-        """One tile after the other: the currents of one stay in a cache, and oneDNN is slow with groups."""
-        count = len(self.rows)
-        if count == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu":
+        """All tiles in one grouped convolution, or each on its own (:meth:`one_by_one`)."""
+        if not self.one_by_one(x):
             return [(self, read, self.arrange(x, read.inputs))]
-        single = replace(self, rows=((0, self._size * self._k),), inputs=self._size)
+        count, size = len(self.rows), self._size
+        single = replace(self, rows=((0, size * self._k),), inputs=size)
 
         def apart(values: Tensor | None, axis: int) -> Sequence[Tensor | None]:
             return (None,) * count if values is None else values.chunk(count, axis)
@@ -175,7 +181,7 @@ class ConvCut:
             (
                 single,
                 read._replace(kernel=kernel, variance=variance, constant=constant, bias=b, bias_variance=v),
-                x.narrow(1, start, self._size),
+                x.narrow(1, start, size),
             )
             for start, kernel, variance, constant, b, v in parts
         ]
@@ -307,14 +313,16 @@ class _AnalogConv(AnalogLayer):
         The currents of all tiles are many times the output. Kept to a few megabytes they stay in a
         cache and in memory that the allocator keeps; beyond, each read would ask the system for more.
         """
+        if torch.is_grad_enabled():
+            return super().product(read, x)
         images = self._portion(read, x)
-        if torch.is_grad_enabled() or images >= x.shape[0]:
+        if images >= x.shape[0]:
             return super().product(read, x)
         return torch.cat([super(_AnalogConv, self).product(read, part) for part in x.split(images)])
 
     def _portion(self, read: Read, x: Tensor) -> int:
         """How many images are read at once."""
-        apart = read.steps is not None and self.groups == 1 and x.device.type == "cpu"
+        apart = read.steps is not None and self.cut.one_by_one(x)  # type: ignore[attr-defined]
         if not tile.is_tiled(self.hardware) or x.shape[0] < 2 or (apart and torch.compiler.is_compiling()):
             return x.shape[0]
         stride = math.prod(self.stride)  # type: ignore[arg-type]
