@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -72,6 +73,18 @@ def materialise(x: Tensor | float) -> Tensor | float:
     if isinstance(x, Tensor) and torch.compiler.is_compiling():
         return torch.ops.mho.materialise(x)  # type: ignore[no-any-return]
     return x
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def constant_in_graphs(function: F) -> F:
+    """A function whose result ``torch.compile`` takes as a constant of the graph.
+
+    What ``torch.compiler.assume_constant_result`` does; calling that would import the compiler with mho.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 class _ClipLearned(torch.autograd.Function):

@@ -26,6 +26,7 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
+from mho.autograd import constant_in_graphs
 from mho.config import NonNegative, Positive, config
 from mho.mapping.scale import Maximum, Scale
 
@@ -150,13 +151,10 @@ class Table(NamedTuple):
     midpoints: Tensor
 
 
+@constant_in_graphs
 def table(levels: LevelSet, dtype: torch.dtype, device: torch.device | str = "cpu") -> Table:
     """The levels in the dtype and on the device of the weights; made once and kept."""
     return _table(levels, dtype, torch.device(device))
-
-
-# What torch.compiler.assume_constant_result sets; calling that would import the compiler with mho.
-table._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mho.autograd import constant_in_graphs
+
 
 def whole(value: Tensor) -> Tensor:
     """A tensor with the parts of all processes, which must all ask for it; a plain one as it is.
@@ -85,14 +87,11 @@ def _scatter(value: Tensor, part: Any) -> None:
     part.detach().to_local().copy_(own)
 
 
+@constant_in_graphs
 def _in_use() -> bool:
     """Whether this process has sharded modules."""
     kind = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
     return kind is not None and bool(kind.__subclasses__()) and bool(_states())
-
-
-# What torch.compiler.assume_constant_result sets; calling that would import the compiler with mho.
-_in_use._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _states() -> list[Any]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mho import tile
+from mho.autograd import constant_in_graphs
 from mho.config import NonNegative, Positive, config
 from mho.hardware import Hardware
 from mho.nn import AnalogLayer
@@ -106,9 +107,6 @@ torch.library.register_fake(
 )
 
 
+@constant_in_graphs
 def _written(hardware: Hardware) -> str:
     return hardware.to_json()
-
-
-# What torch.compiler.assume_constant_result does, without importing the compiler with mho.
-_written._dynamo_marked_constant = True  # type: ignore[attr-defined]
