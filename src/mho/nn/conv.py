@@ -154,7 +154,7 @@ class ConvCut:
         return self._convolve(x, kernel, None, groups)
 
     def one_by_one(self, x: Tensor) -> bool:
-        """Whether tiles are read one after the other: currents stay in a cache, oneDNN is slow with groups."""
+        """Whether tiles are read one after the other: currents stay cached, oneDNN is slow with groups."""
         alone = len(self.rows) == 1 or self.groups > 1
         return not alone and not torch.is_grad_enabled() and x.device.type == "cpu"
 
