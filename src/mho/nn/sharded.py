@@ -19,6 +19,7 @@ from mho.autograd import constant_in_graphs
 def whole(value: Tensor) -> Tensor:
     """A tensor with the parts of all processes, which must all ask for it; a plain one as it is.
 
+    >>> import torch
     >>> x = torch.ones(2)
     >>> whole(x) is x
     True
