@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+import mho
 from mho.errors import ConfigError
 from mho.mapping import (
     BitSlicing,
@@ -69,6 +73,33 @@ def test_offset(bounds: tuple[float, float], levels: int | None) -> None:
     assert with_column.shape == (1, 1, 101, 3)
     np.testing.assert_allclose(with_column[..., -1].numpy(), middle, rtol=1e-9)
     np.testing.assert_allclose(with_column[0, 0, :, 0].numpy(), g, rtol=1e-9)
+
+
+CROSSSIM = Path(__file__).parents[1] / "reference/data/crosssim"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("style", ["digital", "unitcol"])
+def test_the_unused_level_as_crosssim_counts_it(style: str, bits: int) -> None:
+    """CrossSim's products without any other factor; zero stays zero."""
+    arrays = np.load(CROSSSIM / "det_16.npz")
+    described = json.loads((CROSSSIM / "det_16.json").read_text())[f"offset_{style}_cell{bits}"]["params"]
+    assert described["xbar.device.cell_bits"] == bits
+    wanted = arrays[f"y:offset_{style}_cell{bits}"]
+    w, x = (torch.tensor(arrays[name], dtype=torch.float64) for name in ("W", "X"))
+    mapping = Offset(levels=2**bits, unit_column=style == "unitcol", counts_unused=True)
+    layer = mho.nn.AnalogLinear(
+        16, 16, bias=False, dtype=torch.float64, hardware=mho.Hardware(mapping=mapping)
+    ).eval()
+    with torch.no_grad():
+        layer.weight.copy_(w)
+        got = layer(x.T).T.numpy()
+        assert np.abs(got - wanted).max() <= 1e-6 * np.abs(wanted).max()
+        layer.hardware = replace(layer.hardware, mapping=replace(mapping, counts_unused=False))
+        larger = layer(x.T).T.numpy()
+        np.testing.assert_allclose(got, larger * (2**bits - 2) / (2**bits - 1), rtol=1e-9, atol=1e-12)
+        layer.weight.zero_()
+        assert layer(x.T).abs().max() < 1e-12
 
 
 @given(st.integers(2, 10), st.data(), st.booleans())
@@ -175,6 +206,8 @@ WRONG = {
         r"DifferentialPair\.levels = 1: .*greater than or equal to 2",
     ),
     "two levels around zero": (lambda: Offset(levels=2), r"Offset\.levels = 2: .*greater than or equal to 3"),
+    "all levels used": (lambda: Offset(levels=15, counts_unused=True), "levels = 15: all levels are used"),
+    "no levels": (lambda: Offset(counts_unused=True), "levels = None: all levels are used"),
     "one bit": (lambda: BitSlicing(bits=1), r"BitSlicing\.bits = 1: .*greater than or equal to 2"),
     "no slice": (lambda: BitSlicing(slices=0), r"BitSlicing\.slices = 0"),
     "empty slices": (

@@ -12,6 +12,7 @@ from pydantic import Field, InstanceOf
 from torch import Tensor
 
 from mho.config import config
+from mho.errors import ConfigError
 from mho.mapping.base import Mapping, Readout
 from mho.mapping.levels import on_levels
 from mho.mapping.scale import Maximum, Scale
@@ -26,16 +27,31 @@ class Offset(Mapping):
             of the layer) instead of a digital multiple of the sum of inputs.
         levels: number of conductance levels of a cell; an even number leaves the lowest one unused,
             so that zero is a level. None for continuous.
+        counts_unused: scale the outputs as if the unused level were used too. Every product, and every
+            weight read back, is then smaller by the factor ``(levels - 2) / (levels - 1)``. This is a
+            fault of CrossSim 3.2.0; it is here to reproduce its figures. Only with an even ``levels``.
         scale: how the reference weight is chosen.
 
     >>> w = torch.tensor([[0.5, -1.0], [0.25, 0.0]])
     >>> (Offset().targets(w, 0.0, 20e-6) * 1e6).tolist()
     [[[15.0, 0.0], [12.5, 10.0]]]
+
+    Raises:
+        ConfigError: ``counts_unused`` where no level is unused.
     """
 
     unit_column: bool = False
     levels: Annotated[int, Field(ge=3)] | None = None
+    counts_unused: bool = False
     scale: InstanceOf[Scale] = Maximum()
+
+    def validate(self) -> None:
+        """``counts_unused`` needs an unused level."""
+        if self.counts_unused and (self.levels is None or self.levels % 2):
+            raise ConfigError(
+                f"Offset.counts_unused = True and levels = {self.levels}: all levels are used; give an even "
+                "number of levels, or leave counts_unused out"
+            )
 
     @property
     def smooth(self) -> bool:
@@ -56,9 +72,12 @@ class Offset(Mapping):
         return (g_low + (g_max - g_low) * fraction).unsqueeze(0)
 
     def readout(self, g_min: float, g_max: float) -> Readout:
-        """One channel; the offset is ``(g_max + g_low) / (g_max - g_low)``."""
+        """One channel; the offset is ``(g_max + g_low) / (g_max - g_low)``.
+
+        With ``counts_unused`` both are divided by ``g_max - g_min``.
+        """
         g_low, _ = self._used(g_min, g_max)
-        span = g_max - g_low
+        span = g_max - (g_min if self.counts_unused else g_low)
         offset = 0.0 if self.unit_column else (g_max + g_low) / span
         return Readout(((1.0,),), (2 * g_max / span,), offset, self.unit_column)
 
