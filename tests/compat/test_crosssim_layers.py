@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import pickle
 from typing import Any
@@ -92,6 +93,18 @@ def test_ideal_layers_compute_what_torch_computes(
     assert weight.shape == layer.weight.shape and close(weight, layer.weight) and close(bias, layer.bias)
 
 
+@pytest.mark.parametrize("kind", [AnalogConv1d, AnalogConv2d, AnalogConv3d])
+def test_analog_arguments_follow_those_of_the_layer_by_position(kind: type) -> None:
+    every = (3, 6, 3, 1, 0, 1, 1, True, "zeros", None, torch.float64, 2)
+    layer = kind(ideal(), *every)
+    assert layer.bias_rows == 2 and layer.weight.dtype == torch.float64 and layer.bias is not None
+    assert kind(ideal(), *every[:5], dtype=torch.float64, bias_rows=2).bias_rows == 2
+    with pytest.raises(TypeError, match="up to 12 arguments, 13 were given"):
+        kind(ideal(), *every, 1)
+    with pytest.raises(TypeError, match="kernel_size was given by position and by name"):
+        kind(ideal(), *every[:3], kernel_size=3)
+
+
 def test_the_matrix_holds_each_part_of_the_bias_and_groups_lie_on_its_diagonal() -> None:
     layer = AnalogLinear(ideal(), 2, 3, bias_rows=2)
     assert torch.equal(layer.form_matrix()[:, :2], layer.weight) and layer.form_matrix().shape == (3, 4)
@@ -105,36 +118,80 @@ def test_the_matrix_holds_each_part_of_the_bias_and_groups_lie_on_its_diagonal()
 # --- the chip follows --------------------------------------------------------------------------------
 
 
-def changes_in_place(layer: AnalogLinear) -> dict[str, Any]:
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+OPTIMIZERS: dict[str, Any] = {
+    f"{kind.__name__} {how}": functools.partial(kind, lr=0.1, **{how: True})
+    for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+    for how in ("fused", "foreach")
+}
 
-    def step() -> None:
+
+def changes_in_place(layer: AnalogLinear) -> dict[str, Any]:
+    def step(make: Any) -> None:
         layer(torch.ones(1, 6)).sum().backward()
-        optimizer.step()
+        make(layer.parameters()).step()
+
+    def everything() -> None:
+        flat = nn.utils.parameters_to_vector(layer.parameters()).detach()
+        nn.utils.vector_to_parameters(flat + 0.1, layer.parameters())
 
     return {
+        **{name: functools.partial(step, make) for name, make in OPTIMIZERS.items()},
+        "data": lambda: layer.weight.data.add_(0.1),
+        "data assigned": lambda: setattr(layer.weight, "data", layer.weight.data + 0.1),
+        "data of the bias": lambda: layer.bias.data.sub_(1.0),
+        "detached": lambda: layer.weight.detach().mul_(2.0),
+        "numpy": lambda: layer.weight.detach().numpy().__iadd__(0.1),
+        "vector_to_parameters": everything,
         "add_": lambda: layer.weight.add_(0.1),
         "item": lambda: layer.weight.__setitem__((1, 2), 0.7),
         "index": lambda: layer.weight[2].mul_(2.0),
         "copy": lambda: layer.weight.copy_(torch.ones(4, 6)),
         "bias": lambda: layer.bias.sub_(1.0),
-        "optimizer": step,
         "assignment": lambda: setattr(layer, "weight", nn.Parameter(torch.ones(4, 6))),
     }
 
 
-@pytest.mark.parametrize("how", ["add_", "item", "index", "copy", "bias", "optimizer", "assignment"])
+@pytest.mark.parametrize("how", list(changes_in_place(AnalogLinear(ideal(), 6, 4))))
 def test_updates_in_place_are_noticed(how: str) -> None:
     layer = AnalogLinear(ideal(), 6, 4, bias_rows=1)
     x = torch.rand(3, 6)
     before = layer(x).detach()
     change = changes_in_place(layer)[how]
-    with torch.set_grad_enabled(how == "optimizer"):
+    with torch.set_grad_enabled(how in OPTIMIZERS):
         change()
     after = layer(x)
     assert not close(after, before)
     assert close(after, F.linear(x, layer.weight, layer.bias))
     assert close(layer.get_matrix(), layer.form_matrix())
+
+
+def test_every_fused_step_is_noticed_while_training() -> None:
+    layer, x = AnalogLinear(ideal(), 6, 4, bias_rows=1), torch.rand(3, 6)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
+    for _ in range(5):
+        optimizer.zero_grad()
+        y = layer(x)
+        assert close(y, F.linear(x, layer.weight, layer.bias))
+        y.pow(2).sum().backward()
+        optimizer.step()
+    assert close(layer.get_matrix(), layer.form_matrix())
+
+
+def test_a_chip_of_other_weights_is_noticed_when_they_come_back() -> None:
+    """Programmed between two changes by another hand than the layer's own."""
+    layer, x = AnalogLinear(ideal(), 6, 4), torch.rand(3, 6)
+    before = layer(x)
+    layer.weight.data.add_(1.0)
+    mho.program(layer, seed=3)
+    layer.weight.data.sub_(1.0)
+    assert close(layer(x), before)
+
+
+def test_what_is_unchanged_is_not_programmed_again() -> None:
+    layer, x = AnalogLinear(noisy(), 6, 4), torch.rand(3, 6)
+    y = layer(x)
+    layer.weight.data.copy_(layer.weight.data.clone())
+    assert torch.equal(layer(x), y)
 
 
 def test_weights_are_read_from_the_chip_and_errors_are_drawn_anew() -> None:
@@ -184,7 +241,7 @@ def test_parameters_of_a_layer_are_its_own_and_edits_are_noticed() -> None:
     assert 0.05 < float(spread) < 0.25  # two cells, cut at zero, of a range of 0.9 g_max
     assert close(other.get_matrix(), other.form_matrix())
     held = layer.get_matrix()
-    layer.params.xbar.device.Vread = 0.2  # no parameter of errors: they are drawn anew all the same
+    layer.params.core.cols_max = 3  # no parameter of errors: they are drawn anew all the same
     assert not close(layer.get_matrix(), held)
     assert torch.equal(layer.get_matrix(), layer.get_matrix())
 
@@ -321,6 +378,20 @@ def test_lists_are_in_the_order_of_the_convertible_modules() -> None:
             from_torch(model, **wrong)
     with pytest.raises(ValueError, match="physical_weights has 1"):
         to_torch(noise, [True])
+
+
+def test_layers_that_only_mho_itself_takes_are_named_so() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.cell = nn.Embedding(9, 4), nn.LSTM(4, 5)
+            self.up, self.head, self.norm = nn.ConvTranspose1d(5, 3, 2), nn.Linear(3, 2), nn.LayerNorm(2)
+
+    rows = {row.path: row for row in from_torch(Model(), ideal()).report.rows}
+    assert rows["head"].analog
+    for path in ("words", "cell", "up"):
+        assert rows[path].note == "the CrossSim face has no such layer: use mho.convert"
+    assert "CrossSim" not in rows["norm"].note
 
 
 def test_one_layer_is_a_model_too() -> None:

@@ -11,25 +11,39 @@ from mho.compat.crosssim.simulator.algorithms.dnn.torch.layer import AnalogLayer
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
 
 
+_NAMES = (
+    "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias",
+    "padding_mode", "device", "dtype", "bias_rows",
+)  # fmt: skip
+"""The arguments after ``params``: torch's, then the analog one."""
+
+
 def _init(
-    layer: Any, base: type[nn.Module], params: CrossSimParameters, bias_rows: int, args: Any, names: Any
+    layer: Any,
+    base: type[nn.Module],
+    params: CrossSimParameters,
+    args: tuple[Any, ...],
+    names: dict[str, Any],
 ) -> None:
-    checked(params)
-    device = args[9] if len(args) > 9 else names.pop("device", None)  # in_channels is the first one
-    place = place_for(params, device)
-    if len(args) > 9:
-        args = (*args[:9], place, *args[10:])
-    else:
-        names["device"] = place
-    base.__init__(layer, *args, **names)
-    layer._adopt(params, bias_rows)
+    """Arguments by position, in the order of ``_NAMES``, and by name."""
+    kind = type(layer).__name__
+    if len(args) > len(_NAMES):
+        raise TypeError(f"{kind} takes params and up to {len(_NAMES)} arguments, {len(args)} were given")
+    twice = set(_NAMES[: len(args)]) & set(names)
+    if twice:
+        raise TypeError(f"{kind}: {', '.join(sorted(twice))} was given by position and by name")
+    given = {**dict(zip(_NAMES, args, strict=False)), **names}
+    rows = given.pop("bias_rows", 0)
+    given["device"] = place_for(checked(params), given.get("device"))
+    base.__init__(layer, **given)
+    layer._adopt(params, rows)
 
 
 class AnalogConv1d(AnalogLayer, layers.AnalogConv1d):
     """``nn.Conv1d`` on arrays: ``params``, torch's arguments, ``bias_rows``."""
 
-    def __init__(self, params: CrossSimParameters, *args: Any, bias_rows: int = 0, **names: Any) -> None:
-        _init(self, nn.Conv1d, params, bias_rows, args, names)
+    def __init__(self, params: CrossSimParameters, *args: Any, **names: Any) -> None:
+        _init(self, nn.Conv1d, params, args, names)
 
 
 class AnalogConv2d(AnalogLayer, layers.AnalogConv2d):
@@ -41,12 +55,12 @@ class AnalogConv2d(AnalogLayer, layers.AnalogConv2d):
     torch.Size([8, 28])
     """
 
-    def __init__(self, params: CrossSimParameters, *args: Any, bias_rows: int = 0, **names: Any) -> None:
-        _init(self, nn.Conv2d, params, bias_rows, args, names)
+    def __init__(self, params: CrossSimParameters, *args: Any, **names: Any) -> None:
+        _init(self, nn.Conv2d, params, args, names)
 
 
 class AnalogConv3d(AnalogLayer, layers.AnalogConv3d):
     """``nn.Conv3d`` on arrays: ``params``, torch's arguments, ``bias_rows``."""
 
-    def __init__(self, params: CrossSimParameters, *args: Any, bias_rows: int = 0, **names: Any) -> None:
-        _init(self, nn.Conv3d, params, bias_rows, args, names)
+    def __init__(self, params: CrossSimParameters, *args: Any, **names: Any) -> None:
+        _init(self, nn.Conv3d, params, args, names)

@@ -20,6 +20,10 @@ _KINDS: dict[type[nn.Module], type[AnalogLayer]] = {
 }
 
 
+_OTHERS = "the CrossSim face has no such layer: use mho.convert"
+"""Why a layer that mho can put on arrays stays digital."""
+
+
 def from_torch(
     model: nn.Module,
     params: CrossSimParameters | list[CrossSimParameters],
@@ -51,7 +55,8 @@ def from_torch(
     wanted = {id(module) for path, module in model.named_modules() if path in found}
     every = dict(model.named_modules(remove_duplicate=False))  # a shared layer stays shared
     analog = mho.convert(model, {path: mho.Hardware() for path, m in every.items() if id(m) in wanted})
-    modules = dict(analog.named_modules())
+    modules, why = dict(analog.named_modules()), analog.report.reasons
+    why.update({path: _OTHERS for path in mho.convertible_modules(model) if path in why})
     for path, kind in found.items():
         kind.taken(modules[path], chosen[path], rows[path])
     gpus = {(p.simulation.useGPU, p.simulation.gpu_id) for p in chosen.values()}

@@ -26,9 +26,10 @@ class AnalogLayer(layers.AnalogLayer):
     """An analog layer of mho under CrossSim's names. It always computes with its chip, also in training.
 
     The chip is programmed when the layer is made. It is programmed again, with new programming errors, when
-    the weights changed (in place too: ``add_``, item assignment, an optimizer step), when ``params`` or
-    ``bias_rows`` is assigned, and when something inside ``params`` was edited: at the next use of the layer.
-    Seeds come from torch's global generator. Inside ``torch.compile`` nothing is checked: call
+    the weights changed (in any way: ``add_``, item assignment, an optimizer step, fused ones too, a write
+    through ``.data``), when ``params`` or ``bias_rows`` is assigned, and when something inside ``params`` was
+    edited: at the next use of the layer. To notice it the layer keeps a copy of the weights and compares
+    them. Seeds come from torch's global generator. Inside ``torch.compile`` nothing is checked: call
     :meth:`synchronize` after each change there.
 
     Attributes:
@@ -43,6 +44,8 @@ class AnalogLayer(layers.AnalogLayer):
         "_rows",
         "_seconds",
         "_edit",
+        "_kept",
+        "_kept_with",
     )
 
     _params: CrossSimParameters
@@ -50,6 +53,8 @@ class AnalogLayer(layers.AnalogLayer):
     _rows: int = 0
     _seconds: float = 0.0  # after programming
     _edit: object = None  # the last edit of any parameters when they were compared with _built
+    _kept: tuple[Tensor, ...] = ()  # copies of the weights when they were last compared with the chip
+    _kept_with: Tensor | None = None  # and the chip's fingerprint of weights then
 
     # --- parameters ------------------------------------------------------------------------------
 
@@ -105,14 +110,32 @@ class AnalogLayer(layers.AnalogLayer):
             if self._params.flat() != self._built:
                 self.reinitialize()
             self._edit = edit
-        if self._seen != self._sight():
+        now = self._lying()
+        if self._seen != self._sight() or self._kept_with is not self.chip_weights or not self._as_kept(now):
             self.check_chip()
+            self._kept, self._kept_with = tuple(t.detach().clone() for t in now), self.chip_weights
+
+    def _lying(self) -> tuple[Tensor, ...]:
+        """The tensors that hold what lies on the array."""
+        bias = self.stored_bias() if self._rows else None
+        return (self.stored_weight(),) if bias is None else (self.stored_weight(), bias)
+
+    def _as_kept(self, now: tuple[Tensor, ...]) -> bool:
+        """Whether they are as they were. Not every write is counted by torch: the values are compared."""
+        return len(now) == len(self._kept) and all(
+            a.is_meta or (a.device == b.device and a.dtype == b.dtype and torch.equal(a, b))
+            for a, b in zip(now, self._kept, strict=True)
+        )
 
     def check_chip(self) -> None:
         """Program again if the weights changed: the chip follows them."""
         self._seen = self._sight()
         if self.is_stale():
             self.synchronize()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the copies of the weights."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_kept", "_kept_with")}
 
     # --- the array -------------------------------------------------------------------------------
 
