@@ -20,6 +20,7 @@ from mho.hardware import Hardware
 from mho.nn.base import AnalogLayer
 from mho.nn.computed import compute
 from mho.nn.linear import LinearCut, linear_cut
+from mho.nn.loading import carry_over
 
 Part = tuple[int, int] | None
 
@@ -236,3 +237,12 @@ class SeveralArrays(nn.Module):
         for array in fresh:
             array._mark_fresh()
         return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, *rest: Any
+    ) -> None:
+        """The arrays are loaded after their owner, from a dict that speaks of the owner's weights."""
+        if not local_metadata.get("assign_to_params_buffers", False):
+            layers = zip(self.arrays, self.each(), strict=True)
+            carry_over(self, state_dict, prefix, {f"{prefix}arrays.{name}.": a for name, a in layers})
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)

@@ -43,6 +43,7 @@ from mho.nn.bias import BiasRows, check_bias_rows
 from mho.nn.computed import compute
 from mho.nn.fingerprint import fingerprint
 from mho.nn.kept import kept_limits
+from mho.nn.loading import carry_over
 from mho.nn.observer import Observer
 from mho.programming import Summary
 from mho.tile import TileState
@@ -518,6 +519,8 @@ class AnalogLayer(BiasRows):
         if refusal:
             error_msgs.append(prefix + refusal)
             return
+        if not local_metadata.get("assign_to_params_buffers", False):
+            carry_over(self, state_dict, prefix, {prefix: self})
         for name, value in given.items():
             here = getattr(self, name, None)
             if here is None or here.shape != value.shape or here.dtype != value.dtype:

@@ -1,0 +1,68 @@
+"""A saved chip in a model of another dtype: weights that only the load rounds make no chip stale."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from mho.nn.base import AnalogLayer
+
+
+def carry_over(
+    owner: nn.Module, state: dict[str, Any], prefix: str, layers: Mapping[str, AnalogLayer]
+) -> None:
+    """Let saved fingerprints stand for the weights as this model will hold them.
+
+    A chip that was fresh when it was saved is fresh after the load; one that was stale stays stale.
+
+    Args:
+        owner: the module that holds the weights.
+        state: the state dict that is being loaded; fingerprints of chips in it are replaced.
+        prefix: of the owner in it.
+        layers: the layers whose weights ``owner`` holds, by their own prefix.
+    """
+    names = {at + "chip_weights": layer for at, layer in layers.items() if at + "chip_weights" in state}
+    saved = {key: state[key] for key in _tensors(owner, prefix) if key in state}
+    held = {key: table[name] for key, (table, name) in _tensors(owner, prefix).items() if key in saved}
+    if not names or all(saved[key].dtype == own.dtype for key, own in held.items()):
+        return
+    if any(saved[key].shape != own.shape for key, own in held.items()):
+        return  # torch refuses it and says so
+    if any(own.is_meta for own in held.values()):
+        return
+    with _holding(owner, prefix, {key: value.to(held[key].device) for key, value in saved.items()}):
+        fresh = [key for key, layer in names.items() if int(layer._fingerprint()) == int(state[key])]
+    with _holding(owner, prefix, {key: value.to(held[key]) for key, value in saved.items()}):
+        state.update({key: names[key]._fingerprint() for key in fresh})
+
+
+def _tensors(owner: nn.Module, prefix: str) -> dict[str, tuple[dict[str, Any], str]]:
+    """Where the tensors lie that make the weights, by their key in a state dict; those of arrays do not."""
+    found = {}
+    for path, module in owner.named_modules():
+        own: set[str] = getattr(module, "array_state", set)()
+        if module is not owner and own:
+            continue
+        for table in (module._parameters, module._buffers):
+            for name, value in table.items():
+                if value is not None and name not in own:
+                    found[prefix + (path and path + ".") + name] = table, name
+    return found
+
+
+@contextlib.contextmanager
+def _holding(owner: nn.Module, prefix: str, values: Mapping[str, Tensor]) -> Iterator[None]:
+    """The owner holds these tensors instead of its own."""
+    places = {key: place for key, place in _tensors(owner, prefix).items() if key in values}
+    own = {key: table[name] for key, (table, name) in places.items()}
+    try:
+        for key, (table, name) in places.items():
+            table[name] = values[key].detach()
+        yield
+    finally:
+        for key, (table, name) in places.items():
+            table[name] = own[key]
