@@ -18,7 +18,7 @@ from mho.config import unknown_key
 from mho.cut import Read
 from mho.hardware import Hardware
 from mho.nn.base import AnalogLayer
-from mho.nn.computed import compute
+from mho.nn.computed import compute, parameters_of
 from mho.nn.linear import LinearCut, linear_cut
 from mho.nn.loading import carry_over
 
@@ -55,6 +55,10 @@ class Array(AnalogLayer):
         """The owner's Parameter; its present value where that is computed."""
         stored = self._owner._parameters.get(self._weight)
         return compute(self._owner, self._weight) if stored is None else stored
+
+    def _sources(self) -> list[nn.Parameter]:
+        """The owner's Parameters that make what lies on the array."""
+        return parameters_of(self._owner, self.parameter_names() if self.bias_rows else (self._weight,))
 
     def present_weight(self) -> Tensor:
         """The weights as they are now."""
@@ -233,7 +237,10 @@ class SeveralArrays(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Moves of the Parameters do not make a chip stale."""
         fresh = [a for a in self.each() if a.chip_g is not None and not a.is_stale()]
+        known = [a for a in self.each() if a._seen == a._sight()]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for array in known:
+            array._seen = array._sight()
         for array in fresh:
             array._mark_fresh()
         return self

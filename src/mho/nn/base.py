@@ -40,7 +40,8 @@ from mho.errors import (
 )
 from mho.hardware import Hardware
 from mho.nn.bias import BiasRows, check_bias_rows
-from mho.nn.computed import compute
+from mho.nn.changes import sight
+from mho.nn.computed import compute, parameters_of
 from mho.nn.fingerprint import fingerprint
 from mho.nn.kept import kept_limits
 from mho.nn.loading import carry_over
@@ -50,6 +51,7 @@ from mho.tile import TileState
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
+_WEIGHT, _BOTH = ("weight",), ("weight", "bias")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
 _PACKED = (
     "packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", "packed_constant",
@@ -149,7 +151,7 @@ class AnalogLayer(BiasRows):
         self.written: Summary | None = None
         self._observer: Observer | None = None
         self._packed_from: list[Tensor | None] = [None, None, None, None]
-        self._seen: tuple[int, ...] = (-1, -1)
+        self._seen: tuple[tuple[int, ...], ...] = ()
         self._versions: tuple[int, ...] = ()
         for name in (*CHIP, "chip_weights"):
             self.register_buffer(name, None)
@@ -209,12 +211,13 @@ class AnalogLayer(BiasRows):
         bias = self.present_bias() if self.bias_rows else None
         return self.logical(_wide(self.present_weight()), bias)
 
-    def _sight(self) -> tuple[int, ...]:
-        """Which tensors hold what lies on the array, and how often they were changed in place."""
-        weight = self.stored_weight()
-        seen = id(weight), -1 if weight.is_inference() else weight._version
-        bias = self.stored_bias() if self.bias_rows else None
-        return seen if bias is None else (*seen, id(bias), -1 if bias.is_inference() else bias._version)
+    def _sources(self) -> list[nn.Parameter]:
+        """The Parameters that make what lies on the array."""
+        return parameters_of(self, _BOTH if self.bias_rows else _WEIGHT)
+
+    def _sight(self) -> tuple[tuple[int, ...], ...]:
+        """What can be known of them without reading them; it changes when they may have changed."""
+        return tuple(map(sight, self._sources()))
 
     def _fingerprint(self) -> Tensor:
         """Of the weights, and of the bias where it lies on the array."""
@@ -320,7 +323,12 @@ class AnalogLayer(BiasRows):
             return matrix[:, -self.bias_rows :].sum(1).flatten()
 
     def is_stale(self) -> bool:
-        """Whether the weights changed since the chip was programmed."""
+        """Whether the weights changed since the chip was programmed, in whatever way: it reads them all.
+
+        So do :meth:`eval` and the verbs that act on a chip, which warn. A forward in evaluation looks
+        without reading: it sees changes that torch counts, steps of optimizers and assignments to
+        ``.data``, and misses changes in place through an alias, such as ``weight.data.add_(1)``.
+        """
         if self.chip_g is None or self.chip_weights is None:
             return False
         return bool(self._fingerprint() != self.chip_weights)
@@ -388,8 +396,9 @@ class AnalogLayer(BiasRows):
 
     def _notice_changes(self) -> None:
         """Cheap checks before an eager read: were the weights or the conductances changed in place?"""
-        if isinstance(self.stored_weight(), nn.Parameter) and self._seen != self._sight():
-            self.check_chip()
+        found = self._sources()
+        if self._seen != tuple(map(sight, found)) and all(isinstance(p, nn.Parameter) for p in found):
+            self.check_chip()  # others are what torch.func gave
         if self._versions != self._present_versions():
             self.repack()
 
@@ -492,6 +501,7 @@ class AnalogLayer(BiasRows):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Moves between devices move the chip; moves between dtypes leave it as it is."""
         fresh = self.chip_g is not None and not self.is_stale()
+        known = self._seen == self._sight()
         names = [n for n in (*CHIP, *_PACKED, *RANGES) if getattr(self, n, None) is not None]
         before = {name: getattr(self, name).detach() for name in names}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -506,6 +516,8 @@ class AnalogLayer(BiasRows):
             self._sync()
             if fresh:
                 self._mark_fresh()
+            elif known:  # a move changes no weight
+                self._seen = self._sight()
         return self
 
     def _load_from_state_dict(

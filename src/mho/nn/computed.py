@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -52,6 +52,13 @@ def compute(module: nn.Module, name: str = "weight") -> Tensor:
         for key in _hooks(module, name):
             module._forward_pre_hooks[key](module, None)
         return getattr(module, name)  # type: ignore[no-any-return]
+
+
+def parameters_of(module: nn.Module, names: Sequence[str]) -> list[nn.Parameter]:
+    """The Parameters of these names; all of the module if one of them is computed."""
+    own = module._parameters
+    found = [own[name] for name in names if own.get(name) is not None]
+    return found if len(found) == len(names) else list(module.parameters())  # type: ignore[return-value]
 
 
 @contextlib.contextmanager
