@@ -21,6 +21,7 @@ from mho.compat.memtorch.bh.memristor import (
     LinearIonDrift,
     Memristor,
     Stanford_PKU,
+    in_time,
 )
 from mho.errors import ConfigError
 
@@ -65,6 +66,66 @@ def test_runs_of_memtorch(
     scale = np.abs(amperes).max()
     np.testing.assert_allclose(current[index[kept]], amperes[kept], rtol=1e-6, atol=1e-6 * scale)
     np.testing.assert_allclose(float(cell.state), states[kept][-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name, cell, samples",
+    [
+        ("VTEAM_hysteresis", VTEAM(), 2001),
+        ("Stanford_PKU_hysteresis", Stanford_PKU(), 5001),
+        ("Data_Driven_hysteresis", Data_Driven(), 100_001),
+        ("Data_Driven2021_hysteresis_dt1e-8", Data_Driven2021(time_series_resolution=1e-8), 100_001),
+    ],
+)
+def test_the_plots_of_memtorch(name: str, cell: Memristor, samples: int) -> None:
+    """The same through the plot: as many samples, and the same voltages and currents."""
+    index, _, volts, amperes, _, _ = np.loadtxt(DATA / f"{name}.csv", delimiter=",", skiprows=1).T
+    ours = cell.plot_hysteresis_loop(return_result=True)
+    assert len(ours[0]) == len(ours[1]) == samples
+    index = index.astype(int)
+    np.testing.assert_allclose(ours[0][index], volts, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ours[1][index], amperes, rtol=1e-6, atol=1e-6 * np.abs(amperes).max())
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_stretches_are_sample_by_sample(kind: type[Memristor], noisy: bool) -> None:
+    """Thousands of samples solved together are the steps one after the other, also where a cell jumps."""
+    if noisy and kind is not Stanford_PKU:
+        return
+    cell = kind(**({"model_switch": 1} if noisy else {}))
+    for dt, amplitude in ((cell.loop.frequency**-1 / 300, 1.0), (cell.loop.frequency**-1 / 5, 1.7)):
+        generator = torch.Generator().manual_seed(0)
+        phase = torch.arange(900, dtype=torch.float64) / 300
+        rough = 0.3 * torch.randn(900, generator=generator, dtype=torch.float64)
+        volts = amplitude * cell.loop.amplitude * (torch.sin(2 * np.pi * phase) + rough)
+        eps = torch.randn(900, generator=generator, dtype=torch.float64) if noisy else None
+        start = torch.as_tensor(cell.model.initial, dtype=torch.float64)
+        found = in_time.states(cell.model, volts, dt, start, cell.method, eps)
+        time = torch.arange(901, dtype=torch.float64) * dt
+        trace = cell.model.simulate(
+            torch.cat([volts, volts[-1:]]), time, start, cell.method, held=True, eps=eps
+        )
+        low, high = map(float, cell.model.bounds)
+        assert float((found - trace.state).abs().max()) < 1e-10 * (high - low)
+        assert float(trace.state.max() - trace.state.min()) > 1e-3 * (high - low)
+
+
+def test_a_resolution_that_a_plot_cannot_have() -> None:
+    with pytest.raises(ValueError, match="time_series_resolution = 1e-08 s: a period of 2e-08 s has fewer"):
+        VTEAM(time_series_resolution=1e-8).plot_hysteresis_loop()
+    with pytest.raises(ValueError, match="makes 200,000,001 samples .* coarser"):
+        Stanford_PKU(time_series_resolution=1e-7).plot_bipolar_switching_behaviour()
+    with pytest.raises(ValueError, match="duration = 0"):
+        VTEAM().plot_hysteresis_loop(duration=0)
+    with pytest.raises(ValueError, match=r"voltage_signal\[1\] = nan"):
+        VTEAM().simulate([0.1, float("nan")])
+
+
+def test_a_curve_is_thinned_and_a_result_is_not() -> None:
+    cell = Data_Driven()
+    assert len(cell.plot_hysteresis_loop(return_result=True)[0]) == 100_001
+    assert 2000 < len(cell.plot_hysteresis_loop().axes[0].lines[0].get_xdata()) <= 4000
 
 
 def test_a_state_set_is_the_state_read() -> None:

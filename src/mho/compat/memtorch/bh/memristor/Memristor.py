@@ -12,12 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mho.compat.memtorch.bh.memristor.in_time import states
 from mho.compat.memtorch.bh.StochasticParameter import Sampler
 from mho.config import unknown_key
-from mho.devices.dynamics import Euler, Method, SwitchingModel, sine, triangle
+from mho.devices.dynamics import Euler, Method, SwitchingModel
 
 Samples = npt.NDArray[np.float64]
-_SAMPLES = 4000  # of a plotted waveform, at most: a finer resolution changes nothing that is seen
+_MOST = 50_000_000  # samples of a plotted waveform: some gigabytes
+_DRAWN = 4000  # points of a curve: more are not seen
 _TRIES = 1000
 
 
@@ -117,13 +119,11 @@ class Memristor:
 
     def _response(self, volts: Tensor, dt: float, state: Tensor) -> tuple[Tensor, Tensor]:
         """Current of each sample, and the state at the end."""
-        time = torch.arange(len(volts) + 1, dtype=torch.float64) * dt
-        noise = self.noise(len(volts))
-        trace = self.model.simulate(
-            torch.cat([volts, volts[-1:]]), time, state, self.method, held=True, eps=noise
-        )
-        states = trace.state[1:] if self.reads_after else trace.state[:-1]
-        return self.model.current(volts, states), trace.state[-1]
+        if not bool(torch.isfinite(volts).all()):
+            n = int((~torch.isfinite(volts)).nonzero()[0])
+            raise ValueError(f"voltage_signal[{n}] = {float(volts[n])!r}: volts are finite")
+        found = states(self.model, volts, dt, state, self.method, self.noise(len(volts)))
+        return self.model.current(volts, found[1:] if self.reads_after else found[:-1]), found[-1]
 
     def noise(self, samples: int) -> Tensor | None:
         """Standard normal draws of the velocity in each sample; None for a model without noise."""
@@ -141,6 +141,9 @@ class Memristor:
     ) -> Any:
         """Drive a fresh cell with a sine and plot its current; the cell itself stays as it is.
 
+        A sample lasts ``time_series_resolution``, however many that are; the curve that is drawn has 4000
+        of them at most.
+
         Args:
             duration: seconds.
             voltage_signal_amplitude: volts.
@@ -150,12 +153,14 @@ class Memristor:
 
         Returns:
             The figure of matplotlib's ``pyplot``, or two arrays.
+
+        Raises:
+            ValueError: fewer than four samples in a period, or more than 50 million in all.
         """
         wave = self.loop
         amplitude = wave.amplitude if voltage_signal_amplitude is None else voltage_signal_amplitude
         frequency = wave.frequency if voltage_signal_frequency is None else voltage_signal_frequency
-        periods = (wave.duration if duration is None else duration) * frequency
-        result = self._driven(sine, amplitude, frequency, periods)
+        result = self._driven(_sine, amplitude, frequency, wave.duration if duration is None else duration)
         return result if return_result else self._plotted(result, "Hysteresis loop", log_scale)
 
     def plot_bipolar_switching_behaviour(
@@ -169,30 +174,55 @@ class Memristor:
         wave = self.switching
         amplitude = wave.amplitude if voltage_signal_amplitude is None else voltage_signal_amplitude
         frequency = wave.frequency if voltage_signal_frequency is None else voltage_signal_frequency
-        result = self._driven(triangle, amplitude, frequency, 1.0)
+        result = self._driven(_triangle, amplitude, frequency, None)
         return result if return_result else self._plotted(result, "Bipolar switching", log_scale)
 
     def _driven(
-        self, form: Callable[..., tuple[Tensor, Tensor]], amplitude: float, frequency: float, periods: float
+        self, form: Callable[[Tensor], Tensor], amplitude: float, frequency: float, duration: float | None
     ) -> tuple[Samples, Samples]:
-        """A fresh cell's voltages and currents; at most ``_SAMPLES`` steps."""
-        wanted = 1 / (frequency * self.time_series_resolution)
-        samples = max(4, min(round(wanted), int(_SAMPLES / max(periods, 1.0))))
-        volts, time = form(amplitude, frequency, periods, samples)
+        """A fresh cell's voltages and currents, sample by sample; for one period if no duration is given."""
+        dt = self.time_series_resolution
+        given = {"voltage_signal_frequency": frequency, "duration": duration}
+        for name, value in given.items():
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} = {value!r}: give a positive number")
+        if 4 * frequency * dt > 1 + 1e-9:
+            raise ValueError(
+                f"time_series_resolution = {dt:g} s: a period of {1 / frequency:g} s has fewer than 4 "
+                f"samples; give at most {0.25 / frequency:g} s"
+            )
+        samples = round((1 / frequency if duration is None else duration) / dt) + 1
+        if samples > _MOST:
+            raise ValueError(
+                f"time_series_resolution = {dt:g} s makes {samples:,} samples of the signal; at most "
+                f"{_MOST:,}: give a coarser resolution, a shorter duration or a higher frequency"
+            )
+        volts = amplitude * form(frequency * dt * torch.arange(samples, dtype=torch.float64))
         start = torch.as_tensor(self.model.initial, dtype=torch.float64)
-        current, _ = self._response(volts, float(time[1]), start)
+        current, _ = self._response(volts, dt, start)
         return volts.numpy(), current.numpy()
 
     def _plotted(self, result: tuple[Samples, Samples], title: str, log_scale: bool) -> Any:
         from matplotlib import pyplot
 
-        volts, current = result
+        volts, current = (values[:: -(-len(values) // _DRAWN)] for values in result)
         figure, axes = pyplot.subplots()
         axes.plot(volts, np.abs(current) if log_scale else current)
         if log_scale:
             axes.set_yscale("log")
         axes.set(xlabel="Voltage (V)", ylabel="Current (A)", title=f"{type(self).__name__}: {title}")
         return figure
+
+
+def _sine(phase: Tensor) -> Tensor:
+    """``sin(2 pi phase)``."""
+    return torch.sin(2 * math.pi * phase)
+
+
+def _triangle(phase: Tensor) -> Tensor:
+    """0, 1, 0, -1, 0 in straight lines."""
+    saw = torch.remainder(phase + 0.25, 1.0)
+    return 1 - 4 * (saw - 0.5).abs()
 
 
 def check_means(kind: type[Memristor], parameters: dict[str, Any]) -> None:
