@@ -42,6 +42,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "devices.Loop": {"model": mho.devices.dynamics.VTEAM(), "free": ("r_on", "k_off")},
     "devices.Polynomial": {"coefficients": (0.1, -0.2)},
     "devices.RandomTelegraphNoise": {"step": mho.devices.Proportional(sigma=0.05)},
+    "devices.Spread": {"mean": 1e5, "std": 1e4},
+    "devices.TorchDistribution": {"name": "LogNormal", "parameters": (("loc", 7.0), ("scale", 0.2))},
     "devices.ReadDisturb": {
         "model": mho.devices.dynamics.VTEAM(r_on=1e4, r_off=1e9),
         "reads": 10.0,

@@ -29,7 +29,6 @@ from mho.devices.effects import ReadDisturb as ReadDisturb
 from mho.devices.effects import RetentionFailure as RetentionFailure
 from mho.devices.effects import RetentionLoss as RetentionLoss
 from mho.devices.effects import ShotNoise as ShotNoise
-from mho.devices.effects import Spread as Spread
 from mho.devices.effects import StateSet as StateSet
 from mho.devices.effects import StuckAt as StuckAt
 from mho.devices.effects import SuddenFailure as SuddenFailure
@@ -67,5 +66,7 @@ from mho.devices.moments import rectified_moments as rectified_moments
 from mho.devices.pcm import PCM as PCM
 from mho.devices.phase_change import PhaseChange as PhaseChange
 from mho.devices.sonos import SONOS as SONOS
+from mho.devices.spread import Spread as Spread
+from mho.devices.spread import TorchDistribution as TorchDistribution
 from mho.devices.switching import Switching as Switching
 from mho.devices.wan import ReRAMWan2022 as ReRAMWan2022

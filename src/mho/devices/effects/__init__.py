@@ -3,7 +3,6 @@
 from mho.devices.effects.base import Effect as Effect
 from mho.devices.effects.base import Noise as Noise
 from mho.devices.effects.bounds import OwnBounds as OwnBounds
-from mho.devices.effects.bounds import Spread as Spread
 from mho.devices.effects.currents import CurrentNoise as CurrentNoise
 from mho.devices.effects.currents import ShotNoise as ShotNoise
 from mho.devices.effects.currents import ThermalNoise as ThermalNoise
