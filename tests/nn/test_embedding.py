@@ -118,6 +118,24 @@ def test_max_norm(norm: float, kind: type[nn.Module]) -> None:
     torch.testing.assert_close(analog.weight, truth.weight)
 
 
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+@pytest.mark.parametrize("programmed", [False, True])
+def test_the_cut_to_max_norm_has_no_gradient(kind: type[nn.Module], programmed: bool) -> None:
+    torch.manual_seed(0)
+    layer = kind(10, 7, max_norm=1.5, dtype=torch.float64)
+    assert (layer.weight.norm(dim=1) > 1.5).all()
+    analog, truth = mho.convert(layer, mho.Hardware()).eval(), copy.deepcopy(layer)
+    if programmed:
+        mho.program(analog, seed=0)
+    for model in (analog, truth):
+        model(IDS).square().sum().backward()
+    torch.testing.assert_close(analog.weight.grad, truth.weight.grad)
+    with torch.no_grad():  # the values are those of the cut, to the bit
+        matrix = analog.array("weight") if kind is nn.EmbeddingBag else analog
+        norms = layer.weight.norm(dim=1, keepdim=True)
+        assert torch.equal(matrix.matrix(layer.weight)[0], layer.weight * (1.5 / (norms + 1e-7)))
+
+
 def test_read_noise_is_that_of_the_row() -> None:
     """Output noise of a look-up follows the normal law with the cells' own standard deviations."""
     layer = nn.Embedding(6, 4)

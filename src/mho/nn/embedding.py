@@ -150,11 +150,13 @@ class _Table(AnalogLayer):
         )
 
     def matrix(self, weight: Tensor) -> Tensor:
-        """``[1, row, column]``, the rows cut to ``max_norm``."""
+        """``[1, row, column]``, the rows cut to ``max_norm``; as in torch the cut has no gradient."""
         most = self.options().max_norm
         if most is not None:
-            norms = weight.detach().norm(self.options().norm_type, dim=1, keepdim=True)
-            weight = weight * torch.where(norms > most, most / (norms + 1e-7), torch.ones_like(norms))
+            held = weight.detach()
+            norms = held.norm(self.options().norm_type, dim=1, keepdim=True)
+            cut = held * torch.where(norms > most, most / (norms + 1e-7), torch.ones_like(norms))
+            weight = cut + (weight - held)
         return weight.unsqueeze(0)
 
     def from_matrix(self, matrix: Tensor) -> Tensor:
