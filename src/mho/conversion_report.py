@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas
 
 NO_MATRIX = "holds no weight matrix"
+_MAY_BE = "may hold a weight matrix: report.measure(batch) tells"
 
 # Parameters that form no matrix, whatever their shape: scales, shifts and slopes of single values.
 _ELEMENTWISE = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
@@ -87,9 +88,8 @@ class Report:
             kind = self.kinds.get(path, type(module).__name__)
             if isinstance(module, (AnalogLayer, SeveralArrays)):
                 row = _analog_row(path, kind, module, new)
-            elif own:
-                added = "no mapping onto arrays" if path in self.kinds else "added after the conversion"
-                why = self.reasons.get(path, added)
+            elif own or self._multiplied(path):
+                why = self._why(path, module)
                 row = Row(path, kind, False, why, sum(p.numel() for p in new if not is_lazy(p)))
             elif self.macs is not None and self.macs.of(path).total:
                 row = Row(path, kind, False, "products of activations stay digital", 0)
@@ -98,8 +98,26 @@ class Report:
             rows.append(row if self.macs is None else _with_macs(row, self.macs))
         return tuple(rows)
 
+    def _multiplied(self, path: str) -> list[str]:
+        """What the module at this path holds and the measured run multiplied by."""
+        return [] if self.macs is None else self.macs.multiplied.get(path, [])
+
+    def _why(self, path: str, module: nn.Module) -> str:
+        """Why a module stayed digital."""
+        added = "no mapping onto arrays" if path in self.kinds else "added after the conversion"
+        why = self.reasons.get(path, added)
+        own = self._multiplied(path)
+        if own and (why == NO_MATRIX or not own_parameters(module)):
+            return f"multiplies by its own {', '.join(own)}: no mapping onto arrays"
+        if why == NO_MATRIX and self.macs is None and _may_hold_a_matrix(module):
+            return _MAY_BE
+        return why
+
     def measure(self, example: Any) -> None:
         """Count the multiply-accumulates of one run; ``rows``, ``str`` and the fractions then tell them.
+
+        Modules that multiplied by a tensor of their own, whatever its shape, Parameter or buffer, then are
+        among :attr:`left_digital`.
 
         Args:
             example: one batch, as for ``mho.calibrate``.
@@ -126,10 +144,12 @@ class Report:
 
     @property
     def left_digital(self) -> tuple[Row, ...]:
-        """The rows of digital modules that hold a weight matrix."""
+        """The rows of digital modules that hold a weight matrix, by shape or, once measured, by use."""
         modules = dict(self.model.named_modules())
 
         def holds(path: str) -> bool:
+            if self._multiplied(path):
+                return True
             known = self.reasons.get(path) == NO_MATRIX or isinstance(modules[path], _ELEMENTWISE)
             return not known and bool(own_parameters(modules[path]))
 
@@ -194,6 +214,13 @@ def _forms_matrix(parameter: Tensor) -> bool:
     """At least two axes longer than one, and no leading axis of one (a table added to each sample)."""
     shape = parameter.shape
     return len(shape) >= 2 and shape[0] > 1 and parameter.numel() > max(shape)
+
+
+def _may_hold_a_matrix(module: nn.Module) -> bool:
+    """Whether a Parameter has axes enough for one, whatever their lengths."""
+    return not isinstance(module, _ELEMENTWISE) and any(
+        p.dim() >= 2 and p.numel() > 1 for p in module.parameters(recurse=False)
+    )
 
 
 def own_parameters(module: nn.Module) -> list[nn.Parameter]:

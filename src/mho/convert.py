@@ -138,6 +138,7 @@ def convert(
     select: Select = None,
     strict: bool = False,
     bias_rows: PerLayer[int] = 0,
+    example: Any = None,
 ) -> nn.Module:
     """A copy of ``model`` with its layers on arrays.
 
@@ -151,9 +152,13 @@ def convert(
             ``mho.conductances``.
         select: which layers: None for all that can be mapped, or a predicate ``(path, module) -> bool``.
             A mapping here is a mapping of hardware, and takes the place of ``hardware``.
-        strict: raise if a layer with a weight matrix stays digital.
+        strict: raise if a layer with a weight matrix stays digital. Without ``example`` shapes decide what
+            is a matrix: one with a single column, one with a leading axis of one, and one in a buffer pass.
         bias_rows: rows of the array that hold the bias; 0 for a digital bias, also of layers that a
             mapping does not name. A layer without a bias has no such rows, whatever is given.
+        example: one batch, as for ``mho.calibrate``. The report is measured with it, and ``strict`` then
+            refuses every module that multiplied by a tensor of its own, also through ``matmul`` or
+            ``einsum``.
 
     Returns:
         The analog copy, an ordinary module, with the conversion report as ``.report``.
@@ -162,6 +167,8 @@ def convert(
         TypeError: ``model`` or ``hardware`` is of another type.
         ValueError: a mapping names a path that cannot be mapped, a list has another length than
             :func:`convertible_modules`, or a weight is not finite.
+        ValueError: with ``example``, a module multiplies by the weights of an analog layer instead of
+            calling it.
         NotMappableError: with ``strict``, naming the layers that stayed digital; or a bias that cannot
             lie on the array.
 
@@ -208,6 +215,8 @@ def convert(
     _close_fast_paths(model)
     report = Report(model, kinds, reasons)
     model.report = report  # type: ignore[assignment]
+    if example is not None:
+        report.measure(example)
     if strict:
         _refuse_digital(report)
     return model

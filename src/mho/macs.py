@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from mho.calibration.batches import run
-from mho.cut import Read
+from mho.converters import DAC, ColumnConverter
+from mho.cut import Limit, Read
+from mho.errors import NotCalibratedError
 from mho.nn import AnalogLayer, Array, SeveralArrays
+
+_aten = torch.ops.aten
+_BY_A_VECTOR: dict[Any, Callable[..., int]] = {  # multiply-accumulates that torch does not count
+    _aten.mv: lambda matrix, vector, **_: matrix.numel(),
+    _aten.addmv: lambda added, matrix, vector, **_: matrix.numel(),
+    _aten.dot: lambda one, other, **_: one.numel(),
+    _aten.vdot: lambda one, other, **_: one.numel(),
+}
 
 
 @dataclass
@@ -24,7 +35,7 @@ class Count:
 
     Attributes:
         analog: done by arrays.
-        weights: products with digital weights.
+        weights: products with digital weights, frozen ones in buffers too.
         activations: products of activations with each other.
     """
 
@@ -40,9 +51,16 @@ class Count:
 
 @dataclass
 class Macs:
-    """Multiply-accumulates of one run of a model, by the module whose own operations they are."""
+    """Multiply-accumulates of one run of a model, by the module whose own operations they are.
+
+    Attributes:
+        modules: the counts, by path.
+        multiplied: what a module holds and something multiplied by, digitally: names and shapes, by the
+            path of the module that holds it.
+    """
 
     modules: dict[str, Count] = field(default_factory=dict)
+    multiplied: dict[str, list[str]] = field(default_factory=dict)
 
     def of(self, path: str) -> Count:
         """The count of one module, its children left out."""
@@ -69,20 +87,48 @@ class Macs:
         return self.analog + self.weights + self.activations
 
 
+class _Origins:
+    """Which tensors of a run come from the tensors of the model alone, not from the data, and from which.
+
+    A tensor is known by its storage; one that is not known is data. What an operation makes of known
+    tensors is known: a weight that was transposed, cast or merged with another is still a weight.
+    """
+
+    def __init__(self, given: Iterable[Tensor]) -> None:
+        self.kept = [t for t in given if _storage(t)]  # alive: their places are not taken by others
+        self.of = {_storage(t): frozenset((_storage(t),)) for t in self.kept}
+        self.parameters = {_storage(t) for t in self.kept if isinstance(t, nn.Parameter)}
+
+    def follow(self, func: Any, given: list[Tensor], made: list[Tensor]) -> None:
+        """Note what an operation made of what it was given."""
+        random = torch.Tag.nondeterministic_seeded in func.tags
+        fresh = func is _aten.lift_fresh.default  # a number in the code
+        known = [frozenset() if fresh else self.of.get(_storage(t)) for t in given]
+        for tensor in made:
+            place = _storage(tensor)
+            if place and not random and None not in known:
+                self.of[place] = frozenset().union(*(o for o in known if o is not None))
+                self.kept.append(tensor)
+            elif place not in self.parameters:  # data was written into it
+                self.of.pop(place, None)
+
+
 class _Ledger(TorchDispatchMode):
     """Adds up the products that run outside the arrays, under the path of the running module."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.macs = Macs()
-        self.names = {_storage(p): n for n, p in model.named_parameters(remove_duplicate=False)}
-        arrays = [m for m in model.modules() if isinstance(m, AnalogLayer)]
-        self.held = {_storage(a.stored_weight()) for a in arrays}
-        self.digital = {  # a tied weight may lie on one array and be digital in another module
-            path: {_storage(p) for p in m.parameters(recurse=False)}
-            for path, m in model.named_modules()
-            if not isinstance(m, (AnalogLayer, SeveralArrays))
-        }
+        arrays = {path: m for path, m in model.named_modules() if isinstance(m, (AnalogLayer, SeveralArrays))}
+        self.owners: dict[int, list[tuple[str, str, Tensor]]] = {}
+        for path, module in model.named_modules(remove_duplicate=False):
+            owner = path.partition("parametrizations.")[0].removesuffix(".")
+            for name, tensor in _own(module):
+                self.owners.setdefault(_storage(tensor), []).append((owner, name, tensor))
+        self.origins = _Origins(t for owned in self.owners.values() for *_, t in owned)
+        sources = [p for m in arrays.values() if isinstance(m, AnalogLayer) for p in m._sources()]
+        self.held = {_storage(p) for p in sources if p.dim() >= 2}
+        self.arrays = set(arrays)
         self.stack: list[str] = [""]
         self.inside = 0
         self.bypassed: dict[str, str] = {}
@@ -91,24 +137,70 @@ class _Ledger(TorchDispatchMode):
         return self.macs.modules.setdefault(path, Count())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = None if self.inside else flop_registry.get(func._overloadpacket)
-        if formula is None:
+        names = kwargs or {}
+        out = func(*args, **names)
+        if self.inside:
             return out
-        here = self.stack[-1]
-        count, macs = self.count(here), formula(*args, **(kwargs or {}), out_val=out) // 2
-        weights = {_storage(a) for a in args if isinstance(a, Tensor)} & self.names.keys()
-        if weights:
-            count.weights += macs
-        else:
-            count.activations += macs
-        for weight in (weights & self.held) - self.digital.get(here, set()):
-            self.bypassed[self.names[weight]] = here
+        given = [t for t in tree_leaves((args, names)) if isinstance(t, Tensor)]
+        made = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+        macs = _multiplications(func, args, names, out)
+        if macs:
+            weights = self._weights(given, macs // max(made[0].numel(), 1))
+            count = self.count(self.stack[-1])
+            if weights:
+                count.weights += macs
+            else:
+                count.activations += macs
+            for weight in weights:
+                self._note(weight)
+        self.origins.follow(func, given, made)
         return out
+
+    def _weights(self, given: list[Tensor], depth: int) -> set[int]:
+        """The model's tensors among the operands; ``depth`` products are added for each number.
+
+        An outer product with a vector, such as the frequencies of rotary positions, is no matrix.
+        """
+        found = {place for t in given for place in self.origins.of.get(_storage(t), ())}
+        return {p for p in found if depth > 1 or any(t.dim() > 1 for *_, t in self.owners[p])}
+
+    def _note(self, weight: int) -> None:
+        """A product by a tensor of the model: it is a digital matrix, or its array is bypassed."""
+        here, owned = self.stack[-1], self.owners[weight]
+        own = [entry for entry in owned if entry[0] == here and here not in self.arrays]
+        digital = own or [entry for entry in owned if entry[0] not in self.arrays]
+        if weight in self.held and not own:
+            path, name, _ = owned[-1]
+            self.bypassed[f"{path}.{name}" if path else name] = here
+        for path, name, tensor in digital:
+            line = f"{name} ({' x '.join(map(str, tensor.shape))})"
+            lines = self.macs.multiplied.setdefault(path, [])
+            if line not in lines:
+                lines.append(line)
+
+
+def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that a module holds itself; of an array its Parameters only."""
+    yield from module.named_parameters(recurse=False)
+    if isinstance(module, (AnalogLayer, SeveralArrays)):
+        return
+    yield from module.named_buffers(recurse=False)
+    yield from ((name, value) for name, value in vars(module).items() if isinstance(value, Tensor))
+
+
+def _multiplications(func: Any, args: Any, names: Any, out: Any) -> int:
+    """The multiply-accumulates of an operation; 0 if it is no product."""
+    packet = func._overloadpacket
+    if packet in _BY_A_VECTOR:
+        return _BY_A_VECTOR[packet](*args, **names)
+    formula = flop_registry.get(packet)
+    return 0 if formula is None else formula(*args, **names, out_val=out) // 2
 
 
 def count_macs(model: nn.Module, example: Any) -> Macs:
     """Run a model once, in evaluation mode, and count its multiply-accumulates.
+
+    Products that torch does not compute as such, as ``(x * w).sum(-1)``, are not counted.
 
     Args:
         model: any model; its modes come back.
@@ -167,9 +259,30 @@ class _Inside:
         del self.array.__dict__["read"]
 
 
+class _Uncalibrated:
+    """Lets an array without ranges run, its converters left out; ``remove`` ends it."""
+
+    def __init__(self, array: AnalogLayer) -> None:
+        self.array = array
+        limit = array._limit
+
+        def tolerant(converter: DAC | ColumnConverter | None, stored: Tensor | None, name: str) -> Limit:
+            try:
+                return limit(converter, stored, name)
+            except NotCalibratedError:
+                return None
+
+        array.__dict__["_limit"] = tolerant
+
+    def remove(self) -> None:
+        del self.array.__dict__["_limit"]
+
+
 def _watch(module: nn.Module, path: str, ledger: _Ledger) -> Iterator[Any]:
     """Hooks that keep the ledger's place; what runs inside an array is counted as one product."""
     owner = path
+    if isinstance(module, AnalogLayer):
+        yield _Uncalibrated(module)
     if isinstance(module, Array):
         owner = path.rpartition("arrays.")[0].removesuffix(".")
         yield _Inside(module, ledger)
@@ -205,4 +318,5 @@ def _unfused() -> Iterator[None]:
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+    """Where a tensor lies; 0 for one without a place of its own."""
+    return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0
