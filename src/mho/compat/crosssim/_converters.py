@@ -32,11 +32,10 @@ def dac(p: Reader, curved: bool) -> DAC | None:
             "lopsided one use mho.DAC(zero=False, range=mho.converters.Fixed(limit=..., low=...))"
         )  # fmt: skip
     limit = Fixed(limit=float(high))
-    if model == "IdealDAC":
-        return DAC(bits=None, range=limit) if curved or high != 1 else None
-    _ = p[f"{_INPUTS}.clipping"]  # a DAC clips in any case
     if model == "SignMagnitudeDAC" and not signed:
         raise p.refused(f"{_DAC}.signed", "a sign and a magnitude are signed; use QuantizerDAC")
+    if model == "IdealDAC" or not _bits(p, _DAC):
+        return DAC(bits=None, range=limit) if curved or high != 1 else None
     return DAC(
         bits=_bits(p, _DAC), signed=signed, zero=model == "SignMagnitudeDAC", range=limit, stream=_stream(p)
     )
@@ -45,14 +44,14 @@ def dac(p: Reader, curved: bool) -> DAC | None:
 def _stream(p: Reader) -> Stream | None:
     if not p[f"{_DAC}.input_bitslicing"]:
         return None
-    each = p[f"{_ADC}.model"] != "IdealADC" and p[f"{_ADC}.adc_per_ibit"]
+    each = has_adc(p) and p[f"{_ADC}.adc_per_ibit"]
     return Stream(bits=p[f"{_DAC}.slice_size"], each=bool(each))
 
 
 def adc(p: Reader, mapping: Mapping, inputs: int) -> ColumnConverter | None:
     """The ADC of arrays with so many inputs."""
     model = p.one_of(f"{_ADC}.model", ["IdealADC", "QuantizerADC", "SignMagnitudeADC", *_CIRCUITS])
-    if model == "IdealADC":
+    if not has_adc(p):
         return None
     bits, signed, limit = _bits(p, _ADC), bool(p[f"{_ADC}.signed"]), _range(p, mapping, inputs)
     if model in _CIRCUITS:
@@ -64,10 +63,16 @@ def adc(p: Reader, mapping: Mapping, inputs: int) -> ColumnConverter | None:
     return ADC(bits=bits, signed=signed, zero=model == "SignMagnitudeADC", range=limit)
 
 
+def has_adc(p: Reader) -> bool:
+    """Whether outputs are quantised."""
+    return p[f"{_ADC}.model"] != "IdealADC" and _bits(p, _ADC) > 0
+
+
 def _bits(p: Reader, path: str) -> int:
+    """The resolution; 0 for no quantisation."""
     bits = int(p[f"{path}.bits"])
-    if bits <= 0:
-        raise p.refused(f"{path}.bits", f"give the resolution of the {p[path + '.model']}")
+    if bits < 0:
+        raise p.refused(f"{path}.bits", f"give the resolution of the {p[path + '.model']}, 0 for none")
     return bits
 
 
@@ -100,30 +105,46 @@ def _range(p: Reader, mapping: Mapping, inputs: int) -> Range:
     option = p[f"{_ADC}.adc_range_option"]
     if option == ADCRangeLimits.CALIBRATED:
         return _calibrated(p, mapping)
+    both = _both_signs(p)
+    if bool(p[f"{_ADC}.signed"]) is not both:
+        raise p.refused(
+            f"{_ADC}.signed",
+            f"{'currents have both signs' if both else 'no current is negative'} here; set it {both}",
+        )
     if option == ADCRangeLimits.MAX:
-        return _largest(p, mapping, inputs)
-    return Fixed(limit=_granular(p, mapping))
+        return Fixed(limit=_largest(p, mapping, inputs))
+    return Fixed(limit=_granular(p, mapping, both))
 
 
-def _largest(p: Reader, mapping: Mapping, inputs: int) -> Range:
+def _both_signs(p: Reader) -> bool:
+    """Whether currents of both signs are digitised."""
+    style = p["core.style"]
+    if style == CoreStyle.BITSLICED:
+        return _signed_inputs(p) or not is_offset_style(p)
+    pairs = style == CoreStyle.BALANCED and bool(p["core.balanced.subtract_current_in_xbar"])
+    return _signed_inputs(p) or pairs
+
+
+def _signed_inputs(p: Reader) -> bool:
+    return p[f"{_DAC}.model"] == "IdealDAC" or bool(p[f"{_DAC}.signed"])
+
+
+def _largest(p: Reader, mapping: Mapping, inputs: int) -> float:
     """The current of all cells at once."""
-    high = float(inputs)
-    offset_slices = isinstance(mapping, BitSlicing) and mapping.offset
-    if offset_slices and isinstance(mapping, BitSlicing):
-        # levels at multiples of the current of the lowest bits of weight and input
-        bits = int(p[f"{_ADC}.bits"])
-        high = 2.0 ** round(math.log2(inputs)) * (2**bits - 2) / 2**bits
-        digit = 2**mapping.bits_per_slice
-        high *= digit / (digit - 1) * _lowest_input(p)
-    return Fixed(limit=high)
+    if not isinstance(mapping, BitSlicing) or not mapping.offset:
+        return float(inputs)
+    # levels at multiples of the current of the lowest bits of weight and input
+    codes, digit = 2 ** int(p[f"{_ADC}.bits"]), 2**mapping.bits_per_slice
+    used = (codes - (2 if _signed_inputs(p) else 1)) / codes
+    return float(2.0 ** round(math.log2(inputs)) * used * digit / (digit - 1) * _lowest_input(p))
 
 
-def _granular(p: Reader, mapping: Mapping) -> float:
+def _granular(p: Reader, mapping: Mapping, both: bool) -> float:
     """Levels at multiples of the current of the lowest bits of weight and input."""
     path = f"{_ADC}.adc_range_option"
     if not p[f"{_DAC}.input_bitslicing"] or not p[f"{_ADC}.adc_per_ibit"]:
         raise p.refused(path, "GRANULAR needs dac.mvm.input_bitslicing and adc.mvm.adc_per_ibit")
-    steps: float = 2 ** (int(p[f"{_ADC}.bits"]) - 1) - 1
+    steps: float = 2 ** (int(p[f"{_ADC}.bits"]) - both) - 1
     if isinstance(mapping, BitSlicing):
         return float(steps / (2**mapping.bits_per_slice - 1) * _lowest_input(p))
     if p["core.weight_bits"] <= 0:
@@ -133,9 +154,9 @@ def _granular(p: Reader, mapping: Mapping) -> float:
 
 def _lowest_input(p: Reader) -> float:
     """What the sum of all groups of bits of an input is short of its full scale, inverted."""
-    if p[f"{_DAC}.model"] == "IdealDAC":
+    if p[f"{_DAC}.model"] == "IdealDAC" or not _bits(p, _DAC):
         raise p.refused(f"{_ADC}.adc_range_option", "this range follows from the bits of a DAC; give a DAC")
-    top: float = 2 ** (int(p[f"{_DAC}.bits"]) - 1)
+    top: float = 2 ** (int(p[f"{_DAC}.bits"]) - _signed_inputs(p))
     return top / (top - 1)
 
 
@@ -151,6 +172,10 @@ def _calibrated(p: Reader, mapping: Mapping) -> Range:
         if len(pairs) > 1:
             raise p.refused(path, "one range for each slice, and the core is not BITSLICED")
         low, high = (float(end) for end in pairs[0])
+        if low < 0 and not p[f"{_ADC}.signed"]:
+            raise p.refused(
+                f"{_ADC}.signed", f"calibrated_range begins at {low:g}; leave it True, or begin at 0"
+            )
         zero = 0.0 if not p[f"{_ADC}.signed"] else -high
         return Fixed(limit=high, low=None if low == zero else low)
     pairs = pairs * mapping.slices if len(pairs) == 1 else pairs

@@ -6,7 +6,9 @@ from mho import array as arrays
 from mho import devices
 from mho.compat.crosssim._laws import ProgrammedLike, ReadLike
 from mho.compat.crosssim._reader import Reader
+from mho.compat.crosssim.simulator.parameters.xbar_parameters import DeviceParameters
 from mho.devices import Device, Error
+from mho.errors import ConfigError
 
 DAY = 86_400.0
 _LAWS: dict[str, type[Error]] = {
@@ -17,6 +19,7 @@ _LAWS: dict[str, type[Error]] = {
 _GENERIC = [f"{shape}{law}Device" for shape in ("Normal", "Uniform") for law in _LAWS]
 _MEASURED = ["PCMJoshi", "RRAMMilo", "RRAMWan", "SONOS"]
 _WAN_MOST = 39.26e-6  # siemens, W. Wan et al., Nature 608, 504 (2022): the highest conductance of the fit
+_SONOS_DRIFT_MOST = 18e-6  # siemens, V. Agrawal et al., IEEE IEDM 2022, figure 10: drift up to there
 _JOSHI_MOST = 25e-6  # siemens, V. Joshi et al., Nat. Commun. 11, 2473 (2020), figure 3b
 
 
@@ -24,7 +27,7 @@ def cell(p: Reader) -> tuple[Device, float]:
     """The device, and the time after programming in seconds."""
     g_max = 1 / _positive(p, "Rmin")
     g_min = 0.0 if p["xbar.device.infinite_on_off_ratio"] else 1 / _positive(p, "Rmax")
-    names = {"g_min": g_min, "g_max": g_max, "v_read": float(_positive(p, "Vread"))}
+    names = {"g_min": g_min, "g_max": g_max, "v_read": _volts(p)}
     programmed, read, drifts = (
         _model(p, kind) for kind in ("programming_error", "read_noise", "drift_error")
     )
@@ -58,6 +61,12 @@ def law_of_cells(p: Reader) -> arrays.Law | None:
         f"{path}.model", "there is no such law here; write it as a mho.array.Law and give it to "
         "mho.array.Nonlinear(law=...)"
     )  # fmt: skip
+
+
+def _volts(p: Reader) -> float:
+    """The read voltage, where anything depends on it; the default everywhere else."""
+    curved = p["xbar.device.nonlinear_IV.enable"]
+    return _positive(p, "Vread") if curved else float(DeviceParameters.FIELDS["Vread"])
 
 
 def _positive(p: Reader, name: str) -> float:
@@ -96,7 +105,9 @@ def _drifting(
                 f"{model} here too, or leave it out"
             )  # fmt: skip
     _at_its_voltage(p)
-    return devices.SONOS(**names, read_scale=float(read is not None))
+    still = not p["xbar.device.time"] and names["g_max"] > _SONOS_DRIFT_MOST  # nothing drifts at time 0
+    scales = {"read_scale": float(read is not None), "drift_scale": 0.0 if still else 1.0}
+    return _measured(p, devices.SONOS, **names, **scales)
 
 
 def _law(p: Reader, kind: str, model: str, names: dict[str, float]) -> Error:
@@ -112,13 +123,23 @@ def _law(p: Reader, kind: str, model: str, names: dict[str, float]) -> Error:
         most = bounds["g_max"] * 1e6
         return devices.Polynomial(coefficients=(0.28638599 / most, 0.07585724, -0.00178767 * most))
     if model == "RRAMMilo":
-        return ProgrammedLike(device=devices.ReRAMMilo2021(**bounds))
+        return ProgrammedLike(device=_measured(p, devices.ReRAMMilo2021, **bounds))
     if model == "RRAMWan":
         _at_most(p, kind, bounds["g_max"], _WAN_MOST)
         return ProgrammedLike(device=devices.ReRAMWan2022(g_max=_WAN_MOST, fit="cubic"))
     _at_its_voltage(p)
-    device = devices.SONOS(**bounds, drift_scale=0.0)
+    device = _measured(p, devices.SONOS, **bounds, drift_scale=0.0)
     return ReadLike(device=device) if kind == "read_noise" else ProgrammedLike(device=device)
+
+
+def _measured(p: Reader, kind: type[Device], **values: float) -> Device:
+    """A device that was measured between bounds; the parameters that break them are named."""
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise p.refused(
+            "xbar.device.Rmin", f"1 / Rmin is g_max, 1 / xbar.device.Rmax is g_min. {error}"
+        ) from error
 
 
 def _magnitude(p: Reader, kind: str) -> float:

@@ -12,10 +12,9 @@ INSTEAD = {
     "core.complex_matrix": "arrays hold real numbers; use two layers, real and imaginary part",
     "core.complex_input": "inputs are real; give real and imaginary part as two inputs",
     "core.output_dtype": "outputs have the dtype of the inputs; use layer.double() or y.to(dtype)",
-    "core.weight_bits": "it counts for BITSLICED cores and for GRANULAR ranges; for levels of a cell set "
-    "xbar.device.cell_bits",
     "core.balanced.style": "it counts for core.style = BALANCED",
-    "core.balanced.subtract_current_in_xbar": "it counts for core.style = BALANCED",
+    "core.balanced.subtract_current_in_xbar": "it counts for core.style = BALANCED; the two cells of a slice "
+    "share a bit line",
     "core.balanced.interleaved_posneg": "it counts for BALANCED cores with xbar.array.parasitics.enable",
     "core.bit_sliced": "it counts for core.style = BITSLICED",
     "core.offset.style": "it counts for OFFSET cores and slices",
@@ -26,7 +25,8 @@ INSTEAD = {
     "core.mapping.weights.col_partition_priority": "use col_partition_strategy, or a make_cut of your own",
     "core.mapping.weights.row_partition_strategy": "it counts where core.rows_max cuts the matrix",
     "core.mapping.weights.col_partition_strategy": "it counts where core.cols_max is set",
-    "core.mapping.inputs.mvm.clipping": "inputs are clipped by a DAC: set xbar.dac.mvm.model and bits",
+    "core.mapping.inputs.mvm.clipping": "a DAC clips at its range, with or without it; without one, set "
+    "xbar.dac.mvm.model and bits",
     "core.mapping.inputs.mvm.percentile": "a range that depends on each batch is no range of a chip; give "
     "min and max, or let mho.calibrate measure it: mho.DAC(range=mho.converters.Calibrated(quantile=...))",
     "simulation.convolution": "all patches of an input are one product here; leave it out",
@@ -38,8 +38,9 @@ INSTEAD = {
     "simulation.relaxation_gamma": "circuits are solved exactly, without iterations; leave it out",
     "simulation.disable_fast": "there is one path, and it is exact; leave it out",
     "simulation.hide_convergence_msg": "circuits are solved exactly; there is no such message",
+    "xbar.device.Vread": "currents are proportional to it, and outputs are free of it; it counts with "
+    "nonlinear_IV. Native: v_read of a mho device",
     "xbar.device.Rmax": "it counts with infinite_on_off_ratio = False",
-    "xbar.device.cell_bits": "slices have the levels of their bits; leave it 0",
     "xbar.device.time": "it counts with xbar.device.drift_error; without it nothing would age, and a "
     "programming error is never dropped here. Native: mho.age(model, seconds) with a device that drifts",
     "xbar.device.clip_conductance": "it counts with a programming_error and without SONOS drift",
@@ -48,7 +49,8 @@ INSTEAD = {
     "magnitude",
     "xbar.device.drift_error": "set enable = True and a model; fits of measured devices have no magnitude",
     "xbar.device.nonlinear_IV": "set enable = True and a model; laws have no magnitude",
-    "xbar.array.Icol_max": "use mho.ADC(bits=24, range=mho.converters.Fixed(limit=Icol_max)) with "
+    "xbar.array.Icol_max": "a limit that columns reach has no place here; use "
+    "mho.ADC(bits=24, range=mho.converters.Fixed(limit=Icol_max)) with "
     "mho.mapping.DifferentialPair(digital_subtraction=True): each bit line saturates there",
     "xbar.array.parasitics.current_from_input": "networks that depend on the input have no matrix; solve "
     "them one by one with mho.array.GatedWires",
@@ -58,9 +60,9 @@ INSTEAD = {
     "xbar.adc.mvm.stochastic_rounding": "use mho.ADC(noise=...), a normal noise before rounding",
     "xbar.adc.mvm.adc_per_ibit": "it counts with an ADC and xbar.dac.mvm.input_bitslicing",
     "xbar.adc.mvm.calibrated_range": "it counts with an ADC and adc_range_option = CALIBRATED",
-    "xbar.adc.mvm": "it counts with another xbar.adc.mvm.model than IdealADC",
+    "xbar.adc.mvm": "it counts with another xbar.adc.mvm.model than IdealADC, and bits > 0",
     "xbar.dac.mvm.slice_size": "it counts with xbar.dac.mvm.input_bitslicing",
-    "xbar.dac.mvm": "it counts with another xbar.dac.mvm.model than IdealDAC",
+    "xbar.dac.mvm": "it counts with another xbar.dac.mvm.model than IdealDAC, and bits > 0",
     "_match": "layers multiply from rows to columns; give the other direction a layer of its own, with the "
     "transposed weight",
 }
@@ -80,6 +82,13 @@ class Reader:
     def __getitem__(self, path: str) -> Any:
         self._read.add(path)
         return self._values[path]
+
+    def states(self, path: str, value: object) -> bool:
+        """Whether a leaf is altered to ``value``, which says what is so in any case; then it is settled."""
+        if self._values[path] != value:
+            return False
+        self._read.add(path)
+        return True
 
     def refused(self, path: str, why: str) -> ConfigError:
         """An error about a leaf."""

@@ -8,10 +8,10 @@ from itertools import pairwise
 from mho import array as arrays
 from mho import mapping
 from mho.array import Array
-from mho.compat.crosssim._converters import adc, dac, is_offset_style
+from mho.compat.crosssim._converters import adc, dac, has_adc, is_offset_style
 from mho.compat.crosssim._device import cell, law_of_cells
 from mho.compat.crosssim._laws import TwoTails
-from mho.compat.crosssim._reader import Reader
+from mho.compat.crosssim._reader import Reader, instead
 from mho.compat.crosssim._tree import Parameters
 from mho.compat.crosssim.simulator.parameters.core_parameters import (
     BalancedCoreStyle,
@@ -66,8 +66,30 @@ def described(params: CrossSimParameters, inputs: int) -> tuple[Hardware, float]
         "dac": dac(p, curved=isinstance(array, arrays.NonlinearCells)),
         "adc": adc(p, weights, rows),
     }
+    _stated(p, rows)
     p.finish()
     return Hardware(**made), age  # type: ignore[arg-type]
+
+
+_OF_THE_SOLVER = {
+    "simulation.Verr_th_mvm": 2e-4,
+    "simulation.relaxation_gamma": 0.9,
+    "simulation.Verr_matmul_criterion": "max_mean",
+}
+"""What CrossSim's own scripts give its solver behind wires; an exact solution meets it."""
+_NEVER = 10.0
+"""Times what a column carries at full scale: a limit there is never reached."""
+
+
+def _stated(p: Reader, rows: int) -> None:
+    """Values that scripts of CrossSim give and that say what is so in any case."""
+    p.states("simulation.analytics.ntest", 1)  # of an input there is no record: profiling is refused
+    path, never = "xbar.array.Icol_max", _NEVER * rows
+    if 0 < p[path] < never or p[path] < 0:
+        raise p.refused(path, f"{instead(path)}. From {never:g} on, for {rows} rows, it is none")
+    if p[f"{_WIRES}.enable"]:
+        for path, value in _OF_THE_SOLVER.items():
+            p.states(path, value)
 
 
 def cuts(params: CrossSimParameters, inputs: int, outputs: int) -> tuple[Spans, Spans]:
@@ -101,11 +123,7 @@ def _rows(p: Reader, inputs: int) -> int:
     if most:
         strategy = p[f"{_WEIGHTS}.row_partition_strategy"]
     sizes = {b - a for a, b in partition(inputs, most, strategy)}
-    if (
-        len(sizes) > 1
-        and p["xbar.adc.mvm.model"] != "IdealADC"
-        and p["xbar.adc.mvm.adc_range_option"] == ADCRangeLimits.MAX
-    ):
+    if len(sizes) > 1 and has_adc(p) and p["xbar.adc.mvm.adc_range_option"] == ADCRangeLimits.MAX:
         raise p.refused(
             "xbar.adc.mvm.adc_range_option", f"{inputs} rows lie in arrays of {sorted(sizes)} rows; "
             "use CALIBRATED, or a rows_max that divides them"
@@ -127,15 +145,35 @@ def _mapping(p: Reader) -> mapping.Mapping:
     style, scale = p["core.style"], _scale(p)
     if style == CoreStyle.BITSLICED:
         return _slices(p, scale)
-    levels = 2 ** p["xbar.device.cell_bits"] if p["xbar.device.cell_bits"] else None
+    bits = _cell_bits(p, sign=style == CoreStyle.BALANCED)
+    levels = 2**bits if bits else None
     if style == CoreStyle.OFFSET:
-        return mapping.Offset(unit_column=_unit_column(p), levels=levels, scale=scale)
+        return mapping.Offset(
+            unit_column=_unit_column(p), levels=levels, counts_unused=levels is not None, scale=scale
+        )
     return mapping.DifferentialPair(
         two_sided=p["core.balanced.style"] == BalancedCoreStyle.TWO_SIDED,
         digital_subtraction=not p["core.balanced.subtract_current_in_xbar"],
         levels=levels,
         scale=scale,
     )
+
+
+def _cell_bits(p: Reader, sign: bool) -> int:
+    """The bits of a cell, 0 for any conductance; ``sign``: a weight has one more."""
+    path, cell, weight = "xbar.device.cell_bits", int(p["xbar.device.cell_bits"]), int(p["core.weight_bits"])
+    if sign and (cell, weight) == (-1, 0):  # so CrossSim's scripts count the bits of no levels
+        return 0
+    if cell < 0:
+        raise p.refused(path, "give the bits of a cell, 0 for any conductance")
+    granular = has_adc(p) and p["xbar.adc.mvm.adc_range_option"] == ADCRangeLimits.GRANULAR
+    if weight and not granular and (cell == 0 or weight != cell + sign):
+        raise p.refused(
+            "core.weight_bits",
+            f"the levels of weights are those of the cells: set {path} = {max(weight - sign, 1)}, or leave "
+            "it 0; other values count for BITSLICED cores and for GRANULAR ranges",
+        )
+    return cell
 
 
 def _slices(p: Reader, scale: mapping.Scale) -> mapping.BitSlicing:

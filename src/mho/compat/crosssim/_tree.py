@@ -24,10 +24,12 @@ class Parameters:
     Class attributes:
         FIELDS: default of each leaf, and the class of each node, by name.
         OPTIONAL: names of the leaves that may be None.
+        RETIRED: names of older versions: the one value that still holds, and what to do instead of others.
     """
 
     FIELDS: ClassVar[Mapping[str, Any]] = {}
     OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+    RETIRED: ClassVar[Mapping[str, tuple[Any, str]]] = {}
 
     _last: ClassVar[object] = object()
 
@@ -46,12 +48,19 @@ class Parameters:
         fields = self.__dict__.get("_fields", {})
         if name in fields:
             return fields[name]
+        if name in self.RETIRED:
+            return self.RETIRED[name][0]
         if name.startswith("__"):
             raise AttributeError(name)
         raise AttributeError(unknown_key(name, list(fields), type(self).__name__))
 
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dict__["_fields"]
+        if name in self.RETIRED:
+            holds, why = self.RETIRED[name]
+            if _plain(value) is not holds:
+                raise ConfigError(f"{type(self).__name__}.{name} = {value!r}: {why}")
+            return
         if name not in fields:
             raise AttributeError(unknown_key(name, list(fields), type(self).__name__))
         here = fields[name]
@@ -64,12 +73,14 @@ class Parameters:
     def _leaf(self, name: str, value: Any) -> Any:
         """A value of a leaf, of the type of its default."""
         default = self.default(name)
-        what = f"{type(self).__name__}.{name} = {value!r}"
+        what, value = f"{type(self).__name__}.{name} = {value!r}", _plain(value)
         if value is None and name in self.OPTIONAL:
             return None
         if isinstance(default, IntEnum):
             return _member(what, value, type(default))
         if isinstance(default, list):
+            if value is None:  # so CrossSim's files have it
+                return ()
             if not hasattr(value, "__iter__") or isinstance(value, (str, Mapping)):
                 raise TypeError(f"{what}: give a list")
             return _frozen(value.tolist() if hasattr(value, "tolist") else list(value))
@@ -135,6 +146,11 @@ class Parameters:
     @classmethod
     def from_json(cls, filepath: str | os.PathLike[str], **kwargs: Any) -> Self:
         """Read what :meth:`to_json` wrote, here or in CrossSim; ``kwargs`` go to ``open``."""
+        if not Path(filepath).is_file():
+            raise FileNotFoundError(
+                f"{os.fspath(filepath)!r}: no such file. A configuration with a name, such as ISAAC, is a "
+                "file of CrossSim: give the path of simulator/configs/ISAAC.json"
+            )
         with Path(filepath).open(**kwargs) as file:
             data = json.load(file)
         if not isinstance(data, dict):
@@ -194,6 +210,11 @@ def _node(name: str, value: Any, kind: type[Parameters]) -> Parameters:
     if not isinstance(value, kind):
         raise TypeError(f"{name} = {value!r}: give {kind.__name__} or a dict of them")
     return value
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or torch as one of Python."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
 def _member(what: str, value: Any, kind: type[IntEnum]) -> IntEnum:

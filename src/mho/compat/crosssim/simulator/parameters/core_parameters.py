@@ -134,3 +134,9 @@ class CoreParameters(Parameters):
         "offset": OffsetCoreParameters,
         "mapping": CoreMappingParameters,
     }
+    RETIRED: ClassVar[Mapping[str, tuple[Any, str]]] = {
+        "complex_inputs": (
+            False,
+            "it is complex_input now; inputs are real here, give real and imaginary part as two inputs",
+        )
+    }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+from typing_extensions import Self
 
 from mho.compat.crosssim._tree import Parameters
 from mho.compat.crosssim.simulator.parameters.core_parameters import CoreParameters
@@ -28,3 +31,24 @@ class CrossSimParameters(Parameters):
         "simulation": SimulationParameters,
         "xbar": XbarParameters,
     }
+
+    def validate(self) -> None:
+        """Check that all parameters go together; for an array of ``core.rows_max`` rows, or of one.
+
+        Raises:
+            ConfigError: what a layer with these parameters would raise.
+        """
+        from mho.compat.crosssim._translate import hardware  # it needs this class
+
+        hardware(self, max(self.core.rows_max, 1))
+
+    @classmethod
+    def from_json(cls, filepath: str | os.PathLike[str], **kwargs: Any) -> Self:
+        """Read what ``to_json`` wrote, here or in CrossSim; ``kwargs`` go to ``open``.
+
+        What a layer of CrossSim notes in its own parameters, that it is a convolution, is left out.
+        """
+        read = super().from_json(filepath, **kwargs)
+        windows = read.simulation.convolution
+        windows.is_conv_core, windows.Nwindows = windows.default("is_conv_core"), windows.default("Nwindows")
+        return read

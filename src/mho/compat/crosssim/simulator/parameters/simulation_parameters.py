@@ -12,6 +12,9 @@ class ConvolutionParameters(Parameters):
     """How a convolution is computed."""
 
     FIELDS: ClassVar[Mapping[str, Any]] = {"is_conv_core": False, "x_par": 1, "y_par": 1, "Nwindows": 1}
+    RETIRED: ClassVar[Mapping[str, tuple[Any, str]]] = {
+        "conv_matmul": (True, "all patches of an input are one product here; leave it out")
+    }
 
 
 class AnalyticsParameters(Parameters):

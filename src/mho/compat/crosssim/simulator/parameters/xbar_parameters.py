@@ -53,6 +53,13 @@ class ParasiticParameters(Parameters):
         "current_from_input": True,
         "selected_rows": "top",
     }
+    RETIRED: ClassVar[Mapping[str, tuple[Any, str]]] = {
+        "gate_input": (
+            False,
+            "it is current_from_input = False now; networks that depend on the input have no matrix, solve "
+            "them one by one with mho.array.GatedWires",
+        )
+    }
 
 
 class ArrayParameters(Parameters):

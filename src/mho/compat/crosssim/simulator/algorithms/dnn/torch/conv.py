@@ -10,7 +10,6 @@ from mho import nn as layers
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.layer import AnalogLayer, checked, place_for
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
 
-
 _NAMES = (
     "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias",
     "padding_mode", "device", "dtype", "bias_rows",

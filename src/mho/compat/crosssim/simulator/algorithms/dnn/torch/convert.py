@@ -55,8 +55,9 @@ def from_torch(
     wanted = {id(module) for path, module in model.named_modules() if path in found}
     every = dict(model.named_modules(remove_duplicate=False))  # a shared layer stays shared
     analog = mho.convert(model, {path: mho.Hardware() for path, m in every.items() if id(m) in wanted})
-    modules, why = dict(analog.named_modules()), analog.report.reasons
-    why.update({path: _OTHERS for path in mho.convertible_modules(model) if path in why})
+    report: Any = analog.report
+    report.reasons.update({p: _OTHERS for p in mho.convertible_modules(model) if p in report.reasons})
+    modules = dict(analog.named_modules())
     for path, kind in found.items():
         kind.taken(modules[path], chosen[path], rows[path])
     gpus = {(p.simulation.useGPU, p.simulation.gpu_id) for p in chosen.values()}
