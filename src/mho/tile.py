@@ -28,8 +28,9 @@ from mho.blocks import by_blocks as _by_blocks
 from mho.config import digest
 from mho.converters import Circuit
 from mho.cut import Channels, Cut, Limit, Read
-from mho.devices import Device, Effect
-from mho.devices.effects.base import Tiles, around, effects, innermost, stream
+from mho.devices import Device, Effect, Varied
+from mho.devices.effects.base import Tiles, around
+from mho.devices.effects.varied import programmable
 from mho.hardware import Hardware
 from mho.matrix import (
     combine,
@@ -131,7 +132,8 @@ def write(
 def write_cells(hardware: Hardware, g_target: Tensor, cut: Cut, seed: int, path: str) -> ProgrammingResult:
     """Bring the cells ``[copy, group, row, column]`` to their targets, as ``hardware.programming`` does.
 
-    Effects around the device act on the programmed cells; programming does not see them.
+    Effects around the device act on the programmed cells; programming does not see them, only parameters
+    that differ from cell to cell (``Varied``).
     """
     analog = readout(hardware).analog
 
@@ -141,7 +143,7 @@ def write_cells(hardware: Hardware, g_target: Tensor, cut: Cut, seed: int, path:
         return hardware.array.effective_copies(g, analog)
 
     site = Site(cut.rows, tile_columns(cut, g_target), analog, seen)
-    return hardware.programming.write(innermost(hardware.device), g_target, seed, path, site)
+    return hardware.programming.write(programmable(hardware.device), g_target, seed, path, site)
 
 
 def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], cut: Cut) -> Tensor:
@@ -153,14 +155,20 @@ def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], 
         draw: standard normal draws in the shape of ``g_target``, by the name of a stream.
         cut: the layer's cut into tiles.
     """
-    inside = _by_blocks(innermost(device).drift_state, g_target, draw("drift"))
-    own = [effect_state(effect, g_target, draw, cut) for effect in effects(device)]
+    own: list[Tensor] = []
+    differ = False
+    while isinstance(device, Effect):
+        own.append(effect_state(device, g_target, draw, cut))
+        differ = differ or isinstance(device, Varied)
+        device = device.of_cells(own[-1]) if isinstance(device, Varied) else device.device
+    eps = draw("drift")
+    inside = device.drift_state(g_target, eps) if differ else _by_blocks(device.drift_state, g_target, eps)
     return torch.cat([*own, inside]) if own else inside
 
 
 def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], cut: Cut) -> Tensor:
     """The frozen parameters of one effect, ``[n, copy, group, row, column]``."""
-    names = [stream(effect) if k == 0 else f"{stream(effect)}/{k}" for k in range(effect.draws)]
+    names = effect.streams
     eps = torch.stack([draw(name) for name in names]) if names else g.new_empty((0, *g.shape))
     return effect.own_state(eps, Tiles(cut.rows, tile_columns(cut, g)))
 
@@ -174,6 +182,11 @@ def degraded(
     that :func:`program` would draw them from.
     """
     for effect in more:
+        if isinstance(effect, Varied) and state is not None:
+            raise ValueError(
+                f"{effect!r}: what the cells are made of counts when they are programmed; give it in "
+                "hardware.device and program, or degrade a model that is not programmed yet"
+            )
         effect = around(effect, hardware.device)
         hardware = replace(hardware, device=effect)
         if state is not None:

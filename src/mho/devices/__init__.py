@@ -8,7 +8,7 @@ makes a device of a model of :mod:`mho.devices.dynamics`.
 :class:`Retention`, :class:`Loop`.
 
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
-:class:`Endurance`, :class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`,
+:class:`Varied`, :class:`Endurance`, :class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`,
 :class:`ReadDisturb`, :class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
 """
 
@@ -36,6 +36,7 @@ from mho.devices.effects import Temperature as Temperature
 from mho.devices.effects import ThermalNoise as ThermalNoise
 from mho.devices.effects import UniformG as UniformG
 from mho.devices.effects import UniformR as UniformR
+from mho.devices.effects import Varied as Varied
 from mho.devices.effects import at_stop_voltage as at_stop_voltage
 from mho.devices.error_laws import Error as Error
 from mho.devices.error_laws import Independent as Independent

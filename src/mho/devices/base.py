@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +49,9 @@ class Device(ABC):
     program_scale: NonNegative
     drift_scale: NonNegative
     read_scale: NonNegative
+
+    #: Pairs of parameters of which the first must be below the second, in every cell.
+    ordered: ClassVar[tuple[tuple[str, str], ...]] = (("g_min", "g_max"),)
 
     @abstractmethod
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:

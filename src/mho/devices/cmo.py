@@ -11,6 +11,7 @@ from torch import Tensor
 from mho.config import NonNegative, Positive, config
 from mho.devices._curves import polynomial
 from mho.devices.base import Device
+from mho.devices.dynamics._numbers import clip
 
 _FIRST, _LAST = 9e-6, 88.2e-6  # siemens: the measured range
 # Programming error for each acceptance range: microsiemens, in powers of microsiemens.
@@ -59,7 +60,7 @@ class ReRAMCMO(Device):
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """``g_target + sigma_prog eps``, clipped to the bounds."""
         std = 1e-6 * polynomial(g_target * 1e6, _PROGRAM[self.acceptance])
-        return (g_target + self.program_scale * std * eps).clamp(self.g_min, self.g_max)
+        return clip(g_target + self.program_scale * std * eps, self.g_min, self.g_max)
 
     def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """One parameter: the draw of the relaxation."""
@@ -72,7 +73,7 @@ class ReRAMCMO(Device):
             return g
         decades = math.log(seconds)
         change = (0.04201137 * decades + 0.41183342) * cells[0] - 0.08900206 * decades
-        return (g + 1e-6 * self.drift_scale * change).clamp(self.g_min, self.g_max)
+        return clip(g + 1e-6 * self.drift_scale * change, self.g_min, self.g_max)
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """The published curve at ``g_now``; at ``seconds`` = 0 the one of 1 s, below 1 uS zero."""

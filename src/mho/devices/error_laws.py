@@ -50,7 +50,7 @@ class Independent(Error):
 
     def std(self, g: Tensor, g_max: float) -> Tensor:
         """``sigma g_max``."""
-        return torch.full_like(g, self.sigma * g_max)
+        return torch.zeros_like(g) + self.sigma * g_max
 
 
 @config

@@ -49,7 +49,7 @@ class ConstantNu(Exponent):
 
     def moments(self, g: Tensor, g_max: float) -> tuple[Tensor, Tensor]:
         """The two fields, for each cell."""
-        return torch.full_like(g, self.mean), torch.full_like(g, self.std)
+        return torch.zeros_like(g) + self.mean, torch.zeros_like(g) + self.std
 
 
 @config

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import NonNegative, Positive, config
 from mho.devices.base import Device
+from mho.devices.dynamics._numbers import clip, log1p
 from mho.devices.error_laws import Error, Independent
 from mho.devices.exponents import ConstantNu, Exponent
 
@@ -65,7 +64,7 @@ class Generic(Device):
     def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
         """``g (1 + seconds / t0)^-nu``, clipped."""
         self.check_time(seconds)
-        return self._clipped(g * (-math.log1p(seconds / self.t0) * cells[0]).exp())
+        return self._clipped(g * (-log1p(seconds / self.t0) * cells[0]).exp())
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Standard deviation of the error ``read`` at ``g_now``."""
@@ -73,4 +72,4 @@ class Generic(Device):
         return self.read_scale * self.read.std(g_now, self.g_max)
 
     def _clipped(self, g: Tensor) -> Tensor:
-        return g.clamp(self.g_min, self.g_max) if self.clip else g.clamp_min(0)
+        return clip(g, self.g_min, self.g_max) if self.clip else g.clamp_min(0)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from mho.config import Positive
 from mho.devices.base import Device
+from mho.devices.dynamics._numbers import log, log1p, sqrt
 
 
 class PhaseChange(Device):
@@ -31,6 +32,8 @@ class PhaseChange(Device):
 
     t0: Positive
     t_read: Positive
+
+    ordered: ClassVar[tuple[tuple[str, str], ...]] = (("g_min", "g_max"), ("t_read", "t0"))
 
     @abstractmethod
     def program_std(self, g_target: Tensor) -> Tensor:
@@ -64,10 +67,10 @@ class PhaseChange(Device):
     def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
         """``g (1 + seconds / t0)^-nu``."""
         self.check_time(seconds)
-        return g * torch.exp(-math.log1p(seconds / self.t0) * cells[0])
+        return g * torch.exp(-log1p(seconds / self.t0) * cells[0])
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """``g_now Q(g) sqrt(ln((t + t_read) / (2 t_read)))``."""
         self.check_time(seconds)
-        octaves = math.log((seconds + self.t0 + self.t_read) / (2 * self.t_read))
-        return self.read_scale * math.sqrt(octaves) * self.read_fraction(g) * g_now
+        octaves = log((seconds + self.t0 + self.t_read) / (2 * self.t_read))
+        return self.read_scale * sqrt(octaves) * self.read_fraction(g) * g_now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from pydantic import InstanceOf
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch import Tensor
 from mho.config import NonNegative, config
 from mho.devices.base import Device, no_drift_state
 from mho.devices.dynamics import VTEAM, SwitchingModel
+from mho.devices.dynamics._numbers import clip, tensor
 from mho.devices.error_laws import Error, Independent
 
 
@@ -44,15 +47,25 @@ class Switching(Device):
         if self.model.cells:
             raise ValueError(
                 f"model has parameters that differ by cell, of shape {tuple(self.model.cells)}: a device "
-                "describes one cell; give a model with numbers"
+                "describes one cell; give a model with numbers, and the laws of its parameters to Varied"
             )
         for name in ("g_min", "g_max", "v_read"):
             object.__setattr__(self, name, float(getattr(self.model, name)))
         self.check_bounds()
 
+    def of_model(self, model: SwitchingModel) -> Switching:
+        """A copy with another model, whose parameters may differ from cell to cell; it is no description."""
+        made = copy.copy(self)
+        values = [v for v in vars(model).values() if isinstance(v, torch.Tensor)]
+        for name in ("g_min", "g_max"):
+            bound = getattr(model, name)
+            object.__setattr__(made, name, tensor(bound, values[0]) if values else bound)
+        object.__setattr__(made, "model", model)
+        return made
+
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """``g_target``, kept between the ends of the state."""
-        return g_target.clamp(self.g_min, self.g_max)
+        return clip(g_target, self.g_min, self.g_max)
 
     def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """No parameters."""

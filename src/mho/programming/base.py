@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from mho import random
+
 
 class Cell(Protocol):
     """What programming asks of a device; every device of ``mho.devices`` has it."""
@@ -137,6 +139,31 @@ class Programming(ABC):
             seconds=float(result.seconds.sum(dtype=torch.float64)),
             error=float(error),
         )
+
+
+def drawn_cells(device: Cell, g_target: Tensor, seed: int, path: str) -> Cell:
+    """The cells of one chip: the device, or its cells with their own parameters where these differ."""
+    drawn = getattr(device, "drawn", None)
+    if drawn is None:
+        return device
+    made: Cell = drawn(lambda name: random.normal(g_target.shape, seed, path, name).to(g_target))
+    return made
+
+
+def part(cells: Cell, pick: Callable[[Tensor], Tensor]) -> Cell:
+    """Some of the cells: ``pick`` takes theirs from a tensor of all."""
+    chosen = getattr(cells, "part", None)
+    made: Cell = cells if chosen is None else chosen(pick)
+    return made
+
+
+def kept(cells: Cell, g: Tensor) -> Tensor:
+    """Conductances, kept between the bounds of the cells."""
+    own = getattr(cells, "kept", None)
+    if own is None:
+        return g.clamp(cells.g_min, cells.g_max)
+    between: Tensor = own(g)
+    return between
 
 
 def check_targets(g_target: Tensor) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mho.config import Fraction, NonNegative, config
-from mho.programming.base import Cell
+from mho.programming.base import Cell, kept
 from mho.programming.pulse import Memory, Moved, Pulse
 
 
@@ -64,7 +64,7 @@ class Correction(Pulse):
         if self.disturbs:
             steps = g - before
             later = sum(steps.sum(axis, keepdim=True) - steps.cumsum(axis) for axis in (-1, -2))
-            g = (g + self.disturb * later).clamp(device.g_min, device.g_max)
+            g = kept(device, g + self.disturb * later)
         return Moved((g,), *self._cost(before, g))
 
     def conductance(self, device: Cell, memory: Memory) -> Tensor:
@@ -78,7 +78,7 @@ class Correction(Pulse):
         g_target: Tensor,
         step: Tensor,
         number: int,
-        draw: Callable[[], Tensor],
+        draw: Callable[..., Tensor],
     ) -> Moved:
         """See :meth:`Pulse.apply`."""
         before = memory[0]
@@ -86,13 +86,13 @@ class Correction(Pulse):
         if self.scale > 0:
             error = device.programmed(g_target, draw()) - g_target
             moved = step + (self.scale / (device.g_max - device.g_min)) * step.abs() * error
-        g = (before + moved).clamp(device.g_min, device.g_max)
+        g = kept(device, before + moved)
         g = torch.where(step == 0, before, g)
         energy, seconds = self._cost(before, g)
         if self.disturbs:
             own = g - before
             others = sum(own.sum(axis, keepdim=True) - own for axis in (-1, -2))
-            g = (g + self.disturb * others).clamp(device.g_min, device.g_max)
+            g = kept(device, g + self.disturb * others)
         pulsed = step != 0
         return Moved((g,), energy * pulsed, seconds * pulsed)
 

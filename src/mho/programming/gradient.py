@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import Tensor
 
 from mho import random
 from mho.config import Count, Fraction, config
-from mho.programming.base import Cell, Programming, ProgrammingResult, Site, check_targets
+from mho.programming.base import (
+    Cell,
+    Programming,
+    ProgrammingResult,
+    Site,
+    check_targets,
+    drawn_cells,
+    part,
+)
 from mho.programming.write_verify import Source, WriteVerify, Written, empty, pulse_draws, put
 
 
@@ -61,12 +71,14 @@ class GradientProgramming(Programming):
         eps = random.normal(g_target.shape, seed, path, "program").to(g_target)
         places = torch.arange(g_target.numel(), device=g_target.device).view_as(g_target)
         result = empty(g_target)
+        cells = drawn_cells(device, g_target, seed, path)
         for number, (r, c) in enumerate(site.tiles()):
             block = (..., r, c)
+            some = part(cells, operator.itemgetter(block))
             source = Source(seed, path, places[block], g_target.dtype)
-            written = self.first.together(device, g_target[block], eps[block], source)
-            written = self._descend(device, g_target[block], written, source, site, str(number))
-            g = self.first.pulse.conductance(device, written.memory)
+            written = self.first.together(some, g_target[block], eps[block], source)
+            written = self._descend(some, g_target[block], written, source, site, str(number))
+            g = self.first.pulse.conductance(some, written.memory)
             put(result, block, ProgrammingResult(g, *written[1:]))
         return result
 

@@ -68,7 +68,7 @@ class Pulse(ABC):
         g_target: Tensor,
         step: Tensor,
         number: int,
-        draw: Callable[[], Tensor],
+        draw: Callable[..., Tensor],
     ) -> Moved:
         """Cells after one pulse.
 
@@ -78,5 +78,5 @@ class Pulse(ABC):
             g_target: wanted conductances, siemens.
             step: wanted change of conductance, siemens; 0 for no pulse.
             number: how many pulses the cells got before.
-            draw: standard normal draws in the shape of the cells.
+            draw: standard normal draws in the shape of the cells; names lead to other ones.
         """

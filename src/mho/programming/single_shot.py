@@ -8,7 +8,7 @@ from torch import Tensor
 from mho import random
 from mho.blocks import by_blocks
 from mho.config import config
-from mho.programming.base import Cell, Programming, ProgrammingResult, Site, Summary
+from mho.programming.base import Cell, Programming, ProgrammingResult, Site, Summary, drawn_cells
 
 
 @config
@@ -24,7 +24,11 @@ class SingleShot(Programming):
     ) -> ProgrammingResult:
         """See :meth:`Programming.write`."""
         eps = random.normal(g_target.shape, seed, path, "program").to(g_target)
-        g = by_blocks(device.programmed, g_target, eps)
+        cells = drawn_cells(device, g_target, seed, path)
+        if cells is device:
+            g = by_blocks(device.programmed, g_target, eps)
+        else:
+            g = cells.programmed(g_target, eps)
 
         def each(value: float, dtype: torch.dtype) -> Tensor:
             return torch.full((), value, dtype=dtype, device=g.device).expand(g.shape)

@@ -18,6 +18,9 @@ _PATIENCE = 2  # pulses in one direction, after a turn, before the width grows a
 _NARROWEST, _WIDEST = 2.0**-20, 2.0**10  # factors on the first width
 
 
+_OWN = 5  # tensors that are kept of each cell, besides parameters that change from pulse to pulse
+
+
 class SwitchingModel(Protocol):
     """What pulses ask of a switching model; those of ``mho.devices.dynamics`` have it."""
 
@@ -40,6 +43,9 @@ class SwitchingModel(Protocol):
 
     def step(self, state: Tensor, voltage: Tensor, dt: Tensor) -> Tensor:
         """State after ``dt`` seconds at a constant voltage."""
+
+    def take(self, index: Tensor, shape: torch.Size) -> SwitchingModel:
+        """The model of some cells of a flattened array."""
 
 
 @runtime_checkable
@@ -190,11 +196,12 @@ class VoltagePulses(Pulse):
         """Fresh cells, no pulse yet."""
         fresh = torch.as_tensor(_model(device).initial, dtype=g_target.dtype, device=g_target.device)
         one, zero = torch.ones_like(g_target), torch.zeros_like(g_target)
-        return Moved(_Cells(fresh.expand(g_target.shape).clone(), one, one, zero, zero), zero, zero)
+        cells = _Cells(fresh.expand(g_target.shape).clone(), one, one, zero, zero)
+        return Moved((*cells, *_before_pulses(device, g_target)), zero, zero)
 
     def conductance(self, device: Cell, memory: Memory) -> Tensor:
         """That of the state."""
-        return _model(device).conductance(memory[0])
+        return _model(device, memory).conductance(memory[0])
 
     def apply(
         self,
@@ -203,11 +210,12 @@ class VoltagePulses(Pulse):
         g_target: Tensor,
         step: Tensor,
         number: int,
-        draw: Callable[[], Tensor],
+        draw: Callable[..., Tensor],
     ) -> Moved:
         """See :meth:`Pulse.apply`."""
-        model = _model(device)
-        cells = self._widths(_Cells(*memory), step.sign())
+        now = _cycled(device, memory, step != 0, draw)
+        model = _model(device, (*memory[:_OWN], *now))
+        cells = self._widths(_Cells(*memory[:_OWN]), step.sign())
         factor = (1 + self.spread * draw()).clamp(min=0) if self.spread > 0 else torch.ones_like(step)
         state = cells.state
         energy, seconds = torch.zeros_like(state), torch.zeros_like(state)
@@ -220,14 +228,15 @@ class VoltagePulses(Pulse):
             if self.scheme is None:
                 index = pulsed.reshape(-1).nonzero().squeeze(1)
                 some = (width * factor).reshape(-1)[index]
-                moved, heat = fire(model, state.reshape(-1)[index], volts, some)
+                few = model.take(index, state.shape)
+                moved, heat = fire(few, state.reshape(-1)[index], volts, some)
                 state = state.reshape(-1).index_copy(0, index, moved).view_as(state)
                 heat = torch.zeros_like(state).reshape(-1).index_copy(0, index, heat).view_as(state)
             else:
                 state, heat = self._in_array(model, state, volts, width * factor)
             energy = energy + heat
             seconds = seconds + width
-        return Moved(cells._replace(state=state), energy, seconds)
+        return Moved((*cells._replace(state=state), *now), energy, seconds)
 
     def _widths(self, cells: _Cells, direction: Tensor) -> _Cells:
         """The factors on the widths for pulses in these directions."""
@@ -291,5 +300,22 @@ def fire(model: SwitchingModel, state: Tensor, volts: float, width: Tensor) -> t
     return state, volts * charge * part / 3
 
 
-def _model(device: Cell) -> SwitchingModel:
-    return cast("SwitchingModel", cast("Any", device).model)
+def _model(device: Cell, memory: Memory = ()) -> SwitchingModel:
+    """The switching model, with the parameters that change from pulse to pulse as they are kept."""
+    cells, now = cast("Any", device), memory[_OWN:]
+    return cast("SwitchingModel", cells.model_now(now) if now else cells.model)
+
+
+def _before_pulses(device: Cell, like: Tensor) -> Memory:
+    """The parameters that change from pulse to pulse, before the first one; none for most devices."""
+    values = getattr(device, "before_pulses", None)
+    return () if values is None else tuple(values(like))
+
+
+def _cycled(device: Cell, memory: Memory, pulsed: Tensor, draw: Callable[..., Tensor]) -> Memory:
+    """Those parameters drawn anew where a pulse comes."""
+    before = memory[_OWN:]
+    if not before:
+        return ()
+    fresh = cast("Any", device).cycled(draw, memory[0])
+    return tuple(torch.where(pulsed, new, old) for new, old in zip(fresh, before, strict=True))

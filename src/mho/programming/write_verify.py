@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,7 +13,15 @@ from torch import Tensor
 
 from mho import random
 from mho.config import Count, NonNegative, Positive, config
-from mho.programming.base import Cell, Programming, ProgrammingResult, Site, check_targets
+from mho.programming.base import (
+    Cell,
+    Programming,
+    ProgrammingResult,
+    Site,
+    check_targets,
+    drawn_cells,
+    part,
+)
 from mho.programming.correction import Correction
 from mho.programming.pulse import Memory, Pulse
 
@@ -103,15 +113,17 @@ class WriteVerify(Programming):
         check_targets(g_target)
         eps = random.normal(g_target.shape, seed, path, "program").to(g_target)
         places = torch.arange(g_target.numel(), device=g_target.device)
+        cells = drawn_cells(device, g_target, seed, path)
         if not self.pulse.disturbs:
-            return self._apart(device, g_target, eps, Source(seed, path, places, g_target.dtype))
+            return self._apart(cells, g_target, eps, Source(seed, path, places, g_target.dtype))
         result = empty(g_target)
         places = places.view_as(g_target)
         for r, c in (site or Site.whole(g_target)).tiles():
             block = (..., r, c)
             source = Source(seed, path, places[block], g_target.dtype)
-            written = self.together(device, g_target[block], eps[block], source)
-            g = self.pulse.conductance(device, written.memory)
+            some = part(cells, operator.itemgetter(block))
+            written = self.together(some, g_target[block], eps[block], source)
+            g = self.pulse.conductance(some, written.memory)
             put(result, block, ProgrammingResult(g, *written[1:]))
         return result
 
@@ -121,9 +133,10 @@ class WriteVerify(Programming):
         result = empty(g_target.reshape(-1))
         g_target, eps = g_target.reshape(-1), eps.reshape(-1)
         for a in range(0, g_target.numel(), _CHUNK):
-            part = slice(a, a + _CHUNK)
-            some = source._replace(places=source.places[part])
-            put(result, part, self._chunk(device, g_target[part], eps[part], some))
+            few = slice(a, a + _CHUNK)
+            cells = part(device, partial(_flat_part, place=few))
+            some = source._replace(places=source.places[few])
+            put(result, few, self._chunk(cells, g_target[few], eps[few], some))
         return ProgrammingResult(*(v.view(shape) for v in vars(result).values()))
 
     def _chunk(self, device: Cell, g_target: Tensor, eps: Tensor, source: Source) -> ProgrammingResult:
@@ -147,6 +160,7 @@ class WriteVerify(Programming):
                 break
             left, target, step = left[index], target[index], step[index]
             source = source._replace(places=source.places[index])
+            device = part(device, operator.itemgetter(index))
             memory = tuple(m[index] for m in memory)
             draw = pulse_draws(source, number)
             memory, energy, seconds = self.pulse.apply(device, memory, target, step, number, draw)
@@ -189,9 +203,13 @@ class WriteVerify(Programming):
         return self.tolerance * size
 
 
-def pulse_draws(source: Source, number: int) -> Callable[[], Tensor]:
-    """The draws of a pulse, made when they are asked for."""
-    return lambda: source.draw("pulse", str(number))
+def pulse_draws(source: Source, number: int) -> Callable[..., Tensor]:
+    """The draws of a pulse, made when they are asked for; names lead to others."""
+    return lambda *names: source.draw("pulse", str(number), *names)
+
+
+def _flat_part(values: Tensor, place: slice) -> Tensor:
+    return values.reshape(-1)[place]
 
 
 def empty(like: Tensor) -> ProgrammingResult:

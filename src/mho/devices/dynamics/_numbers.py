@@ -24,6 +24,16 @@ def log(value: Number) -> Number:
     return value.log() if isinstance(value, Tensor) else math.log(value)
 
 
+def log1p(value: Number) -> Number:
+    """``log(1 + value)`` of a number or a tensor."""
+    return value.log1p() if isinstance(value, Tensor) else math.log1p(value)
+
+
+def sqrt(value: Number) -> Number:
+    """Square root of a number or a tensor."""
+    return value.sqrt() if isinstance(value, Tensor) else math.sqrt(value)
+
+
 def sinh(value: Number) -> Number:
     """Hyperbolic sine of a number or a tensor."""
     return value.sinh() if isinstance(value, Tensor) else math.sinh(value)

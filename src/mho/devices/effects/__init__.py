@@ -20,6 +20,7 @@ from mho.devices.effects.states import UniformR as UniformR
 from mho.devices.effects.stuck import StuckAt as StuckAt
 from mho.devices.effects.telegraph import RandomTelegraphNoise as RandomTelegraphNoise
 from mho.devices.effects.temperature import Temperature as Temperature
+from mho.devices.effects.varied import Varied as Varied
 from mho.devices.effects.wear import Endurance as Endurance
 from mho.devices.effects.wear import RetentionFailure as RetentionFailure
 from mho.devices.effects.wear import RetentionLoss as RetentionLoss

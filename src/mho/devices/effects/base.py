@@ -54,6 +54,11 @@ class Effect(Device):
         return 0
 
     @property
+    def streams(self) -> list[str]:
+        """Names of the random streams of the draws, one for each."""
+        return [stream(self) if k == 0 else f"{stream(self)}/{k}" for k in range(self.draws)]
+
+    @property
     def alone(self) -> bool:
         """Whether each cell is on its own: no exact counts, no lines."""
         return True
