@@ -60,6 +60,24 @@ EXAMPLES: dict[type[Device], list[Device]] = {
     devices.OwnBounds: [
         devices.OwnBounds(r_on=devices.Spread(mean=5e4, std=1e4), r_off=devices.Spread(mean=5e5, std=2e5)),
     ],
+    devices.Varied: [
+        devices.Varied(
+            device=devices.PCM(),
+            spreads={
+                "g_max": devices.Spread(mean=25e-6, std=1e-6, low=10e-6),
+                "t0": devices.Spread(mean=20.0, std=1.0, low=5.0),
+            },
+        ),
+        devices.Varied(
+            device=devices.Switching(),
+            spreads={"r_off": devices.Spread(mean=1e3, std=1e2)},
+            cycle={"k_off": devices.Spread(mean=1.0, std=0.1, low=0.1)},
+        ),
+        devices.Varied(
+            device=devices.RetentionLoss(nu=0.1, device=devices.ReRAMWan2022()),
+            spreads={"nu": devices.Spread(mean=0.1, std=0.02)},
+        ),
+    ],
     devices.StuckAt: [
         devices.StuckAt(),
         devices.StuckAt(lrs=0.2, hrs=0.1, unformed=0.05, device=devices.PCM()),

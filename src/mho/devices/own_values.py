@@ -69,4 +69,4 @@ def rebuilt(description: T, numbers: Mapping[str, float]) -> T:
             changes[head] = number
     for head, inner in parts.items():
         changes[head] = rebuilt(getattr(description, head), inner)
-    return dataclasses.replace(description, **changes)  # type: ignore[type-var, no-any-return]
+    return dataclasses.replace(description, **changes)  # type: ignore[type-var]

@@ -126,7 +126,8 @@ class Varied(Effect):
         low, high = torch.tensor(-math.inf).to(eps), math.inf
         for first, second in self._pairs():
             if second == name:
-                floor = values[first] if first in values else torch.tensor(number_at(self._owner, first)).to(eps)
+                shared = first not in values
+                floor = torch.tensor(number_at(self._owner, first)).to(eps) if shared else values[first]
                 low = torch.maximum(low, floor + _APART * floor.abs())
             if first == name:
                 ceiling = self._highest(second)
@@ -226,8 +227,8 @@ class Varied(Effect):
             point = law.std == 0 and first <= law.median <= last
             if not (point or law.clamped) and law.share(first, last) < _LEAST:
                 raise ValueError(
-                    f"{name} = {law!r}: less than a millionth of it lies between {first:g} and {last:g}, which "
-                    f"keeps {type(self._owner).__name__} in order; did you swap two parameters?"
+                    f"{name} = {law!r}: less than a millionth of it lies between {first:g} and {last:g}, as "
+                    f"{type(self._owner).__name__} needs; did you swap two parameters?"
                 )
             values[name] = law.of(middle, low, high)
 
