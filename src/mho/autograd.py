@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _inside(z: Tensor, low: float, high: float) -> Tensor:
@@ -21,11 +24,37 @@ def _inside(z: Tensor, low: float, high: float) -> Tensor:
     return (z >= low) & (z <= high)
 
 
+def in_transform() -> bool:
+    """Whether a transform of ``torch.func`` is at work, such as ``vmap``."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def learns(*values: Tensor) -> bool:
+    """Whether one of these may want a gradient; what ``vmap`` stacks does not say whether it does."""
+    if not torch.is_grad_enabled():
+        return False
+    if any(value.requires_grad for value in values):
+        return True
+    return not torch.compiler.is_compiling() and in_transform()
+
+
+def _signed(kind: F) -> F:
+    """A ``Function`` class that knows its signature: torch asks for it anew in each call."""
+    kind.forward.__signature__ = inspect.signature(kind.forward)  # type: ignore[attr-defined]
+    return kind
+
+
+@_signed
 class _RoundClip(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, low: float, high: float) -> Tensor:
-        ctx.save_for_backward(_inside(z, low, high))
+    def forward(z: Tensor, low: float, high: float) -> Tensor:
         return z.round().clamp(low, high)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(_inside(*inputs))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -39,7 +68,7 @@ def round_clip(z: Tensor, low: float, high: float) -> Tensor:
     The gradient is 1 for ``low <= z <= high`` (straight through the rounding, exact through the
     clip) and 0 elsewhere.
     """
-    if torch.is_grad_enabled() and z.requires_grad:
+    if learns(z):
         return _RoundClip.apply(z, low, high)  # type: ignore[no-untyped-call, no-any-return]
     return z.round().clamp(low, high)
 
@@ -48,7 +77,7 @@ def may_overwrite() -> bool:
     """Whether a fresh intermediate may be changed in place: no gradient, no transform, no compiler."""
     if torch.compiler.is_compiling() or torch.is_grad_enabled():
         return False
-    return torch._C._functorch.peek_interpreter_stack() is None
+    return not in_transform()
 
 
 _library = torch.library.Library("mho", "FRAGMENT")
@@ -75,9 +104,6 @@ def materialise(x: Tensor | float) -> Tensor | float:
     return x
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
 def constant_in_graphs(function: F) -> F:
     """A function whose result ``torch.compile`` takes as a constant of the graph.
 
@@ -87,12 +113,18 @@ def constant_in_graphs(function: F) -> F:
     return function
 
 
+@_signed
 class _ClipLearned(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, limit: Tensor, decay: float, inside: float) -> Tensor:
-        ctx.save_for_backward(x, limit)
-        ctx.decay, ctx.inside = decay, inside
+    def forward(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tensor:
         return torch.clamp(x, -limit, limit)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, limit, ctx.decay, ctx.inside = inputs
+        ctx.save_for_backward(x, limit)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -124,10 +156,17 @@ def clip_learned(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tenso
     return _ClipLearned.apply(x, limit, decay, inside)  # type: ignore[no-untyped-call, no-any-return]
 
 
+@_signed
 class _StraightThrough(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, ideal: Tensor, used: Tensor) -> Tensor:
+    def forward(ideal: Tensor, used: Tensor) -> Tensor:
         return used.view_as(used)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        pass
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
+
+from mho.autograd import in_transform
 
 BLOCK = 1 << 19  # cells: a few intermediates of a block stay in a cache, and memory does not grow
 
@@ -19,7 +20,7 @@ def by_blocks(function: Callable[..., Tensor], *cells: Tensor) -> Tensor:
     """
     rows, size = cells[0].shape[-2], cells[0].numel()
     step = max(1, rows * BLOCK // max(size, 1))
-    if step >= rows or torch._C._functorch.peek_interpreter_stack() is not None:
+    if step >= rows or in_transform():
         return function(*cells)
     result: Tensor | None = None
     for a in range(0, rows, step):

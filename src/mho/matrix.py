@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from mho import curved
 from mho.array import Ideal as IdealArray
 from mho.array import NonlinearCells
-from mho.autograd import straight_through
+from mho.autograd import in_transform, straight_through
 from mho.blocks import by_blocks
 from mho.converters import Circuit
 from mho.cut import Cut, Read
@@ -63,8 +65,52 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     """What a product by this chip needs: the work done once per state.
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
-    mean of a noisy small conductance is a little above it; the sum of many cells is normal.
+    mean of a noisy small conductance is a little above it; the sum of many cells is normal. The chips
+    that ``torch.func.vmap`` stacks are packed one after the other.
     """
+    if not in_transform():
+        return _pack(hardware, state, cut)
+    parts = _Parts()
+    values = _EachChip.apply(hardware, cut, parts, *state)  # type: ignore[no-untyped-call]
+    return Read(**dict(zip(parts.names, values, strict=True)))
+
+
+class _Parts:
+    """Which parts of a read there are."""
+
+    names: tuple[str, ...] = ()
+
+
+class _EachChip(torch.autograd.Function):
+    """:func:`pack` under ``vmap``: the age of a chip is a number, one for each chip."""
+
+    @staticmethod
+    def forward(hardware: Hardware, cut: Cut, parts: _Parts, *state: Any) -> tuple[Tensor, ...]:
+        found = {k: v for k, v in pack(hardware, TileState(*state), cut)._asdict().items() if v is not None}
+        parts.names = tuple(found)
+        return tuple(found.values())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, parts: _Parts, *state: Any
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        reads = []
+        for k in range(info.batch_size):
+            chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[3:], strict=True)]
+            reads.append(pack(hardware, TileState(*chip), cut)._asdict())
+        some = {name: v for read in reads for name, v in read.items() if v is not None}
+        parts.names = tuple(some)
+        stacked = (
+            [torch.zeros_like(v) if r[name] is None else r[name] for r in reads] for name, v in some.items()
+        )  # a chip without read noise among noisy ones has a variance of zero
+        return tuple(torch.stack(s) for s in stacked), (0,) * len(some)
+
+
+def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     device, how, seconds = hardware.device, readout(hardware), float(state.seconds)
     squares = how._replace(analog=tuple(tuple(a * a for a in row) for row in how.analog))
 

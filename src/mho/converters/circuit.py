@@ -19,7 +19,7 @@ from pydantic import Field, InstanceOf
 from torch import Tensor
 
 from mho import random
-from mho.autograd import straight_through
+from mho.autograd import learns, straight_through
 from mho.config import NonNegative
 from mho.converters.base import ColumnConverter
 from mho.converters.ranges import Fixed, Range
@@ -157,7 +157,7 @@ class Circuit(ColumnConverter):
             read = (2 * convert(used.contiguous()) + (1 - count)) / count
             if not self.signed:
                 read = (read + 1) / 2
-        if torch.is_grad_enabled() and value.requires_grad:
+        if learns(value):
             return straight_through(inside, read)
         return read
 

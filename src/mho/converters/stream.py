@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mho.autograd import straight_through
+from mho.autograd import learns, straight_through
 from mho.config import Count, config
 
 
@@ -66,7 +66,7 @@ class Stream:
             whole = (codes.detach().unsqueeze(axis) * scale.view(shape)).trunc()
             count = len(weights)
             digits = whole.narrow(axis, 0, count) - whole.narrow(axis, 1, count) * 2.0**self.bits
-        if torch.is_grad_enabled() and codes.requires_grad:
+        if learns(codes):
             ideal = codes.unsqueeze(axis) * (weights / (weights * weights).sum()).view(shape)
             digits = straight_through(ideal, digits)
         return digits.flatten(axis, axis + 1)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mho import tile
+from mho.autograd import learns
 from mho.config import digest
 from mho.converters import (
     DAC,
@@ -358,7 +359,7 @@ class AnalogLayer(BiasRows):
             read = tile.training_read(self.hardware, self.logical(weight), self.logical(clean), self.cut)
         else:
             read = self._evaluation_read()
-            if torch.is_grad_enabled() and self._learns():
+            if self._learns():
                 read = tile.with_gradient(self.hardware, read, self.logical(self.wide_weight()), self.cut)
         return read._replace(inputs=self.tile_index)
 
@@ -381,7 +382,7 @@ class AnalogLayer(BiasRows):
 
     def _learns(self) -> bool:
         """Whether something on the array wants a gradient."""
-        return bool(self.weight.requires_grad) or bool(self.bias_rows and self.bias.requires_grad)
+        return learns(self.weight, self.bias) if self.bias_rows else learns(self.weight)
 
     def _notice_evaluation(self) -> None:
         """Training mode without gradients, with a chip: most likely ``eval()`` was forgotten."""
