@@ -38,7 +38,7 @@ def made(values: dict[str, Any]) -> CrossSimParameters:
 
 def inputs(name: str) -> Tensor:
     x = torch.tensor(ARRAYS["X"]).double().T
-    return x - 1.5 if SCRIPTS[name]["inputs"] == "X - 1.5" else x
+    return {"X": x, "X - 1.5": x - 1.5, "100 (X - 1.5)": 100 * (x - 1.5)}[SCRIPTS[name]["inputs"]]
 
 
 @pytest.mark.parametrize("name", EXACT)
