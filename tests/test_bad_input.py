@@ -105,3 +105,61 @@ def test_half_a_chip_is_refused(key: str) -> None:
     with pytest.raises(RuntimeError, match=f"a chip is whole or not there, and {key} is missing"):
         other.load_state_dict(state)
     assert other.chip is None
+
+
+TYPED = {
+    **{name: (make, torch.ones(right)) for name, (make, right, *_) in LAYERS.items()},
+    "lstm": (lambda **k: mho.nn.AnalogLSTM(4, 3, **k), torch.ones(5, 2, 4)),
+    "gru cell": (lambda **k: mho.nn.AnalogGRUCell(4, 3, **k), torch.ones(2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_inputs_are_floating_point(name: str, dtype: torch.dtype) -> None:
+    make, x = TYPED[name]
+    layer = make(hardware=HARDWARE)
+    for programmed in (False, True):
+        for mode in (True, False):
+            with pytest.raises(TypeError, match=rf"x has dtype {dtype}: .* takes floating-point numbers"):
+                layer.train(mode)(x.to(dtype))
+        if not programmed:
+            mho.program(layer, seed=0)
+    calibrated = mho.convert(nn.Linear(4, 3), mho.Hardware(dac=mho.DAC(), adc=mho.ADC()))
+    with pytest.raises(TypeError, match="x has dtype"):
+        mho.calibrate(calibrated, [torch.ones(2, 4).to(dtype)])
+
+
+def test_attention_takes_floating_point() -> None:
+    layer = mho.convert(nn.MultiheadAttention(4, 2), HARDWARE).eval()
+    x = torch.ones(3, 2, 4)
+    with pytest.raises(TypeError, match="x has dtype torch.int64"):
+        layer(x, x, x.long())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(4, 3, dtype=torch.complex64),
+        nn.Conv2d(4, 3, 2, dtype=torch.complex128),
+        nn.ConvTranspose1d(4, 3, 2, dtype=torch.complex64),
+        nn.Bilinear(4, 3, 2, dtype=torch.complex64),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_complex_weights_stay_digital(layer: nn.Module) -> None:
+    model = nn.Sequential(layer, nn.Linear(3, 2))
+    analog = mho.convert(model, HARDWARE)
+    assert type(analog[0]) is type(layer) and type(analog[1]).__name__ == "AnalogLinear"
+    assert [row.note for row in analog.report.left_digital] == ["complex weights"]
+    assert list(mho.convertible_modules(model)) == ["1"]
+    with pytest.raises(NotMappableError, match=r"0 \(.*complex weights\)"):
+        mho.convert(model, HARDWARE, strict=True)
+    with pytest.raises(ValueError, match="cannot be mapped: complex weights"):
+        mho.convert(model, {"0": HARDWARE})
+
+
+def test_complex_weights_are_refused() -> None:
+    for make in (AnalogLinear, lambda *a, **k: AnalogConv2d(*a, 2, **k), mho.nn.AnalogRNNCell):
+        with pytest.raises(NotMappableError, match="dtype torch.complex64: cells hold real numbers"):
+            make(4, 3, dtype=torch.complex64, hardware=HARDWARE)

@@ -329,6 +329,8 @@ def _twin(
         return None, "no mapping onto arrays"
     if any(p.numel() == 0 for p in module.parameters()):
         return None, "a weight of it is empty"
+    if any(p.is_complex() for p in module.parameters()):
+        return None, "complex weights"
     if "forward" in module.__dict__:
         return None, "its forward was replaced on the object"
     if any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _COMPUTES):

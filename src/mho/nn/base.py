@@ -139,6 +139,11 @@ class AnalogLayer(BiasRows):
                 f"weight has shape {tuple(self.weight.shape)}: an array needs a row and a column at least, "
                 "leave such a layer digital"
             )
+        if self.weight.is_complex():
+            raise NotMappableError(
+                f"weight has dtype {self.weight.dtype}: cells hold real numbers; use a layer for the real "
+                "part and one of the imaginary part, or leave such a layer digital"
+            )
         self.hardware = hardware
         self.bias_rows = check_bias_rows(bias_rows) if self.bias is not None else 0
         self.cut = self.make_cut()
@@ -413,6 +418,7 @@ class AnalogLayer(BiasRows):
 
     def product(self, read: Read, x: Tensor) -> Tensor:
         """The product of a matrix that :meth:`read` gave: one forward may use it for several inputs."""
+        self._check_input(x)
         if self.training:
             for modifier in self.modifiers:
                 x = modifier.modify_input(x, self)
@@ -433,6 +439,13 @@ class AnalogLayer(BiasRows):
         with _no_autocast(x):
             y = self._converted(multiply, limits)
         return self._noisy(y.to(x.dtype), x)
+
+    def _check_input(self, x: Tensor) -> None:
+        if not x.is_floating_point():
+            raise TypeError(
+                f"x has dtype {x.dtype}: {self.path or type(self).__name__!r} takes floating-point numbers; "
+                + ("give real and imaginary part apart" if x.is_complex() else "give x.float()")
+            )
 
     def _converted(
         self, multiply: Callable[[tuple[Limit, Limit]], Tensor], limits: tuple[Limit, Limit]
@@ -475,6 +488,7 @@ class AnalogLayer(BiasRows):
 
     def _observe(self, x: Tensor, observer: Observer) -> Tensor:
         """A forward without converters that records what they would see."""
+        self._check_input(x)
         read = tile.at_full_scale(self.hardware, self.read(), self.cut)
         wide = read.kernel.dtype
         v = self.cut.arrange(x.to(wide), self.tile_index)
