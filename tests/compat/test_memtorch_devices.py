@@ -191,6 +191,8 @@ def test_the_resolution_counts_and_unknown_names_are_refused(kind: type[Memristo
         kind(r_of=1.0)
     with pytest.raises(ValueError, match="time_series_resolution = 0"):
         kind(time_series_resolution=0)
+    with pytest.raises(TypeError, match="time_series_resolution .* give a number of seconds"):
+        kind(time_series_resolution=StochasticParameter(loc=1e-9, scale=1e-10))
 
 
 def test_the_noise_of_stanford_pku() -> None:

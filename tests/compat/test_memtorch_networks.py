@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
+from torch.distributions import Cauchy, LogNormal, Poisson, Uniform
 
 import mho
 import mho.compat.memtorch as memtorch
@@ -129,13 +131,83 @@ def test_every_keyword_counts(name: str) -> None:
         ({"memristor_model_params": {"r_on": 2000.0}}, "did you swap them"),
         (
             {"memristor_model_params": {"k_on": StochasticParameter(loc=-5.0, scale=1.0, min=-9.0)}},
-            "give numbers",
+            "k_on = .* would be drawn, .*low and high are min and max",
+        ),
+        ({"memristor_model_params": {"r_on": StochasticParameter(Poisson, rate=60.0)}}, "continuous"),
+        (
+            {
+                "memristor_model": Data_Driven,
+                "memristor_model_params": {"r_p": StochasticParameter(loc=1.0, scale=0.1)},
+            },
+            "r_p",
+        ),
+        (
+            {
+                "memristor_model_params": {
+                    "time_series_resolution": StochasticParameter(loc=1e-9, scale=1e-10)
+                }
+            },
+            "time_series_resolution .* give a number of seconds",
         ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         patched(**keywords)
+
+
+# --- stochastic parameters ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind, name, parameter, ours, law",
+    [
+        (VTEAM, "r_off", {"distribution": LogNormal, "loc": 7.0, "scale": 0.2}, "r_off", None),
+        (VTEAM, "k_off", {"loc": 5e-4, "scale": 1e-5}, "k_off", stats.norm(5e-4, 1e-5)),
+        (VTEAM, "k_on", {"loc": -10.0, "scale": 1.0, "min": -20.0, "max": -1.0}, "k_on", stats.norm(-10, 1)),
+        (
+            VTEAM,
+            "d",
+            {"distribution": Uniform, "low": 2e-9, "high": 4e-9},
+            "x_off",
+            stats.uniform(2e-9, 2e-9),
+        ),
+        (Data_Driven, "A_p", {"loc": 743.0, "scale": 50.0}, "a_p", stats.norm(743, 50)),
+    ],
+)
+def test_any_parameter_of_the_cells_is_drawn(
+    kind: Any, name: str, parameter: dict[str, Any], ours: str, law: Any
+) -> None:
+    if parameter.get("distribution") is LogNormal:
+        law = stats.lognorm(0.2, scale=math.exp(7.0))
+    drawn = {name: StochasticParameter(**parameter)}
+    layer = nn.Linear(50, 30)
+    one, again, other = (
+        patched(memristor_model=kind, memristor_model_params=drawn, seed=seed, model=layer)
+        for seed in (0, 0, 1)
+    )
+    device = one.hardware.device
+    assert device.names == (ours,)
+    assert torch.equal(one.chip_cells, again.chip_cells) and torch.equal(one.chip_g, again.chip_g)
+    assert not torch.equal(one.chip_cells, other.chip_cells)
+    assert stats.kstest(one.chip_cells.flatten().numpy(), law.cdf).pvalue > 1e-3
+
+
+def test_pulses_move_cells_as_their_own_parameters_say() -> None:
+    parameters = {"k_off": StochasticParameter(loc=5e-4, scale=1e-4, min=1e-4)}
+    made = [
+        patched(memristor_model_params=p, programming_routine=naive_program)
+        for p in (parameters, {}, parameters)
+    ]
+    spread, plain, again = (next(iter(analog_layers(m).values())).chip_g for m in made)
+    assert torch.equal(spread, again) and not torch.equal(spread, plain)
+
+
+def test_a_law_without_a_mean_has_a_median() -> None:
+    r_on = StochasticParameter(Cauchy, loc=60.0, scale=2.0, min=20.0, max=500.0)
+    assert r_on.mean == pytest.approx(60.0, rel=0.05)
+    patched(memristor_model_params={"r_on": r_on})
+    assert 20 <= VTEAM(r_on=r_on).r_on <= 500
 
 
 # --- the chip -----------------------------------------------------------------------------------
@@ -227,8 +299,8 @@ def test_stochastic_resistances_of_cells() -> None:
     analog, alike = patched(memristor_model_params=SPREAD), patched(memristor_model_params={"r_on": 60.0})
     for path, g in mho.conductances(analog).items():
         wanted = mho.conductances(alike)[path]
-        high, low = analog_layers(analog)[path].chip_cells[:2]
-        torch.testing.assert_close(g, wanted.clamp(low, high))
+        high = 1 / analog_layers(analog)[path].chip_cells[0]
+        torch.testing.assert_close(g, torch.minimum(wanted, high))
         assert bool((g < wanted).any()) and high.unique().numel() > g.numel() / 3
 
 

@@ -20,25 +20,22 @@ class Sampler:
 
     @property
     def mean(self) -> float:
-        """Of the distribution before it is truncated."""
-        return float(self.law.distribution.mean)
+        """Of the distribution before it is truncated; one that has none, as Cauchy's, gives its median."""
+        mean = float(self.law.distribution.mean)
+        return mean if math.isfinite(mean) else self.spread().median
 
     def __call__(self) -> float:
         """One draw, by torch's global generator."""
         return float(self.law.draw((1,), fresh_seed()))
 
-    def spread(self, name: str) -> Spread:
-        """The law of the cells of an array."""
-        law = self.law.distribution
-        if not isinstance(law, Normal):
-            raise ValueError(
-                f"{name} is drawn from {type(law).__name__}: the cells of an array take a normal "
-                "distribution, truncated to min and max; a single memristor takes any"
-            )
-        high = None if math.isinf(self.law.high) else float(self.law.high)
-        return Spread(
-            mean=float(law.mean), std=float(law.stddev), low=max(float(self.law.low), 0.0), high=high
-        )
+    def spread(self) -> Spread:
+        """The law of the cells of an array.
+
+        Raises:
+            ConfigError: a discrete distribution, or one whose probabilities torch does not know.
+        """
+        low, high = (None if math.isinf(bound) else float(bound) for bound in (self.law.low, self.law.high))
+        return Spread(distribution=self.law.distribution, low=low, high=high)
 
 
 def StochasticParameter(

@@ -14,9 +14,11 @@ from mho.compat.memtorch.bh.memristor.Memristor import Memristor, check_means
 from mho.compat.memtorch.bh.StochasticParameter import Sampler, means
 from mho.compat.memtorch.map.Input import naive_scale
 from mho.compat.memtorch.map.Parameter import mapping, naive_map
+from mho.config import field_names
 from mho.converters import AutoRange, Dynamic, TwosComplement
-from mho.devices import Device, OwnBounds, Switching
+from mho.devices import Device, Switching, Varied
 from mho.devices.dynamics import SwitchingModel
+from mho.errors import ConfigError
 from mho.mapping import Mapping
 from mho.programming import Programming, SingleShot
 
@@ -34,7 +36,7 @@ def described(
     model = memristor.model
     if max_input_voltage is not None:
         model = dataclasses.replace(model, v_read=float(max_input_voltage))  # type: ignore[type-var]
-    device = _device(model, memristor_model_params)
+    device = _device(model, memristor_model, memristor_model_params)
     made = Hardware(
         device=device,
         mapping=_mapping(mapping_routine, scheme, p_l),
@@ -50,22 +52,42 @@ def described(
 def _mean_memristor(kind: type[Memristor], parameters: dict[str, Any]) -> Memristor:
     if not (isinstance(kind, type) and issubclass(kind, Memristor)):
         raise TypeError(f"memristor_model = {kind!r}: give a class of memtorch.bh.memristor, such as VTEAM")
+    drawn = {k for k, v in parameters.items() if isinstance(v, Sampler)}
+    if unknown := sorted(drawn - set(kind.defaults)):
+        kind(**parameters)  # which says what is wrong with it
+        raise TypeError(f"stochastic {', '.join(unknown)}: give a number")
     check_means(kind, {k: v for k, v in parameters.items() if k in kind.defaults})
     return kind(**means(parameters))
 
 
-def _device(model: SwitchingModel, parameters: dict[str, Any]) -> Device:
-    """The cells; with bounds of their own where resistances are stochastic."""
-    drawn = {k: v for k, v in parameters.items() if isinstance(v, Sampler)}
+def _device(model: SwitchingModel, kind: type[Memristor], parameters: dict[str, Any]) -> Device:
+    """The cells; with parameters of their own where these are stochastic."""
+    drawn = {k: v.spread() for k, v in parameters.items() if isinstance(v, Sampler)}
     device = Switching(model=model)
     if not drawn:
         return device
-    if set(drawn) - {"r_on", "r_off"}:
+    names = {_field(kind, means(parameters), k): law for k, law in drawn.items()}
+    try:
+        return Varied(device=device, spreads=names)
+    except ConfigError as error:
         raise ValueError(
-            f"stochastic {', '.join(sorted(drawn))}: the cells of an array may differ in r_on and r_off; "
-            "give numbers for the rest"
-        )
-    return OwnBounds(device=device, **{k: v.spread(k) for k, v in drawn.items()})
+            f"stochastic {', '.join(sorted(drawn))}: {error} (low and high are min and max here)"
+        ) from None
+
+
+def _field(kind: type[Memristor], numbers: dict[str, Any], name: str) -> str:
+    """What the model calls a parameter: the number that moves with it."""
+    here = numbers[name]
+    there = here * 1.001 if here else 1e-12
+    values = {**kind.defaults, **{k: v for k, v in numbers.items() if k in kind.defaults}}
+    given = frozenset(values) & frozenset(numbers)
+    one, other = (kind.translated({**values, name: x}, given) for x in (here, there))
+    for field in field_names(type(one)):
+        if getattr(one, field) == here and getattr(other, field) == there:
+            return field
+    raise ValueError(
+        f"stochastic {name}: it is no number of its own in mho's {type(one).__name__}; give a number for it"
+    )
 
 
 def _mapping(routine: Any, scheme: Scheme, p_l: float | None) -> Mapping:

@@ -56,6 +56,11 @@ class Memristor:
             if name not in self.defaults:
                 raise TypeError(unknown_key(name, list(self.defaults), type(self).__name__))
         resolution = self.resolution if time_series_resolution is None else time_series_resolution
+        if isinstance(resolution, bool) or not isinstance(resolution, (int, float)):
+            raise TypeError(
+                f"time_series_resolution = {resolution!r}: give a number of seconds; it belongs to the "
+                "signal, and no memristor draws it"
+            )
         if not 0 < resolution < math.inf:
             raise ValueError(f"time_series_resolution = {resolution!r}: give a positive number of seconds")
         self.time_series_resolution = float(resolution)
