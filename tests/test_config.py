@@ -39,6 +39,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "devices.Inverse": {"sigma": 0.1},
     "devices.Proportional": {"sigma": 0.1},
     "devices.LogNormal": {"sigma": 0.1},
+    "devices.JumpCell": {"up": mho.devices.Jumps(g=(0.0, 1e-5), change=(0.0, 1e-6), cdf=((0.0, 1.0),) * 2)},
+    "devices.Jumps": {"g": (0.0, 1e-5), "change": (0.0, 1e-6), "cdf": ((0.0, 1.0), (0.2, 0.9))},
     "devices.Loop": {"model": mho.devices.dynamics.VTEAM(), "free": ("r_on", "k_off")},
     "devices.Polynomial": {"coefficients": (0.1, -0.2)},
     "devices.RandomTelegraphNoise": {"step": mho.devices.Proportional(sigma=0.05)},

@@ -18,6 +18,7 @@ from mho.devices import (
     Fit,
     Generic,
     Ideal,
+    JumpCell,
     Proportional,
     PulseTrain,
     Retention,
@@ -125,6 +126,37 @@ def test_layouts_and_their_unit(here, layout) -> None:
     check_page(here / "runs" / "device-t", ("fit", "programming", "drift", "read_noise"))
 
 
+def test_cells_and_jumps_are_kept_as_they_are(here) -> None:
+    (here / "cell.csv").write_text("0,1000000,0.0,0\n1,100000,0.05,0\n")
+    result = call("fit", "cell.csv", "--layout", "cells")
+    assert result.exit_code == 0, result.output
+    made = Fit.load(here / "runs" / "device-cell" / "device.json").device
+    assert (made.g_min, made.g_max) == pytest.approx((1e-6, 1e-5))
+    check_page(here / "runs" / "device-cell", ("fit", "programming", "drift", "read_noise"))
+    folder = here / "jumps"
+    folder.mkdir()
+    for word, changes in (("set", "0\n1\n2\n"), ("reset", "-2\n-1\n0\n")):
+        (folder / f"{word}_axis_level_G.txt").write_text("1\n5\n9\n")
+        (folder / f"{word}_axis_level_dG.txt").write_text(changes)
+        (folder / f"{word}_cdf.txt").write_text("0 0.5 1\n" * 3)
+    result = call("fit", "jumps", "--layout", "jumps", "--unit", 1e-6)
+    assert result.exit_code == 0, result.output
+    made = Fit.load(here / "runs" / "device-jumps" / "device.json").device
+    assert isinstance(made, JumpCell) and made.down.change == pytest.approx((-2e-6, -1e-6, 0))
+
+
+def test_fusion(here) -> None:
+    rng = np.random.default_rng(0)
+    target = rng.uniform(1, 40, 600)
+    head = "1\nAnalogLinear\n600\n20\n30\nfc\n"
+    for name, g in (("out.csv", target), ("chip.csv", target + 0.5 * rng.normal(size=600))):
+        (here / name).write_text(head + ",".join(map(repr, np.abs(g).tolist())) + "\n")
+    result = call("fit", "chip.csv", "--layout", "fusion", "--target", "out.csv")
+    assert result.exit_code == 0, result.output
+    made = Fit.load(here / "runs" / "device-chip" / "device.json").device
+    assert made.g_max == pytest.approx(1e-6 * target.max())
+
+
 def test_a_loop(here) -> None:
     trace = LinearIonDrift(r_off=14e3).simulate(*sine(1.0, 1.0, 1, 40))
     columns = np.stack([trace.time, trace.voltage, 1e6 * trace.current], 1)
@@ -164,6 +196,13 @@ def test_a_saved_measurement_is_a_layout(here) -> None:
         (("fit", STATES, "--layout", "pulses", "--model", "VTEAM"), "--model: only --layout loop"),
         (("fit", STATES, "--layout", "pulses", "--unit", 1e-6), "says its unit already"),
         (("fit", "none.csv", "--layout", "pulses"), "No such file"),
+        (("fit", STATES, "--layout", "fusion"), "say --target"),
+        (("fit", STATES, "--layout", "states", "--target", STATES), "only --layout fusion"),
+        (
+            ("fit", STATES, "--layout", "fusion", "--target", STATES),
+            "no Fusion CSV: it begins with five rows",
+        ),
+        (("fit", ".", "--layout", "jumps"), "no three files of a jump table"),
         (
             ("fit", "bad.csv", "--layout", "pulses"),
             "bad.csv, line 3, column 'g_S': 'x' is not a finite",

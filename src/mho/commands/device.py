@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mho.devices.dynamics import SwitchingModel
 
 FIT = "fit"
-LAYOUTS = "pulses, states, retention or loop"
+LAYOUTS = "pulses, states, cells, jumps, fusion, retention or loop"
 OTHERS = ("sklearn", "rich", "yaml")  # packages that this command does not use
 
 
@@ -32,7 +33,11 @@ def device(
         typer.Argument(help="A device or switching model, a description (.json, .yaml), or the word fit."),
     ] = None,
     table: Annotated[
-        Path | None, typer.Argument(help="After fit: the measured table (.csv).", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="After fit: the measured table (.csv); for jumps perhaps a folder of three files.",
+            show_default=False,
+        ),
     ] = None,
     list_all: Annotated[
         bool, typer.Option("--list", help="List all devices and switching models, and end.")
@@ -41,7 +46,13 @@ def device(
         str | None, typer.Option(help=f"What the table holds: {LAYOUTS}; or a saved measurement (.json).")
     ] = None,
     unit: Annotated[
-        float | None, typer.Option(help="Siemens of the number 1 in the table, such as 1e-6; 1 if not given.")
+        float | None,
+        typer.Option(
+            help="Siemens of the number 1 in the table, such as 1e-6; 1 if not given (fusion: 1e-6)."
+        ),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="For fusion: the exported file, of which the table is the result.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Switching model of a loop, to start from: a name or a description.")
@@ -61,7 +72,10 @@ def device(
 ) -> None:
     """Draw the page of a device, or fit one to a measured table and draw it.
 
-    mho device PCM; mho device mine.json; mho device fit states.csv --layout states --unit 1e-6
+    mho device PCM; mho device mine.json; mho device fit states.csv --layout states --unit 1e-6.
+
+    Layouts: pulses (conductance under identical pulses), states (mean and spread), cells (the same, kept as
+    they are), jumps (what one pulse does), fusion (two Fusion CSVs), retention, loop (current and voltage).
     """
     with clean_errors():
         if list_all:
@@ -73,8 +87,9 @@ def device(
         from mho.config import save
 
         fits = {"--layout": layout, "--unit": unit, "--model": model, "--free": free, "TABLE": table}
+        fits["--target"] = target
         if name == FIT:
-            fitted: Fit | None = _fitted(table, layout, unit, model, free)
+            fitted: Fit | None = _fitted(table, target, layout, unit, model, free)
             assert fitted is not None
             described = fitted.device
         else:
@@ -200,22 +215,42 @@ def _wave(described: Any, amplitude: float | None, frequency: float | None) -> A
 
 
 def _fitted(
-    table: Path | None, layout: str | None, unit: float | None, model: str | None, free: str | None
+    table: Path | None,
+    target: Path | None,
+    layout: str | None,
+    unit: float | None,
+    model: str | None,
+    free: str | None,
 ) -> Fit:
-    from mho.devices import fit
+    from mho.devices import Fusion, fit
 
     if table is None:
         fail("fit: give the measured table, mho device fit table.csv --layout ...")
     if layout is None:
         fail(f"--layout: say what the table holds: {LAYOUTS}")
-    return fit(table, _measurement(layout, unit, model, free))
+    measurement = _measurement(layout, unit, model, free)
+    if isinstance(measurement, Fusion) != (target is not None):
+        fail(
+            "--layout fusion: say --target, the exported file of which the table is the result"
+            if target is None
+            else "--target: only --layout fusion has one"
+        )
+    return fit(table if target is None else {"target": target, "conductance": table}, measurement)
 
 
 def _measurement(layout: str, unit: float | None, model: str | None, free: str | None) -> Measurement:
     from mho.config import load, unknown_key
-    from mho.devices import Loop, Measurement, PulseTrain, Retention, States
+    from mho.devices import Fusion, JumpTable, Loop, Measurement, PulseTrain, Retention, States
 
-    named: dict[str, Any] = {"pulses": PulseTrain, "states": States, "retention": Retention, "loop": Loop}
+    named: dict[str, Any] = {
+        "pulses": PulseTrain,
+        "states": States,
+        "cells": partial(States, degree=None),
+        "jumps": JumpTable,
+        "fusion": Fusion,
+        "retention": Retention,
+        "loop": Loop,
+    }
     loop = {"--model": model, "--free": free}
     if Path(layout).suffix in (".json", ".yaml", ".yml"):
         measurement = load(layout)

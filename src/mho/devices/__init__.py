@@ -3,9 +3,9 @@
 Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReRAMWan2022`,
 :class:`ReRAMMilo2021`, :class:`ReRAMCMO`, :class:`SONOS` are measured ones; :class:`Ideal`,
 :class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own, :class:`Switching`
-makes a device of a model of :mod:`mho.devices.dynamics`.
+makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one of a table of jumps.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
-:class:`Retention`, :class:`Loop`.
+:class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Loop`.
 
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
 :class:`Varied`, :class:`Endurance`, :class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`,
@@ -52,16 +52,24 @@ from mho.devices.exponents import JoshiNu as JoshiNu
 from mho.devices.exponents import TableNu as TableNu
 from mho.devices.fitting import Card as Card
 from mho.devices.fitting import Fit as Fit
+from mho.devices.fitting import Fusion as Fusion
+from mho.devices.fitting import FusionLayer as FusionLayer
+from mho.devices.fitting import JumpTable as JumpTable
 from mho.devices.fitting import Loop as Loop
 from mho.devices.fitting import Measurement as Measurement
+from mho.devices.fitting import OutputNoise as OutputNoise
 from mho.devices.fitting import PulseTrain as PulseTrain
 from mho.devices.fitting import Retention as Retention
 from mho.devices.fitting import States as States
 from mho.devices.fitting import fit as fit
+from mho.devices.fitting import read_fusion as read_fusion
+from mho.devices.fitting import read_output_noise as read_output_noise
 from mho.devices.generic import Generic as Generic
 from mho.devices.hermes import HermesPCM as HermesPCM
 from mho.devices.hermes import HermesPCMSingle as HermesPCMSingle
 from mho.devices.ideal import Ideal as Ideal
+from mho.devices.jumps import JumpCell as JumpCell
+from mho.devices.jumps import Jumps as Jumps
 from mho.devices.milo import ReRAMMilo2021 as ReRAMMilo2021
 from mho.devices.moments import rectified_moments as rectified_moments
 from mho.devices.pcm import PCM as PCM

@@ -45,11 +45,16 @@ class Correction(Pulse):
     first: ClassVar[int] = 1
 
     def check(self, device: Cell) -> None:
-        """Any device but a switching model, which moves by voltage."""
+        """Any device but one whose pulses are known: a switching model, a cell with a table of jumps."""
         if hasattr(device, "model"):
             raise ValueError(
                 f"pulse = Correction(...): {type(device).__name__} is a switching model, which pulses of "
                 "voltage move; give pulse=VoltagePulses(up=..., down=...)"
+            )
+        if hasattr(device, "jumped"):
+            raise ValueError(
+                f"pulse = Correction(...): {type(device).__name__} has a table of what its pulses do; give "
+                "pulse=JumpPulses()"
             )
 
     @property

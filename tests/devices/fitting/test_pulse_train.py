@@ -113,6 +113,54 @@ def test_layouts_are_one_measurement(tmp_path) -> None:
         fit(tmp_path / "arc.csv", PulseTrain(cell=(9, 9)))
 
 
+def test_raw_logs_of_arc(tmp_path) -> None:
+    """The CSV that ArC instruments write, and the same without heads, as in data sets: one measurement."""
+    up, down = noisy(law(5e-6, 50e-6, 3.0, 40), 0.3e-6, 0), noisy(law(50e-6, 5e-6, 1.2, 50), 0.3e-6, 1)
+    rows = ["3,4,1000000.0,0.5,0.0,S R2,R2,0.5"]
+    rows += [f"3,4,{1 / g!r},{-1.2},1e-06,P,R2,0.5" for g in up.tolist()]
+    rows += [f"3,4,{1 / g!r},{1.5},1e-06,P,R2,0.5" for g in down.tolist()]
+    rows += ["1,1,50000.0,1.0,1e-06,P,R2,0.5"]
+    head = "Wordline,Bitline,Resistance,Amplitude (V),Pulse width (s),Tag,ReadTag,ReadVoltage"
+    files = {
+        "session.csv": ["Session 1", "Mon Oct 26 12:00:00 2020", head, *rows],
+        "headless.csv": rows,
+        "seven.csv": [row.rpartition(",")[0] for row in rows],  # wordline to read tag
+    }
+    wanted = fit({"up_S": [*up, *[""] * 10], "down_S": down}, PulseTrain())
+    for name, lines in files.items():
+        (tmp_path / name).write_text("\n".join(lines))
+        made = fit(tmp_path / name, PulseTrain(cell=(3, 4)))
+        assert [e.name for e in made.card.parameters] == [e.name for e in wanted.card.parameters]
+        for a, b in zip(made.card.parameters, wanted.card.parameters, strict=True):
+            assert a.value == pytest.approx(b.value, rel=1e-6)
+        with pytest.raises(ValueError, match="2 cells, such as"):
+            fit(tmp_path / name, PulseTrain())
+    (tmp_path / "bad.csv").write_text("\n".join([*files["headless.csv"][:3], "3,4,x,1.5,1e-06,P,R2,0.5"]))
+    with pytest.raises(ValueError, match="bad.csv, line 4, column 'resistance_ohm': 'x' is not a finite"):
+        fit(tmp_path / "bad.csv", PulseTrain(cell=(3, 4)))
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 4e-6])
+def test_a_column_that_turns_is_refused(noise) -> None:
+    up, down = law(5e-6, 50e-6, 2.0, 60), law(50e-6, 5e-6, 2.0, 60)
+    both = noisy(np.concatenate([up, down]), noise, 0)
+    with pytest.raises(
+        ValueError, match=r"rises for about (4|5|6)\d points and then falls; .* up = how many"
+    ):
+        fit({"g_S": np.abs(both)}, PulseTrain())
+    with pytest.raises(ValueError, match="falls for about .* points and then rises"):
+        fit({"g_S": np.abs(both[::-1][60:].tolist() + both[:60].tolist())}, PulseTrain())
+    assert fit({"g_S": np.abs(both)}, PulseTrain(up=60))["down.g_first"].value > 30e-6
+
+
+@pytest.mark.parametrize("c", [0.0, 3.0, 12.0])
+@pytest.mark.parametrize("noise", [0.5e-6, 5e-6])
+def test_a_noisy_train_of_one_direction_is_not_refused(c, noise) -> None:
+    for seed in range(20):
+        g = np.abs(noisy(law(20e-6, 50e-6, c, 80), noise, seed))
+        assert fit({"g_S": g}, PulseTrain()).device.step_down == 0.0
+
+
 def test_trains_one_after_the_other() -> None:
     """Three cycles of 30 up, 30 down, told apart by the sign of the voltage."""
     one = np.concatenate([law(5e-6, 50e-6, 3.0, 30), law(50e-6, 5e-6, 1.2, 30)])

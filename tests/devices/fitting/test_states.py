@@ -80,6 +80,40 @@ def test_the_states_file_of_neurosim(tmp_path) -> None:
         np.testing.assert_allclose([made[f"c{i}"].value for i in range(3)], TRUE, rtol=1e-6)
 
 
+def test_the_cell_file_of_micsim(tmp_path) -> None:
+    """Level, ohms, relative deviation, ohms in series; and NeuroSim's file, with its byte-order mark."""
+    (tmp_path / "RRAM.csv").write_text("0,900000,0.05,1000\n1,6000,0.02,1000\n")
+    made = fit(tmp_path / "RRAM.csv", States(degree=None))
+    low, high = 1 / 901_000, 1 / 7_000
+    assert (made.device.g_min, made.device.g_max) == pytest.approx((low, high))
+    np.testing.assert_allclose(made.device.program.sigma, (0.05 * low, 0.02 * high), rtol=1e-12)
+    check_device(made.device)
+    (tmp_path / "mem_states.csv").write_text(
+        "\ufeffstates,mean,std\n0,1e-15,0\n1,1e-14,0\n", encoding="utf-8"
+    )
+    made = fit(tmp_path / "mem_states.csv", States(degree=None))
+    assert (made.device.g_min, made.device.g_max, made.device.program.sigma) == (1e-15, 1e-14, (0.0, 0.0))
+    with pytest.raises(
+        ValueError, match="2 states for a polynomial .* degree = None, which keeps the states"
+    ):
+        fit(tmp_path / "RRAM.csv", States())
+    with pytest.raises(
+        ValueError, match="level, ohms, relative deviation, ohms in series; leave unit = 1e-06"
+    ):
+        fit(tmp_path / "RRAM.csv", States(degree=None, unit=1e-6))
+    with pytest.raises(ValueError, match=r"Four columns without heads: .* States\(degree=None\)"):
+        fit(tmp_path / "RRAM.csv", PulseTrain())
+    (tmp_path / "RRAM.csv").write_text("0,900000,0.05,1000\n1,-6000,0.02,1000\n")
+    with pytest.raises(ValueError, match="line 2: -6000 ohm, .* resistances are positive"):
+        fit(tmp_path / "RRAM.csv", States(degree=None))
+
+
+def test_columns_without_heads_count_their_states(tmp_path) -> None:
+    (tmp_path / "three.csv").write_text("5e-6,1e-7,0\n5e-6,2e-7,1\n6e-6,1e-7,0\n")
+    with pytest.raises(ValueError, match=r"3 columns without heads are states that are counted .* JumpTable"):
+        fit(tmp_path / "three.csv", States())
+
+
 def test_the_device_is_the_law(tmp_path) -> None:
     device = fit({"mean_S": G, "std_S": SIGMA}, States(v_read=0.3)).device
     assert isinstance(device, Generic) and (device.g_min, device.g_max) == (G[0], G[-1])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 from mho.config import Finite, NonNegative, config
 from mho.devices.base import Device
 from mho.devices.dynamics.base import SwitchingModel
-from mho.devices.fitting.tables import Array, Table
+from mho.devices.fitting.tables import Array, Table, read_table
 
 Points = dict[str, Array]
 
@@ -76,6 +77,15 @@ class Outcome:
 
 class Measurement(ABC):
     """What a table holds and how to fit it: :class:`PulseTrain`, :class:`States` and their neighbours."""
+
+    def read(self, source: Any) -> Table:
+        """The table of a source: what :func:`fit` takes.
+
+        Raises:
+            TypeError: no table.
+            ValueError: a file that holds something else.
+        """
+        return read_table(source)
 
     @abstractmethod
     def evaluate(self, table: Table) -> Outcome:

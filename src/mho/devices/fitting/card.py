@@ -144,9 +144,10 @@ def fit(source: Any, measurement: Measurement) -> Fit:
     """A device from your own measurement.
 
     Args:
-        source: the path of a CSV file, a data frame, a mapping of names to columns, or an array.
-        measurement: what it holds: :class:`PulseTrain`, :class:`States`, :class:`Retention` or :class:`Loop`,
-            with its settings.
+        source: the path of a CSV file, a data frame, a mapping of names to columns, or an array; for some
+            measurements several files, see there.
+        measurement: what it holds: :class:`PulseTrain`, :class:`States`, :class:`JumpTable`, :class:`Fusion`,
+            :class:`Retention` or :class:`Loop`, with its settings.
 
     Returns:
         The device, its card and the residual table; print it, ``save`` it, put its ``device`` into
@@ -166,10 +167,10 @@ def fit(source: Any, measurement: Measurement) -> Fit:
     """
     if not isinstance(measurement, Measurement):
         raise TypeError(
-            f"measurement = {measurement!r}: say what the table holds: PulseTrain(), States(), Retention() "
-            "or Loop(model=..., free=(...))"
+            f"measurement = {measurement!r}: say what the table holds: PulseTrain(), States(), JumpTable(), "
+            "Fusion(), Retention() or Loop(model=..., free=(...))"
         )
-    table = read_table(source)
+    table = measurement.read(source)
     outcome = measurement.evaluate(table)
     card = Card(
         source=Path(table.name).name,

@@ -26,6 +26,7 @@ UP, DOWN = Quantity(("up", "ltp", "potentiation"), "S"), Quantity(("down", "ltd"
 WORDLINE, BITLINE = Quantity(("wordline", "wl", "word line"), ""), Quantity(("bitline", "bl", "bit line"), "")
 WIDTH = Quantity(("pulse width", "pulsewidth", "width"), "s")
 NDBool = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+_TURN = 0.15  # of the range of the conductances: a change back that noise does not explain
 _FAR = 60.0  # largest curvature looked for: all the change within the first pulses
 
 
@@ -72,15 +73,17 @@ class PulseTrain(Measurement):
     Layouts: two columns ``up`` and ``down`` (with or without heads, as in the examples of aihwkit; one may
     be longer); a column ``conductance_S`` (or ``resistance_ohm``), in order of time, perhaps with ``pulse``;
     the same with ``voltage_V``, whose sign is the direction of each pulse (rows at 0 V, or with a
-    ``pulse width`` of 0, are no pulses); with ``wordline`` and ``bitline``, name the cell. Several trains
-    one after the other, told apart by the sign, are fitted together.
+    ``pulse width`` of 0, are no pulses); with ``wordline`` and ``bitline``, name the cell (the raw logs of
+    ArC instruments, with their heads or without). Several trains one after the other, told apart by the
+    sign, are fitted together.
 
     Source: P.-Y. Chen, X. Peng, S. Yu, IEEE TCAD 37, 3067 (2018).
 
     Attributes:
         unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
         zero: the number that means no conductance, for normalised weights.
-        up: the first so many points of a single column rise, the others fall; None: all go one way.
+        up: the first so many points of a single column rise, the others fall; None: all go one way (a column
+            that goes both ways is refused).
         cell: (word line, bit line) of the cell, where the table has several.
         width: length of a pulse, seconds.
         v_up, v_down: amplitude of the pulses, volts.
@@ -140,6 +143,7 @@ class PulseTrain(Measurement):
         if table.has(VOLTAGE):
             return _by_sign(pulse if table.has(PULSE) else None, g, table.take(VOLTAGE)[keep])
         if self.up is None:
+            _check_one_way(table, g)
             turn = len(g) if g[-1] >= g[0] else 0
         else:
             turn = min(self.up, len(g))
@@ -218,6 +222,26 @@ def non_linearity(c: float) -> float:
         return c / 8 * math.sqrt(2) / 0.14
     a, b = 1 / size, -1 / math.expm1(-size)
     return math.copysign((b - a - a * math.log(b / a)) * math.sqrt(2) / 0.14, c)
+
+
+def _check_one_way(table: Table, g: Array) -> None:
+    """Raise ``ValueError`` at a train that clearly rises and then falls, or falls and then rises."""
+    width = max(1, len(g) // 20)
+    if len(g) < 3 * width:
+        return
+    smooth = np.convolve(g, np.ones(width) / width, mode="valid")
+    span_, noise = float(np.ptp(smooth)), 0.0
+    if len(g) > 4:
+        noise = float(np.median(np.abs(np.diff(g, 2)))) / 0.6745 / math.sqrt(6 * width)
+    for sign, words in ((1.0, ("rises", "falls")), (-1.0, ("falls", "rises"))):
+        peak = int(np.argmax(sign * smooth))
+        there, back = (abs(float(smooth[peak] - smooth[end])) for end in (0, -1))
+        if min(there, back) > max(_TURN * span_, 6 * noise):
+            raise ValueError(
+                f"{table.name}: the conductance {words[0]} for about {peak + width // 2 + 1} points and then "
+                f"{words[1]}; say which pulses go up: up = how many of the first points, a column voltage_V "
+                "with the sign of each pulse, or two columns up and down"
+            )
 
 
 def _two_columns(table: Table) -> tuple[int, int] | None:

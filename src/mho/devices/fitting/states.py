@@ -54,7 +54,9 @@ class States(Measurement):
     same for all states and the reduced chi^2 is not known. With n the bias of s is divided out.
 
     Layouts: columns ``mean_S`` and ``std_S``, perhaps ``count`` (the states file of NeuroSim,
-    ``states,mean,std``, is one); or each single result, in columns ``target_S`` and ``conductance_S``.
+    ``states,mean,std``, is one, also without heads); each single result, in columns ``target_S`` and
+    ``conductance_S``; or four columns without heads (the cell file of MICSim): level, resistance in ohms,
+    relative standard deviation, resistance in series. Few states are kept with ``degree=None``.
 
     Attributes:
         unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
@@ -73,17 +75,28 @@ class States(Measurement):
 
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
-        states, bias = self.statistics(table)
+        return self.outcome(table, *self.statistics(table))
+
+    def outcome(
+        self, table: Table, states: Statistics, bias: float | None, ends: tuple[float, float] | None = None
+    ) -> Outcome:
+        """The law through states.
+
+        Args:
+            table: where they come from, for messages.
+            states: the states.
+            bias: how far a mean is from its target at most, in standard errors; None: not known.
+            ends: lowest and highest conductance of the device, siemens; those of the states if not given.
+        """
+        low, high = (float(states.g.min()), float(states.g.max())) if ends is None else ends
         law: Error
         if self.degree is None:
             law, fitted, solution, parameters = self._table_law(table, states)
         else:
-            law, fitted, solution, parameters = self._polynomial(table, states, self.degree)
+            law, fitted, solution, parameters = self._polynomial(table, states, self.degree, high)
         freedom = max(1, len(states.g) - len(solution.values)) if self.degree is not None else 1
         residual = states.std - fitted
-        device = Generic(
-            g_min=float(states.g.min()), g_max=float(states.g.max()), v_read=self.v_read, program=law
-        )
+        device = Generic(g_min=low, g_max=high, v_read=self.v_read, program=law)
         points = {"x": states.g, "measured": states.std, "fitted": fitted, "residual": residual}
         if states.cells is not None:
             points["error"] = _relative_error(states) * fitted
@@ -110,7 +123,10 @@ class States(Measurement):
         single = table.has(CONDUCTANCE) or table.has(RESISTANCE)
         if table.has(TARGET) and single and not table.has(STD):
             return self._single_results(table)
+        if not table.headed and len(table.columns) == 4:
+            return _rising(self._resistances(table)), None
         if not table.headed and len(table.columns) == 3:
+            _check_counted(table)
             places = (1, 2)  # states, mean, std
         else:
             places = tuple(_needed(table, quantity) for quantity in (MEAN, STD))  # type: ignore[assignment]
@@ -121,6 +137,25 @@ class States(Measurement):
             line = table.lines()[int(np.argmax(count < 2))]
             raise ValueError(f"{table.name}, line {line}: a standard deviation needs a count of at least 2")
         return _rising(Statistics(g, std, count)), None
+
+    def _resistances(self, table: Table) -> Statistics:
+        """The cell file of MICSim: level, resistance, relative standard deviation, resistance in series."""
+        _check_counted(table)
+        if self.unit != 1:
+            raise ValueError(
+                f"{table.name}: four columns without heads are level, ohms, relative deviation, ohms in "
+                f"series; leave unit = {self.unit:g} out"
+            )
+        ohms, relative, series = (table.numbers(k) for k in (1, 2, 3))
+        for line, r, s, more in zip(table.lines(), ohms, relative, series, strict=True):
+            if r <= 0 or s < 0 or more < 0:
+                raise ValueError(
+                    f"{table.name}, line {line}: {r:g} ohm, relative deviation {s:g}, {more:g} ohm in "
+                    "series; resistances are positive, deviations not negative"
+                )
+        g = 1 / (ohms + series)
+        check_conductances(table, g)
+        return Statistics(g, relative * g, None)
 
     def _single_results(self, table: Table) -> tuple[Statistics, float]:
         target, g = table.take(TARGET, self.unit), conductances(table, self.unit)
@@ -142,10 +177,9 @@ class States(Measurement):
     # --- laws ------------------------------------------------------------------------------------
 
     def _polynomial(
-        self, table: Table, states: Statistics, degree: int
+        self, table: Table, states: Statistics, degree: int, g_max: float
     ) -> tuple[Polynomial, Array, Solution, tuple[Estimate, ...]]:
         names = [f"c{i}" for i in range(degree + 1)]
-        g_max = float(states.g.max())
         powers = (states.g / g_max)[:, None] ** np.arange(degree + 1)
         std = _unbiased(states) / g_max
         spread = _relative_error(states)
@@ -175,6 +209,17 @@ class States(Measurement):
         exact = Solution(std, np.diag(error**2), np.zeros_like(std), 0.0, None, 0.0)
         law = TableLaw(g=tuple(map(float, states.g)), sigma=tuple(map(float, std)))
         return law, std, exact, parameters
+
+
+def _check_counted(table: Table) -> None:
+    """Raise ``ValueError`` unless the first column of a table without heads counts the states."""
+    first = table.numbers(0)
+    if not (bool((np.diff(first) == 1).all()) and first[0] in (0, 1)):
+        raise ValueError(
+            f"{table.name}: {len(table.columns)} columns without heads are states that are counted 0, 1, 2 "
+            f"...; the first column begins {first[:4].tolist()}. Name the columns mean and std; a table "
+            "of jumps (G, dG, CDF) is read with JumpTable()"
+        )
 
 
 def _needed(table: Table, quantity: Quantity) -> int:
@@ -231,7 +276,8 @@ def _linear(weight: Array, powers: Array, std: Array, names: list[str], known: b
     if len(std) <= len(names):
         raise ValueError(
             f"{name}: {len(std)} states for a polynomial of degree {len(names) - 1}; at least "
-            f"{len(names) + 1} are needed, or degree = {max(0, len(std) - 2)}"
+            f"{len(names) + 1} are needed; or degree = {max(0, len(std) - 2)}, or degree = None, which keeps "
+            "the states as a table"
         )
     return solve(
         lambda c: weight * (std - powers @ c),

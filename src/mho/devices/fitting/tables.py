@@ -26,6 +26,9 @@ _HEAD = re.compile(
     r"\s*(?P<name>.*?)[\s_]*[\[(]?(?P<prefix>[pnuµμmkM]?)(?P<unit>S|s|V|A|[Oo]hms?|Ω)[\])]?\s*"
 )
 _COMMENT = "#"
+_TITLES = 5  # lines in which the heads of a log are looked for
+LOG = ("wordline", "bitline", "resistance_ohm", "voltage_V", "pulse width_s", "tag", "read tag")
+"""Columns of the raw logs of ArC instruments, which have no heads in some data sets."""
 
 
 class Quantity(NamedTuple):
@@ -86,6 +89,7 @@ class Table:
             raise ValueError(
                 f"{self.name}: no column {quantity.wanted!r}; it has {', '.join(map(repr, self.columns))}"
                 + ("" if self.headed else " (no heads: the first line holds numbers)")
+                + _guess(self)
             )
         factor = _head(self.columns[place])[2]
         if factor is not None and unit != 1.0:
@@ -119,6 +123,11 @@ class Table:
                 if name == wanted and unit in ("", quantity.unit):
                     return place
         return None
+
+    def united(self, quantity: Quantity) -> bool:
+        """Whether the head of a quantity's column says a unit."""
+        place = self.place(quantity)
+        return place is not None and _head(self.columns[place])[2] is not None
 
     def _number(self, cells: Sequence[Any], place: int, line: int, head: str, blanks: bool) -> float:
         cell = cells[place] if place < len(cells) else ""
@@ -186,13 +195,21 @@ def _from_file(path: Path) -> Table:
         raise ValueError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
     numbered = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip(" \t,;")]
     lines = [(n, line) for n, line in numbered if not line.lstrip().startswith(_COMMENT)]
+    lines = lines[_preamble([line for _, line in lines[:_TITLES]]) :]
     if not lines:
         raise ValueError(f"{path}: no rows; a table with at least one line of numbers is needed")
     mark = next((mark for mark in "\t;," if any(mark in line for _, line in lines[:2])), None)
     split = [(n, tuple(_cells(line, mark))) for n, line in lines]
+    if len(split) > 5 and all(cell.startswith("Analog") for cell in split[1][1]):
+        raise ValueError(
+            f"{path}: a Fusion CSV (id, class and sizes of each layer, then conductances): read it with "
+            'mho.devices.read_fusion, or fit({"target": ..., "conductance": ...}, Fusion())'
+        )
     headed = not any(_is_number(cell) for cell in split[0][1])
     if not headed:
         heads = tuple(f"column {k + 1}" for k in range(max(len(cells) for _, cells in split)))
+        if _is_log(split[0][1]):
+            heads = (*LOG, *heads[len(LOG) :])
         return Table(str(path), hashlib.sha256(content).hexdigest(), heads, False, tuple(split))
     heads = split[0][1]
     if len(split) == 1:
@@ -203,6 +220,31 @@ def _from_file(path: Path) -> Table:
                 f"{path}, line {n}: {len(cells)} cells under {len(heads)} heads; is it separated by {mark!r}?"
             )
     return Table(str(path), hashlib.sha256(content).hexdigest(), heads, True, tuple(split[1:]))
+
+
+def _preamble(lines: Sequence[str]) -> int:
+    """Lines before the heads: ArC writes the name of a session and the time above them."""
+    for n, line in enumerate(lines):
+        if all(word in line.lower() for word in ("wordline", "bitline")):
+            return n
+    return 0
+
+
+def _is_log(cells: Sequence[str]) -> bool:
+    """Whether the first row of a file without heads is one of an ArC log: five numbers, then tags."""
+    return len(cells) in (7, 8) and all(map(_is_number, cells[:5])) and not any(map(_is_number, cells[5:7]))
+
+
+def _guess(table: Table) -> str:
+    """What a table without the wanted column may be."""
+    if table.headed or not table.rows:
+        return ""
+    cells = table.rows[0][1]
+    if len(table.columns) == 3:
+        return ". Three columns without heads: conductance, change, chance? Read them with JumpTable()"
+    if len(table.columns) == 4 and _is_number(str(cells[0])):
+        return ". Four columns without heads: the cells of MICSim? Read them with States(degree=None)"
+    return ""
 
 
 def _cells(line: str, mark: str | None) -> list[str]:

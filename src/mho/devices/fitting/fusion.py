@@ -1,0 +1,185 @@
+"""The CSV of the Fusion chip: conductances of whole networks, with a head for each layer."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mho.config import Count, Positive, config
+from mho.devices.fitting.base import Measurement, Outcome
+from mho.devices.fitting.states import States, Statistics
+from mho.devices.fitting.tables import Array, Table, conductances, read_table
+
+HEAD = ("id", "class", "num_weights", "height", "width")
+
+
+class FusionLayer(NamedTuple):
+    """A layer of a Fusion CSV.
+
+    Attributes:
+        name: of the layer; its id where the file has no names.
+        number: its id.
+        kind: its class, such as ``AnalogConv2d``.
+        shape: height and width of its matrix.
+        g: conductances, siemens, as they follow each other in the file: the matrix row by row, if it is on
+            one tile.
+    """
+
+    name: str
+    number: int
+    kind: str
+    shape: tuple[int, int]
+    g: Array
+
+
+def read_fusion(path: str | os.PathLike[str], unit: float = 1e-6) -> tuple[FusionLayer, ...]:
+    """The layers of a Fusion CSV, as aihwkit exports them for the chip and reads them back.
+
+    Five rows tell of each layer its id, class, number of weights, height and width; a sixth their names (it
+    may be left out); then each layer has a row of conductances.
+
+    Args:
+        path: of the file.
+        unit: siemens of the number 1; the files are in microsiemens.
+
+    Raises:
+        ValueError: a head that is not complete, a row of the wrong length, or a cell that is no number.
+    """
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        rows = [(n, [cell.strip() for cell in row]) for n, row in enumerate(csv.reader(file), 1) if any(row)]
+    if len(rows) < 6 or len({len(row) for _, row in rows[:5]}) != 1:
+        raise ValueError(
+            f"{path}: no Fusion CSV: it begins with five rows of one length ({', '.join(HEAD)}), a column "
+            "for each layer"
+        )
+    count = len(rows[0][1])
+    heads = {name: row for name, (_, row) in zip(HEAD, rows, strict=False)}
+    sizes = {
+        name: [_whole(path, line, cell, name) for cell in heads[name]]
+        for line, name in ((1, "id"), (3, "num_weights"), (4, "height"), (5, "width"))
+    }
+    data = rows[5:]
+    named = len(data) == count + 1 or (data and len(data[0][1]) == count != sizes["num_weights"][0])
+    names = data.pop(0)[1] if named else heads["id"]
+    if len(data) != count or len(names) != count:
+        raise ValueError(
+            f"{path}: {len(data)} rows of conductances for {count} layers; give each its row, perhaps "
+            "after a row of names"
+        )
+    layers = []
+    for k, (line, cells) in enumerate(data):
+        wanted, shape = sizes["num_weights"][k], (sizes["height"][k], sizes["width"][k])
+        if len(cells) != wanted or shape[0] * shape[1] != wanted:
+            raise ValueError(
+                f"{path}, line {line}: layer {names[k]!r} has {len(cells)} conductances; its head says "
+                f"{wanted}, height {shape[0]} and width {shape[1]}"
+            )
+        g = unit * np.array([_number(path, line, n, cell) for n, cell in enumerate(cells, 1)])
+        layers.append(FusionLayer(names[k], sizes["id"][k], heads["class"][k], shape, g))
+    return tuple(layers)
+
+
+@config
+class Fusion(Measurement):
+    """Exported and measured conductances of a network; gives a :class:`~mho.devices.Generic`.
+
+    ``fit({"target": "exported.csv", "conductance": "measured.csv"}, Fusion())`` takes two Fusion CSVs of one
+    network (:func:`read_fusion`). The targets go into groups of about equal size, each with its standard
+    deviation; the law through them is that of :class:`States`.
+
+    Attributes:
+        unit: siemens of the number 1.
+        degree: of the polynomial; None keeps the groups as a table law.
+        groups: of targets.
+        v_read: read voltage, volts.
+    """
+
+    unit: Positive = 1e-6
+    degree: Annotated[int, Field(ge=0, le=6)] | None = 2
+    groups: Count = 20
+    v_read: Positive = 0.2
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Target and standard deviation."""
+        return "target conductance (S)", "standard deviation (S)"
+
+    def read(self, source: Any) -> Table:
+        """Two Fusion CSVs as one table of targets and results.
+
+        Raises:
+            ValueError: one file, or files of different networks.
+        """
+        if not isinstance(source, Mapping) or set(source) != {"target", "conductance"}:
+            raise ValueError(
+                "source: one Fusion CSV holds targets or results, a law needs both; give "
+                '{"target": "exported.csv", "conductance": "measured.csv"}'
+            )
+        if not all(isinstance(part, (str, os.PathLike)) for part in source.values()):
+            return read_table(source)
+        paths = [Path(source[name]) for name in ("target", "conductance")]
+        both = [read_fusion(path, 1.0) for path in paths]
+        heads = [[(layer.name, layer.kind, layer.shape) for layer in layers] for layers in both]
+        if heads[0] != heads[1]:
+            known = [", ".join(f"{name} {shape}" for name, _, shape in head) for head in heads]
+            raise ValueError(f"{paths[0]} has the layers {known[0]}; {paths[1]} has {known[1]}")
+        target, g = (np.concatenate([layer.g for layer in layers]) for layers in both)
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+        rows = tuple((n, cells) for n, cells in enumerate(zip(target.tolist(), g.tolist(), strict=True), 1))
+        return Table(str(paths[1]), digest, ("target", "conductance"), True, rows)
+
+    def evaluate(self, table: Table) -> Outcome:
+        """See :meth:`Measurement.evaluate`."""
+        g = conductances(table, self.unit)
+        target = conductances(table, self.unit, column=0)
+        if len(g) < 2 * self.groups:
+            raise ValueError(
+                f"{table.name}: {len(g)} conductances for {self.groups} groups; at least two each: groups = "
+                f"{max(1, len(g) // 2)}"
+            )
+        found = _grouped(target, g, self.groups)
+        states = States(degree=self.degree, v_read=self.v_read)
+        return states.outcome(table, *found, ends=(float(target.min()), float(target.max())))
+
+
+def _grouped(target: Array, g: Array, groups: int) -> tuple[Statistics, float]:
+    """Groups of neighbouring targets; and how far a mean misses its target at most, in standard errors."""
+    order = np.argsort(target, kind="stable")
+    parts = np.array_split(order, groups)
+    edges = [target[part[0]] for part in parts]  # equal targets stay together
+    place = np.searchsorted(np.unique(edges), target, side="right")
+    means, stds, counts, missed = [], [], [], 0.0
+    for k in np.unique(place):
+        error = (g - target)[place == k]
+        if len(error) < 2:
+            continue
+        std = float(error.std(ddof=1))
+        means.append(float(target[place == k].mean()))
+        stds.append(std)
+        counts.append(float(len(error)))
+        if std > 0:
+            missed = max(missed, abs(float(error.mean())) / std * len(error) ** 0.5)
+    return Statistics(np.array(means), np.array(stds), np.array(counts)), missed
+
+
+def _whole(path: Any, line: int, cell: str, name: str) -> int:
+    if not cell.isdigit():
+        raise ValueError(f"{path}, line {line}: {name} = {cell!r} of a layer is not a whole number")
+    return int(cell)
+
+
+def _number(path: Any, line: int, place: int, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise ValueError(f"{path}, line {line}, conductance {place}: {cell!r} is not a finite number")
+    return value
