@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mho.config import Count, Positive, config
 from mho.devices.fitting.base import Measurement, Outcome
-from mho.devices.fitting.states import States, Statistics
+from mho.devices.fitting.states import TARGET, States, Statistics
 from mho.devices.fitting.tables import Array, Table, conductances, read_table
 
 HEAD = ("id", "class", "num_weights", "height", "width")
@@ -117,13 +117,14 @@ class Fusion(Measurement):
         Raises:
             ValueError: one file, or files of different networks.
         """
-        if not isinstance(source, Mapping) or set(source) != {"target", "conductance"}:
+        if isinstance(source, (str, os.PathLike)):
             raise ValueError(
-                "source: one Fusion CSV holds targets or results, a law needs both; give "
+                f"{source}: one Fusion CSV holds targets or results, a law needs both; give "
                 '{"target": "exported.csv", "conductance": "measured.csv"}'
             )
-        if not all(isinstance(part, (str, os.PathLike)) for part in source.values()):
-            return read_table(source)
+        two = isinstance(source, Mapping) and set(source) == {"target", "conductance"}
+        if not two or not all(isinstance(part, (str, os.PathLike)) for part in source.values()):
+            return read_table(source)  # columns of targets and results
         paths = [Path(source[name]) for name in ("target", "conductance")]
         both = [read_fusion(path, 1.0) for path in paths]
         heads = [[(layer.name, layer.kind, layer.shape) for layer in layers] for layers in both]
@@ -138,7 +139,7 @@ class Fusion(Measurement):
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         g = conductances(table, self.unit)
-        target = conductances(table, self.unit, column=0)
+        target = table.take(TARGET, self.unit)
         if len(g) < 2 * self.groups:
             raise ValueError(
                 f"{table.name}: {len(g)} conductances for {self.groups} groups; at least two each: groups = "
