@@ -54,7 +54,8 @@ def read_fusion(path: str | os.PathLike[str], unit: float = 1e-6) -> tuple[Fusio
     """
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         rows = [(n, [cell.strip() for cell in row]) for n, row in enumerate(csv.reader(file), 1) if any(row)]
-    if len(rows) < 6 or len({len(row) for _, row in rows[:5]}) != 1:
+    head = [row for _, row in rows[:5]]
+    if len(rows) < 6 or len({len(row) for row in head}) != 1 or not all(map(str.isdigit, head[0])):
         raise ValueError(
             f"{path}: no Fusion CSV: it begins with five rows of one length ({', '.join(HEAD)}), a column "
             "for each layer"
