@@ -18,10 +18,13 @@ from mho.devices import (
     Independent,
     RandomTelegraphNoise,
     RetentionLoss,
+    Spread,
     StuckAt,
     Switching,
+    Temperature,
     ThermalNoise,
     UniformG,
+    Varied,
 )
 from mho.mechanisms import mechanisms, with_only
 from mho.programming import WriteVerify
@@ -106,3 +109,17 @@ def test_only_what_is_there_is_touched() -> None:
     """A device without the field of a scale is left alone if it has no such mechanism."""
     hardware = mho.Hardware(device=Ideal(), adc=mho.ADC())
     assert with_only(hardware, ["ADC"], []) == mho.Hardware()
+
+
+def test_parameters_that_differ_go_with_what_has_them() -> None:
+    law = Spread(mean=1e-3, std=1e-4)
+    hot = Temperature(kelvin=350.0, activation=0.1, alpha=1e-3, device=PCM())
+    hardware = mho.Hardware(device=Varied(device=hot, spreads={"alpha": law}))
+    names = mechanisms(hardware, DAY)
+    assert names == ("programming", "Temperature", "drift", "read noise")
+    assert with_only(hardware, names, {"drift"}).device == PCM(program_scale=0.0, read_scale=0.0)
+    own = mho.Hardware(device=Varied(device=PCM(), spreads={"g_max": Spread(mean=25e-6, std=1e-6)}))
+    assert mechanisms(own, 0.0) == ("programming", "Varied", "read noise")
+    assert with_only(own, mechanisms(own, 0.0), {"programming", "read noise"}).device == PCM()
+    quiet = with_only(own, mechanisms(own, 0.0), {"Varied"}).device
+    assert isinstance(quiet, Varied) and quiet.device == PCM(program_scale=0.0, read_scale=0.0)

@@ -18,7 +18,7 @@ from mho.array import Ideal as IdealArray
 from mho.array import NonlinearCells
 from mho.converters import DAC, ColumnConverter
 from mho.converters.grid import Uniform
-from mho.devices import Device, Effect, RetentionFailure, RetentionLoss
+from mho.devices import Device, Effect, RetentionFailure, RetentionLoss, Varied
 from mho.devices.effects.base import Noise, around, effects, innermost
 from mho.hardware import Hardware
 from mho.programming import SingleShot
@@ -74,7 +74,12 @@ def with_only(hardware: Hardware, names: Collection[str], on: Collection[str]) -
 
 
 def _mechanism(effect: Effect) -> str:
-    """Noise and lost retention go with the scales of the device, other effects by their class."""
+    """Noise and lost retention go with the scales of the device, other effects by their class.
+
+    Parameters of an effect that differ from cell to cell go with that effect.
+    """
+    if isinstance(effect, Varied) and isinstance(effect.device, Effect):
+        return _mechanism(effect.device)
     if isinstance(effect, Noise):
         return READ
     return DRIFT if isinstance(effect, (RetentionLoss, RetentionFailure)) else type(effect).__name__
