@@ -123,7 +123,7 @@ class AnalogLayer(layers.AnalogLayer):
     def _as_kept(self, now: tuple[Tensor, ...]) -> bool:
         """Whether they are as they were. Not every write is counted by torch: the values are compared."""
         return len(now) == len(self._kept) and all(
-            a.is_meta or (a.device == b.device and a.dtype == b.dtype and torch.equal(a, b))
+            a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)
             for a, b in zip(now, self._kept, strict=True)
         )
 
