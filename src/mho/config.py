@@ -50,13 +50,17 @@ def config(cls: type[T]) -> type[T]:
     """Turn a class into a frozen, keyword-only, validated description and register its kind.
 
     The class may define ``validate(self) -> None`` for checks across fields; it raises
-    ``ValueError`` and the message reaches the user with the class's name in front.
+    ``ValueError`` and the message reaches the user with the class's name in front. It may define
+    ``complete(given) -> dict``, a static method that adds what follows from the fields that were given.
     """
     made = _pydantic_dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))(cls)
     original = made.__init__
 
     @functools.wraps(original)
     def __init__(self: Any, **values: Any) -> None:
+        complete = getattr(self, "complete", None)
+        if complete is not None:
+            values = complete(values)
         try:
             original(self, **values)
         except ValidationError as error:

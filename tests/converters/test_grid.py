@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import mho
 from mho import ADC, DAC
+from mho.config import from_json, to_json
 from mho.converters import Calibrated, Fixed, Learned
 from mho.errors import ConfigError
 from mho.mapping import Fixed as FixedWeight
@@ -107,6 +111,15 @@ WRONG = {
         "steps = 3: zero is a level .* only if .* even; use an even number or zero=False",
     ),
     "both": (lambda: ADC(bits=4, steps=10), "bits = 4 and steps = 10: give one of them"),
+    "both, of the default": (
+        lambda: ADC(bits=8, steps=100),
+        "bits = 8 and steps = 100: give one of them .8 bits are 254 steps here., or bits=None beside steps",
+    ),
+    "both, replaced": (lambda: dataclasses.replace(DAC(), steps=100), "bits = 8 and steps = 100"),
+    "both, in a file": (
+        lambda: from_json('{"kind": "converters.DAC", "bits": 8, "steps": 100}'),
+        "bits = 8 and steps = 100",
+    ),
     "negative noise": (lambda: ADC(noise=-0.1), r"ADC\.noise = -0\.1"),
     "a number for a range": (
         lambda: ADC(range=3.0),
@@ -132,3 +145,29 @@ def test_an_ideal_converter_has_no_codes() -> None:
     assert torch.equal(ADC(bits=None).quantise(X, 1.0), X)
     with pytest.raises(ValueError, match="an ideal converter has no codes"):
         ADC(bits=None).grid()
+
+
+@pytest.mark.parametrize("converter", [ADC, DAC])
+def test_steps_take_the_place_of_bits(converter: type) -> None:
+    """Also in files, whether or not they name ``bits``; agreeing values contradict nothing."""
+    made = converter(steps=100)
+    assert made.bits is None and made.grid().high == 50 and converter().bits == 8
+    assert made == converter(bits=None, steps=100) == from_json(to_json(made))
+    kind = f"converters.{converter.__name__}"
+    assert from_json(f'{{"kind": "{kind}", "steps": 100}}') == made
+    assert from_json(f'{{"kind": "{kind}", "bits": null}}') == converter(bits=None) != converter()
+    for agreeing in (converter(bits=8, steps=254), converter(bits=8, steps=255, signed=False)):
+        assert agreeing.grid().high == agreeing.steps / (2 if agreeing.signed else 1)
+    assert converter(bits=None).ideal and not made.ideal
+    x = torch.linspace(-1.2, 1.2, 97)
+    assert torch.equal(made.quantise(x, 1.0), converter(bits=None, steps=100).quantise(x, 1.0))
+
+
+def test_steps_have_a_price_as_bits_have() -> None:
+    from mho.experiments.cost import count
+
+    def energy(**resolution: int) -> float:
+        adc = ADC(signed=False, range=Fixed(limit=4.0), **resolution)
+        return count(mho.convert(torch.nn.Linear(4, 3), mho.Hardware(adc=adc)), torch.ones(1, 4)).energy
+
+    assert energy(steps=255) == energy(bits=8) > energy(steps=100) > energy(steps=50)

@@ -22,7 +22,7 @@ class ADC(Uniform, ColumnConverter):
     Attributes:
         bits: resolution; with ``signed`` and ``zero`` the grid has ``2^bits - 1`` levels, else ``2^bits``.
             None for no rounding and no clipping.
-        steps: number of steps between the levels, instead of ``bits``.
+        steps: number of steps between the levels, instead of ``bits``, which is None then.
         signed: levels on both sides of zero.
         zero: whether zero is a level of a signed grid.
         range: where full scale comes from.

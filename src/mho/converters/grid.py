@@ -7,7 +7,7 @@ With full scale ``limit``, lowest value ``low`` and ``steps`` steps, one step is
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from pydantic import Field, InstanceOf
@@ -54,10 +54,18 @@ class Uniform:
     range: InstanceOf[Range]
     noise: NonNegative
 
+    @staticmethod
+    def complete(given: dict[str, Any]) -> dict[str, Any]:
+        """Whoever gives ``steps`` gives no ``bits``."""
+        return given if given.get("steps") is None else {"bits": None, **given}
+
     def validate(self) -> None:
         """A signed grid with zero needs an even number of steps, at least two."""
-        if self.steps is not None and self.bits not in (None, 8):
-            raise ValueError(f"bits = {self.bits!r} and steps = {self.steps!r}: give one of them")
+        if self.bits is not None and self.steps not in (None, self._steps_of(self.bits)):
+            raise ValueError(
+                f"bits = {self.bits!r} and steps = {self.steps!r}: give one of them ({self.bits} bits are "
+                f"{self._steps_of(self.bits)} steps here), or bits=None beside steps"
+            )
         if self.signed and self.zero and self.steps is None and self.bits == 1:
             raise ValueError(
                 "bits = 1: a signed converter with zero as a level needs 2 bits (levels -1, 0, 1); "
@@ -80,13 +88,16 @@ class Uniform:
         if steps is None:
             if self.bits is None:
                 raise ValueError("bits = None and steps = None: an ideal converter has no codes")
-            steps = 2**self.bits - (2 if self.signed and self.zero else 1)
+            steps = self._steps_of(self.bits)
         ratio = -1.0 if self.signed else 0.0
         if isinstance(self.range, Fixed) and self.range.low is not None:
             ratio = self.range.low / self.range.limit
         high = steps / (1 - ratio)
         low = high - steps
         return Grid(low, high, 0.0 if float(low).is_integer() else -low)
+
+    def _steps_of(self, bits: int) -> int:
+        return int(2**bits) - (2 if self.signed and self.zero else 1)
 
     def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
         """Values on the grid: ``lsb * code``.

@@ -103,8 +103,12 @@ def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
         hardware = layer.hardware
         for name, number, converter in (("adc", adc, hardware.adc), ("dac", dac, hardware.dac)):
             totals[name] += number
-            if converter is not None and converter.bits is not None:
+            if converter is None:
+                continue
+            if converter.bits is not None:
                 energy += number * prices.step_energy * 2.0**converter.bits
+            elif getattr(converter, "steps", None) is not None:
+                energy += number * prices.step_energy * (converter.steps + 1.0)
         totals["cells"] += cells
 
     handles = [layer.register_forward_hook(see) for layer in analog_layers(model).values()]
