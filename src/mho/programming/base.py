@@ -150,6 +150,12 @@ def drawn_cells(device: Cell, g_target: Tensor, seed: int, path: str) -> Cell:
     return made
 
 
+def shared(device: Cell) -> Cell:
+    """The device with the parameters that all its cells share, which a programming is checked against."""
+    made: Cell = getattr(device, "shared", device)
+    return made
+
+
 def part(cells: Cell, pick: Callable[[Tensor], Tensor]) -> Cell:
     """Some of the cells: ``pick`` takes theirs from a tensor of all."""
     chosen = getattr(cells, "part", None)

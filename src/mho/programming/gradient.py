@@ -17,6 +17,7 @@ from mho.programming.base import (
     check_targets,
     drawn_cells,
     part,
+    shared,
 )
 from mho.programming.write_verify import Source, WriteVerify, Written, empty, pulse_draws, put
 
@@ -65,7 +66,7 @@ class GradientProgramming(Programming):
         self, device: Cell, g_target: Tensor, seed: int, path: str = "", site: Site | None = None
     ) -> ProgrammingResult:
         """See :meth:`Programming.write`. No cell fails: cells are not judged one by one."""
-        self.check(device)
+        self.check(shared(device))
         check_targets(g_target)
         site = site or Site.whole(g_target)
         eps = random.normal(g_target.shape, seed, path, "program").to(g_target)

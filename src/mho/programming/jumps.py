@@ -66,7 +66,7 @@ class JumpPulses(Pulse):
         g_target: Tensor,
         step: Tensor,
         number: int,
-        draw: Callable[[], Tensor],
+        draw: Callable[..., Tensor],
     ) -> Moved:
         """See :meth:`Pulse.apply`."""
         before = memory[0]

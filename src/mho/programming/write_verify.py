@@ -21,6 +21,7 @@ from mho.programming.base import (
     check_targets,
     drawn_cells,
     part,
+    shared,
 )
 from mho.programming.correction import Correction
 from mho.programming.pulse import Memory, Pulse
@@ -109,7 +110,7 @@ class WriteVerify(Programming):
         self, device: Cell, g_target: Tensor, seed: int, path: str = "", site: Site | None = None
     ) -> ProgrammingResult:
         """See :meth:`Programming.write`."""
-        self.check(device)
+        self.check(shared(device))
         check_targets(g_target)
         eps = random.normal(g_target.shape, seed, path, "program").to(g_target)
         places = torch.arange(g_target.numel(), device=g_target.device)

@@ -28,6 +28,7 @@ from mho.devices.dynamics import (
 )
 from mho.programming import (
     GradientProgramming,
+    JumpPulses,
     SingleShot,
     VoltagePulses,
     WriteVerify,
@@ -391,3 +392,17 @@ def test_normal_of_torch_is_the_short_form() -> None:
     a = values(chip(vteam(k_off=Spread(mean=5e-4, std=1e-5))), "k_off")
     b = values(chip(vteam(k_off=Spread(distribution=Normal(5e-4, 1e-5)))), "k_off")
     torch.testing.assert_close(a, b)
+
+
+def test_pulses_that_ask_more_of_a_device() -> None:
+    steps = devices.Jumps(g=(1e-6, 9e-6), change=(-1e-7, 3e-7), cdf=((0.0, 1.0), (0.0, 1.0)))
+    back = devices.Jumps(g=(1e-6, 9e-6), change=(-3e-7, 1e-7), cdf=((0.0, 1.0), (0.0, 1.0)))
+    cell = devices.JumpCell(up=steps, down=back, read=devices.Proportional(sigma=0.01))
+    varied = Varied(device=cell, spreads={"read.sigma": Spread(mean=0.01, std=0.005)})
+    target = torch.linspace(2e-6, 8e-6, 200).reshape(1, 1, 10, 20)
+    routine = WriteVerify(pulse=JumpPulses(), tolerance=0.05, max_pulses=200)
+    one, again, alike = (routine.write(d, target, seed=0) for d in (varied, varied, cell))
+    assert torch.equal(one.g, again.g) and not torch.equal(one.g, alike.g)
+    assert float(one.failed.float().mean()) < 0.05
+    with pytest.raises(ValueError, match="Switching is a switching model|VoltagePulses"):
+        WriteVerify().write(vteam(k_off=K_OFF), target, seed=0)

@@ -97,15 +97,9 @@ class Varied(Effect):
         return [f"{stream(self)}/{name}" for name in self.names]
 
     @property
-    def model(self) -> SwitchingModel:
-        """The switching model inside, with the parameters that all cells share.
-
-        Raises:
-            AttributeError: there is none.
-        """
-        if not isinstance(self.device, Switching):
-            raise AttributeError(f"{type(self.device).__name__} has no switching model")
-        return self.device.model
+    def shared(self) -> Device:
+        """The device of which the cells differ, with the parameters that they share."""
+        return self.device
 
     @property
     def _owner(self) -> Any:
@@ -303,12 +297,11 @@ class DrawnCells:
         """Read voltage, volts."""
         return self.varied.v_read
 
-    @property
-    def model(self) -> SwitchingModel:
-        """The switching model with the cells' own parameters."""
-        if not isinstance(self.device, Switching):
-            raise AttributeError(f"{type(self.device).__name__} has no switching model")
-        return self.device.model
+    def __getattr__(self, name: str) -> Any:
+        """What else a pulse asks of a device, such as the ``model`` of a switching one."""
+        if name == "device" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.device, name)
 
     def part(self, pick: Callable[[Tensor], Tensor]) -> DrawnCells:
         """Some of the cells.
@@ -361,7 +354,7 @@ class DrawnCells:
 
     def model_now(self, now: tuple[Tensor, ...]) -> SwitchingModel:
         """The switching model with the parameters that change as they are now."""
-        model = self.model
+        model: SwitchingModel = self.model
         return model.replaced(**dict(zip(self.base, now, strict=True))) if now else model
 
 
