@@ -168,6 +168,6 @@ def test_steps_have_a_price_as_bits_have() -> None:
 
     def energy(**resolution: int) -> float:
         adc = ADC(signed=False, range=Fixed(limit=4.0), **resolution)
-        return count(mho.convert(torch.nn.Linear(4, 3), mho.Hardware(adc=adc)), torch.ones(1, 4)).energy
+        return count(mho.convert(torch.nn.Linear(4, 3), mho.Hardware(adc=adc)), torch.ones(1, 4)).converting
 
     assert energy(steps=255) == energy(bits=8) > energy(steps=100) > energy(steps=50)
