@@ -50,6 +50,10 @@ class Cut(Protocol):
     def product_axes(self) -> int:
         """Number of axes of what :meth:`product` gives."""
 
+    @property
+    def one_hot(self) -> bool:
+        """Whether inputs are row numbers: that row is on at full scale, and its tile alone is read."""
+
     def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
         """Inputs in the order of the tiles; ``index`` is :meth:`input_index` as a tensor."""
 
@@ -107,7 +111,7 @@ class Read(NamedTuple):
 
     Attributes:
         kernel: the matrix, in the cut's layout.
-        variance: variance of one read of it, same layout; None without read noise.
+        variance: variance of one read of it, same layout; None without noise of the conductances.
         unit: cell currents per unit of ``kernel``, ``[1]`` or ``[group * column]``; None for one.
         out: output per normalised weight, ``[1]`` or ``[group * column]``; None for one.
         shift: added to the output, ``[group * column]``; None for nothing.
@@ -126,6 +130,11 @@ class Read(NamedTuple):
             ``[group, tile, channel, column]``, or ``[group * column]`` where tiles are not kept apart;
             None without bias rows.
         bias_variance: its variance in one read.
+        shot: variance of shot noise per unit of input, for inputs in units of full scale, in the layout of
+            ``kernel``; None without it.
+        bias_shot: what the bias rows add to it, in the layout of ``bias``.
+        thermal: variance of thermal noise, for inputs in units of full scale, to broadcast over what the
+            product gives, or ``[group * column]`` where tiles are not kept apart; None without it.
     """
 
     kernel: Tensor
@@ -141,6 +150,9 @@ class Read(NamedTuple):
     readers: Tensor | None = None
     bias: Tensor | None = None
     bias_variance: Tensor | None = None
+    shot: Tensor | None = None
+    bias_shot: Tensor | None = None
+    thermal: Tensor | None = None
 
 
 class Channels(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +16,25 @@ from mho.blocks import by_blocks
 from mho.converters import Circuit
 from mho.cut import Cut, Read
 from mho.devices import Device, Effect
+from mho.devices.effects.currents import without_current_noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
-from mho.product import over_currents
+from mho.read_noise import over_currents
 from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
+
+
+class Noise(NamedTuple):
+    """Variance of the channel sums of one read, each ``[channel, group, row, column]``, or None.
+
+    Attributes:
+        cells: of the conductances, in units of g_max squared: goes with the square of the input.
+        shot, thermal: of the currents of cells, in squares of that of a cell of g_max at full scale: that
+            with the magnitude of the input, and that of any input.
+    """
+
+    cells: Tensor | None
+    shot: Tensor | None
+    thermal: Tensor | None
 
 
 def combine(cells: Tensor, how: Readout) -> Tensor:
@@ -65,8 +80,9 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     """What a product by this chip needs: the work done once per state.
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
-    mean of a noisy small conductance is a little above it; the sum of many cells is normal. The chips
-    that ``torch.func.vmap`` stacks are packed one after the other.
+    mean of a noisy small conductance is a little above it; the sum of many cells is normal. The noise of
+    currents has no mean; behind wires it is that of the conductance seen from outside. The chips that
+    ``torch.func.vmap`` stacks are packed one after the other.
     """
     if not in_transform():
         return _pack(hardware, state, cut)
@@ -112,35 +128,57 @@ class _EachChip(torch.autograd.Function):
 
 def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     device, how, seconds = hardware.device, readout(hardware), float(state.seconds)
-    squares = how._replace(analog=tuple(tuple(a * a for a in row) for row in how.analog))
+    quiet, shot, thermal = without_current_noise(device)
+    squares = _squared(how)
 
     def moments(g: Tensor, cells: Tensor) -> Tensor:
         """Mean and standard deviation of a read, ``[2, copy, group, row, column]``."""
-        now = device.aged(g, cells, seconds)
-        return torch.stack(device.read_moments(g, cells, now, seconds)) / device.g_max
+        now = quiet.aged(g, cells, seconds)
+        return torch.stack(quiet.read_moments(g, cells, now, seconds)) / device.g_max
 
     def channels(g: Tensor, cells: Tensor) -> Tensor:
-        """Mean and variance of the channel sums, ``[2, channel, group, row, column]``."""
+        """Mean and variance of the channel sums, and what noise of currents goes with."""
         mean, std = moments(g, cells)
-        return torch.stack([combine(mean, how), combine(std * std, squares)])
+        through = [combine(mean, squares)] if shot or thermal else []
+        return torch.stack([combine(mean, how), combine(std * std, squares), *through])
 
-    if isinstance(hardware.array, NonlinearCells):
+    def noise(cells: Tensor | None, through: Tensor | None) -> Noise | None:
+        """``through``: conductances that noise of currents comes from, in units of g_max, added."""
+        made = Noise(
+            cells,
+            through * shot if through is not None and shot else None,
+            through * thermal if through is not None and thermal else None,
+        )
+        return None if made == (None, None, None) else made
+
+    noisy = _is_noisy(quiet, state)
+    if noisy and isinstance(hardware.array, IdealArray):
+        sums, variance, *rest = by_blocks(channels, state.g, state.cells)
+        return _layout(hardware, sums, noise(variance, rest[0] if rest else None), state, cut)
+    std = None
+    if noisy:
         mean, std = by_blocks(moments, state.g, state.cells)
-        noise = combine(std * std, squares) if _is_noisy(device, state) else None
-        return _curved(hardware, mean * device.g_max, noise, state, cut)
-    if not _is_noisy(device, state):
-        sums = combine(through_wires(hardware, conductances(hardware, state), cut) / device.g_max, how)
-        return _layout(hardware, sums, None, state, cut)
-    if isinstance(hardware.array, IdealArray):
-        sums, noise = by_blocks(channels, state.g, state.cells)
-        return _layout(hardware, sums, noise, state, cut)
-    mean, std = by_blocks(moments, state.g, state.cells)
-    seen = through_wires(hardware, mean * device.g_max, cut) / device.g_max
-    std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
-    return _layout(hardware, combine(seen, how), combine(std * std, squares), state, cut)
+        g = mean * device.g_max
+    else:
+        g = conductances(hardware, state)
+    nonlinear = isinstance(hardware.array, NonlinearCells)
+    seen = (g if nonlinear else through_wires(hardware, g, cut)) / device.g_max
+    if std is not None and not nonlinear:
+        std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
+    variance = None if std is None else combine(std * std, squares)
+    found = noise(variance, combine(seen, squares) if shot or thermal else None)
+    if nonlinear:
+        return _curved(hardware, g, found, state, cut)
+    return _layout(hardware, combine(seen, how), found, state, cut)
 
 
-def _curved(hardware: Hardware, g: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:
+def _squared(how: Readout) -> Readout:
+    """The constants with which variances of independent cells add up."""
+    analog = tuple(tuple(a * a for a in row) for row in how.analog)
+    return how._replace(analog=analog, digital=tuple(f * f for f in how.digital), offset=0.0)
+
+
+def _curved(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, cut: Cut) -> Read:
     """The layout of cells that obey no Ohm's law, with a matrix for each voltage where they need it."""
     array, device, how = hardware.array, hardware.device, readout(hardware)
     assert isinstance(array, NonlinearCells)
@@ -166,29 +204,69 @@ def _is_noisy(device: Device, state: TileState) -> bool:
     return bool((first > 0).any()) or bool((by_blocks(std, state.g, state.cells) > 0).any())
 
 
-def _layout(hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut) -> Read:
-    """Mean and variance of the channel sums, in units of g_max, in the layout of the product."""
+def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, cut: Cut) -> Read:
+    """Mean and noise of the channel sums, in units of g_max, in the layout of the product."""
     how = readout(hardware)
+    noise = None if noise is None else _of_rows(noise, cut)
     sums, noise, constant = _driven(hardware, sums, noise, state, cut)
     groups = sums.shape[1]
     columns = state.gain.numel() // groups
     out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
     if is_tiled(hardware):
         sums, bias = _apart(sums, cut)
-        noise, spread = (None, None) if noise is None else _apart(noise, cut)
         ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
-        variance = None if noise is None else cut.kernel(noise)
         levels = None
         if isinstance(hardware.adc, Circuit) and state.converters is not None:
             levels = hardware.adc.packed(hardware.adc.tables(state.converters))
-        read = Read(cut.kernel(sums), variance, None, out.flatten(), state.shift, ones)
-        return read._replace(levels=levels, constant=constant, bias=bias, bias_variance=spread)
+        read = Read(cut.kernel(sums), None, None, out.flatten(), state.shift, ones)
+        read = read._replace(levels=levels, constant=constant, bias=bias)
+        return read if noise is None else _with_noise(read, noise, cut)
     weights, bias = _whole(normalised(sums, how) * out, cut)
-    spread = None
-    if noise is not None:
-        squares = how._replace(digital=tuple(f * f for f in how.digital), offset=0.0)
-        noise, spread = _whole(normalised(noise, squares) * out**2, cut)
-    return Read(weights, noise, shift=state.shift, bias=bias, bias_variance=spread)
+    read = Read(weights, shift=state.shift, bias=bias)
+    return read if noise is None else _with_whole_noise(read, noise, _squared(how), out, cut)
+
+
+def _with_noise(read: Read, noise: Noise, cut: Cut) -> Read:
+    """Noise in cell currents, tiles kept apart."""
+    if noise.cells is not None:
+        variance, spread = _apart(noise.cells, cut)
+        read = read._replace(variance=cut.kernel(variance), bias_variance=spread)
+    if noise.shot is not None:
+        shot, spread = _apart(noise.shot, cut)
+        read = read._replace(shot=cut.kernel(shot), bias_shot=spread)
+    if noise.thermal is not None:
+        read = read._replace(thermal=over_currents(cut, _of_tiles(noise.thermal, cut)))
+    return read
+
+
+def _with_whole_noise(read: Read, noise: Noise, squares: Readout, out: Tensor, cut: Cut) -> Read:
+    """Noise in outputs."""
+    if noise.cells is not None:
+        variance, spread = _whole(normalised(noise.cells, squares) * out**2, cut)
+        read = read._replace(variance=variance, bias_variance=spread)
+    if noise.shot is not None:
+        shot, spread = _whole(normalised(noise.shot, squares) * out**2, cut)
+        read = read._replace(shot=shot, bias_shot=spread)
+    if noise.thermal is not None:
+        thermal = normalised(noise.thermal, squares) * out**2
+        read = read._replace(thermal=thermal.sum(-2).flatten())
+    return read
+
+
+def _of_rows(noise: Noise, cut: Cut) -> Noise:
+    """Where one row alone is on, at full scale: each row has the noise of currents of its read."""
+    if not cut.one_hot or (noise.shot is None and noise.thermal is None):
+        return noise
+    parts = [part for part in (noise.cells, noise.shot) if part is not None]
+    if noise.thermal is not None:
+        sums = [noise.thermal[:, :, a:b].sum(2, keepdim=True).expand(-1, -1, b - a, -1) for a, b in cut.rows]
+        parts.append(torch.cat(sums, dim=2))
+    return Noise(torch.stack(parts).sum(0), None, None)
+
+
+def _of_tiles(values: Tensor, cut: Cut) -> Tensor:
+    """``[channel, group, row, column]`` added over the rows: ``[group, tile, channel, column]``."""
+    return torch.stack([values[:, :, a:b].sum(2) for a, b in cut.rows], dim=1).transpose(0, 2)
 
 
 def _apart(sums: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
@@ -209,9 +287,9 @@ def _whole(matrix: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
 
 
 def _driven(
-    hardware: Hardware, sums: Tensor, noise: Tensor | None, state: TileState, cut: Cut
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Sums, their variance and the constant currents, with the errors of the drivers of the rows in them."""
+    hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, cut: Cut
+) -> tuple[Tensor, Noise | None, Tensor | None]:
+    """Sums, their noise and the constant currents, with the errors of the drivers of the rows in them."""
     dac = hardware.dac
     if dac is None or state.drivers is None:
         return sums, noise, None
@@ -220,11 +298,13 @@ def _driven(
     gain, offset = drivers[which].movedim(0, -2).unbind(-1)
     constant = None
     if dac.offset:  # [group, tile, channel, column]
-        currents = dac.offset * offset * sums
-        tiles = [currents[:, :, a:b].sum(2) for a, b in cut.rows]
-        constant = over_currents(cut, torch.stack(tiles, dim=1).transpose(0, 2))
+        constant = over_currents(cut, _of_tiles(dac.offset * offset * sums, cut))
     factor = 1 + dac.gain * gain
-    return sums * factor, noise if noise is None else noise * factor**2, constant
+    if noise is not None:
+        cells, shot, thermal = noise
+        cells = None if cells is None else cells * factor**2
+        noise = Noise(cells, None if shot is None else shot * factor.abs(), thermal)
+    return sums * factor, noise, constant
 
 
 def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:

@@ -21,21 +21,22 @@ from mho.autograd import clip_learned, materialise, may_overwrite
 from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Learned, Stream
 from mho.cut import Channels, Cut, Limit, Read
 from mho.random import fresh_normal_like
+from mho.read_noise import is_noisy, of_bias, on_currents, on_output
 
 
 def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None, x_limit: Limit) -> Tensor:
     """A read where nothing acts on the currents of single tiles: the layer's own operation.
 
-    ``read.kernel`` and ``read.variance`` are in weights and in the layer's layout.
+    ``read.kernel`` and the noise are in weights and in the layer's layout.
     """
+    step: float | Tensor = 1.0
+    high = 1.0
     if dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic)):
-        codes, step, _ = _convert_in(cut, x, dac, x_limit, plain=True)
+        codes, step, high = _convert_in(cut, x, dac, x_limit, plain=True)
         x = codes * step
     y = cut.whole_product(x, read.kernel, bias if read.bias is None else read.bias)
-    if read.variance is not None:
-        squares = cut.squares(x.detach())  # gradients go through the matrix, not through its noise
-        noise = cut.whole_product(squares, read.variance, read.bias_variance).clamp(min=0).sqrt()
-        y = torch.addcmul(y, noise, fresh_normal_like(noise))
+    if is_noisy(read):
+        y = on_output(read, cut, x, y, step, high)
     return y if read.shift is None else y + cut.over_output(read.shift)
 
 
@@ -56,7 +57,9 @@ def tiled(
     codes, step, high_in = _convert_in(cut, cut.arrange(x, read.inputs), dac, x_limit, plain=False)
     stream = _stream(dac, x_limit)
     driven = dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic))
-    top = (stream.high if stream is not None else high_in) if driven else 0.0
+    if not driven:  # drivers that are left out have no offset
+        read = read._replace(constant=None)
+    top = stream.high if stream is not None else high_in
     one = _constant_input(cut, 1 / step, dac, stream) if read.bias is not None else 1.0
     currents = _currents(read, cut, _driven(cut, codes, dac, stream), top, one)
     digits, factor = _convert_out(
@@ -194,20 +197,7 @@ def _shifted(cut: Cut, values: Tensor, dac: DAC | None, stream: Stream | None, a
 def mean_currents(read: Read, cut: Cut, v: Tensor, one: float | Tensor) -> Tensor:
     """Column currents of converted inputs without noise; ``one``: a converted input of one."""
     currents = cut.product(v, read.kernel)
-    return currents if read.bias is None else currents + _of_bias(cut, read.bias, one)
-
-
-def _of_bias(cut: Cut, bias: Tensor, one: float | Tensor) -> Tensor:
-    """What bias rows with the input ``one`` add to the currents."""
-    if isinstance(one, Tensor) and one.dim() == 1:  # for each tile
-        bias, one = bias * one.view(1, -1, 1, 1), 1.0
-    return over_currents(cut, bias) * one
-
-
-def over_currents(cut: Cut, values: Tensor) -> Tensor:
-    """``values[group, tile, channel, column]`` to broadcast over what the product gives."""
-    over = cut.over_partial(values)
-    return over.flatten(cut.column_axis - (over.dim() - cut.product_axes), cut.column_axis)
+    return currents if read.bias is None else currents + of_bias(cut, read.bias, one)
 
 
 def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor, one: float | Tensor) -> Tensor:
@@ -218,14 +208,7 @@ def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor, one: float 
     currents = mean_currents(read, cut, v, one)
     if read.constant is not None:
         currents = currents + read.constant * high
-    if read.variance is None:
-        return currents
-    noise = cut.product(cut.squares(v.detach()), read.variance)  # no gradient goes through the noise
-    if read.bias_variance is not None:
-        noise = noise + _of_bias(cut, read.bias_variance, one * one)
-    if may_overwrite():
-        return currents.addcmul_(noise.clamp_(min=0).sqrt_(), fresh_normal_like(noise))
-    return torch.addcmul(currents, noise.clamp(min=0).sqrt(), fresh_normal_like(noise))
+    return on_currents(read, cut, v, currents, high, one) if is_noisy(read) else currents
 
 
 def _convert_in(

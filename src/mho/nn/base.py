@@ -56,7 +56,7 @@ _WEIGHT, _BOTH = ("weight",), ("weight", "bias")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
 _PACKED = (
     "packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", "packed_constant",
-    "packed_bias", "packed_bias_variance", *_STEPS,
+    "packed_bias", "packed_bias_variance", "packed_shot", "packed_bias_shot", "packed_thermal", *_STEPS,
 )  # fmt: skip
 
 
@@ -94,6 +94,9 @@ class AnalogLayer(BiasRows):
     packed_constant: Any
     packed_bias: Any
     packed_bias_variance: Any
+    packed_shot: Any
+    packed_bias_shot: Any
+    packed_thermal: Any
     packed_into: Any
     packed_middle: Any
     packed_scale: Any
@@ -262,7 +265,7 @@ class AnalogLayer(BiasRows):
             read = tile.pack(self.hardware, chip, self.cut)
         values = (
             read.kernel, read.variance, read.out, read.ones, read.levels, read.constant,
-            read.bias, read.bias_variance,
+            read.bias, read.bias_variance, read.shot, read.bias_shot, read.thermal,
         )  # fmt: skip
         for name, value in zip(_PACKED, values, strict=False):
             setattr(self, name, value)
@@ -292,6 +295,9 @@ class AnalogLayer(BiasRows):
             constant=self.packed_constant,
             bias=self.packed_bias,
             bias_variance=self.packed_bias_variance,
+            shot=self.packed_shot,
+            bias_shot=self.packed_bias_shot,
+            thermal=self.packed_thermal,
         )
 
     def _sync(self) -> None:

@@ -51,6 +51,7 @@ class ConvCut:
     channel_axis: int = 3
     column_axis: int = 4
     batch_axis: int = 0
+    one_hot: bool = False
     measure: AutoRange | None = None
 
     @property
@@ -175,15 +176,15 @@ class ConvCut:
             apart(read.constant, 1),
             apart(read.bias, 1),
             apart(read.bias_variance, 1),
+            apart(read.shot, 0),
+            apart(read.bias_shot, 1),
+            apart(read.thermal, 1),
             strict=True,
         )
+        names = ("kernel", "variance", "constant", "bias", "bias_variance", "shot", "bias_shot", "thermal")
         return [
-            (
-                single,
-                read._replace(kernel=kernel, variance=variance, constant=constant, bias=b, bias_variance=v),
-                x.narrow(1, start, size),
-            )
-            for start, kernel, variance, constant, b, v in parts
+            (single, read._replace(**dict(zip(names, part, strict=True))), x.narrow(1, start, size))
+            for start, *part in parts
         ]
 
     def _amounts(self) -> tuple[int, ...] | None:

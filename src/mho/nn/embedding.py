@@ -42,6 +42,7 @@ class EmbeddingCut:
     channel_axis: int = 2
     column_axis: int = 3
     product_axes: int = 3
+    one_hot: bool = True
     batch_axis: int = 1
     measure: AutoRange | None = None
 

@@ -27,6 +27,7 @@ class LinearCut:
     channel_axis: int = 2
     column_axis: int = 3
     product_axes: int = 3
+    one_hot: bool = False
     batch_axis: int = 1
     measure: AutoRange | None = None
 

@@ -1,0 +1,112 @@
+"""The noise of one read: of the cells' conductances, of the charge of electrons, of heat.
+
+A cell with the input ``u``, in units of full scale, adds to the variance of its column's current
+
+- noise of its conductance in proportion to ``u^2``: a second product, with the squares of the inputs;
+- shot noise in proportion to ``|u|``: one more product, with their magnitudes;
+- thermal noise whatever ``u`` is, also without a voltage: one number for each column.
+
+An array without converters knows no voltage: there an input of one is taken for full scale.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mho.autograd import may_overwrite
+from mho.cut import Cut, Read
+from mho.random import fresh_normal_like
+
+
+def is_noisy(read: Read) -> bool:
+    """Whether two reads of the same inputs differ by noise of the cells."""
+    return read.variance is not None or read.shot is not None or read.thermal is not None
+
+
+def over_currents(cut: Cut, values: Tensor) -> Tensor:
+    """``values[group, tile, channel, column]`` to broadcast over what the product gives."""
+    over = cut.over_partial(values)
+    return over.flatten(cut.column_axis - (over.dim() - cut.product_axes), cut.column_axis)
+
+
+def of_bias(cut: Cut, bias: Tensor, one: float | Tensor) -> Tensor:
+    """What bias rows with the input ``one`` add to the currents, or to their variance."""
+    if isinstance(one, Tensor) and one.dim() == 1:  # for each tile
+        bias, one = bias * one.view(1, -1, 1, 1), 1.0
+    return over_currents(cut, bias) * one
+
+
+def on_output(
+    read: Read, cut: Cut, x: Tensor, y: Tensor, step: float | Tensor, high: float | Tensor
+) -> Tensor:
+    """Outputs ``y`` with the noise of one read, where tiles are not kept apart.
+
+    No gradient goes through the noise.
+
+    Args:
+        read: its ``variance``, ``shot`` and ``thermal`` are in outputs.
+        cut: the layer's cut into tiles.
+        x: the layer's input, as converted.
+        y: the layer's output.
+        step: inputs per code.
+        high: code of full scale.
+    """
+    squares = None if read.variance is None and read.shot is None else cut.squares(x.detach())
+    parts: list[Tensor] = []
+    if read.variance is not None and squares is not None:
+        parts.append(cut.whole_product(squares, read.variance, read.bias_variance))
+    if read.shot is not None and squares is not None:
+        parts.append(cut.whole_product(squares.sqrt(), read.shot, read.bias_shot) * (step * high))
+    if read.thermal is not None:
+        parts.append(cut.over_output(read.thermal) * (step * high) ** 2)
+    std = _sum(parts).clamp(min=0).sqrt()
+    return torch.addcmul(y, std, _normal(std, y))
+
+
+def on_currents(
+    read: Read, cut: Cut, v: Tensor, currents: Tensor, high: float | Tensor, one: float | Tensor
+) -> Tensor:
+    """Column currents with the noise of one read; the tensor may be overwritten.
+
+    No gradient goes through the noise.
+
+    Args:
+        read: its ``variance``, ``shot`` and ``thermal`` are in cell currents.
+        cut: the layer's cut into tiles.
+        v: converted inputs.
+        currents: what the product of ``v`` gave.
+        high: the converted input of full scale.
+        one: that of one, for the bias rows.
+    """
+    squares = None if read.variance is None and read.shot is None else cut.squares(v.detach())
+    parts: list[Tensor] = []
+    if read.variance is not None and squares is not None:
+        parts.append(cut.product(squares, read.variance))
+        if read.bias_variance is not None:
+            parts.append(of_bias(cut, read.bias_variance, one * one))
+    if read.shot is not None and squares is not None:
+        parts.append(cut.product(squares.sqrt(), read.shot) * high)
+        if read.bias_shot is not None:
+            magnitude = one.abs() if isinstance(one, Tensor) else abs(one)
+            parts.append(of_bias(cut, read.bias_shot, magnitude) * high)
+    if read.thermal is not None:
+        parts.append(read.thermal * high**2)
+    variance = _sum(parts)
+    if may_overwrite():
+        std = variance.clamp_(min=0).sqrt_()
+        return currents.addcmul_(std, _normal(std, currents))
+    std = variance.clamp(min=0).sqrt()
+    return torch.addcmul(currents, std, _normal(std, currents))
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _normal(std: Tensor, like: Tensor) -> Tensor:
+    """Draws for each current: thermal noise alone is alike for all vectors."""
+    return fresh_normal_like(std if std.shape == like.shape else like)
