@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import torch
 from torch import nn
 
 import mho
+from mho.array import Nonlinear, NonlinearCells, Ohmic, Series, Sinh, Wires
+from mho.converters import Fixed
 from mho.devices import PCM, Device, FiniteStates, Ideal, Logarithmic, StuckAt, UniformG
 from mho.devices.effects.base import effects
 
+SERIES = Series(cell=Ohmic(), selector=Sinh(v_c=0.2), selector_g=1e-4)
 TILE = mho.Tile(rows=8, columns=6)
 
 
@@ -201,3 +205,74 @@ def test_bias_rows_are_cells_too() -> None:
     mho.degrade(analog, StuckAt(hrs=1, of="rows"), seed=0)
     stuck = (analog.chip_cells[0] >= 0).all(-1)
     assert stuck.shape[-1] == 13 and bool((stuck.sum(-1) == len(analog.cut.rows)).all())
+
+
+LINEAR = {"dac": mho.DAC(bits=8, range=Fixed(limit=1.0)), "adc": mho.ADC(bits=12, range=Fixed(limit=20.0))}
+BENT = Nonlinear(law=Sinh(v_c=0.1))
+
+
+@pytest.mark.parametrize(
+    "cells", [BENT, Nonlinear(law=SERIES, points=4)], ids=["separable", "each cell its own"]
+)
+def test_a_law_on_a_programmed_chip_is_what_programming_with_it_gives(cells: NonlinearCells) -> None:
+    late, early = chip(PCM(), **LINEAR).eval(), chip(PCM(), array=cells, **LINEAR)
+    x = torch.rand(5, 2, 6, 6)
+    before, g = late(x), mho.conductances(late)
+    mho.degrade(late, cells, seed=4)
+    for path, held in mho.conductances(late).items():
+        assert torch.equal(held, g[path])
+    assert not torch.equal(late(x), before)
+    for a, b in zip(mho.nn.analog_layers(late).values(), mho.nn.analog_layers(early).values(), strict=True):
+        assert a.hardware == b.hardware and torch.equal(a.chip_hardware, b.chip_hardware)
+    early.load_state_dict(late.state_dict())
+    device = PCM(read_scale=0.0)  # and the very same outputs
+    late, early = chip(device, **LINEAR), chip(device, array=cells, **LINEAR)
+    mho.degrade(late, cells, seed=4)
+    assert torch.equal(late.eval()(x), early.eval()(x))
+
+
+def test_a_law_beside_effects_in_any_order_and_on_chosen_arrays() -> None:
+    stuck = StuckAt(lrs=0.1)
+    one, other = chip(PCM(), **LINEAR), chip(PCM(), **LINEAR)
+    mho.degrade(one, BENT, stuck, seed=4)
+    mho.degrade(other, stuck, seed=4)
+    mho.degrade(other, BENT, seed=4, select=lambda path: path == "3")
+    mho.degrade(other, BENT, seed=4, select=lambda path: path == "0")
+    for a, b in zip(mho.nn.analog_layers(one).values(), mho.nn.analog_layers(other).values(), strict=True):
+        assert a.hardware == b.hardware and torch.equal(a.packed_kernel, b.packed_kernel)
+    blank = chip(PCM(), seed=None, **LINEAR)
+    mho.degrade(blank, BENT, seed=4)
+    mho.program(blank, seed=0)
+    assert blank[0].hardware.array == BENT
+
+
+def test_full_scale_inputs_feel_no_law() -> None:
+    analog = mho.convert(nn.Linear(8, 4), mho.Hardware(**LINEAR)).eval()
+    mho.program(analog, seed=0)
+    x, half = torch.ones(1, 8), torch.full((1, 8), 64 / 127)
+    with torch.no_grad():
+        full, small = analog(x) - analog.bias, analog(half) - analog.bias
+        mho.degrade(analog, BENT, seed=0)
+        step = 20.0 / 2047 * 1.1 * float(analog.chip_scale)
+        assert float((analog(x) - analog.bias - full).abs().max()) < step
+        bent = full * math.sinh(2 * 64 / 127) / math.sinh(2)
+        assert (
+            float((analog(half) - analog.bias - bent).abs().max()) < step < float((small - bent).abs().max())
+        )
+
+
+def test_a_law_that_cannot_be_leaves_the_model_as_it_was() -> None:
+    for parts, words in (
+        ({"array": Wires(row=1.0, column=1.0), **LINEAR}, "wires without resistance.*solve_nonlinear"),
+        ({"array": BENT, **LINEAR}, "already"),
+        ({}, "dac = None"),
+    ):
+        analog = chip(PCM(), **parts)
+        before = [layer.hardware for layer in mho.nn.analog_layers(analog).values()]
+        with pytest.raises(ValueError, match=words):
+            mho.degrade(analog, StuckAt(lrs=0.1), BENT, seed=0)
+        assert before == [layer.hardware for layer in mho.nn.analog_layers(analog).values()]
+    with pytest.raises(ValueError, match="one current-voltage law"):
+        mho.degrade(chip(PCM(), **LINEAR), BENT, BENT, seed=0)
+    with pytest.raises(TypeError, match=r"Ohm's law, such as mho.array.Nonlinear"):
+        mho.degrade(chip(PCM(), **LINEAR), Sinh(v_c=0.1), seed=0)

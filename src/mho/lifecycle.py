@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mho import tile
+from mho.array import NonlinearCells
 from mho.calibration.batches import run_all
 from mho.devices import Effect, Ideal
 from mho.nn import AnalogLayer, SeveralArrays, analog_layers
@@ -81,31 +82,45 @@ def age(model: nn.Module, seconds: float) -> None:
 
 
 def degrade(
-    model: nn.Module, *effects: Effect, seed: int, select: Callable[[str], bool] | None = None
+    model: nn.Module,
+    *effects: Effect | NonlinearCells,
+    seed: int,
+    select: Callable[[str], bool] | None = None,
 ) -> None:
-    """Let effects befall the cells: faults, finite states, wear, loss, noise.
+    """Let effects befall the cells: faults, finite states, wear, loss, noise, a bent current-voltage curve.
 
     Each effect goes around the device that a layer has, the first one innermost, also in its hardware
     description. A programmed chip keeps what it was programmed to, its drift, its age and its earlier
     effects; it becomes the chip that ``mho.program`` with this seed makes from the new description. An
     array that is not programmed yet gets its draws at ``mho.program``, from the seed given there.
 
+    Cells without Ohm's law are an array: ``mho.array.Nonlinear``, ``Simulated`` or ``Swept`` takes the place
+    of the ideal wires of the hardware description. Conductances stay as they are; they are those at the read
+    voltage, so that full-scale inputs give what they gave. Ranges of converters stay too: ``mho.calibrate``
+    again where the smaller currents of smaller inputs matter.
+
     Args:
         model: what ``mho.convert`` made.
-        effects: one or more, without a device of their own, such as ``mho.devices.StuckAt(lrs=0.1)``.
+        effects: one or more, without a device of their own, such as ``mho.devices.StuckAt(lrs=0.1)``; and one
+            array of cells without Ohm's law.
         seed: names the draws of the effects.
         select: which arrays, by path; all by default.
 
     Raises:
         TypeError: something that is no effect, or a seed that is no integer.
         ValueError: no effect, an effect with a device of its own, an effect that does not go around a
-            layer's device, or no array selected. Then the model is as it was.
+            layer's device, or no array selected; cells without Ohm's law where wires have resistance, where
+            cells have a law already, or without a DAC. Then the model is as it was.
 
     >>> import mho, torch
     >>> analog = mho.convert(torch.nn.Linear(8, 4), mho.Hardware(device=mho.devices.PCM()))
     >>> mho.program(analog, seed=0)
     >>> mho.degrade(analog, mho.devices.StuckAt(lrs=0.1), seed=1)
     >>> mho.degrade(analog, mho.devices.StuckAt(hrs=0.1), seed=2)  # the first ones stay stuck
+    >>> dac = mho.DAC(bits=8, range=mho.converters.Fixed(limit=1.0))
+    >>> ohmic = mho.convert(torch.nn.Linear(8, 4), mho.Hardware(dac=dac))
+    >>> mho.program(ohmic, seed=0)
+    >>> mho.degrade(ohmic, mho.array.Nonlinear(law=mho.array.Sinh(v_c=0.1)), seed=0)
     """
     _check_effects(effects)
     fork(seed)  # an integer, or TypeError
@@ -130,12 +145,21 @@ def degrade(
             module.hardware = own.pop() if len(own) == 1 else module.hardware
 
 
-def _check_effects(effects: tuple[Effect, ...]) -> None:
+def _check_effects(effects: tuple[Effect | NonlinearCells, ...]) -> None:
     if not effects:
         raise ValueError("no effect: give at least one, such as mho.devices.StuckAt(lrs=0.1)")
+    if sum(isinstance(effect, NonlinearCells) for effect in effects) > 1:
+        raise ValueError(
+            f"effects = {effects!r}: cells have one current-voltage law; give one of these arrays"
+        )
     for effect in effects:
+        if isinstance(effect, NonlinearCells):
+            continue
         if not isinstance(effect, Effect):
-            raise TypeError(f"{effect!r} is no effect: give one such as mho.devices.StuckAt(lrs=0.1)")
+            raise TypeError(
+                f"{effect!r} is no effect: give one such as mho.devices.StuckAt(lrs=0.1), or cells without "
+                "Ohm's law, such as mho.array.Nonlinear(law=mho.array.Sinh(v_c=0.1))"
+            )
         if effect.device != Ideal():
             raise ValueError(
                 f"{type(effect).__name__}.device = {effect.device!r}: the effect goes around the device that "

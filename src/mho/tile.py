@@ -174,7 +174,12 @@ def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], cut: 
 
 
 def degraded(
-    hardware: Hardware, state: TileState | None, cut: Cut, more: Sequence[Effect], seed: int, path: str
+    hardware: Hardware,
+    state: TileState | None,
+    cut: Cut,
+    more: Sequence[Effect | NonlinearCells],
+    seed: int,
+    path: str,
 ) -> tuple[Hardware, TileState | None]:
     """The hardware and the chip with more effects around the device, the first one innermost.
 
@@ -182,6 +187,9 @@ def degraded(
     that :func:`program` would draw them from.
     """
     for effect in more:
+        if isinstance(effect, NonlinearCells):
+            hardware = _with_law(hardware, effect, path)
+            continue
         if isinstance(effect, Varied) and state is not None:
             raise ValueError(
                 f"{effect!r}: what the cells are made of counts when they are programmed; give it in "
@@ -199,6 +207,20 @@ def degraded(
     if state is not None:
         state = state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
     return hardware, state
+
+
+def _with_law(hardware: Hardware, cells: NonlinearCells, path: str) -> Hardware:
+    """The hardware with cells without Ohm's law in the place of ideal wires."""
+    here = f"{path or 'the layer'!r} has array = {type(hardware.array).__name__}(...)"
+    if isinstance(hardware.array, NonlinearCells):
+        raise ValueError(f"{here} already: cells have one current-voltage law")
+    if not isinstance(hardware.array, IdealArray):
+        raise ValueError(
+            f"{here}: cells without Ohm's law need wires without resistance, since the voltages of cells "
+            "behind wires depend on every input; convert with array=Ideal(), or solve single tiles with "
+            "mho.array.solve_nonlinear"
+        )
+    return replace(hardware, array=cells)
 
 
 def _draw_converters(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
 from typing import Any
@@ -12,9 +11,9 @@ from torch import nn
 
 from mho import array as arrays
 from mho.array import Simulated, Swept
-from mho.config import digest
 from mho.devices import Switching
 from mho.devices.effects.base import innermost
+from mho.lifecycle import degrade
 from mho.nn import AnalogLayer, analog_layers
 from mho.programming import set_polarity
 
@@ -52,11 +51,10 @@ def apply_non_linear(
     made = []
     for path, array in analog_layers(layer).items():
         _check(array, path)
+        array.require_chip("NonLinear")
         made.append((array, _simulated(array) if simulate else _swept(array, *map(float, sweep))))  # type: ignore[arg-type]
     for array, cells in made:
-        array.hardware = dataclasses.replace(array.hardware, array=cells)
-        chip = array.require_chip("NonLinear")
-        array.set_chip(chip._replace(hardware=torch.full_like(chip.hardware, digest(array.hardware))))
+        degrade(array, cells, seed=0)
 
 
 def _check(layer: AnalogLayer, path: str) -> None:
