@@ -128,6 +128,19 @@ class Device(ABC):
         """Mask of the cells that nothing moves any more, of the shape of ``g``; None for none."""
         return None
 
+    def bounds_of(self, cells: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Lowest and highest conductance of each cell, siemens; None where all have ``g_min`` and ``g_max``.
+
+        Args:
+            cells: what :meth:`drift_state` returned.
+        """
+        low, high = self.g_min, self.g_max
+        if not (isinstance(low, Tensor) or isinstance(high, Tensor)):
+            return None
+        where = low if isinstance(low, Tensor) else high
+        both = torch.broadcast_tensors(torch.as_tensor(low).to(where), torch.as_tensor(high).to(where))
+        return both[0], both[1]
+
     @property
     def times(self) -> tuple[float, float]:
         """The span of times (first, last; seconds) at which the model is valid, besides 0."""

@@ -53,6 +53,16 @@ def test_exponents_differ_from_cell_to_cell() -> None:
     assert RetentionLoss(nu=0.1).own_state(eps).shape == (0, 40_000)
 
 
+@pytest.mark.parametrize("nu", [0.0, 0.05])
+def test_no_exponents_pile_up_at_zero(nu: float) -> None:
+    """The truncated normal law, also where much of the normal one is below 0."""
+    eps = mho.random.normal((1, 40_000), 0, "a").double()
+    device = RetentionLoss(nu=nu, nu_std=0.05)
+    found = -device.aged(torch.ones_like(eps[0]), device.own_state(eps), 1e3).log() / math.log(1e3)
+    assert stats.kstest(found.numpy(), stats.truncnorm(-nu / 0.05, math.inf, nu, 0.05).cdf).pvalue > 1e-4
+    assert bool((found > 0).all()) and len(found.unique()) > 39_900
+
+
 @pytest.mark.parametrize("temperature", [250.0, 298.0, 350.0])
 def test_onset_and_gradual_power(temperature: float) -> None:
     law = GradualFailure(p_lrs=P, cell_size=12e-9, temperature=temperature)

@@ -1,13 +1,15 @@
 """An effect is a device around a device: it changes what the cell inside it does.
 
-Effects compose in any order and number. Each keeps parameters of its own for each cell, made once from
-draws of its own, so that adding one moves no other's. What the chip was programmed to stays as it is: an
-effect acts on it anew each time, in :meth:`Effect.aged` and :meth:`Effect.read_moments`. A chip that is
-programmed with an effect and one that gets the effect later are therefore the same.
+Effects compose in any order and number, and act in the order in which they were put around the device: the
+innermost first. Each keeps parameters of its own for each cell, made once from draws of its own, so that
+adding one moves no other's. What the chip was programmed to stays as it is: the effects act on it anew each
+time, in :meth:`Effect.aged` and :meth:`Effect.read_moments`. A chip that is programmed with an effect and
+one that gets the effect later are therefore the same.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
@@ -20,6 +22,7 @@ from mho.devices.base import Device
 from mho.devices.ideal import Ideal
 
 Spans = tuple[tuple[int, int], ...]
+Bounds = tuple[float, float] | tuple[Tensor, Tensor]
 
 
 class Tiles(NamedTuple):
@@ -37,7 +40,8 @@ class Effect(Device):
     """A non-ideality of the cells of another device; the same interface as the device itself.
 
     A subclass overrides what its mechanism changes: :meth:`settled`, :meth:`moved`, :meth:`fixed` or
-    :meth:`read_moments`. Bounds, read voltage, scales and valid times are those of the device inside.
+    :meth:`read_moments`. Read voltage, scales and valid times are those of the device inside, and so are the
+    bounds that weights are mapped to; :attr:`bounds` are those of each cell.
 
     Attributes:
         device: the device inside, perhaps an effect too.
@@ -47,6 +51,9 @@ class Effect(Device):
 
     draws: ClassVar[int] = 0
     """Standard normal numbers that :meth:`own_state` takes for each cell."""
+
+    _settles: ClassVar[bool] = True
+    _bounds: ClassVar[tuple[Tensor, Tensor] | None] = None
 
     @property
     def parameters(self) -> int:
@@ -75,15 +82,37 @@ class Effect(Device):
         """
         return eps[:0]
 
+    @property
+    def own_bounds(self) -> bool:
+        """Whether the cells have bounds of their own."""
+        return isinstance(self.device, Effect) and self.device.own_bounds
+
+    @property
+    def bounds(self) -> Bounds:
+        """Lowest and highest conductance of the cells inside, siemens.
+
+        In :meth:`settled`, :meth:`moved` and :meth:`fixed` those of each cell, where the cells differ.
+        """
+        return (self.g_min, self.g_max) if self._bounds is None else self._bounds
+
+    def of_cells(self, own: Tensor) -> Device:
+        """The device inside as it is for cells with these parameters of the effect."""
+        return self.device
+
     def settled(self, g: Tensor, own: Tensor) -> Tensor:
-        """Conductance that the cell really takes at programming, siemens, from the one written to it."""
+        """Conductance that the cell really takes at programming, siemens.
+
+        Args:
+            g: what the device inside takes; of the innermost effect, what was written to the cell.
+            own: what :meth:`own_state` gave.
+        """
         return g
 
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
         """Conductance with the effect, siemens, from that of the device inside at the same time.
 
         Args:
-            g: what :meth:`settled` gave, siemens.
+            g: conductance that the cell took at programming, after all effects, siemens.
             own: what :meth:`own_state` gave.
             now: conductance of the device inside at ``seconds``, siemens.
             seconds: time since the end of programming.
@@ -158,26 +187,45 @@ class Effect(Device):
         inside = self.device.drift_state(g_target, rest if isinstance(self.device, Effect) else rest[0])
         return torch.cat((self.own_state(eps[: self.draws]), inside))
 
-    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
-        """Conductance ``seconds`` after programming; at 0 what the effect makes of ``g``."""
+    def bounds_of(self, cells: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Those of the device inside."""
         own, rest = self._split(cells)
-        settled = self.settled(g, own)
-        now = self.device.aged(settled, rest, seconds)
-        changed = self.moved(settled, own, now, seconds)
-        fixed = self.fixed(settled, own)
+        return self.of_cells(own).bounds_of(rest)
+
+    def settle(self, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the cells take at programming, the innermost effect first.
+
+        Args:
+            g: what was written to the cells, siemens.
+            cells: what :meth:`drift_state` returned.
+
+        Returns:
+            Conductances, siemens, and the mask of the cells that nothing moves any more (None: no such).
+        """
+        own, rest = self._split(cells)
+        inside = self.of_cells(own)
+        first, held = inside.settle(g, rest) if isinstance(inside, Effect) else (g, inside.held(g, rest))
+        effect = self._on(inside, rest)
+        taken = effect.settled(first, own)
+        fixed = effect.fixed(taken, own)
         if fixed is not None:
-            changed = torch.where(fixed[0], fixed[1], changed)
-        held = None if changed is now else self.device.held(settled, rest)
-        return changed if held is None else torch.where(held, now, changed)
+            taken = torch.where(fixed[0], fixed[1], taken)
+        if held is None:
+            return taken, None if fixed is None else fixed[0]
+        return torch.where(held, first, taken), held if fixed is None else held | fixed[0]
+
+    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
+        """Conductance ``seconds`` after programming; at 0 what the effects make of ``g``."""
+        own, rest = self._split(cells)
+        taken, held = self.settle(g, cells) if self._settles else (g, None)
+        inside = self.of_cells(own)
+        now = at_rest(inside).aged(taken, rest, seconds)
+        changed = self._on(inside, rest).moved(taken, own, now, seconds)
+        return changed if held is None else torch.where(held, taken, changed)
 
     def held(self, g: Tensor, cells: Tensor) -> Tensor | None:
         """The cells that this effect or the device inside holds."""
-        own, rest = self._split(cells)
-        settled = self.settled(g, own)
-        fixed, held = self.fixed(settled, own), self.device.held(settled, rest)
-        if fixed is None or held is None:
-            return held if fixed is None else fixed[0]
-        return fixed[0] | held
+        return self.settle(g, cells)[1]
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """The read noise of the device inside; :meth:`read_moments` has that of the effect too."""
@@ -185,21 +233,27 @@ class Effect(Device):
 
     def read_moments(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
         """Those of the device inside, as if it were programmed to the conductance that the cell took."""
-        return self.device.read_moments(*self._inside(g, cells), g_now, seconds)
+        inside, taken, rest = self.inside(g, cells)
+        return inside.read_moments(taken, rest, g_now, seconds)
 
     def one_read(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float, eps: Tensor) -> Tensor:
         """That of the device inside, as if it were programmed to the conductance that the cell took."""
-        return self.device.one_read(*self._inside(g, cells), g_now, seconds, eps)
+        inside, taken, rest = self.inside(g, cells)
+        return inside.one_read(taken, rest, g_now, seconds, eps)
+
+    def inside(self, g: Tensor, cells: Tensor) -> tuple[Device, Tensor, Tensor]:
+        """The device inside, and conductance and parameters of the cells that it works with."""
+        own, rest = self._split(cells)
+        taken = self.settle(g, cells)[0] if self._settles else g
+        return at_rest(self.of_cells(own)), taken, rest
 
     def _split(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         return cells[: self.parameters], cells[self.parameters :]
 
-    def _inside(self, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Conductance and parameters that the device inside works with."""
-        own, rest = self._split(cells)
-        settled = self.settled(g, own)
-        fixed = self.fixed(settled, own)
-        return settled if fixed is None else torch.where(fixed[0], fixed[1], settled), rest
+    def _on(self, inside: Device, rest: Tensor) -> Effect:
+        """The effect as it is on cells with bounds of their own."""
+        bounds = inside.bounds_of(rest)
+        return self if bounds is None else _copy(self, _bounds=bounds)
 
 
 class Noise(Effect):
@@ -209,6 +263,21 @@ class Noise(Effect):
         """A normal number with the mean and the standard deviation of a read."""
         mean, std = self.read_moments(g, cells, g_now, seconds)
         return mean + std * eps
+
+
+def at_rest(device: Device) -> Device:
+    """The device for conductances that its cells have taken already: no effect settles them once more."""
+    if not isinstance(device, Effect) or not device._settles:
+        return device
+    return _copy(device, _settles=False, device=at_rest(device.device))
+
+
+def _copy(effect: Effect, **values: object) -> Effect:
+    """The effect with other attributes; it computes like a description and is none."""
+    made = copy.copy(effect)
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def effects(device: Device) -> Iterator[Effect]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from mho.config import Finite, NonNegative, Positive, config
 
 Four = tuple[Positive, Finite, Finite, Finite]
+Bound = float | Tensor  # of all cells, or of each
 
 
 class Failure(ABC):
@@ -51,12 +52,12 @@ class Failure(ABC):
     def _relative(self) -> float:
         return min(self.threshold / self.temperature, 1.0)
 
-    def classes(self, g: Tensor, g_min: float, g_max: float) -> tuple[Tensor, Tensor]:
+    def classes(self, g: Tensor, g_min: Bound, g_max: Bound) -> tuple[Tensor, Tensor]:
         """Masks of low- and high-resistance cells; a cell exactly between is neither."""
         middle = 2 * g_min * g_max / (g_min + g_max)  # conductance of the mean resistance
         return g > middle, g < middle
 
-    def failing(self, g: Tensor, x: float, g_min: float, g_max: float) -> tuple[Tensor, Tensor]:
+    def failing(self, g: Tensor, x: float, g_min: Bound, g_max: Bound) -> tuple[Tensor, Tensor]:
         """Masks of the low- and the high-resistance cells beyond their onset."""
         return tuple(  # type: ignore[return-value]
             mask if p is not None and x > self.onset(p) else torch.zeros_like(mask)
@@ -64,11 +65,11 @@ class Failure(ABC):
         )
 
     @abstractmethod
-    def sudden(self, g: Tensor, x: float, g_min: float, g_max: float) -> tuple[Tensor, Tensor] | None:
+    def sudden(self, g: Tensor, x: float, g_min: Bound, g_max: Bound) -> tuple[Tensor, Tensor] | None:
         """Which cells are stuck after ``x`` cycles or seconds, and at what; None for a gradual law."""
 
     @abstractmethod
-    def gradual(self, g: Tensor, x: float, g_min: float, g_max: float) -> Tensor:
+    def gradual(self, g: Tensor, x: float, g_min: Bound, g_max: Bound) -> Tensor:
         """Factor on the conductance of each cell after ``x`` cycles or seconds."""
 
 
@@ -101,12 +102,12 @@ class SuddenFailure(Failure):
                 "conducts more; did you swap them?"
             )
 
-    def sudden(self, g: Tensor, x: float, g_min: float, g_max: float) -> tuple[Tensor, Tensor] | None:
+    def sudden(self, g: Tensor, x: float, g_min: Bound, g_max: Bound) -> tuple[Tensor, Tensor] | None:
         """Failed cells at their stable conductance."""
         lrs, hrs = self.failing(g, x, g_min, g_max)
         return lrs | hrs, torch.where(lrs, self.g_lrs, torch.full_like(g, self.g_hrs))
 
-    def gradual(self, g: Tensor, x: float, g_min: float, g_max: float) -> Tensor:
+    def gradual(self, g: Tensor, x: float, g_min: Bound, g_max: Bound) -> Tensor:
         """One."""
         return torch.ones_like(g)
 
@@ -129,11 +130,11 @@ class GradualFailure(Failure):
         """Someone fails."""
         _check(self)
 
-    def sudden(self, g: Tensor, x: float, g_min: float, g_max: float) -> None:
+    def sudden(self, g: Tensor, x: float, g_min: Bound, g_max: Bound) -> None:
         """None is stuck."""
         return
 
-    def gradual(self, g: Tensor, x: float, g_min: float, g_max: float) -> Tensor:
+    def gradual(self, g: Tensor, x: float, g_min: Bound, g_max: Bound) -> Tensor:
         """``(x / x_th)^-power`` for cells beyond their threshold."""
         factor = torch.ones_like(g)
         for p, mask in zip((self.p_lrs, self.p_hrs), self.failing(g, x, g_min, g_max), strict=True):

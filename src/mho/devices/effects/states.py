@@ -20,7 +20,11 @@ Several = Annotated[int, Field(ge=2)]
 
 
 class StateSet(ABC):
-    """The conductances that a cell can hold."""
+    """The conductances that a cell can hold.
+
+    In a set of your own, cells with bounds of their own hold the states that lie between these. In an
+    :class:`EvenStates` each of them has all states, between its own bounds.
+    """
 
     @abstractmethod
     def values(self, g_min: float, g_max: float) -> tuple[float, ...]:
@@ -31,8 +35,29 @@ class StateSet(ABC):
         """
 
 
+class EvenStates(StateSet):
+    """States at even distances on a scale, both bounds included."""
+
+    count: Several
+
+    @abstractmethod
+    def place(self, g: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Where ``g`` lies on the scale from ``low`` to ``high``: 0 to 1."""
+
+    @abstractmethod
+    def at(self, place: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """The conductance at a place on the scale."""
+
+    def nearest(self, g: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Each cell's nearest state between its own bounds, of two the lower one; all in siemens."""
+        steps = self.count - 1
+        below = (self.place(g, low, high) * steps).floor().nan_to_num(0.0).clamp(0, steps - 1)
+        a, b = (self.at(k / steps, low, high).clamp(low, high) for k in (below, below + 1))
+        return torch.where(g > (a + b) / 2, b, a)
+
+
 @config
-class UniformG(StateSet):
+class UniformG(EvenStates):
     """States at even distances in conductance, both bounds included.
 
     >>> UniformG(count=3).values(0.0, 2e-5)
@@ -45,9 +70,17 @@ class UniformG(StateSet):
         """``g_min + k (g_max - g_min) / (count - 1)``."""
         return _line(g_min, g_max, self.count)
 
+    def place(self, g: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """On a line."""
+        return (g - low) / (high - low)
+
+    def at(self, place: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """On a line."""
+        return low + place * (high - low)
+
 
 @config
-class UniformR(StateSet):
+class UniformR(EvenStates):
     """States at even distances in resistance, both bounds included.
 
     >>> [round(1 / g) for g in UniformR(count=3).values(1e-5, 1e-4)]
@@ -61,9 +94,17 @@ class UniformR(StateSet):
         _positive(self, g_min)
         return (g_min, *(1 / r for r in _line(1 / g_min, 1 / g_max, self.count)[1:-1]), g_max)
 
+    def place(self, g: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """On a line of resistances."""
+        return (1 / low - 1 / g) / (1 / low - 1 / high)
+
+    def at(self, place: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """On a line of resistances."""
+        return 1 / (1 / low - place * (1 / low - 1 / high))
+
 
 @config
-class Logarithmic(StateSet):
+class Logarithmic(EvenStates):
     """States at even ratios, both bounds included.
 
     >>> [f"{g:.2g}" for g in Logarithmic(count=3).values(1e-6, 1e-4)]
@@ -77,6 +118,14 @@ class Logarithmic(StateSet):
         _positive(self, g_min)
         inner = (math.exp(x) for x in _line(math.log(g_min), math.log(g_max), self.count)[1:-1])
         return (g_min, *inner, g_max)
+
+    def place(self, g: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """On a line of logarithms."""
+        return (g / low).log() / (high / low).log()
+
+    def at(self, place: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """On a line of logarithms."""
+        return low * (high / low) ** place
 
 
 @config
@@ -106,6 +155,9 @@ class FiniteStates(Effect):
     The error of programming comes first: it decides which state is the nearest. Halfway between two
     states a cell takes the lower one. Drift and read noise of the device inside act on the state.
 
+    Cells inside that have bounds of their own (:class:`OwnBounds`) have their states between these; of a
+    measured list, those that lie between them (a cell with none of them keeps what was written).
+
     Attributes:
         device: the device inside.
         states: ``UniformG``, ``UniformR``, ``Logarithmic`` or ``Measured``.
@@ -125,12 +177,23 @@ class FiniteStates(Effect):
         self.states.values(self.g_min, self.g_max)
 
     def settled(self, g: Tensor, own: Tensor) -> Tensor:
-        """The nearest state."""
+        """The nearest state of the cell."""
+        if self._bounds is not None and isinstance(self.states, EvenStates):
+            return self.states.nearest(g, *self._bounds)
         states, midpoints = (
             torch.tensor(v, dtype=torch.float64, device=g.device).to(g.dtype)
             for v in _table(self.states, self.g_min, self.g_max, g.dtype)
         )
-        return states[torch.bucketize(g.contiguous(), midpoints)]
+        index = torch.bucketize(g.contiguous(), midpoints)
+        return states[index] if self._bounds is None else _between(states, index, g, *self._bounds)
+
+
+def _between(states: Tensor, index: Tensor, g: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The nearest of those states that lie between a cell's own bounds; ``g`` where there is none."""
+    first = torch.bucketize(low.contiguous(), states)
+    last = torch.bucketize(high.contiguous(), states, right=True) - 1
+    index = torch.minimum(torch.maximum(index, first), last).clamp(0, len(states) - 1)
+    return torch.where(first <= last, states[index], g)
 
 
 @functools.lru_cache(maxsize=64)

@@ -14,6 +14,8 @@ from mho.devices.base import Device
 from mho.devices.effects.base import Effect, Tiles
 from mho.devices.ideal import Ideal
 
+_SOUND, _HIGHEST, _LOWEST = -1.0, -2.0, -3.0  # in the place of a conductance
+
 Amount = Fraction | Annotated[int, Field(ge=0)]
 
 
@@ -22,7 +24,8 @@ class StuckAt(Effect):
     """Cells stuck in the low-resistance or the high-resistance state, and cells that were never formed.
 
     A stuck cell has its conductance at any time, whatever is written to it and whatever effects are
-    around it; of two stuck-at effects the inner one wins. Its read fluctuates like that of a sound cell
+    around it; of two stuck-at effects the inner one wins. Cells inside that have bounds of their own are
+    stuck at those. Its read fluctuates like that of a sound cell
     of the same conductance. The three kinds never overlap: one draw decides for each cell.
 
     Amounts are given as in scikit-learn: a float is a fraction of the cells, an int a number of cells
@@ -36,7 +39,8 @@ class StuckAt(Effect):
             ``"columns"`` (bit lines), as when a line or its driver fails.
         per: where lines begin and end and numbers count: in each ``"tile"``, or in the whole ``"layer"``.
             Each copy of a mapping and each group of a convolution has arrays of its own.
-        g_lrs, g_hrs: conductance of stuck cells, siemens; None for the ``g_max`` and ``g_min`` of the device.
+        g_lrs, g_hrs: conductance of stuck cells, siemens; None for the highest and the lowest one that a
+            cell has.
         g_unformed: conductance of cells that were never formed, siemens.
 
     Draws: one for each cell. Chips do not depend on the tile size, except with ``per="tile"`` and either
@@ -79,7 +83,8 @@ class StuckAt(Effect):
 
     def check_inside(self) -> None:
         """A low-resistance state that conducts more."""
-        lrs, hrs, _ = self._values()
+        lrs = self.g_max if self.g_lrs is None else self.g_lrs
+        hrs = self.g_min if self.g_hrs is None else self.g_hrs
         if lrs < hrs:
             raise ValueError(
                 f"g_lrs = {lrs!r} S is below g_hrs = {hrs!r} S: the low-resistance state conducts more; "
@@ -88,7 +93,7 @@ class StuckAt(Effect):
 
     @property
     def parameters(self) -> int:
-        """One: the conductance of a stuck cell, -1 for a sound one."""
+        """One: the conductance of a stuck cell, -1 for a sound one, -2 and -3 for a bound of its own."""
         return 1
 
     @property
@@ -97,7 +102,10 @@ class StuckAt(Effect):
         return self.of == "cells" and not self._exact
 
     def own_state(self, eps: Tensor, tiles: Tiles | None = None) -> Tensor:
-        """The conductance of each stuck cell, siemens, -1 for sound cells."""
+        """The conductance of each stuck cell, siemens, -1 for sound cells.
+
+        -2 stands for the highest and -3 for the lowest conductance of a cell with bounds of its own.
+        """
         draw = eps[0]
         if self.alone or tiles is None or self.per == "layer":
             return self._state(draw).unsqueeze(0)
@@ -109,7 +117,12 @@ class StuckAt(Effect):
 
     def fixed(self, g: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """The stuck cells."""
-        return own[0] >= 0, own[0]
+        state = own[0]
+        if not self.own_bounds:
+            return state >= 0, state
+        low, high = self.bounds
+        value = torch.where(state == _HIGHEST, high, torch.where(state == _LOWEST, low, state))
+        return state != _SOUND, value
 
     @property
     def _counted(self) -> bool:
@@ -120,9 +133,12 @@ class StuckAt(Effect):
         return self.exact or self._counted
 
     def _values(self) -> tuple[float, float, float]:
-        lrs = self.g_max if self.g_lrs is None else self.g_lrs
-        hrs = self.g_min if self.g_hrs is None else self.g_hrs
-        return lrs, hrs, self.g_unformed
+        lrs, hrs = (_HIGHEST, _LOWEST) if self.own_bounds else (self.g_max, self.g_min)
+        return (
+            lrs if self.g_lrs is None else self.g_lrs,
+            hrs if self.g_hrs is None else self.g_hrs,
+            self.g_unformed,
+        )
 
     def _state(self, draw: Tensor) -> Tensor:
         """The state of the cells of one array, ``[..., row, column]``."""
@@ -133,7 +149,7 @@ class StuckAt(Effect):
         else:
             units = draw
         place, ends = self._ranked(units) if self._exact else self._uniform(units)
-        state = torch.full_like(units, -1.0)
+        state = torch.full_like(units, _SOUND)
         # each kind ends where the next begins, so the last one written, the first of the three, is right
         for value, end in reversed(list(zip(self._values(), ends, strict=True))):
             state = torch.where(place < end, value, state)

@@ -34,7 +34,7 @@ class Temperature(Effect):
         activation: activation energy E of the high-resistance state, electronvolts.
         alpha: temperature coefficient of the filament's resistance, per kelvin.
         reference: temperature at which the device inside is described, kelvin.
-        g_hrs: siemens; None for the ``g_min`` of the device.
+        g_hrs: siemens; None for the lowest conductance of the cell.
 
     Example:
         >>> hot = Temperature(kelvin=350.0, activation=0.1, alpha=1e-3, device=Ideal(g_min=1e-6))
@@ -60,6 +60,6 @@ class Temperature(Effect):
 
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
         """The formula above."""
-        matrix = torch.clamp(now, max=self.g_min if self.g_hrs is None else self.g_hrs)
+        matrix = torch.clamp(now, max=self.bounds[0] if self.g_hrs is None else self.g_hrs)
         hot = math.exp(-self.activation / BOLTZMANN_EV * (1 / self.kelvin - 1 / self.reference))
         return matrix * hot + (now - matrix) / (1 + self.alpha * (self.kelvin - self.reference))

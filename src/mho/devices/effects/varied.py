@@ -108,6 +108,14 @@ class Varied(Effect):
     def _pairs(self) -> list[tuple[str, str]]:
         return list(getattr(self._owner, "ordered", ()))
 
+    @property
+    def own_bounds(self) -> bool:
+        """Whether a parameter that differs is a bound, or makes one."""
+        inside = self.of_cells(self.own_state(torch.zeros(self.draws, 1)))
+        if isinstance(inside, Effect):
+            return inside.own_bounds
+        return inside.bounds_of(torch.empty(0, 1)) is not None
+
     def own_state(self, eps: Tensor, tiles: Tiles | None = None) -> Tensor:
         """The value of each parameter, in the order of :attr:`names`, in its own unit."""
         values: dict[str, Tensor] = {}
@@ -165,26 +173,6 @@ class Varied(Effect):
         own, rest = self.own_state(eps[: self.draws]), eps[self.draws :]
         inside = self.of_cells(own)
         return torch.cat((own, inside.drift_state(g_target, rest if isinstance(inside, Effect) else rest[0])))
-
-    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
-        """That of a device with the cells' own parameters."""
-        own, rest = self._split(cells)
-        return self.of_cells(own).aged(g, rest, seconds)
-
-    def held(self, g: Tensor, cells: Tensor) -> Tensor | None:
-        """The cells that the device inside holds."""
-        own, rest = self._split(cells)
-        return self.of_cells(own).held(g, rest)
-
-    def read_moments(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
-        """Those of a device with the cells' own parameters."""
-        own, rest = self._split(cells)
-        return self.of_cells(own).read_moments(g, rest, g_now, seconds)
-
-    def one_read(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float, eps: Tensor) -> Tensor:
-        """That of a device with the cells' own parameters."""
-        own, rest = self._split(cells)
-        return self.of_cells(own).one_read(g, rest, g_now, seconds, eps)
 
     # --- checks ----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -41,11 +42,11 @@ class Endurance(Effect):
 
     def settled(self, g: Tensor, own: Tensor) -> Tensor:
         """``g`` times the factor of gradual failure."""
-        return g * self.law.gradual(g, self.cycles, self.g_min, self.g_max)
+        return g * self.law.gradual(g, self.cycles, *self.bounds)
 
     def fixed(self, g: Tensor, own: Tensor) -> tuple[Tensor, Tensor] | None:
         """The cells that failed suddenly."""
-        return self.law.sudden(g, self.cycles, self.g_min, self.g_max)
+        return self.law.sudden(g, self.cycles, *self.bounds)
 
 
 @config
@@ -54,8 +55,9 @@ class RetentionLoss(Effect):
 
     Attributes:
         device: the device inside.
-        nu: median exponent; negative exponents do not occur.
-        nu_std: standard deviation of the exponent from cell to cell; those below 0 are 0.
+        nu: exponent; mean of the normal distribution that the exponents of the cells are drawn from.
+        nu_std: standard deviation of that distribution, which is truncated at 0: no cell gains, and no more
+            cells than others have an exponent of 0.
         t0: time up to which nothing is lost, seconds.
 
     Example:
@@ -84,7 +86,7 @@ class RetentionLoss(Effect):
         """``now (t / t0)^-nu``."""
         if seconds <= self.t0 or self.drift_scale == 0:
             return now
-        nu = (self.nu + self.nu_std * own[0]).clamp_min(0) if self.parameters else self.nu
+        nu = _positive(self.nu, self.nu_std, own[0]) if self.parameters else self.nu
         return now * (seconds / self.t0) ** (-self.drift_scale * nu)
 
 
@@ -107,7 +109,16 @@ class RetentionFailure(Effect):
         """Failed cells at their stable conductance, or with the factor of gradual failure."""
         if self.drift_scale == 0:
             return now
-        lost = self.law.sudden(g, seconds, self.g_min, self.g_max)
+        lost = self.law.sudden(g, seconds, *self.bounds)
         if lost is not None:
             return torch.where(lost[0], lost[1], now)
-        return now * self.law.gradual(g, seconds, self.g_min, self.g_max)
+        return now * self.law.gradual(g, seconds, *self.bounds)
+
+
+def _positive(mean: float, std: float, eps: Tensor) -> Tensor:
+    """Draws from a normal distribution truncated at 0, by inverse transform of standard normal ones."""
+    below = 0.5 * torch.erfc(torch.as_tensor(mean / (std * math.sqrt(2)), dtype=torch.float64))
+    u = 0.5 * torch.erfc(-eps.double() / math.sqrt(2))
+    place = (below + (1 - below) * u).clamp(max=1 - 2.0**-53)
+    value: Tensor = mean + std * torch.special.ndtri(place)
+    return value.clamp_min(0).to(eps.dtype)
