@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 import mho
 from mho.converters import Calibrated, Dynamic, Fixed
+from mho.nn.conv import ConvCut
 
 from .cases import CASES, CONV, TRANSPOSED, make
 
@@ -243,8 +245,10 @@ TILEWISE = {
 @pytest.mark.parametrize("tiles", ["even tiles", "full tiles"])
 @pytest.mark.parametrize("mapping", list(TILEWISE))
 @pytest.mark.parametrize("name", [*CONV, *TRANSPOSED])
-def test_tiles_one_after_the_other_are_the_grouped_product(name: str, mapping: str, tiles: str) -> None:
-    """Without gradients a convolution reads tile by tile, with them all tiles in one grouped operation."""
+def test_tiles_one_after_the_other_are_the_grouped_product(
+    name: str, mapping: str, tiles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without gradients a convolution may read tile by tile, with them all tiles in one grouped operation."""
     layer, x = make(name)
     hardware = mho.Hardware(
         device=mho.devices.PCM(read_scale=0.0), mapping=TILEWISE[mapping], tile=TILES[tiles],
@@ -254,10 +258,46 @@ def test_tiles_one_after_the_other_are_the_grouped_product(name: str, mapping: s
     analog = mho.convert(layer, hardware, bias_rows=rows).eval()
     mho.program(analog, seed=0)
     grouped = analog(x).detach()
+    monkeypatch.setattr(mho.nn.conv, "_ALONE", 1)
     with torch.no_grad():
         apart = analog(x)
     torch.testing.assert_close(apart, grouped, rtol=1e-4, atol=1e-4)
     assert apart.stride() == grouped.stride() == layer(x).stride()
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_tiles_are_read_one_by_one_where_they_are_large(
+    kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """65536 currents of a tile, whatever makes them many; a compiled graph unrolls a bounded number."""
+    hardware = mho.Hardware(tile=mho.Tile(rows=9), **FINE)
+    analog = mho.convert(kind(4, 16, 3, padding=1), hardware).eval()
+    mho.program(analog, seed=0)
+    counts: list[int] = []
+    tiles = ConvCut.tiles
+
+    def watched(cut: ConvCut, *args: Any) -> Any:
+        found = tiles(cut, *args)
+        counts.append(len(found))
+        return found
+
+    monkeypatch.setattr(ConvCut, "tiles", watched)
+
+    def pieces(*shape: int) -> int:
+        counts.clear()
+        analog(torch.zeros(shape))
+        return max(counts)
+
+    with torch.no_grad():
+        assert (pieces(1, 4, 64, 64), pieces(1, 4, 63, 64)) == (4, 1)
+        assert (pieces(4, 4, 32, 32), pieces(3, 4, 32, 32)) == (4, 1)
+        monkeypatch.setattr(mho.nn.conv, "_UNROLLED", 3)
+        assert pieces(1, 4, 64, 64) == 4
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert pieces(1, 4, 64, 64) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(ConvCut, "tiles", watched)
+    assert pieces(1, 4, 64, 64) == 1  # with gradients
 
 
 def test_convolutions_keep_the_memory_format_of_their_input() -> None:

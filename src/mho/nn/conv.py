@@ -30,6 +30,8 @@ _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose
 
 
 _CURRENTS = 1 << 21  # read at once: 8 MB in float32
+_ALONE = 1 << 16  # currents of a tile that are worth operations of their own; see docs/performance.md
+_UNROLLED = 32  # tiles: each is a piece of a compiled graph
 
 
 @dataclass(frozen=True)
@@ -154,14 +156,29 @@ class ConvCut:
                 )
         return self._convolve(x, kernel, None, groups)
 
-    def one_by_one(self, x: Tensor) -> bool:
-        """Whether tiles are read one after the other: currents stay cached, oneDNN is slow with groups."""
-        alone = len(self.rows) == 1 or self.groups > 1
-        return not alone and not torch.is_grad_enabled() and x.device.type == "cpu"
+    def currents(self, read: Read, x: Tensor) -> int:
+        """How many currents a tile gives for one image, about."""
+        space, stride = math.prod(x.shape[2:]), math.prod(self.stride)
+        if self.transposed:
+            return read.kernel.shape[1] * space * stride
+        return read.kernel.shape[0] * space // (stride * self.groups * len(self.rows))
+
+    def one_by_one(self, read: Read, x: Tensor) -> bool:
+        """Whether tiles are read one after the other: on the CPU, without gradients, where it is faster.
+
+        The currents of one tile stay in a cache and oneDNN is slow with groups, but each tile costs calls
+        of its own: a tile of few currents is faster with the others.
+        """
+        tiles = len(self.rows)
+        if tiles == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu":
+            return False
+        if torch.compiler.is_compiling() and tiles > _UNROLLED:
+            return False
+        return x.shape[0] * self.currents(read, x) >= _ALONE
 
     def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
         """All tiles in one grouped convolution, or each on its own (:meth:`one_by_one`)."""
-        if not self.one_by_one(x):
+        if not self.one_by_one(read, x):
             return [(self, read, self.arrange(x, read.inputs))]
         count, size = len(self.rows), self._size
         single = replace(self, rows=((0, size * self._k),), inputs=size)
@@ -323,17 +340,13 @@ class _AnalogConv(AnalogLayer):
 
     def _portion(self, read: Read, x: Tensor) -> int:
         """How many images are read at once."""
-        apart = read.steps is not None and self.cut.one_by_one(x)  # type: ignore[attr-defined]
-        if not tile.is_tiled(self.hardware) or x.shape[0] < 2 or (apart and torch.compiler.is_compiling()):
+        if not tile.is_tiled(self.hardware) or x.shape[0] < 2:
             return x.shape[0]
-        stride = math.prod(self.stride)  # type: ignore[arg-type]
-        space = math.prod(x.shape[2:])
-        if self.transposed:
-            currents = read.kernel.shape[1] * self.groups * len(self.cut.rows) * space * stride
-        else:
-            currents = read.kernel.shape[0] * space // stride
-        if apart:  # one tile after the other
-            currents //= len(self.cut.rows)
+        cut: ConvCut = self.cut  # type: ignore[assignment]
+        apart = read.steps is not None and cut.one_by_one(read, x)
+        if apart and torch.compiler.is_compiling():
+            return x.shape[0]
+        currents = cut.currents(read, x) * (1 if apart else self.groups * len(cut.rows))
         most = 4 if torch.compiler.is_compiling() else 16  # portions: each is a piece of the graph
         return max(_CURRENTS // max(currents, 1), -(-x.shape[0] // most), 1)
 
