@@ -31,5 +31,5 @@ def on_level(
     if isinstance(device, ReadNoise):
         return device.on_level(g, cells, g_now, seconds, eps)
     if isinstance(device, Effect):
-        return on_level(device.device, *device._inside(g, cells), g_now, seconds, eps)
+        return on_level(*device.inside(g, cells), g_now, seconds, eps)
     return *device.read_moments(g, cells, g_now, seconds), eps
