@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize, prune
 from torch.nn.utils.parametrizations import weight_norm
 
 import mho
@@ -209,3 +210,87 @@ def test_importing_mho_leaves_torch_as_it_was() -> None:
         "assert len(o._global_optimizer_post_hooks) == 1 and 'torch._dynamo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def _mask_in_place(analog: nn.Module) -> None:
+    analog.weight_mask.zero_()
+
+
+def _pruned_again(analog: nn.Module) -> None:
+    prune.random_unstructured(analog, "weight", amount=0.5)
+
+
+def _masked_in_place(analog: nn.Module) -> None:
+    analog.parametrizations.weight[0].mask.zero_()
+
+
+class _Mask(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.ones(4, 6))
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight * self.mask
+
+
+def _masked() -> nn.Module:
+    layer = nn.Linear(6, 4)
+    parametrize.register_parametrization(layer, "weight", _Mask())
+    return layer
+
+
+MASKS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], None]]] = {
+    "mask of a pruned layer": (
+        lambda: prune.random_unstructured(nn.Linear(6, 4), "weight", amount=0.3),
+        _mask_in_place,
+    ),
+    "pruned again": (
+        lambda: prune.random_unstructured(nn.Linear(6, 4), "weight", amount=0.3),
+        _pruned_again,
+    ),
+    "pruned later": (lambda: nn.Linear(6, 4), _pruned_again),
+    "mask of a parametrisation": (_masked, _masked_in_place),
+    "mask of a recurrent layer": (
+        lambda: prune.random_unstructured(nn.GRU(6, 4), "weight_hh_l0", amount=0.3),
+        lambda analog: analog.weight_hh_l0_mask.zero_(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_that_changed_in_evaluation_is_noticed(name: str) -> None:
+    """Weights are computed from buffers too."""
+    make, change = MASKS[name]
+    torch.manual_seed(0)
+    analog = mho.convert(make(), HARDWARE).eval()
+    mho.program(analog, seed=0)
+    x = torch.linspace(-1, 1, 18).view(3, 6)
+    assert (warned(analog, x), warned(analog, x)) == (0, 0)
+    change(analog)
+    assert any(a.is_stale() for a in arrays(analog))
+    assert (warned(analog, x), warned(analog, x)) == (1, 0)
+    mho.program(analog, seed=1)
+    assert warned(analog, x) == 0
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda compiled: compiled.eval(),
+        lambda compiled: mho.age(compiled, 60.0),
+        mho.compensate,
+        lambda compiled: mho.degrade(compiled, mho.devices.StuckAt(lrs=0.1), seed=0),
+    ],
+    ids=["eval", "age", "compensate", "degrade"],
+)
+def test_of_a_compiled_model_the_verbs_notice(verb: Callable[[nn.Module], None]) -> None:
+    """No forward of a graph looks; the documentation says so."""
+    torch._dynamo.reset()
+    analog, x = programmed()
+    compiled = torch.compile(analog, backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        assert warned(compiled, x) == 0
+        analog.weight.add_(1.0)
+        assert warned(compiled, x) == 0
+    with pytest.warns(StaleChipWarning):
+        verb(compiled)

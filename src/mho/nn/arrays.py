@@ -18,7 +18,7 @@ from mho.config import unknown_key
 from mho.cut import Read
 from mho.hardware import Hardware
 from mho.nn.base import AnalogLayer
-from mho.nn.computed import compute, parameters_of
+from mho.nn.computed import buffers_of, compute, parameters_of
 from mho.nn.linear import LinearCut, linear_cut
 from mho.nn.loading import carry_over
 
@@ -59,6 +59,10 @@ class Array(AnalogLayer):
     def _sources(self) -> list[nn.Parameter]:
         """The owner's Parameters that make what lies on the array."""
         return parameters_of(self._owner, self.parameter_names() if self.bias_rows else (self._weight,))
+
+    def _masks(self) -> list[Tensor]:
+        """The buffers of the owner that the weights are computed with."""
+        return buffers_of(self._owner, self.parameter_names() if self.bias_rows else (self._weight,))
 
     def present_weight(self) -> Tensor:
         """The weights as they are now."""

@@ -42,7 +42,7 @@ from mho.errors import (
 from mho.hardware import Hardware
 from mho.nn.bias import BiasRows, check_bias_rows
 from mho.nn.changes import sight
-from mho.nn.computed import compute, parameters_of
+from mho.nn.computed import buffers_of, compute, parameters_of
 from mho.nn.fingerprint import fingerprint
 from mho.nn.kept import kept_limits
 from mho.nn.loading import carry_over
@@ -226,7 +226,11 @@ class AnalogLayer(BiasRows):
 
     def _sight(self) -> tuple[tuple[int, ...], ...]:
         """What can be known of them without reading them; it changes when they may have changed."""
-        return tuple(map(sight, self._sources()))
+        return tuple(map(sight, (*self._sources(), *self._masks())))
+
+    def _masks(self) -> list[Tensor]:
+        """The buffers that the weights are computed with."""
+        return buffers_of(self, _BOTH if self.bias_rows else _WEIGHT)
 
     def _fingerprint(self) -> Tensor:
         """Of the weights, and of the bias where it lies on the array."""
@@ -408,8 +412,7 @@ class AnalogLayer(BiasRows):
 
     def _notice_changes(self) -> None:
         """Cheap checks before an eager read: were the weights or the conductances changed in place?"""
-        found = self._sources()
-        if self._seen != tuple(map(sight, found)) and all(isinstance(p, nn.Parameter) for p in found):
+        if self._seen != self._sight() and all(isinstance(p, nn.Parameter) for p in self._sources()):
             self.check_chip()  # others are what torch.func gave
         if self._versions != self._present_versions():
             self.repack()

@@ -61,6 +61,23 @@ def parameters_of(module: nn.Module, names: Sequence[str]) -> list[nn.Parameter]
     return found if len(found) == len(names) else list(module.parameters())  # type: ignore[return-value]
 
 
+def buffers_of(module: nn.Module, names: Sequence[str]) -> list[Tensor]:
+    """The masks and states that tensors of these names are computed with; none if none is computed.
+
+    >>> layer = torch.nn.utils.prune.random_unstructured(nn.Linear(3, 2), "weight", amount=0.5)
+    >>> len(buffers_of(layer, ["weight"])), len(buffers_of(layer, ["bias"]))
+    (1, 0)
+    """
+    if all(module._parameters.get(name) is not None for name in names):
+        return []
+    found = []
+    for part in module.modules():
+        arrays: set[str] = getattr(part, "array_state", set)()
+        if part is module or not arrays:
+            found += [v for name, v in part._buffers.items() if v is not None and name not in arrays]
+    return found
+
+
 @contextlib.contextmanager
 def _still(module: nn.Module) -> Iterator[None]:
     modes = {m: m.training for m in module.modules()}
