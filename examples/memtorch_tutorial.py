@@ -1,11 +1,16 @@
-"""MemTorch's tutorial on mho: every cell of the notebook, against a CNN trained on handwritten digits.
+# %% [markdown]
+"""
+# MemTorch's tutorial on mho
 
-python examples/memtorch_tutorial.py [--quick] [--output folder]
+Every cell of the notebook that comes with MemTorch, against a CNN trained on handwritten digits.
 
-The only change of the cells is the import: ``import mho.compat.memtorch as memtorch``. Where a cell of the
+    python examples/memtorch_tutorial.py [--quick] [--output folder]
+
+The only change of the cells is the import: `import mho.compat.memtorch as memtorch`. Where a cell of the
 notebook cannot be meant as it stands, both are shown: what it gives, and what is meant.
 """
 
+# %%
 import argparse
 import copy
 import time
@@ -28,7 +33,7 @@ from mho.experiments.data import Digits
 from mho.experiments.models import SmallCNN
 
 mpl.use("Agg")
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser = argparse.ArgumentParser(description="MemTorch's tutorial on mho.")
 parser.add_argument("--quick", action="store_true", help="a shorter training, fewer images")
 parser.add_argument("--output", type=Path, default=Path("memtorch-tutorial"), help="folder of the figures")
 options = parser.parse_args()
@@ -41,11 +46,22 @@ if options.quick:
 table: list[tuple[str, float, float]] = []
 
 
-# --- 1. Linear layers -----------------------------------------------------------------------------
-# The notebook keeps its weights in NumPy arrays, which torch.mm refuses and no optimiser finds, and its
+def keep(figure: Figure, name: str) -> None:
+    """Save a figure; a notebook shows it, too."""
+    figure.savefig(options.output / f"{name}.png", dpi=80)
+    if "get_ipython" in globals():
+        from IPython.display import Image, display
+
+        display(Image(filename=options.output / f"{name}.png"))
+
+
+# %% [markdown]
+# ## 1. Linear layers
+# The notebook keeps its weights in NumPy arrays, which `torch.mm` refuses and no optimiser finds, and its
 # bias has the size of the input, not of the output. Both work once they are Parameters of the right shape.
 
 
+# %%
 class LinearLayerOfTheNotebook(nn.Module):
     def __init__(self, input_size: int, output_size: int) -> None:
         super().__init__()
@@ -74,9 +90,12 @@ except TypeError as error:
     print(f"   the notebook's: {str(error).splitlines()[0]}")
 print(f"   with Parameters: {tuple(LinearLayer(5, 3)(torch.ones(1, 5)).shape)}")
 
-# --- 2. Training ----------------------------------------------------------------------------------
+
+# %% [markdown]
+# ## 2. Training
 
 
+# %%
 def train() -> nn.Module:
     model = SmallCNN().build(data.channels, data.size, data.classes)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -104,16 +123,24 @@ print("2. Training")
 model = train()
 test("digital", model)
 
-# --- 3. Conversion --------------------------------------------------------------------------------
+# %% [markdown]
+# ## 3. Conversion
 
+# %%
 print("3. Conversion")
 reference_memristor = memtorch.bh.memristor.VTEAM
 reference_memristor_params = {"time_series_resolution": 1e-10}
 memristor = reference_memristor(**reference_memristor_params)
-memristor.plot_hysteresis_loop().savefig(options.output / "hysteresis.png")
-memristor.plot_bipolar_switching_behaviour().savefig(options.output / "switching.png")
+keep(memristor.plot_hysteresis_loop(), "hysteresis")
+keep(memristor.plot_bipolar_switching_behaviour(), "switching")
 
 
+# %% [markdown]
+# Convolutions alone go on arrays first, then all layers. Without transistors the cells need a programming
+# routine, and their neighbours are disturbed.
+
+
+# %%
 def patch(kinds: list[type[nn.Module]], **changes: object) -> nn.Module:
     arguments = {
         "memristor_model": reference_memristor,
@@ -149,8 +176,12 @@ passive = [
 ]
 test("no transistors, naive_program (within 10 %)", *passive)
 
-# --- 4. Non-idealities ----------------------------------------------------------------------------
+# %% [markdown]
+# ## 4. Non-idealities
+# ### 4.1 Device faults
+# The notebook's text says that 15 % of the devices fail to a high resistance; its cell says 10 %.
 
+# %%
 NonIdeality = memtorch.bh.nonideality.NonIdeality
 models = memtorch.bh.nonideality.endurance_retention_models
 
@@ -166,7 +197,6 @@ def degraded(name: str, non_idealities: list[NonIdeality], **arguments: object) 
 
 
 print("4.1 Device faults")
-# The notebook's text says that 15 % of the devices fail to a high resistance; its cell says 10 %.
 for share in (0.10, 0.15):
     degraded(
         f"faults: 25 % low, {100 * share:.0f} % high",
@@ -176,6 +206,10 @@ for share in (0.10, 0.15):
         electroform_proportion=0,
     )
 
+# %% [markdown]
+# ### 4.2 Endurance and retention
+
+# %%
 print("4.2 Endurance and retention")
 degraded(
     "endurance: sudden, 10,000 cycles",
@@ -200,9 +234,19 @@ degraded(
     retention_model_kwargs={"initial_time": 1, "drift_coefficient": 0.1},
 )
 
+# %% [markdown]
+# ### 4.3 A finite number of conductance states
+
+# %%
 print("4.3 A finite number of conductance states")
 degraded("5 states", [NonIdeality.FiniteConductanceStates], conductance_states=5)
 
+# %% [markdown]
+# ### 4.4 Non-linear device characteristics
+# A sweep of 0.5 Hz erases the cells before it has measured them, which a warning says; one of 50 MHz does
+# not.
+
+# %%
 print("4.4 Non-linear device characteristics")
 degraded("nonlinear, simulated in each read", [NonIdeality.NonLinear], simulate=True)
 degraded(
@@ -229,6 +273,12 @@ degraded(
     sweep_voltage_signal_frequency=50e6,
 )
 
+# %% [markdown]
+# ### 4.5 Stochastic parameters
+# The notebook does not define `sigma`, and its `r_on` lies above its `r_off`: refused. Then the two
+# exchanged.
+
+# %%
 print("4.5 Stochastic parameters")
 sigma = 200  # not defined in the notebook
 StochasticParameter = memtorch.bh.StochasticParameter
@@ -246,14 +296,14 @@ for number in range(3):  # drawn anew each time
         r_off=StochasticParameter(loc=5000, scale=sigma, min=2),
         r_on=StochasticParameter(loc=1000, scale=200, min=1),
     )
-    memristor.plot_hysteresis_loop().savefig(options.output / f"stochastic-hysteresis-{number}.png")
-    memristor.plot_bipolar_switching_behaviour().savefig(
-        options.output / f"stochastic-switching-{number}.png"
-    )
+    keep(memristor.plot_hysteresis_loop(), f"stochastic-hysteresis-{number}")
+    keep(memristor.plot_bipolar_switching_behaviour(), f"stochastic-switching-{number}")
     print(f"   r_on = {memristor.r_on:.0f} ohm, r_off = {memristor.r_off:.0f} ohm")
 
-# --- the table ------------------------------------------------------------------------------------
+# %% [markdown]
+# ## The table
 
+# %%
 width = max(len(name) for name, *_ in table)
 print(f"\n{'correct, %':{width}}  {'Conv2d':>7}  {'Conv2d, Linear':>14}")
 for name, first, second in table:
@@ -268,6 +318,6 @@ axes.invert_yaxis()
 axes.axvline(10, color="0.6", lw=1, ls=":")
 axes.set(xlabel="correct of the test images (%); dotted: guessing", xlim=(0, 100))
 figure.legend(loc="outside lower center", ncols=2)
-figure.savefig(options.output / "accuracies.png")
+keep(figure, "accuracies")
 used = f"{time.perf_counter() - start:.0f} s, processor time {time.process_time():.0f} s"
-print(f"\nfigures in {options.output.resolve()}; {used}")
+print(f"\nfigures in {options.output}; {used}")

@@ -16,6 +16,9 @@ SUDDEN = devices.SuddenFailure(
     g_lrs=50e-6, g_hrs=1e-6, p_lrs=(1e3, 0.1, 0.2, 0.3), p_hrs=(1e2, 0.1, 0.2, 0.3), temperature=350.0
 )
 GRADUAL = devices.GradualFailure(p_lrs=(1e3, 0.1, 0.2, 0.3), p_hrs=(1e2, 0.1, 0.2, -0.3), temperature=350.0)
+JUMPS = devices.Jumps(
+    g=(1e-6, 5e-6, 20e-6), change=(-1e-6, 0.0, 2e-6), cdf=((0.0, 0.3, 1.0), (0.1, 0.4, 0.9), (0.3, 0.8, 1.0))
+)
 EXAMPLES: dict[type[Device], list[Device]] = {
     devices.Ideal: [devices.Ideal(), devices.Ideal(g_min=1e-6, g_max=100e-6)],
     devices.PCM: [
@@ -40,6 +43,10 @@ EXAMPLES: dict[type[Device], list[Device]] = {
     devices.Switching: [
         devices.Switching(),
         devices.Switching(model=devices.dynamics.StanfordPKU(), read=devices.Proportional(sigma=0.02)),
+    ],
+    devices.JumpCell: [
+        devices.JumpCell(up=JUMPS),
+        devices.JumpCell(up=JUMPS, down=JUMPS, read=devices.Proportional(sigma=0.02)),
     ],
     devices.Generic: [
         devices.Generic(),
