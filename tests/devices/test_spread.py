@@ -32,6 +32,12 @@ LAWS = {
     "steep gamma": (D.Gamma(0.3, 2.0), stats.gamma(0.3, scale=0.5)),
     "chi2": (D.Chi2(4.0), stats.chi2(4)),
     "inverse gamma": (D.InverseGamma(3.0, 2.0), stats.invgamma(3, scale=2)),
+    # and of these neither icdf nor cdf
+    "beta": (D.Beta(2.0, 5.0), stats.beta(2, 5)),
+    "steep beta": (D.Beta(0.5, 0.5), stats.beta(0.5, 0.5)),
+    "student": (D.StudentT(3.0, 5.0, 0.5), stats.t(3, 5, 0.5)),
+    "far student": (D.StudentT(30.0, 1000.0, 2.0), stats.t(30, 1000, 2)),
+    "f": (D.FisherSnedecor(5.0, 7.0), stats.f(5, 7)),
 }
 
 
@@ -137,8 +143,7 @@ class Own(D.Normal):
         ({}, "give mean and std"),
         ({"mean": 1.0, "std": 1.0, "distribution": D.Normal(0.0, 1.0)}, "give mean and std"),
         ({"distribution": D.Poisson(3.0)}, "discrete"),
-        ({"distribution": D.StudentT(3.0)}, "neither icdf nor cdf of StudentT.*such as Normal"),
-        ({"distribution": D.Beta(3.0, 2.0)}, "neither icdf nor cdf"),
+        ({"distribution": D.VonMises(0.0, 1.0)}, "neither icdf nor cdf of VonMises, and its density"),
         ({"distribution": D.Normal(torch.zeros(2), 1.0)}, "loc of Normal is no single number"),
         ({"distribution": D.Dirichlet(torch.ones(3))}, "no single number"),
         ({"distribution": Own(0.0, 1.0)}, "none of torch.distributions"),
