@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -144,6 +145,15 @@ def test_noise_is_visible(name: str) -> None:
         with pytest.raises(AssertionError, match="do not change the output: 'shared' in eval"):
             check_visible(mho.convert(model, PCM), example)
     check_visible(mho.convert(model, PCM, select=lambda path, _: path != "shared"), example)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_noise_is_visible_compiled(name: str) -> None:
+    torch._dynamo.reset()
+    model, example = made(name)
+    analog = mho.convert(model, PCM, select=lambda path, _: path != "shared")
+    check_visible(analog, example, compiler=functools.partial(torch.compile, backend="eager"))
 
 
 @pytest.mark.parametrize("name", sorted(TIED))
