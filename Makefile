@@ -13,10 +13,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo hwa test lint format bench examples docs constraints clean
+.PHONY: help demo hwa hwa-docs test lint format bench examples docs constraints clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -36,8 +36,14 @@ $(RUNS): pyproject.toml constraints.txt
 demo: $(RUNS)  ## the main job: one network, one year on a chip (runs/demo)
 	@$(BIN)/mho drift --output runs/demo $(ARGS)
 
-hwa: $(READY)  ## a year of drift on images, texts and rows of words, quickly (runs/hwa-quick)
-	@$(BIN)/mho hwa --quick --output runs/hwa-quick $(ARGS)
+hwa: $(READY)  ## a year of drift on images, texts and rows of words, quickly (runs/hwa-quick; ARGS="--seed 3")
+	@$(BIN)/mho hwa --quick $(ARGS)
+
+hwa-docs: $(READY)  ## the tables and the picture of docs/hwa.md (runs/hwa-docs, runs/hwa-quick-seed2)
+	@$(BIN)/mho hwa --quick --modality vision,text --seed 1 --output runs/hwa-docs
+	@$(BIN)/mho hwa --quick --modality sequence --seed 3 --output runs/hwa-docs
+	@$(BIN)/mho hwa --quick --modality vision,text --seed 2
+	@cp runs/hwa-docs/dashboard.png docs/assets/hwa.png
 
 test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)

@@ -1,6 +1,7 @@
 """The studies of the three modalities: stand-ins that need no files, and the published ones.
 
-The settings of the stand-ins were chosen with seed 0 on validation data.
+The settings of the stand-ins were chosen with seed 0 on validation data. For words, rate and decay are those
+that serve the plain student best on chip, and the noise and the clipping were chosen at them.
 """
 
 from __future__ import annotations
@@ -70,10 +71,10 @@ _STAND_INS = {
             validation=2_001,
             test=2_001,
         ),
-        teaching=Course(epochs=6, learning_rate=2.0, batch=8),
-        tuning=Course(epochs=2, learning_rate=1.0, batch=8),
+        teaching=Course(epochs=12, learning_rate=8.0, batch=8, weight_decay=1e-4),
+        tuning=Course(epochs=4, learning_rate=4.0, batch=8, weight_decay=1e-4),
         distillation=Distillation(temperature=1.0, weight=0.5),
-        in_the_loop=NoiseAndClip(noise=0.04, clip=3.5),
+        in_the_loop=NoiseAndClip(noise=0.025, clip=6.0),
         calibration=64,
     ),
 }
