@@ -72,6 +72,10 @@ examples: $(READY)  ## run every file in examples/, in runs/examples (quickly, w
 docs: $(READY)  ## the documentation, into site/
 	@$(MKDOCS) && echo "site/index.html"
 
+.PHONY: notebook
+notebook: $(READY)  ## run MemTorch's tutorial as a notebook, into docs/ with its outputs (a minute)
+	@$(ONE_THREAD) $(BIN)/python scripts/notebook.py
+
 constraints: $(READY)  ## write the versions installed in .venv to constraints.txt
 	@$(BIN)/python scripts/constraints.py && touch $(READY) $(RUNS)
 
