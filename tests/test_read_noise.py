@@ -12,7 +12,19 @@ from torch import nn
 import mho
 from mho.array import Nonlinear, Sinh, Wires
 from mho.converters import Calibrated, Dynamic, Fixed, Stream
-from mho.devices import PCM, Device, Generic, Ideal, Proportional, ShotNoise, StuckAt, ThermalNoise
+from mho.devices import (
+    PCM,
+    Device,
+    Generic,
+    Ideal,
+    Proportional,
+    ShotNoise,
+    Spread,
+    StuckAt,
+    Temperature,
+    ThermalNoise,
+    Varied,
+)
 from mho.mapping import BitSlicing, DifferentialPair, Offset, SignificancePairs
 from mho.nn import analog_layers
 from mho.tile import TileState, readout
@@ -205,7 +217,7 @@ def test_beside_the_noise_of_conductances_and_stuck_cells() -> None:
         quiet = chip(nn.Linear(40, 9, bias=False), inside, **converters)
         both = chip(nn.Linear(40, 9, bias=False), StuckAt(hrs=0.0, device=shot(heat(inside))), **converters)
         squares = ((0.01 * mho.conductances(quiet)[""]) ** 2).sum(0)[0] / 25e-6**2
-        own = (x**2 @ squares)[0] * quiet.chip_scale.flatten() ** 2
+        own = (x**2 @ squares)[0] * (quiet.chip_scale.flatten() * 25 / 24) ** 2
         agree(sampled(quiet, x), own)
         sums = cell_sums(both)[0]
         agree(
@@ -217,6 +229,25 @@ def test_beside_the_noise_of_conductances_and_stuck_cells() -> None:
         assert float((mean / sampled(both, x).sqrt()).abs().max()) < 5 * (2 / 1500) ** 0.5
 
 
+def test_cells_that_each_have_a_temperature_of_their_own() -> None:
+    """At full scale the sum over the cells; with the input it goes as noise of conductances."""
+    device = Varied(spreads={"temperature": Spread(mean=900.0, std=200.0)}, device=heat())
+    analog = chip(nn.Linear(40, 9, bias=False), device, **SMOOTH)
+    kelvin = analog.chip_cells[0]
+    g = mho.conductances(analog)[""]
+    wanted = (HEAT / 300 * kelvin * g).sum((0, 1, 2)) * (
+        FULL * float(analog.chip_scale) * 25 / 24 / 5e-6
+    ) ** 2
+    agree(sampled(analog, torch.full((1, 40), FULL)), wanted)
+    hot = Temperature(kelvin=350.0, activation=0.1, alpha=1e-3, device=Ideal(g_min=1e-6))
+    outside = chip(
+        nn.Linear(40, 9, bias=False),
+        heat(Varied(spreads={"alpha": Spread(mean=1e-3, std=1e-4)}, device=hot)),
+        **SMOOTH,
+    )
+    assert outside.packed_thermal is not None and outside.packed_variance is None
+
+
 def test_behind_wires_it_is_that_of_the_conductance_seen_from_outside() -> None:
     """Nyquist: the noise of a passive network is that of its conductance, here of rows to columns."""
     parts = dict(SMOOTH, array=Wires(row=40.0, column=40.0), tile=mho.Tile(rows=40, columns=9))
@@ -225,7 +256,7 @@ def test_behind_wires_it_is_that_of_the_conductance_seen_from_outside() -> None:
     seen = sum(mho.tile.through_wires(analog.hardware, g, analog.cut))[0]
     lost = float(seen.sum() / g.sum())
     assert 0.5 < lost < 0.97
-    scale = float(analog.chip_scale) / (0.2 * 25e-6)
+    scale = float(analog.chip_scale) * 25 / 24 / (0.2 * 25e-6)
     agree(sampled(analog, torch.zeros(1, 40)), HEAT * (FULL * scale) ** 2 * seen.sum(0))
 
 

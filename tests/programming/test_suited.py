@@ -38,6 +38,26 @@ def test_cells_reach_their_targets(model: SwitchingModel) -> None:
     assert bool(((done.g - target).abs() <= 0.01 * device.g_max).all())
 
 
+def test_cells_reach_the_ends_of_their_range() -> None:
+    """At 1.53 V the current of this model has no state beyond 1667 ohms; that of g_max is 1600."""
+    device = Switching(model=DataDriven2021())
+    unit = torch.tensor([0.0, 0.002, 0.5, 0.98, 0.99, 0.998], dtype=torch.float64).view(1, 1, 6, 1)
+    target = device.g_min + (device.g_max - device.g_min) * unit
+    routine = WriteVerify(pulse=suited_pulses(device.model), relative=True, max_pulses=100)
+    done = routine.write(device, target, 0)
+    assert not bool(done.failed.any())
+    assert bool(((done.g - target).abs() <= 0.01 * target).all())
+
+
+@pytest.mark.parametrize("model", [LinearIonDrift(), DataDriven2021()])
+def test_a_model_without_threshold_in_an_array_without_transistors(model: SwitchingModel) -> None:
+    with pytest.warns(
+        UserWarning, match=r"HalfVoltage\(\): what is left on the neighbours moves them at 0\.\d+"
+    ):
+        suited_pulses(model, HalfVoltage())
+    suited_pulses(model)  # transistors protect
+
+
 @pytest.mark.parametrize("model", [VTEAM(), LinearIonDrift(v_set=0.55, v_reset=0.55)])
 def test_thresholds_protect_half_selected_cells(model: SwitchingModel) -> None:
     """Half of the chosen voltages moves nothing, so that arrays without transistors are programmed too."""

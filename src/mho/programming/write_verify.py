@@ -80,7 +80,8 @@ class WriteVerify(Programming):
         pulse: what one pulse does: :class:`Correction` for statistical devices, :class:`VoltagePulses` for
             ``devices.Switching``.
         tolerance: largest accepted error, as a fraction of ``g_max``.
-        relative: the tolerance is a fraction of the target instead.
+        relative: the tolerance is a fraction of the target instead. A target of zero then has no tolerance:
+            cells of a device with ``g_min = 0`` never get there.
         max_pulses: most pulses for a cell.
         read_noise: standard deviation of a verifying read, as a fraction of ``g_max``, besides the read
             noise of the device.

@@ -14,6 +14,7 @@ from mho.config import Fraction, Positive, config
 from mho.devices.base import Device
 from mho.devices.effects.base import around, effects, innermost
 from mho.devices.effects.levels import ReadNoise, on_level
+from mho.devices.effects.varied import Varied
 from mho.devices.ideal import Ideal
 
 BOLTZMANN = 1.380649e-23  # J/K, exact by definition of the SI
@@ -31,6 +32,9 @@ class CurrentNoise(ReadNoise):
     The read voltage belongs to a full-scale input of the DAC. In an array without a DAC, or with one that
     has no range yet, an input of one is taken for it. Inputs that come as groups of bits, one after the
     other, have this noise in each group, and the bandwidth is that of one of them.
+
+    Where :class:`~mho.devices.Varied` gives each cell a temperature, bandwidth or Fano factor of its own, the
+    noise goes with the input as noise of conductances does.
 
     Attributes:
         bandwidth: hertz; that of an integration over a time t is ``1 / (2 t)``.
@@ -66,7 +70,7 @@ class CurrentNoise(ReadNoise):
         return mean + std * rest
 
     def _larger(self, std: Tensor, mean: Tensor) -> Tensor:
-        own = math.sqrt(self.bandwidth) / self.v_read * self.read_scale * self.variance(mean).sqrt()
+        own: Tensor = self.bandwidth**0.5 / self.v_read * self.read_scale * self.variance(mean).sqrt()
         return (std * std + own * own).sqrt()
 
 
@@ -119,7 +123,7 @@ class ShotNoise(CurrentNoise):
 def without_current_noise(device: Device) -> tuple[Device, float, float]:
     """The device without shot and thermal noise, and how large they are.
 
-    Both are without parameters of cells: the cells of the device are those of the one that comes back.
+    Both have no parameters in the cells: the cells of the device are those of the one that comes back.
 
     Returns:
         The device, and the variance of shot and of thermal noise of a cell of ``g_max`` at the read voltage,
@@ -133,8 +137,9 @@ def without_current_noise(device: Device) -> tuple[Device, float, float]:
     made: Device = innermost(device)
     best = torch.tensor(device.g_max, dtype=torch.float64)
     full = (device.v_read * device.g_max / device.read_scale) ** 2 if device.read_scale else math.inf
-    for effect in reversed(list(effects(device))):
-        if not isinstance(effect, CurrentNoise):
+    chain = list(effects(device))
+    for outer, effect in zip([None, *chain[:-1]][::-1], chain[::-1], strict=True):
+        if not isinstance(effect, CurrentNoise) or isinstance(outer, Varied):
             made = around(effect, made)
         elif effect.of_current:
             shot += float(effect.variance(best)) * effect.bandwidth / full
