@@ -138,8 +138,9 @@ def without_current_noise(device: Device) -> tuple[Device, float, float]:
     best = torch.tensor(device.g_max, dtype=torch.float64)
     full = (device.v_read * device.g_max / device.read_scale) ** 2 if device.read_scale else math.inf
     chain = list(effects(device))
-    for outer, effect in zip([None, *chain[:-1]][::-1], chain[::-1], strict=True):
-        if not isinstance(effect, CurrentNoise) or isinstance(outer, Varied):
+    for k, effect in reversed(list(enumerate(chain))):
+        own = k > 0 and isinstance(chain[k - 1], Varied)  # parameters that differ from cell to cell
+        if own or not isinstance(effect, CurrentNoise):
             made = around(effect, made)
         elif effect.of_current:
             shot += float(effect.variance(best)) * effect.bandwidth / full
