@@ -110,6 +110,8 @@ def _explain(cls: type, error: ValidationError) -> str:
         elif "an instance of" in item["msg"]:
             wanted = item["msg"].rpartition(" ")[2]
             lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {_instance_of(wanted, item['input'])}")
+        elif hasattr(item["input"], "belongs"):  # a value that knows where it is allowed
+            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {item['input'].belongs(cls, name)}")
         elif item["type"] == "value_error":  # a sentence of mho's own
             lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {item['ctx']['error']}")
         else:

@@ -133,7 +133,10 @@ def test_every_keyword_counts(name: str) -> None:
             {"memristor_model_params": {"k_on": StochasticParameter(loc=-5.0, scale=1.0, min=-9.0)}},
             "k_on = .* would be drawn, .*low and high are min and max",
         ),
-        ({"memristor_model_params": {"r_on": StochasticParameter(Poisson, rate=60.0)}}, "continuous"),
+        (
+            {"memristor_model_params": {"r_on": StochasticParameter(Poisson, rate=6.0)}},
+            "r_on = .* would be drawn",
+        ),
         (
             {
                 "memristor_model": Data_Driven,

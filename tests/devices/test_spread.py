@@ -11,7 +11,7 @@ from torch import distributions as D
 
 import mho
 from mho.config import digest
-from mho.devices import OwnBounds, Spread
+from mho.devices import OwnBounds, Spread, Stochastic
 from mho.errors import ConfigError
 
 EPS = mho.random.normal((20_000,), 0, "spread").double()
@@ -38,7 +38,16 @@ LAWS = {
     "student": (D.StudentT(3.0, 5.0, 0.5), stats.t(3, 5, 0.5)),
     "far student": (D.StudentT(30.0, 1000.0, 2.0), stats.t(30, 1000, 2)),
     "f": (D.FisherSnedecor(5.0, 7.0), stats.f(5, 7)),
+    "von mises": (D.VonMises(0.5, 2.0), stats.vonmises(2, 0.5)),
 }
+DISCRETE = {
+    "poisson": (D.Poisson(7.0), stats.poisson(7)),
+    "binomial": (D.Binomial(10, 0.3), stats.binom(10, 0.3)),
+    "bernoulli": (D.Bernoulli(0.3), stats.bernoulli(0.3)),
+    "geometric": (D.Geometric(0.2), stats.geom(0.2, loc=-1)),
+    "negative binomial": (D.NegativeBinomial(5.0, 0.3), stats.nbinom(5, 0.7)),
+}
+ALL = LAWS | DISCRETE
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -55,6 +64,50 @@ def test_whole_and_truncated(law: str) -> None:
     assert stats.kstest(values, lambda x: (scipy_law.cdf(x) - a) / (b - a)).pvalue > 1e-4
     assert part.quantile(0.3) == pytest.approx(scipy_law.ppf(0.35), rel=2e-6)
     assert part.median == pytest.approx(scipy_law.ppf(0.45), rel=2e-6)
+
+
+@pytest.mark.parametrize("law", DISCRETE)
+def test_discrete(law: str) -> None:
+    """Whole, truncated with both bounds in it, and clamped."""
+    torch_law, scipy_law = DISCRETE[law]
+    middle = float(scipy_law.mean())
+    k = math.floor(middle)
+    for low, high in ((-math.inf, math.inf), (k, k + 1), (k - 0.5, k + 1.5), (k + 1, math.inf)):
+        bounds = (None if math.isinf(low) else low), (None if math.isinf(high) else high)
+        values = Stochastic(torch_law, *bounds).of(EPS)
+        inside = [n for n in range(200) if low <= n <= high]
+        chance = torch.as_tensor(scipy_law.pmf(inside))
+        found = torch.stack([(values == n).double().mean() for n in inside])
+        assert float(found.sum()) == 1.0
+        torch.testing.assert_close(found, chance / chance.sum(), rtol=0, atol=0.015)
+        assert bool((values.diff()[EPS.diff() > 0] >= 0).all())
+    clamped = Stochastic(torch_law, low=middle, clamped=True)
+    assert float((clamped.of(EPS) == clamped.low).double().mean()) == pytest.approx(
+        scipy_law.cdf(middle), abs=0.015
+    )
+
+
+def test_the_short_constructor() -> None:
+    law = D.LogNormal(7.0, 0.2)
+    assert Stochastic(law) == Spread(distribution=law, low=None)
+    assert Stochastic(law, 900.0, 1200.0, True) == Spread(
+        distribution=law, low=900.0, high=1200.0, clamped=True
+    )
+    assert Stochastic(law).ends == (0.0, math.inf) and Stochastic(law, -1.0, 2e3).ends == (0.0, 2e3)
+    assert Spread(mean=1.0, std=1.0).ends == (0.0, math.inf)
+    OwnBounds(r_off=Stochastic(D.LogNormal(13.0, 0.3)), device=mho.devices.Ideal(g_min=1e-6))
+
+
+def test_a_law_in_place_of_a_number_says_where_it_goes() -> None:
+    law = Stochastic(D.Normal(25e-6, 1e-6))
+    with pytest.raises(ConfigError, match=r"Varied\(device=PCM\(\.\.\.\), spreads=\{'g_max': \.\.\.\}\)"):
+        mho.devices.PCM(g_max=law)  # type: ignore[arg-type]
+    with pytest.raises(
+        ConfigError, match=r"Varied\(device=Switching\(model=VTEAM\(\.\.\.\)\), spreads=\{'r_off'"
+    ):
+        mho.devices.dynamics.VTEAM(r_off=law)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"give a number; devices\.Varied"):
+        mho.Tile(rows=law)  # type: ignore[arg-type]
 
 
 def test_short_form_of_the_normal_law() -> None:
@@ -98,15 +151,15 @@ def test_no_spread() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_extreme_draws_are_finite(dtype: torch.dtype) -> None:
     far = torch.tensor([-40.0, -9.0, 9.0, 40.0], dtype=dtype)
-    for law, _ in LAWS.values():
+    for law, _ in ALL.values():
         values = Spread(distribution=law, low=None).of(far)
         assert values.dtype == dtype and bool(values.isfinite().all())
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", ALL)
 def test_description(law: str) -> None:
     """Through JSON, hashable, and equal for equal laws."""
-    spread = Spread(distribution=LAWS[law][0], low=None, high=None)
+    spread = Stochastic(ALL[law][0])
     hardware = mho.Hardware(device=OwnBounds(r_off=Spread(distribution=D.LogNormal(13.0, 0.3))))
     assert mho.Hardware.from_json(hardware.to_json()) == hardware
     again = mho.config.from_json(mho.config.to_json(spread))
@@ -123,7 +176,7 @@ def test_single_precision_leaves_no_trace() -> None:
 
 
 def test_compiles() -> None:
-    for spread in (Spread(mean=1.0, std=0.5), Spread(distribution=D.LogNormal(0.0, 1.0))):
+    for spread in (Spread(mean=1.0, std=0.5), Stochastic(D.LogNormal(0.0, 1.0))):
         compiled = torch.compile(spread.of, fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(compiled(EPS), spread.of(EPS))
 
@@ -142,8 +195,8 @@ class Own(D.Normal):
         ({"mean": 1.0}, "give mean and std"),
         ({}, "give mean and std"),
         ({"mean": 1.0, "std": 1.0, "distribution": D.Normal(0.0, 1.0)}, "give mean and std"),
-        ({"distribution": D.Poisson(3.0)}, "discrete"),
-        ({"distribution": D.VonMises(0.0, 1.0)}, "neither icdf nor cdf of VonMises, and its density"),
+        ({"distribution": D.RelaxedBernoulli(torch.tensor(1.0), 0.5)}, "neither icdf nor cdf of Relaxed"),
+        ({"distribution": D.Poisson(3.0), "low": 3.2, "high": 3.8}, "less than a millionth"),
         ({"distribution": D.Normal(torch.zeros(2), 1.0)}, "loc of Normal is no single number"),
         ({"distribution": D.Dirichlet(torch.ones(3))}, "no single number"),
         ({"distribution": Own(0.0, 1.0)}, "none of torch.distributions"),

@@ -7,6 +7,8 @@ makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one 
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
 :class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Loop`.
 
+Parameters that differ from cell to cell: :class:`Varied` with the laws of :func:`Stochastic`.
+
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
 :class:`Varied`, :class:`Endurance`, :class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`,
 :class:`ReadDisturb`, :class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
@@ -76,6 +78,7 @@ from mho.devices.pcm import PCM as PCM
 from mho.devices.phase_change import PhaseChange as PhaseChange
 from mho.devices.sonos import SONOS as SONOS
 from mho.devices.spread import Spread as Spread
-from mho.devices.spread import TorchDistribution as TorchDistribution
+from mho.devices.spread import Stochastic as Stochastic
 from mho.devices.switching import Switching as Switching
+from mho.devices.torch_distribution import TorchDistribution as TorchDistribution
 from mho.devices.wan import ReRAMWan2022 as ReRAMWan2022

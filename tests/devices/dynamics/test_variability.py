@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import Gamma, LogNormal, MultivariateNormal, Normal, Uniform
+from torch.distributions import Gamma, LogNormal, MultivariateNormal, Normal, Poisson, Uniform
 
+import mho
 from mho.devices.dynamics import VTEAM, LinearIonDrift, Stochastic, jitter, pulses, vary
 from mho.errors import ConfigError
 
@@ -39,6 +40,22 @@ def test_clamping_piles_up_on_request() -> None:
     draws = Stochastic(Normal(0.0, 1.0), low=0.0, clamped=True).draw(MANY, 0, "x")
     assert float((draws == 0).float().mean()) == pytest.approx(0.5, abs=0.02)
     assert float((Stochastic(Normal(0.0, 1.0), low=0.0).draw(MANY, 0, "x") == 0).sum()) == 0
+
+
+def test_a_discrete_law_too() -> None:
+    cells = vary(VTEAM(), {"r_off": Stochastic(Poisson(1e3), low=980.5)}, MANY, 0, "d2d")
+    values = torch.as_tensor(cells.r_off).double()
+    assert torch.equal(values, values.round()) and float(values.min()) == 981
+    law = stats.poisson(1e3)
+    expected = law.pmf(range(981, 1101)) / law.sf(980)
+    counts = torch.bincount(values.long(), minlength=1101)[981:1101].double() / len(values)
+    assert float((counts - torch.as_tensor(expected)).abs().max()) < 5 * math.sqrt(0.02 / len(values))
+
+
+def test_draws_of_a_normal_law_are_those_of_its_stream() -> None:
+    cells = vary(VTEAM(), {"r_off": Stochastic(Normal(1000.0, 10.0))}, (50,), 3, "fc", "d2d")
+    eps = mho.random.normal((50,), 3, "fc", "d2d", "r_off", "0")
+    torch.testing.assert_close(cells.r_off, 1000 + 10 * eps)
 
 
 def test_streams() -> None:
@@ -116,12 +133,12 @@ def test_gradients_reach_the_parameters() -> None:
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match=r"low = 2\.0 must be below high = 1\.0"):
         Stochastic(Normal(0.0, 1.0), low=2.0, high=1.0)
-    with pytest.raises(TypeError, match=r"torch\.distributions"):
+    with pytest.raises(ConfigError, match=r"torch\.distributions"):
         Stochastic(3.0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="one number"):
+    with pytest.raises(ConfigError, match="one number"):
         Stochastic(MultivariateNormal(torch.zeros(2), torch.eye(2)))
-    with pytest.raises(ValueError, match="widen the bounds"):
-        Stochastic(Normal(0.0, 1.0), low=9.0).draw((5,), 0, "x")
+    with pytest.raises(ConfigError, match="less than a millionth"):
+        Stochastic(Normal(0.0, 1.0), low=9.0)
     with pytest.raises(ConfigError, match="did you mean 'r_off'"):
         vary(VTEAM(), {"r_of": Stochastic(Normal(1e3, 1.0))}, (2,), 0)
     with pytest.raises(ConfigError, match=r"r_off = -1 in some cell: .*greater than 0"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import LogNormal
+from torch.distributions import LogNormal, Normal
 
 import mho
 from mho.devices import (
@@ -21,6 +21,7 @@ from mho.devices import (
     OwnBounds,
     RetentionFailure,
     Spread,
+    Stochastic,
     StuckAt,
     SuddenFailure,
     Switching,
@@ -188,7 +189,7 @@ def test_temperature_knows_the_own_high_resistance() -> None:
         ({"r_on": Spread(mean=9e5, std=1e3), "r_off": Spread(mean=5e5, std=1e3)}, "did you swap them"),
         ({"r_off": Spread(mean=3e4, std=1e2), "device": Ideal(g_min=1e-6)}, "did you swap them"),
         ({"r_on": Spread(mean=2e6, std=1e2), "device": Ideal(g_min=1e-6)}, "did you swap them"),
-        ({"r_on": Spread(mean=5e4, std=1e4, low=None)}, "a resistance is positive"),
+        ({"r_on": Stochastic(Normal(5e4, 1e4))}, "a resistance is positive"),
         ({"r_on": Spread(mean=5e4, std=1e4, low=-1.0)}, "a resistance is positive"),
     ],
 )

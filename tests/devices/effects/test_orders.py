@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch.distributions import Normal
 
 import mho
 from mho.devices import (
@@ -26,11 +27,13 @@ from mho.devices import (
     RetentionLoss,
     ShotNoise,
     Spread,
+    Stochastic,
     StuckAt,
     SuddenFailure,
     Temperature,
     ThermalNoise,
     UniformG,
+    Varied,
 )
 from mho.devices.dynamics import VTEAM
 from mho.devices.effects.base import around, draw_count, effects, stream
@@ -41,6 +44,7 @@ SUDDEN = SuddenFailure(g_lrs=20e-6, g_hrs=2e-6, p_hrs=P)
 MAKE: dict[str, Effect] = {
     "stuck": StuckAt(lrs=0.2, hrs=0.2, unformed=0.1),
     "states": FiniteStates(states=UniformG(count=9)),
+    "varied": Varied(spreads={"g_max": Stochastic(Normal(25e-6, 3e-6), low=10e-6, high=40e-6)}),
     "bounds": OwnBounds(r_on=Spread(mean=5e4, std=1e4), r_off=Spread(mean=5e5, std=2e5)),
     "loss": RetentionLoss(nu=0.1, nu_std=0.03),
     "failure": RetentionFailure(law=SuddenFailure(g_lrs=15e-6, g_hrs=3e-6, p_lrs=P)),
@@ -55,9 +59,19 @@ MAKE: dict[str, Effect] = {
     "heat": ThermalNoise(bandwidth=1e8),
     "shot": ShotNoise(bandwidth=1e8),
 }
-PAIRS = list(itertools.permutations(MAKE, 2))
+PAIRS = [p for p in itertools.permutations(MAKE, 2) if p[1] != "varied"]  # it varies the cell itself
+OWN = ("bounds", "varied")  # the cells have bounds of their own
 TIMES = (0.0, 1.0, 999.0, 1001.0, 1e5, 1e7)
 INSIDE = PCM(g_min=1e-6)
+
+
+def orders(*without: str) -> pytest.MarkDecorator:
+    """Each other effect, inside and outside of the one of a test."""
+    others = [name for name in MAKE if name not in without]
+    return pytest.mark.parametrize(
+        ("other", "outside"),
+        [(o, out) for o in others for out in (True, False) if (o, out) != ("varied", True)],
+    )
 
 
 def stack(*names: str, inside: Device = INSIDE) -> Device:
@@ -80,6 +94,12 @@ def cells(device: Device, n: int = 3000) -> tuple[torch.Tensor, torch.Tensor]:
     return g, device.drift_state(g, eps if isinstance(device, Effect) else eps[0])
 
 
+def edges(device: Device, state: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The highest and the lowest conductance of each cell."""
+    own = part(device, state, name)
+    return (own[0], own[1]) if name == "bounds" else (own[0], torch.full_like(own[0], INSIDE.g_min))
+
+
 def part(device: Device, state: torch.Tensor, name: str) -> torch.Tensor:
     """The parameters of one effect."""
     start = 0
@@ -91,7 +111,7 @@ def part(device: Device, state: torch.Tensor, name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "pair", [p for p in PAIRS if {*p} <= {"stuck", "states", "loss", "dead", "trap"}], ids="-".join
+    "pair", [p for p in PAIRS if {*p} <= {"stuck", "states", "loss", "dead", "trap", "varied"}], ids="-".join
 )
 def test_the_contract_holds(pair: tuple[str, str]) -> None:
     check_device(stack(*pair))
@@ -106,21 +126,21 @@ def test_an_effect_moves_no_draw_of_another(pair: tuple[str, str]) -> None:
         alone_g, alone_state = cells(alone)
         assert torch.equal(g, alone_g)
         here, there = part(device, state, name), part(alone, alone_state, name)
-        if name == "stuck" and pair == ("bounds", "stuck"):  # at bounds of their own
+        if name == "stuck" and pair in (("bounds", "stuck"), ("varied", "stuck")):  # at bounds of their own
             here, there = here != -1, there != -1
         assert torch.equal(here, there)
-    assert torch.equal(state[-1], cells(INSIDE)[1][0])
+    if "varied" not in pair:  # whose cells drift as their own numbers say
+        assert torch.equal(state[-1], cells(INSIDE)[1][0])
 
 
-@pytest.mark.parametrize("other", [name for name in MAKE if name != "stuck"])
-@pytest.mark.parametrize("outside", [True, False])
+@orders("stuck")
 def test_stuck_cells_stay_stuck(other: str, outside: bool) -> None:
     device = stack("stuck", other) if outside else stack(other, "stuck")
     g, state = cells(device)
     own = part(device, state, "stuck")[0]
     stuck = own != -1
-    if other == "bounds" and not outside:
-        high, low = part(device, state, "bounds")
+    if other in OWN and not outside:
+        high, low = edges(device, state, other)
         own = torch.where(own == -2, high, torch.where(own == -3, low, own))
     if other == "dead" and not outside:  # they were dead before
         stuck = stuck & ~stack("dead").held(g, state[1:])
@@ -132,8 +152,7 @@ def test_stuck_cells_stay_stuck(other: str, outside: bool) -> None:
     assert bool(device.held(g, state)[stuck].all())
 
 
-@pytest.mark.parametrize("other", [name for name in MAKE if name not in ("dead", "stuck")])
-@pytest.mark.parametrize("outside", [True, False])
+@orders("dead", "stuck")
 def test_dead_cells_stay_dead(other: str, outside: bool) -> None:
     device = stack("dead", other) if outside else stack(other, "dead")
     g, state = cells(device)
@@ -157,8 +176,7 @@ def sound(device: Device, g: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
     return torch.ones_like(g, dtype=torch.bool) if held is None else ~held
 
 
-@pytest.mark.parametrize("other", [name for name in MAKE if name not in ("states", "bounds")])
-@pytest.mark.parametrize("outside", [True, False])
+@orders("states", *OWN)
 def test_sound_cells_are_on_levels_at_first(other: str, outside: bool) -> None:
     """On the levels, or where a later effect takes them from there."""
     device = stack("states", other) if outside else stack(other, "states")
@@ -176,16 +194,21 @@ def test_sound_cells_are_on_levels_at_first(other: str, outside: bool) -> None:
     assert len(now[alive].unique()) == count
 
 
-def test_levels_and_own_bounds() -> None:
-    """Around cells with own bounds each has its own levels; inside of them, those that it can reach."""
-    device = stack("bounds", "states")
+@pytest.mark.parametrize("name", OWN)
+def test_levels_around_own_bounds(name: str) -> None:
+    """Each cell has its own levels."""
+    device = stack(name, "states")
     g, state = cells(device)
-    high, low = part(device, state, "bounds")
+    high, low = edges(device, state, name)
     now = device.aged(g, state, 0.0)
     own = low + (high - low) * torch.linspace(0, 1, 9).unsqueeze(1)
     assert bool((apart(now, own) < 1e-11).all())
     wanted = g.clamp(low, high)
     assert bool(((now - wanted).abs() <= (high - low) / 16 * (1 + 1e-5)).all())
+
+
+def test_levels_within_own_bounds() -> None:
+    """Those that the cell can reach."""
     device = stack("states", "bounds")
     g, state = cells(device)
     high, low = part(device, state, "bounds")
@@ -195,8 +218,7 @@ def test_levels_and_own_bounds() -> None:
     assert 0.2 < float((apart(now, LEVELS) < 1e-11).double().mean()) < 0.9
 
 
-@pytest.mark.parametrize("other", [name for name in MAKE if name != "bounds"])
-@pytest.mark.parametrize("outside", [True, False])
+@orders("bounds")
 def test_cells_are_between_their_own_bounds_at_first(other: str, outside: bool) -> None:
     device = stack("bounds", other) if outside else stack(other, "bounds")
     g, state = cells(device)
@@ -317,7 +339,7 @@ def test_noise_leaves_conductances_alone(pair: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("make", [lambda n: n, reversed], ids=["as listed", "reversed"])
 def test_all_at_once_on_a_network(make: Callable[[list[str]], list[str]]) -> None:
-    device = stack(*make(list(MAKE)))
+    device = stack("varied", *(name for name in make(list(MAKE)) if name != "varied"))
     check_device(device)
     torch.manual_seed(0)
     hardware = mho.Hardware(device=device, tile=mho.Tile(rows=8, columns=8))

@@ -14,7 +14,6 @@ from mho.devices.dynamics.linear_ion_drift import LinearIonDrift as LinearIonDri
 from mho.devices.dynamics.linear_step import LinearStep as LinearStep
 from mho.devices.dynamics.stanford_pku import StanfordPKU as StanfordPKU
 from mho.devices.dynamics.trace import Trace as Trace
-from mho.devices.dynamics.variability import Stochastic as Stochastic
 from mho.devices.dynamics.variability import jitter as jitter
 from mho.devices.dynamics.variability import vary as vary
 from mho.devices.dynamics.vteam import VTEAM as VTEAM
@@ -32,3 +31,4 @@ from mho.devices.dynamics.windows import Prodromakis as Prodromakis
 from mho.devices.dynamics.windows import Rectangular as Rectangular
 from mho.devices.dynamics.windows import Window as Window
 from mho.devices.dynamics.yakopcic import Yakopcic as Yakopcic
+from mho.devices.spread import Stochastic as Stochastic

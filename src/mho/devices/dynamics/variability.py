@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from mho import random
 from mho.config import field_names, unknown_key
 from mho.devices.dynamics.base import SwitchingModel
+from mho.devices.spread import Spread
 from mho.errors import ConfigError
 
 M = TypeVar("M", bound=SwitchingModel)
@@ -21,79 +19,9 @@ M = TypeVar("M", bound=SwitchingModel)
 _ROUNDS = 2000
 
 
-@dataclass(frozen=True)
-class Stochastic:
-    """A random number: any distribution of ``torch.distributions``, truncated to [low, high].
-
-    Draws outside are drawn again, so that the density inside keeps its form and no draws pile up at the
-    bounds; with ``clamped`` they are moved to the nearer bound instead.
-
-    Attributes:
-        distribution: a distribution of single numbers.
-        low: lower bound, in the unit of the parameter.
-        high: upper bound.
-        clamped: move draws outside to the bound.
-
-    Example:
-        >>> from torch.distributions import Normal
-        >>> r_off = Stochastic(Normal(1000.0, 300.0), low=500.0)
-        >>> bool((r_off.draw((1000,), 0, "r_off") >= 500).all())
-        True
-    """
-
-    distribution: Distribution
-    low: float = -math.inf
-    high: float = math.inf
-    clamped: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.distribution, Distribution):
-            raise TypeError(
-                f"distribution = {self.distribution!r}: one of torch.distributions, as Normal(1e3, 1e2)"
-            )
-        shape = tuple(self.distribution.batch_shape + self.distribution.event_shape)
-        if shape:
-            raise ValueError(
-                f"distribution has shape {shape}: "
-                "a parameter is one number; the shape of the cells is given where they are drawn"
-            )
-        if not self.low < self.high:
-            raise ValueError(f"low = {self.low!r} must be below high = {self.high!r}")
-
-    def draw(self, shape: Sequence[int], seed: int, *names: str) -> Tensor:
-        """Draws from the stream (seed, names...): the same ones whatever ran before.
-
-        Args:
-            shape: of the cells.
-            seed: the chip's seed.
-            names: the stream, for example the layer and the parameter.
-
-        Returns:
-            On the CPU, in the dtype of the distribution.
-
-        Raises:
-            ValueError: the bounds hold next to nothing of the distribution.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(random.fork(seed, *names).get_state())
-            values = self.distribution.sample(torch.Size(shape))
-            if self.clamped:
-                return values.clamp(self.low, self.high)
-            for _ in range(_ROUNDS):
-                outside = ~((values >= self.low) & (values <= self.high))
-                count = int(outside.sum())
-                if not count:
-                    return values
-                values[outside] = self.distribution.sample(torch.Size((count,)))
-        raise ValueError(
-            f"{count} of {values.numel()} draws of {self.distribution} are still outside [{self.low:g}, "
-            f"{self.high:g}] after {_ROUNDS} rounds: widen the bounds, move the distribution, or clamp"
-        )
-
-
 def vary(
     model: M,
-    spreads: Mapping[str, Stochastic],
+    spreads: Mapping[str, Spread],
     shape: Sequence[int],
     seed: int,
     *names: str,
@@ -106,7 +34,7 @@ def vary(
 
     Args:
         model: where the other parameters come from.
-        spreads: the distribution of each parameter that differs, by its name.
+        spreads: the law of each parameter that differs, by its name, from :func:`Stochastic`.
         shape: of the cells.
         seed: the chip's seed.
         names: which cells, for example the path of the layer and "d2d".
@@ -117,7 +45,7 @@ def vary(
 
     Example:
         >>> from torch.distributions import Normal
-        >>> from mho.devices.dynamics import VTEAM
+        >>> from mho.devices.dynamics import VTEAM, Stochastic
         >>> spreads = {"r_off": Stochastic(Normal(1000.0, 300.0), low=0.0)}
         >>> cells = vary(VTEAM(), spreads, (4, 5), 0, "fc", "d2d")
         >>> tuple(cells.cells), bool((cells.r_off > cells.r_on).all())
@@ -128,7 +56,7 @@ def vary(
 
 def jitter(
     model: M,
-    factors: Mapping[str, Stochastic],
+    factors: Mapping[str, Spread],
     shape: Sequence[int],
     seed: int,
     *names: str,
@@ -140,7 +68,7 @@ def jitter(
 
     Args:
         model: the cells, alike or from :func:`vary`.
-        factors: the distribution of the factor on each parameter, by its name.
+        factors: the law of the factor on each parameter, by its name, from :func:`Stochastic`.
         shape: of the cells.
         seed: the chip's seed.
         names: which cells and which cycle.
@@ -154,7 +82,7 @@ def jitter(
 
 def _drawn(
     model: M,
-    spreads: Mapping[str, Stochastic],
+    spreads: Mapping[str, Spread],
     shape: Sequence[int],
     seed: int,
     names: tuple[str, ...],
@@ -167,7 +95,7 @@ def _drawn(
             raise ConfigError(unknown_key(name, known, type(model).__name__))
 
     def draw(name: str, count: Sequence[int], turn: int) -> Tensor:
-        return spreads[name].draw(count, seed, *names, name, str(turn)).to(dtype)
+        return spreads[name].of(random.normal(count, seed, *names, name, str(turn)).to(dtype))
 
     def values(draws: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: d * getattr(model, name) if relative else d for name, d in draws.items()}

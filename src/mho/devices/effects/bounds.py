@@ -39,7 +39,9 @@ class OwnBounds(Effect):
         r_off: highest resistance, ohms; None for that of the device.
 
     Example:
-        >>> cells = OwnBounds(r_on=Spread(mean=5e4, std=1e4), device=Ideal(g_min=1e-6))
+        >>> from mho.devices import Stochastic
+        >>> from torch.distributions import Normal
+        >>> cells = OwnBounds(r_on=Stochastic(Normal(5e4, 1e4), low=0.0), device=Ideal(g_min=1e-6))
         >>> own = cells.own_state(torch.tensor([[1.0, -1.0], [0.0, 0.0]]))
         >>> [f"{g:.3g}" for g in cells.settled(torch.tensor([25e-6, 25e-6]), own).tolist()]
         ['1.67e-05', '2.5e-05']
@@ -54,7 +56,7 @@ class OwnBounds(Effect):
     def validate(self) -> None:
         """Positive resistances, in order."""
         for name, law in (("r_on", self.r_on), ("r_off", self.r_off)):
-            if law is not None and (law.low is None or law.low < 0):
+            if law is not None and law.ends[0] < 0:
                 raise ValueError(
                     f"{name} has low = {law.low!r}: a resistance is positive, give low = 0 or more"
                 )

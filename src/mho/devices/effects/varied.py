@@ -50,15 +50,17 @@ class Varied(Effect):
 
     Attributes:
         device: the device inside.
-        spreads: law of each parameter that differs from cell to cell.
+        spreads: law of each parameter that differs from cell to cell, by its name; from
+            :func:`~mho.devices.Stochastic`.
         cycle: law of the factor on each parameter that differs from pulse to pulse.
 
     Example:
-        >>> from mho.devices.dynamics import VTEAM
+        >>> from torch.distributions import Normal
+        >>> from mho.devices.dynamics import VTEAM, Stochastic
         >>> cells = Varied(
         ...     device=Switching(model=VTEAM()),
-        ...     spreads={"r_off": Spread(mean=1000.0, std=50.0)},
-        ...     cycle={"k_off": Spread(mean=1.0, std=0.1)},
+        ...     spreads={"r_off": Stochastic(Normal(1000.0, 50.0), low=0.0)},
+        ...     cycle={"k_off": Stochastic(Normal(1.0, 0.1), low=0.0)},
         ... )
         >>> cells.own_state(torch.tensor([[-1.0, 0.0, 2.0]])).tolist()
         [[950.0, 1000.0, 1100.0]]

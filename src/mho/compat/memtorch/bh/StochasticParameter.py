@@ -8,34 +8,23 @@ from typing import Any
 import torch
 from torch.distributions import Distribution, Normal
 
-from mho.devices import Spread
-from mho.devices.dynamics import Stochastic
+from mho import random
+from mho.devices import Spread, Stochastic
 
 
 class Sampler:
     """A parameter that is drawn anew each time that it is called."""
 
-    def __init__(self, law: Stochastic) -> None:
+    def __init__(self, distribution: Distribution, law: Spread) -> None:
         self.law = law
-
-    @property
-    def mean(self) -> float:
+        mean = float(distribution.mean)
+        self.mean = mean if math.isfinite(mean) else law.median
         """Of the distribution before it is truncated; one that has none, as Cauchy's, gives its median."""
-        mean = float(self.law.distribution.mean)
-        return mean if math.isfinite(mean) else self.spread().median
 
     def __call__(self) -> float:
         """One draw, by torch's global generator."""
-        return float(self.law.draw((1,), fresh_seed()))
-
-    def spread(self) -> Spread:
-        """The law of the cells of an array.
-
-        Raises:
-            ConfigError: a discrete distribution, or one whose probabilities torch does not know.
-        """
-        low, high = (None if math.isinf(bound) else float(bound) for bound in (self.law.low, self.law.high))
-        return Spread(distribution=self.law.distribution, low=low, high=high)
+        eps = random.normal((1,), fresh_seed()).double()
+        return float(self.law.of(eps))
 
 
 def StochasticParameter(
@@ -62,7 +51,8 @@ def StochasticParameter(
     True
     """
     made = distribution(**{k: torch.tensor(float(v)) for k, v in parameters.items()})  # type: ignore[arg-type]
-    sampler = Sampler(Stochastic(made, low=float(min), high=float(max)))
+    low, high = (None if math.isinf(bound) else float(bound) for bound in (min, max))
+    sampler = Sampler(made, Stochastic(made, low, high))
     return sampler if function else sampler()
 
 

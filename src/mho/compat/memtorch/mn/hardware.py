@@ -62,7 +62,7 @@ def _mean_memristor(kind: type[Memristor], parameters: dict[str, Any]) -> Memris
 
 def _device(model: SwitchingModel, kind: type[Memristor], parameters: dict[str, Any]) -> Device:
     """The cells; with parameters of their own where these are stochastic."""
-    drawn = {k: v.spread() for k, v in parameters.items() if isinstance(v, Sampler)}
+    drawn = {k: v.law for k, v in parameters.items() if isinstance(v, Sampler)}
     device = Switching(model=model)
     if not drawn:
         return device
