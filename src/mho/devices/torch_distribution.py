@@ -53,7 +53,7 @@ class TorchDistribution:
             raise ValueError(f"{self.name} is no distribution of single numbers")
         try:
             total = self._total()
-        except NotImplementedError:
+        except RuntimeError:  # no density either, or one that torch computes in single precision only
             total = math.nan
         if not abs(total - 1) < _TOTAL:
             raise ValueError(
