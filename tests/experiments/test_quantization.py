@@ -1,16 +1,20 @@
 import json
 from contextlib import contextmanager
 from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.distributions import Normal
 
 import mho
 from mho.config import from_dict, to_dict
+from mho.devices.effects.base import effects
 from mho.errors import ConfigError
 from mho.experiments import methods as methods_module
+from mho.experiments.copies import chip_weights
 from mho.experiments.data import CIFAR10
 from mho.experiments.fitting import Schedule, accuracy
 from mho.experiments.machine import usable_device
@@ -117,11 +121,71 @@ def test_descriptions_travel():
         ({"times": (5.0, 1.0)}, "they must rise"),
         ({"levels": ()}, "RobustnessTest.levels"),
         ({"device": mho.devices.ReRAMWan2022(), "times": (1e12,)}, "is known from"),
+        ({"levels": (EvenLevels(count=3), EvenLevels(count=3))}, "a level set is there twice"),
     ],
 )
 def test_bad_tests(change, sentence):
     with pytest.raises(ConfigError, match=sentence):
         RobustnessTest(**change)
+
+
+PCM = mho.devices.PCM()
+WRAPPED = [
+    mho.devices.StuckAt(device=PCM, hrs=0.1),
+    mho.devices.OwnBounds(device=PCM, r_on=mho.devices.Stochastic(Normal(5e4, 1e4), low=2e4)),
+    mho.devices.Varied(device=PCM, spreads={"g_max": mho.devices.Stochastic(Normal(2.5e-5, 1e-6), low=1e-5)}),
+    mho.devices.ThermalNoise(device=mho.devices.StuckAt(device=PCM, lrs=0.2), bandwidth=1e6),
+    mho.devices.RandomTelegraphNoise(device=PCM, step=mho.devices.Independent(sigma=0.1)),
+]
+
+
+@pytest.mark.parametrize("device", WRAPPED, ids=lambda device: type(device).__name__)
+def test_chips_of_a_device_with_effects_around_it_have_no_read_noise(device):
+    hardware = RobustnessTest(device=device).hardware()
+    names = [type(effect) for effect in effects(hardware.device)]
+    assert names == [type(effect) for effect in effects(device)]
+    assert hardware.device.read_scale == 0
+    model = mho.convert(torch.nn.Linear(8, 4), hardware)
+    copies = chip_weights(model, [1, 2], 60.0, compensated=True)["weight"]
+    assert copies.isfinite().all() and not torch.equal(copies[0], copies[1])
+
+
+def test_faults_are_part_of_the_test_of_robustness(finished, tmp_path):
+    stuck = replace(TEST, noise=(0.0,), device=mho.devices.StuckAt(device=PCM, hrs=0.3), repeats=2)
+    table = run(TINY, copytree(finished[1], tmp_path / "own"), stuck).robustness.table
+    plain = finished[0].robustness.table
+    changes = table[table["disturbance"] == "StuckAt"]["strength"]
+    assert changes.min() > plain[plain["disturbance"] == "PCM"]["strength"].max()
+
+
+def test_a_device_whose_read_noise_stays_is_refused_before_the_work():
+    class Loud(mho.devices.Device):
+        g_min, g_max, v_read, program_scale, drift_scale, read_scale = 0.0, 1e-5, 0.2, 1.0, 1.0, 1.0
+        programmed, drift_state = mho.devices.Ideal.programmed, mho.devices.Ideal.drift_state
+        aged, read_std = mho.devices.Ideal.aged, mho.devices.Ideal.read_std
+
+    with pytest.raises(ConfigError, match="its read noise cannot be left out"):
+        RobustnessTest(device=Loud())
+
+
+def test_level_sets_of_one_kind_and_size_have_names_of_their_own(finished, tmp_path):
+    first, second = SingleDevice(states=(1e-6, 2e-6)), SingleDevice(states=(1e-6, 5e-6))
+    test = replace(TEST, noise=(0.0,), repeats=1, times=(), levels=(first, second))
+    result = run(TINY, copytree(finished[1], tmp_path / "own"), test).robustness
+    both = {"SingleDevice-4": 4, "SingleDevice-4 (2)": 4}
+    assert result.document["levels"] == both and set(result.table["levels"]) == set(both)
+    assert len(result.table) == 8
+
+
+def test_what_noise_takes_is_relative_to_no_noise(finished, tmp_path):
+    test = replace(TEST, noise=(0.1, 0.4), times=())
+    summary = run(TINY, copytree(finished[1], tmp_path / "own"), test).robustness.summary
+    whole = {(a.levels, a.method): a for a in finished[0].robustness.summary.areas}
+    for area in summary.areas:
+        same = whole[area.levels, area.method]
+        assert (area.clean, area.drop) == (pytest.approx(same.clean), pytest.approx(same.drop))
+        assert area.area < same.area
+    assert all(point.strength > 0 for point in summary.points)
 
 
 # --- the networks --------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from torch import nn
 import mho
 from mho import random
 from mho.config import Count, NonNegative, config, digest, kind_of, to_dict
+from mho.devices import Device
+from mho.devices.effects.base import around, effects, innermost
 from mho.experiments.batched import accuracies
 from mho.experiments.copies import Copies, array_weights, chip_weights, noisy_weights
 from mho.experiments.methods import BASELINE, METHODS, Methods
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 BYTES_OF_COPIES = 2**28  # weights held at once
 NOISE, DEVICE = "noise", "device"
+STILL = {"part": NOISE, "std": 0.0}
 
 
 @config
@@ -41,7 +44,7 @@ class RobustnessTest:
         noise: standard deviations of the noise, relative to each weight.
         repeats: draws of the noise for each strength, and chips.
         levels: the level sets that every network but the baseline is put on.
-        device: the cell of the chips; its read noise is left out.
+        device: the cell of the chips, with any effects around it; all read noise is left out.
         times: seconds since programming at which the chips are tested.
         compensated: correct the drift of a chip from a noisy read of its arrays.
     """
@@ -57,17 +60,33 @@ class RobustnessTest:
     compensated: bool = True
 
     def validate(self) -> None:
-        """Strengths and times rise; the device must be known at each time."""
+        """Strengths and times rise, no level set is there twice, and the device fits on chips without noise."""
         for name, values in (("noise", self.noise), ("times", self.times)):
             if any(b <= a for a, b in itertools.pairwise(values)):
                 raise ValueError(f"{name} = {values}: they must rise, without repetition; sort them")
+        if len({digest(levels) for levels in self.levels}) < len(self.levels):
+            raise ValueError("levels: a level set is there twice; remove one")
         for seconds in self.times:
             self.device.check_time(seconds)
+        self.hardware()
 
     def hardware(self) -> mho.Hardware:
         """The chips: differential pairs of the device, without converters and read noise."""
-        device: Any = self.device
-        return mho.Hardware(device=replace(device, read_scale=0.0), tile=mho.Tile(rows=None, columns=None))
+        return mho.Hardware(device=_without_reads(self.device), tile=mho.Tile(rows=None, columns=None))
+
+
+def _without_reads(device: Device) -> Device:
+    """The device and the effects around it, without any noise of a read."""
+    inside: Any = innermost(device)
+    try:
+        made: Device = replace(inside, read_scale=0.0)
+    except TypeError as error:
+        raise ValueError(
+            f"device = {inside!r}: its read noise cannot be left out ({error}); give it a field read_scale"
+        ) from None
+    for effect in reversed(list(effects(device))):
+        made = around(effect, made)
+    return made
 
 
 def name_of(levels: LevelSet) -> str:
@@ -77,6 +96,17 @@ def name_of(levels: LevelSet) -> str:
     'SingleDevice-4'
     """
     return f"{kind_of(type(levels)).rpartition('.')[2]}-{len(levels.values())}"
+
+
+def names_of(sets: Sequence[LevelSet]) -> list[str]:
+    """Level sets in a table, one name each; those of the same kind and size are numbered from the second on.
+
+    >>> names_of([SingleDevice(states=(1e-6, 2e-6)), SingleDevice(states=(1e-6, 3e-6))])
+    ['SingleDevice-4', 'SingleDevice-4 (2)']
+    """
+    plain = [name_of(levels) for levels in sets]
+    before = [plain[:k].count(name) for k, name in enumerate(plain)]
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(plain, before, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -131,7 +161,7 @@ def measure_robustness(test: RobustnessTest, methods: Methods, workers: int = 1)
     variants = [_Variant(BASELINE, None)]
     variants += [_Variant(m, levels) for levels in test.levels for m in METHODS if m != BASELINE]
     work = _Work(test, methods, workers)
-    total = len(variants) * (len(test.noise) + len(test.times))
+    total = len(variants) * len(work.cells)
     todo = {v: list(work.missing(v)) for v in variants}
     with methods.progress.stage("noise", total, total - sum(map(len, todo.values()))) as step:
         for variant, cells in todo.items():
@@ -141,10 +171,12 @@ def measure_robustness(test: RobustnessTest, methods: Methods, workers: int = 1)
             for cell, repeats in cells:
                 step.advance(work.run(variant, network, cell, repeats))
     table = _table(test, work, variants)
-    summary = summarise(table)
+    summary = summarise(table, _clean(test, work, variants))
     document = {
         "test": to_dict(test),
-        "levels": {name_of(levels): len(levels.values()) for levels in test.levels},
+        "levels": dict(
+            zip(names_of(test.levels), (len(levels.values()) for levels in test.levels), strict=True)
+        ),
         **summary.document(),
     }
     return RobustnessResult(table=table, summary=summary, document=document)
@@ -158,11 +190,13 @@ class _Work:
         self.store, self.seed = methods.store, methods.study.seed
         hardware = digest(test.hardware())
         compensated = test.compensated
-        self.cells: list[dict[str, Any]] = [{"part": NOISE, "std": p} for p in test.noise]
-        self.cells += [
+        self.wanted: list[dict[str, Any]] = [{"part": NOISE, "std": p} for p in test.noise]
+        self.wanted += [
             {"part": DEVICE, "hardware": hardware, "compensated": compensated, "seconds": t}
             for t in test.times
         ]
+        # without a disturbance too: losses are relative to that
+        self.cells = self.wanted if test.noise[0] == 0 else [dict(STILL), *self.wanted]
 
     def done(self, variant: _Variant, cell: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
         """Relative change of the weights and accuracy, by repeat."""
@@ -243,17 +277,24 @@ def _table(test: RobustnessTest, work: _Work, variants: Sequence[_Variant]) -> p
 
     device = kind_of(type(test.device)).rpartition(".")[2]
     rows = []
-    for levels in test.levels:
+    for name, levels in zip(names_of(test.levels), test.levels, strict=True):
         for variant in variants:
             if variant.levels not in (None, levels):
                 continue
-            for cell in work.cells:
+            for cell in work.wanted:
                 done = work.done(variant, cell)
                 disturbance = NOISE if cell["part"] == NOISE else device
                 time = cell.get("seconds", float("nan"))
-                rows += [
-                    (name_of(levels), variant.method, disturbance, time, r, *done[r])
-                    for r in range(test.repeats)
-                ]
+                rows += [(name, variant.method, disturbance, time, r, *done[r]) for r in range(test.repeats)]
     table: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
     return table
+
+
+def _clean(test: RobustnessTest, work: _Work, variants: Sequence[_Variant]) -> dict[tuple[str, str], float]:
+    """Accuracy without a disturbance, by level set and method."""
+    return {
+        (name, variant.method): work.done(variant, STILL)[0][1]
+        for name, levels in zip(names_of(test.levels), test.levels, strict=True)
+        for variant in variants
+        if variant.levels in (None, levels)
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,9 @@ class Area:
 
     Attributes:
         levels, method: the network.
-        clean: accuracy with the least noise.
+        clean: accuracy without noise.
         area, std: mean and standard deviation over repeats; std is None for one repeat.
-        drop: mean accuracy that the most noise takes.
+        drop: ``clean`` minus the mean accuracy with the most noise.
     """
 
     levels: str
@@ -105,8 +106,13 @@ class Summary:
         }
 
 
-def summarise(table: pd.DataFrame) -> Summary:
-    """The summary of a table with the columns ``COLUMNS``."""
+def summarise(table: pd.DataFrame, clean: Mapping[tuple[str, str], float] | None = None) -> Summary:
+    """The summary of a table with the columns ``COLUMNS``.
+
+    Args:
+        table: accuracies.
+        clean: accuracy without a disturbance by level set and method; None if the table has strength 0.
+    """
     points: list[Point] = []
     areas: list[Area] = []
     comparisons: list[Comparison] = []
@@ -115,12 +121,12 @@ def summarise(table: pd.DataFrame) -> Summary:
         for method, rows in of_levels.groupby("method", sort=False):
             noise = rows[rows["disturbance"] == "noise"]
             wide = noise.pivot(index="repeat", columns="strength", values="accuracy").sort_index(axis=1)
-            clean = float(wide.iloc[:, 0].mean())
+            still = float(wide.iloc[:, 0].mean()) if clean is None else clean[str(levels), str(method)]
             each[str(method)] = [area_under(wide.columns.to_list(), row) for row in wide.to_numpy()]
-            points += _points(str(levels), str(method), rows, clean)
+            points += _points(str(levels), str(method), rows, still)
             e = estimate(each[str(method)])
-            drop = clean - float(wide.iloc[:, -1].mean())
-            areas.append(Area(str(levels), str(method), clean, e.mean, _known(e.std), drop))
+            drop = still - float(wide.iloc[:, -1].mean())
+            areas.append(Area(str(levels), str(method), still, e.mean, _known(e.std), drop))
         comparisons += compare(str(levels), each)
     return Summary(tuple(points), tuple(areas), tuple(comparisons))
 
