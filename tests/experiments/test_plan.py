@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mho.config import config
+from mho.config import _KINDS, config, kind_of
 from mho.devices import Generic, Independent
 from mho.errors import ConfigError
 from mho.experiments.chips import ChipStudy
@@ -120,11 +120,30 @@ def test_an_unknown_value_is_found_only_in_its_cell():
         ({"study": BASE, "list": [{}]}, "list: give rows of fields"),
         ({"study": BASE, "grid": {"seed": [1, 1]}}, "cells 0 and 1 are the same experiment"),
         ({"study": BASE, "imports": ["no_such_module"]}, "imports: no_such_module: .* on PYTHONPATH"),
+        ({"study": BASE, "imports": "toyexp"}, "imports = 'toyexp': give a list of modules"),
+        ({"study": BASE, "imports": [3]}, "imports = .*: give a list of modules"),
+        ({"study": BASE, "imports": [".near"]}, "imports = .*: give a list of modules"),
+        ({"study": BASE, "report": "accuracy"}, "report = 'accuracy': give what to compare"),
+        ({"study": BASE, "report": {"metrics": "a"}}, "report has no 'metrics'; did you mean 'metric'"),
+        ({"study": BASE, "report": {"metric": ["a"]}}, "report.metric = .*: give the name of a figure"),
+        ({"study": BASE, "report": {"cost": 3}}, "report.cost = 3: give the name of a figure"),
+        ({"study": BASE, "report": {"fields": "seed"}}, "report.fields = 'seed': give a list"),
     ],
 )
 def test_sweeps_that_do_not_hold_together(document, sentence):
     with pytest.raises(ConfigError, match=sentence):
         make_plan(document)
+
+
+def test_a_field_cannot_have_the_name_of_a_column_of_every_table():
+    @config
+    class Named:
+        error: int = 0
+
+    measure.register(Named, lambda study, place: {"accuracy": 1.0})
+    with pytest.raises(ConfigError, match="error: every table has a column of that name"):
+        make_plan({"study": {"kind": kind_of(Named)}, "grid": {"error": [1, 2]}})
+    del _KINDS[kind_of(Named)]
 
 
 def test_values_in_words():

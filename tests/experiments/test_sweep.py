@@ -7,13 +7,15 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
-from mho.experiments.engines import Engine, LocalEngine
+from mho.experiments.engines import Engine, LocalEngine, RayEngine
 from mho.experiments.experiment import Place, measure
 from mho.experiments.plan import description, make_plan
 from mho.experiments.progress import Progress
@@ -172,17 +174,27 @@ TOY = """
     @config
     class Toy:
         x: int = 0
+        seed: int = 0
 
     @measure.register
     def _(study: Toy, place):
         print("an experiment may print")
         if study.x == 1:
             raise RuntimeError("one\\nfails")
+        if study.x == -1:
+            raise RuntimeError("half a character \\ud800")
         if study.x == 2:
             os._exit(3)
         if study.x == 3:
             os.kill(os.getpid(), 9)
+        if study.x > 5:
+            return SPECIAL[study.x]
         return {"square": study.x ** 2, "nothing": float("nan")}
+
+    SPECIAL = {
+        6: {}, 7: None, 8: {"square": 1.0, "error": 3.0}, 9: {"x": 5.0}, 10: {"square": "high"},
+        11: {1: 2.0}, 12: {"square": True, "nothing": None}, 13: {"cell": 1.0}, 14: {"seed": 9.0},
+    }
 """
 
 
@@ -197,6 +209,7 @@ def toy(tmp_path, monkeypatch):
 
     for kind in [k for k, cls in _KINDS.items() if cls.__module__ == module]:
         del _KINDS[kind]
+    sys.modules.pop(module, None)
 
 
 def test_own_experiments_in_processes_that_fail_exit_or_are_killed(toy, tmp_path):
@@ -211,10 +224,130 @@ def test_own_experiments_in_processes_that_fail_exit_or_are_killed(toy, tmp_path
     assert log.read_text().count("an experiment may print") == 6
 
 
+def test_a_cell_whose_figures_do_not_fit_the_table_fails_alone(toy, tmp_path):
+    plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [4, *range(6, 14)]}})
+    for _ in range(2):  # computed, and found in the folder
+        table = run(plan, tmp_path, Here())
+        assert list(table.columns) == ["cell", "x", "square", "nothing", "error"]
+        assert table["square"].dropna().tolist() == [16.0, 1.0]
+    errors = dict(zip(table["x"], table["error"], strict=True))
+    assert errors.pop(4) == errors.pop(12) == ""
+    expected = {
+        6: "gave no figure", 7: "gave None",
+        8: "figure 'error': the table has", 9: "figure 'x': the table has",
+        10: "figure 'square' = 'high': it must be a number", 11: "by name, as a dict",
+        13: "figure 'cell': the table has",
+    }  # fmt: skip
+    assert errors.keys() == expected.keys()
+    assert all(sentence in errors[x] for x, sentence in expected.items())
+
+
+def test_an_old_figure_that_has_the_name_of_a_new_field_is_an_error(toy, tmp_path):
+    plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [14]}})
+    assert run(plan, tmp_path, Here())["seed"].tolist() == [9.0]
+    more = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [14, 4], "seed": [0]}})
+    table = run(more, tmp_path, Here())
+    assert list(table.columns) == ["cell", "x", "seed", "square", "nothing", "error"]
+    assert "figure 'seed': the table has a column" in table["error"][0] and table["error"][1] == ""
+
+
+@pytest.mark.parametrize("engine", [Here, LocalEngine], ids=["here", "local"])
+def test_an_error_that_is_no_text_is_recorded(toy, tmp_path, engine):
+    plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [-1, 4]}})
+    table = run(plan, tmp_path / "out", engine())
+    assert table["error"].tolist() == ["RuntimeError: half a character \\ud800", ""]
+
+
 @pytest.mark.parametrize("workers", [0, -1])
 def test_no_workers(workers):
     with pytest.raises(ValueError, match=f"workers = {workers}: at least 1"):
         LocalEngine(workers=workers)
+
+
+class Cluster(types.ModuleType):
+    """Ray as far as it is asked before a cell runs; ``machines`` are those of a cluster that is running."""
+
+    class exceptions:
+        RayError = OSError
+
+    def __init__(self, machines=()):
+        self.machines, self.started = list(machines), None
+
+    def is_initialized(self):
+        return False
+
+    def init(self, address, num_cpus=None, **other):
+        self.started = num_cpus
+        if address == "local":
+            self.machines = [{"Alive": True, "Resources": {"CPU": float(num_cpus)}}]
+
+    def nodes(self):
+        return self.machines
+
+    def remote(self, **wanted):
+        return lambda work: types.SimpleNamespace(remote=work)
+
+    def wait(self, pending, num_returns):
+        return pending[:num_returns], pending[num_returns:]
+
+    def get(self, outcome):
+        return json.loads(outcome)
+
+    def shutdown(self):
+        self.machines = None
+
+
+def on_ray(monkeypatch, cluster, engine, threads=1, device="cpu"):
+    monkeypatch.setitem(sys.modules, "ray", cluster)
+    monkeypatch.setattr("mho.experiments.engines.run_cell", lambda job: json.dumps({"took": 0}))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return list(engine.run([{"threads": threads, "device": device}]))
+
+
+@pytest.mark.parametrize("workers, threads, cores", [(1, 2, 2), (3, 2, 6), (2, 1, 2), (None, 1000, 1000)])
+def test_a_local_ray_has_the_cores_that_its_cells_need(monkeypatch, workers, threads, cores):
+    cluster = Cluster()
+    assert on_ray(monkeypatch, cluster, RayEngine(workers=workers), threads) == [(0, {"took": 0})]
+    assert cluster.started == cores
+
+
+@pytest.mark.parametrize(
+    "resources, threads, device, sentence",
+    [
+        ([{"CPU": 2.0}, {"CPU": 3.0}], 4, "cpu", r"threads = 4: .* at most 3 cores; choose fewer --threads"),
+        (
+            [{"CPU": 8.0}],
+            1,
+            "cuda",
+            "no machine of the Ray cluster has a GPU and 1 core; leave out --on cuda",
+        ),
+        ([{"CPU": 8.0}, {"CPU": 1.0, "GPU": 1.0}], 2, "cuda:0", "has a GPU and 2 cores"),
+        ([], 1, "cpu", "at most 0 cores"),
+    ],
+)
+def test_cells_that_no_machine_of_a_cluster_can_run(monkeypatch, resources, threads, device, sentence):
+    dead = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+    cluster = Cluster([dead, *({"Alive": True, "Resources": one} for one in resources)])
+    with pytest.raises(ValueError, match=sentence):
+        on_ray(monkeypatch, cluster, RayEngine("here:1"), threads, device)
+    assert cluster.machines is None  # shut down
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers_on_ray(workers):
+    with pytest.raises(ValueError, match=f"workers = {workers}: at least 1"):
+        RayEngine(workers=workers)
+
+
+@pytest.mark.slow
+def test_the_real_ray_refuses_a_gpu_that_is_not_there_and_runs_wide_cells(toy, tmp_path):
+    pytest.importorskip("ray", reason='ray is not installed: pip install "mho[ray]"')
+    plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [4]}})
+    wide = run(plan, tmp_path / "a", RayEngine(workers=1), Settings(threads=3))
+    assert wide["square"].tolist() == [16]
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="leave out --on cuda"):
+            run(plan, tmp_path / "b", RayEngine(workers=1), Settings(device="cuda"))
 
 
 def rows(folder):

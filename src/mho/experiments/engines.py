@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue, SimpleQueue
@@ -156,14 +156,20 @@ class RayEngine(Engine):
 
     Args:
         address: of a cluster; None for the one named by ``RAY_ADDRESS``, or for a local one.
-        workers: cores of a local cluster; None for all.
+        workers: cells at once on a local cluster; None for as many as there are cores for.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers = {workers}: at least 1")
         self.address, self.workers = address, workers
 
     def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
-        """See :meth:`Engine.run`."""
+        """See :meth:`Engine.run`.
+
+        Raises:
+            ValueError: no machine of the cluster has the cores or the GPU that a cell needs.
+        """
         if not jobs:
             return
         import ray
@@ -173,10 +179,13 @@ class RayEngine(Engine):
         variables: dict[str, Any] = {"env_vars": dict.fromkeys(THREAD_VARIABLES, str(threads))}
         ours = not ray.is_initialized()
         if ours:
-            local: dict[str, Any] = {} if address else {"num_cpus": self.workers, "include_dashboard": False}
+            cores = threads * self.workers if self.workers is not None else max(os.cpu_count() or 1, threads)
+            local: dict[str, Any] = {} if address else {"num_cpus": cores, "include_dashboard": False}
             ray.init(address=address or "local", runtime_env=variables, log_to_driver=False, **local)
         try:
             cuda = any(str(job["device"]).startswith("cuda") for job in jobs)
+            nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+            _check_machines([node["Resources"] for node in nodes if node["Alive"]], threads, cuda)
             remote = ray.remote(num_cpus=threads, num_gpus=int(cuda), max_retries=2)(run_cell)
             pending = {remote.remote(dict(job)): number for number, job in enumerate(jobs)}
             while pending:
@@ -190,3 +199,19 @@ class RayEngine(Engine):
         finally:
             if ours:
                 ray.shutdown()
+
+
+def _check_machines(machines: Sequence[Mapping[str, float]], threads: int, cuda: bool) -> None:
+    """Ray waits for ever for what no machine has: say so."""
+    cores = f"{threads} core{'s' * (threads > 1)}"
+    if cuda and not any(one.get("GPU", 0) >= 1 and one.get("CPU", 0) >= threads for one in machines):
+        raise ValueError(
+            f"no machine of the Ray cluster has a GPU and {cores}; leave out --on cuda, choose fewer "
+            "--threads, or add such a machine"
+        )
+    most = max((one.get("CPU", 0) for one in machines), default=0)
+    if most < threads:
+        raise ValueError(
+            f"threads = {threads}: a machine of the Ray cluster has at most {most:g} cores; choose fewer "
+            "--threads, or add a machine with more"
+        )

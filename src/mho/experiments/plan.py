@@ -33,6 +33,8 @@ from mho.errors import ConfigError
 from mho.experiments.experiment import experiments
 
 KEYS = ("study", "grid", "list", "imports", "report")
+REPORT_KEYS = ("metric", "cost", "fields")
+COLUMNS = ("cell", "error")  # of the table of every sweep
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Plan:
     imports: tuple[str, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def fields(self) -> list[str]:
+        """The swept fields of all cells."""
+        return list(dict.fromkeys(name for cell in self.cells for name in cell.fields))
+
 
 def read_plan(path: str | Path) -> Plan:
     """Read a sweep from a ``.yaml`` or ``.json`` file.
@@ -93,7 +100,7 @@ def make_plan(document: Any) -> Plan:
     for key in document:
         if key not in KEYS:
             raise ConfigError(unknown_key(str(key), list(KEYS), "a sweep"))
-    imports = tuple(document.get("imports") or ())
+    imports, report = _imports(document.get("imports")), _report(document.get("report"))
     import_all(imports)
     base = _base(document["study"])
     rows = _rows(document.get("list"))
@@ -104,6 +111,8 @@ def make_plan(document: Any) -> Plan:
             fields = {**row, **dict(zip(axes, values, strict=True))}
             study = copy.deepcopy(base)
             for name, value in fields.items():
+                if name in COLUMNS:
+                    raise ConfigError(f"{name}: every table has a column of that name; rename the field")
                 put(study, name, value)
             cells.append(Cell(len(cells), fields, study))
     seen: dict[str, Cell] = {}
@@ -114,7 +123,34 @@ def make_plan(document: Any) -> Plan:
                 "remove a repeated value from the grid or the list"
             )
         seen[cell.key] = cell
-    return Plan(str(base["kind"]), tuple(cells), imports, dict(document.get("report") or {}))
+    return Plan(str(base["kind"]), tuple(cells), imports, report)
+
+
+def _imports(names: Any) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and name.strip(".") and name[0] != "." for name in names
+    ):
+        raise ConfigError(f"imports = {names!r}: give a list of modules, such as [my_package.my_devices]")
+    return tuple(names)
+
+
+def _report(wanted: Any) -> dict[str, Any]:
+    if wanted is None:
+        return {}
+    if not isinstance(wanted, Mapping):
+        raise ConfigError(f"report = {wanted!r}: give what to compare, such as {{metric: accuracy}}")
+    for key, value in wanted.items():
+        if key not in REPORT_KEYS:
+            raise ConfigError(unknown_key(str(key), list(REPORT_KEYS), "report"))
+        if key == "fields" and not (isinstance(value, list) and all(isinstance(f, str) for f in value)):
+            raise ConfigError(f"report.fields = {value!r}: give a list of swept fields, such as [seed]")
+        if key == "metric" and not isinstance(value, str):
+            raise ConfigError(f"report.metric = {value!r}: give the name of a figure, such as accuracy")
+        if key == "cost" and not (value is None or isinstance(value, str)):
+            raise ConfigError(f"report.cost = {value!r}: give the name of a figure, or null for none")
+    return dict(wanted)
 
 
 def import_all(names: Sequence[str]) -> None:

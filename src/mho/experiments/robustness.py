@@ -60,7 +60,7 @@ class RobustnessTest:
     compensated: bool = True
 
     def validate(self) -> None:
-        """Strengths and times rise, no level set is there twice, and the device fits on chips without noise."""
+        """Strengths and times rise, no level set is there twice, and the device goes on chips."""
         for name, values in (("noise", self.noise), ("times", self.times)):
             if any(b <= a for a, b in itertools.pairwise(values)):
                 raise ValueError(f"{name} = {values}: they must rise, without repetition; sort them")

@@ -8,7 +8,7 @@ that fails is recorded with its error, and the others go on.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from mho.config import config
 from mho.experiments.engines import Engine
-from mho.experiments.plan import Cell, Plan, plain
+from mho.experiments.plan import COLUMNS, Cell, Plan, plain
 from mho.experiments.progress import Progress
 from mho.experiments.store import Store
+from mho.experiments.worker import figures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,8 @@ def run(
     settings = settings if settings is not None else Settings()
     progress = progress if progress is not None else Progress()
     store = Store(output, SweepFolder(experiment=plan.kind), log=LOG)
-    outcomes = _outcomes(store, settings.retry)
+    taken = [*COLUMNS, *plan.fields]
+    outcomes = _outcomes(store, taken, settings.retry)
     todo = [cell for cell in plan.cells if cell.key not in outcomes]
     failed = 0
     with progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)) as step:
@@ -105,10 +107,21 @@ def _headline(metrics: Mapping[str, Any]) -> str:
     return f"{name} {value:.4g}" if value is not None else f"{name} not defined"
 
 
-def _outcomes(store: Store, retry: bool) -> dict[str, Any]:
+def _outcomes(store: Store, taken: Sequence[str], retry: bool) -> dict[str, Any]:
     """Outcome of each cell that is done; the last line of a cell counts."""
-    found = {record["cell"]: record for record in store.records}
+    found = {record["cell"]: _checked(record, taken) for record in store.records}
     return {key: record for key, record in found.items() if not (retry and "error" in record)}
+
+
+def _checked(record: Mapping[str, Any], taken: Sequence[str]) -> Mapping[str, Any]:
+    """A failed outcome for figures that do not fit into the table of this plan."""
+    if "error" in record:
+        return record
+    try:
+        figures(record.get("metrics"), taken)
+    except (TypeError, ValueError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return record
 
 
 def _job(cell: Cell, plan: Plan, output: Path, settings: Settings) -> dict[str, Any]:
@@ -120,6 +133,7 @@ def _job(cell: Cell, plan: Plan, output: Path, settings: Settings) -> dict[str, 
         "device": settings.device,
         "threads": settings.threads,
         "imports": list(plan.imports),
+        "taken": [*COLUMNS, *plan.fields],
     }
 
 
@@ -127,7 +141,7 @@ def table_of(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> pd.DataFr
     """One row for each cell that has ended."""
     import pandas as pd
 
-    names = list(dict.fromkeys(name for cell in plan.cells for name in cell.fields))
+    names = plan.fields
     metrics = list(dict.fromkeys(k for cell in plan.cells for k in _metrics(outcomes.get(cell.key))))
     rows = []
     for cell in plan.cells:

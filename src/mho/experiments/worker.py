@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -28,7 +28,7 @@ def run_cell(job: Job) -> Outcome:
 
     Args:
         job: ``study`` (plain values), ``folder``, ``shared``, ``data``, ``device``, ``threads``,
-            ``imports``.
+            ``imports``, and ``taken`` if there are names that no figure may have.
 
     Returns:
         ``{"metrics": {name: number}}`` or ``{"error": sentence}``, and the seconds it ``took``.
@@ -50,14 +50,42 @@ def run_cell(job: Job) -> Outcome:
             threads=job["threads"],
         )
         found = measure(from_dict(dict(job["study"])), place)
-        # JSON has no NaN: a figure that is not defined is None
-        outcome = {"metrics": {k: float(v) if math.isfinite(v) else None for k, v in found.items()}}
+        outcome = {"metrics": figures(found, job.get("taken", ()))}
     except Exception as error:  # whatever it is, the other cells go on
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        sentence = " ".join(str(error).split())
+        trace = folder / "error.txt"
+        trace.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+        sentence = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
         outcome = {"error": f"{type(error).__name__}: {sentence}"}
     return {**outcome, "took": time.perf_counter() - start}
+
+
+def figures(found: Any, taken: Sequence[str]) -> dict[str, float | None]:
+    """What an experiment returned as plain numbers; None for what is not defined: JSON has no NaN.
+
+    Args:
+        found: figures by name.
+        taken: names of other columns of the table.
+
+    Raises:
+        TypeError: it is no mapping from names to numbers.
+        ValueError: there is no figure, or one has the name of another column.
+    """
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"the experiment gave {found!r:.80}: it must return its figures by name, as a dict")
+    if not found:
+        raise ValueError("the experiment gave no figure: it must return at least one, by name")
+    for name in found:
+        if name in taken:
+            raise ValueError(f"figure {name!r}: the table has a column of that name; give it another one")
+    plain: dict[str, float | None] = {}
+    for name, value in found.items():
+        try:
+            number = math.nan if value is None else float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"figure {name!r} = {value!r:.80}: it must be a number ({error})") from None
+        plain[name] = number if math.isfinite(number) else None
+    return plain
 
 
 def main() -> None:
