@@ -155,12 +155,12 @@ def devices() -> None:
     import math
 
     from mho.config import kinds
-    from mho.devices import Device, Effect
+    from mho.devices import Device, Effect, JumpCell
     from mho.report import duration_text
 
     for cls in kinds(Device).values():
-        ends = "around a device"
-        if not issubclass(cls, Effect):
+        ends = "around a device" if issubclass(cls, Effect) else "from a measurement"
+        if not issubclass(cls, Effect | JumpCell):
             made: Any = cls()
             first, last = made.times
             ends = "any time" if math.isinf(last) else f"{duration_text(first)} to {duration_text(last)}"
