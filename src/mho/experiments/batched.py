@@ -1,7 +1,9 @@
 """Many noisy copies of one network, evaluated together.
 
-The results are those of a loop over the copies, bit for bit, whatever the number run at once: products
-and convolutions use the kernel of a single copy (``exact=True``), everything else is element by element.
+The results are those of a loop over the copies, bit for bit, whatever the number run at once: products,
+convolutions, group norms and attention use the kernel of a single copy (``exact=True``), everything else is
+element by element or sums along the same axes. A network with a recurrent, an attention or a transformer
+layer of torch, whose fused kernels know no copies, runs copy by copy.
 
 >>> from mho.experiments.copies import noisy_weights
 >>> network = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -14,7 +16,7 @@ and convolutions use the kernel of a single copy (``exact=True``), everything el
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -23,8 +25,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 from torch.utils.data import TensorDataset
 
+from mho.experiments.copies import parameters
 from mho.experiments.fitting import PIXELS_AT_ONCE, limited_threads
 
 CACHE = 4 << 20  # bytes of activations that one thread of a CPU should keep close
@@ -40,7 +44,8 @@ def outputs(
 
     Args:
         network: a plain torch network; gives everything that ``copies`` does not.
-        copies: stacked weights by name, ``[copy, *weight.shape]``.
+        copies: stacked weights by name, ``[copy, *weight.shape]``. A tied weight under one of its names
+            counts for all that are not given.
         x: the inputs, ``[batch, ...]``, on the device of the network.
         chunk: copies run at once; None for as many as fit: on a CPU those whose activations stay in the
             cache, elsewhere those that fit in a quarter of the free memory.
@@ -59,6 +64,9 @@ def outputs(
     network.eval()
     try:
         with torch.no_grad():
+            copies = _under_all_names(network, copies)
+            if any(isinstance(module, _FUSED) for module in network.modules()):
+                chunk = 1
             size = chunk if chunk is not None else _fitting(network, copies, x)
             run = _runner(network, x, exact)
             return torch.cat([_chunk(run, copies, start, size) for start in range(0, count, size)])
@@ -116,7 +124,7 @@ def _right(
 
 
 def _count(network: nn.Module, copies: Mapping[str, Tensor]) -> int:
-    known = dict(network.named_parameters())
+    known = parameters(network)
     for name, stack in copies.items():
         if name not in known or stack.shape[1:] != known[name].shape:
             wanted = (
@@ -131,6 +139,14 @@ def _count(network: nn.Module, copies: Mapping[str, Tensor]) -> int:
     return counts.pop()
 
 
+def _under_all_names(network: nn.Module, copies: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The copies, those of tied weights under all names: torch shares out none that has several values."""
+    given = dict(copies)
+    known = parameters(network)
+    first = {known[name]: stack for name, stack in reversed(list(copies.items()))}
+    return {name: given.get(name, first[p]) for name, p in known.items() if p in first}
+
+
 Run = Callable[[Mapping[str, Tensor], int], Tensor]
 
 
@@ -138,7 +154,7 @@ def _runner(network: nn.Module, x: Tensor, exact: bool) -> Run:
     """A function from a chunk of copies and its size to their outputs."""
 
     def one(weights: Mapping[str, Tensor]) -> Any:
-        return torch.func.functional_call(network, dict(weights), (x,))
+        return torch.func.functional_call(network, dict(weights), (x,), tie_weights=False)
 
     def run(part: Mapping[str, Tensor], size: int) -> Tensor:
         if size == 1:
@@ -174,8 +190,9 @@ def _fitting(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor) -> int
             largest = max(largest, output.numel() * output.element_size())
 
     handles = [module.register_forward_hook(see) for module in network.modules()]
+    alone = {name: stack[0] for name, stack in copies.items()}
     try:
-        torch.func.functional_call(network, {name: stack[0] for name, stack in copies.items()}, (x[:1],))
+        torch.func.functional_call(network, alone, (x[:1],), tie_weights=False)
     finally:
         for handle in handles:
             handle.remove()
@@ -187,42 +204,73 @@ def _fitting(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor) -> int
 
 # --- the kernels of a single copy under vmap -----------------------------------------------------
 
-_LAYERS = (F.linear, F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+# Functions that torch computes with other kernels, or sums in another order, for a batch of copies.
+_BY_COPY = (
+    F.linear, F.bilinear, F.conv1d, F.conv2d, F.conv3d,
+    F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d,
+    F.group_norm, F.scaled_dot_product_attention, F.multi_head_attention_forward,
+    torch.matmul, torch.mm, torch.bmm, torch.mv, torch.addmm, torch.baddbmm, torch.einsum, torch.tensordot,
+    Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv, Tensor.__matmul__, Tensor.__rmatmul__,
+)  # fmt: skip
+# Modules with fused kernels that they choose by what their inputs are.
+_FUSED = (
+    nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder
+)  # fmt: skip
+
+
+class _Call:
+    """A call of a function, as a function of the tensors among its arguments, giving tensors only."""
+
+    def __init__(self, function: Any, args: Any, kwargs: Any) -> None:
+        self.function = function
+        self.leaves, self.spec = pytree.tree_flatten((args, kwargs))
+        self.places = [k for k, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
+        self.tensors = [self.leaves[k] for k in self.places]
+
+    def __call__(self, tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        leaves = list(self.leaves)
+        for k, tensor in zip(self.places, tensors, strict=True):
+            leaves[k] = tensor
+        args, kwargs = pytree.tree_unflatten(leaves, self.spec)
+        self.found, self.found_spec = pytree.tree_flatten(self.function(*args, **kwargs))
+        return tuple(leaf for leaf in self.found if isinstance(leaf, Tensor))
+
+    def result(self, tensors: tuple[Tensor, ...]) -> Any:
+        """What the function returns, with these tensors in it."""
+        rest = iter(tensors)
+        leaves = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in self.found]
+        return pytree.tree_unflatten(leaves, self.found_spec)
 
 
 class _ByCopy(torch.autograd.Function):
-    """A layer's function; for a batch of copies it runs once for each."""
+    """A call; for a batch of copies it runs once for each."""
 
     generate_vmap_rule = False
 
     @staticmethod
-    def forward(function: Any, rest: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        result: Tensor = function(x, weight, bias, *rest[0], **rest[1])
-        return result
+    def forward(call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return call(tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Nothing is kept: there is no gradient."""
 
     @staticmethod
-    def vmap(info: Any, dims: Any, function: Any, rest: Any, *tensors: Any) -> tuple[Tensor, int]:
-        def one(number: int) -> Tensor:
-            each = [
-                t if dim is None else t.select(dim, number) for t, dim in zip(tensors, dims[2:], strict=True)
-            ]
-            result: Tensor = function(*each, *rest[0], **rest[1])
-            return result
-
-        return torch.stack([one(number) for number in range(info.batch_size)]), 0
+    def vmap(info: Any, dims: Any, call: _Call, *tensors: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        found = [
+            call(t if dim is None else t.select(dim, k) for t, dim in zip(tensors, dims[1:], strict=True))
+            for k in range(info.batch_size)
+        ]
+        stacked = tuple(torch.stack(copies) for copies in zip(*found, strict=True))
+        return stacked, (0,) * len(stacked)
 
 
 class _SingleKernels(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function not in _LAYERS:
+        if function not in _BY_COPY:
             return function(*args, **(kwargs or {}))
-        named = dict(zip(("input", "weight", "bias"), args, strict=False)) | (kwargs or {})
-        tensors = [named.pop(name, None) for name in ("input", "weight", "bias")]
-        return _ByCopy.apply(function, (args[3:], named), *tensors)  # type: ignore[no-untyped-call]
+        call = _Call(function, args, kwargs or {})
+        return call.result(_ByCopy.apply(call, *call.tensors))  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
+import mho
 from mho import random, tile
 from mho.array import Ideal as IdealArray
 from mho.experiments.fitting import seeded
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import AnalogLayer, Array, analog_layers
 from mho.nn.base import plain
 
 Copies = dict[str, Tensor]
@@ -25,22 +27,69 @@ MATRICES = (
 
 
 def array_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The weights of all linear layers and convolutions by name: those that lie on arrays after ``convert``.
+    """The weights that lie on arrays after ``mho.convert``, by name; a tied one once, under its first name.
 
     Args:
         network: a plain torch network.
 
+    Raises:
+        ValueError: there is none, one of them is no Parameter (it is computed, or its shape is not known
+            yet), or one is NaN or infinite.
+
     >>> list(array_weights(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))))
     ['0.weight']
+    >>> list(array_weights(nn.LSTM(3, 2)))
+    ['weight_ih_l0', 'weight_hh_l0']
     """
-    found = {
-        f"{path}.weight" if path else "weight": module.weight
-        for path, module in network.named_modules()
-        if isinstance(module, MATRICES)
-    }
+    for path, module in network.named_modules():
+        if any(isinstance(p, UninitializedParameter) for p in module._parameters.values()):
+            raise ValueError(f"the shape of {path or 'the network'!r} is not known yet: run the network once")
+    known = parameters(network)
+    found: dict[str, Tensor] = {}
+    seen: set[Tensor] = set()
+    for path, layer in mho.convert(network, mho.Hardware()).named_modules():
+        if not isinstance(layer, AnalogLayer):
+            continue
+        name = _weight_name(path, layer)
+        if name not in known:
+            raise ValueError(_computed(path))
+        if known[name] not in seen:
+            found[name] = known[name]
+            seen.add(known[name])
     if not found:
-        raise ValueError("the network has no linear layer and no convolution: there is no weight to disturb")
+        raise ValueError(
+            "the network has no linear layer, no convolution and no other layer that mho.convert puts on "
+            "arrays (mho.convert(network, mho.Hardware()).report says why): there is no weight to disturb"
+        )
     return found
+
+
+def parameters(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The Parameters of a network under every name that they have; a module used twice counts once."""
+    return {
+        f"{path}.{name}" if path else name: parameter
+        for path, module in network.named_modules()
+        for name, parameter in module._parameters.items()
+        if parameter is not None
+    }
+
+
+def _weight_name(path: str, layer: AnalogLayer) -> str:
+    """The name, in the plain network, of the Parameter that holds the weights of an array."""
+    if not isinstance(layer, Array):
+        return f"{path}.weight" if path else "weight"
+    owner = f".{path}".rpartition(".arrays.")[0][1:]
+    name = layer.parameter_names()[0]
+    return f"{owner}.{name}" if owner else name
+
+
+def _computed(path: str) -> str:
+    return (
+        f"the weight of {path or 'the layer'!r} is no Parameter but computed from others (parametrised, "
+        "normed or pruned), so that a copy cannot replace it: make it plain first, with "
+        "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') or "
+        "torch.nn.utils.prune.remove(layer, 'weight')"
+    )
 
 
 def noisy_weights(network: nn.Module, std: Sequence[float], repeats: Sequence[int], seed: int) -> Copies:
@@ -95,11 +144,14 @@ def chip_weights(
         compensated: correct the drift from a noisy read of each array.
 
     Returns:
-        Weights by the names that they have in ``mho.revert(model)``.
+        Weights by the names that they have in ``mho.revert(model)``. The outputs of these copies have the
+        bits of the loop, but for ``Offset(unit_column=True)``: there the layer subtracts the unit column
+        from the sums of a read, and a copy from the weights, so that rounding differs.
 
     Raises:
         ValueError: the hardware has converters or read noise. They act on every read anew, so they are
-            no property of a copy; test such chips one by one.
+            no property of a copy; test such chips one by one. Or a layer with several arrays, a table,
+            or a computed weight.
     """
     layers = analog_layers(model)
     for path, layer in layers.items():
@@ -120,6 +172,8 @@ def _check(layer: AnalogLayer, path: str, seconds: float) -> None:
         raise ValueError(
             f"{path!r} is a {type(layer).__name__}: copies are made of linear layers and convolutions"
         )
+    if "weight" not in layer._parameters:
+        raise ValueError(_computed(path))
     tile.check_finite(layer.weight.detach(), path)
     hardware.device.check_time(seconds)
     if hardware.dac is not None or hardware.adc is not None or hardware.device.read_scale > 0:
@@ -145,12 +199,10 @@ class _Chips:
         def draw(seed: int) -> Callable[[str], Tensor]:
             return lambda mechanism: random.normal(target.shape, seed, path, mechanism).to(target)
 
-        each = [tile.write_cells(hardware, target, layer.cut, seed, path).g for seed in seeds]
-        self.fresh = torch.stack(each, dim=1)
-        self.cells = torch.stack(
-            [tile.cell_state(device, target, draw(seed), layer.cut) for seed in seeds], dim=2
-        )
-        self.g = device.aged(self.fresh, self.cells, seconds)
+        # Each chip in its own memory layout, on which the order of the sums of a reference read depends.
+        self.fresh = [tile.write_cells(hardware, target, layer.cut, seed, path).g for seed in seeds]
+        self.cells = [tile.cell_state(device, target, draw(seed), layer.cut) for seed in seeds]
+        self.g = device.aged(torch.stack(self.fresh, dim=1), torch.stack(self.cells, dim=2), seconds)
         self.gain = torch.ones(len(seeds), 1, 1, 1, dtype=target.dtype, device=target.device)
 
     def compensate(self, number: int, seed: int) -> None:
@@ -158,7 +210,7 @@ class _Chips:
         layer, hardware = self.layer, self.layer.hardware
         ones = torch.ones(self.scale.shape[0] * self.columns, dtype=self.g.dtype, device=self.g.device)
         zero = torch.zeros((), dtype=torch.float64, device=self.g.device)
-        g, cells = self.fresh[:, number], self.cells[:, :, number]
+        g, cells = self.fresh[number], self.cells[number]
         state = tile.TileState(g, cells, self.scale, zero, ones, torch.zeros_like(ones), ones, ones[0])
         first = random.normal(g.shape, seed, self.path, "reference").to(g)
         state = state._replace(baseline=tile.reference_read(hardware, state, layer.cut, first))
