@@ -18,12 +18,14 @@ from mho.mapping import (
     Fixed,
     LogLevels,
     Maximum,
+    Percentile,
     SingleDevice,
     Symmetric,
     measured_states,
     read_states,
 )
 from mho.mapping.level_sets import distinct, nearest, table
+from mho.training import Quantizer
 
 STATES = st.lists(st.floats(1e-9, 1e-3), min_size=2, max_size=12).filter(
     lambda s: max(s) - min(s) > 1e-6 * max(s)
@@ -148,6 +150,59 @@ def test_equal_weights_have_a_finite_factor(normalisation):
         assert shift is None or torch.equal(shift, torch.full_like(shift, value))
 
 
+STATES_WITHOUT_ZERO = SingleDevice(states=measured_states())
+
+
+def on_levels(weight, normalisation, levels=STATES_WITHOUT_ZERO):
+    return Quantizer(levels=levels, normalisation=normalisation).nearest(weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "normalisation",
+    [
+        Symmetric(scale=Maximum(per_column=True)),
+        Symmetric(scale=Percentile(per_column=True)),
+        Affine(per_column=True),
+    ],
+)
+def test_a_pruned_column_stays_nothing_beside_small_weights(normalisation, dtype):
+    weight = torch.randn(1, 6, 3, dtype=dtype) * 0.004
+    weight[..., 1] = 0.0
+    found = on_levels(weight, normalisation)
+    assert found[..., 1].abs().max() < 1e-30
+    torch.testing.assert_close(found[..., [0, 2]], on_levels(weight[..., [0, 2]], normalisation))
+    assert (found - weight).abs().max() < 0.004
+
+
+@pytest.mark.parametrize("normalisation", [Symmetric(), Symmetric(scale=Percentile()), Affine()])
+def test_a_layer_of_zeros_stays_nothing(normalisation):
+    assert on_levels(torch.zeros(1, 3, 2), normalisation, EvenLevels(count=2)).abs().max() < 1e-30
+
+
+@pytest.mark.parametrize("per_column", [False, True])
+def test_equal_weights_stay_what_they_are(per_column):
+    weight = torch.full((1, 3, 2), 0.3)
+    assert torch.equal(on_levels(weight, Affine(per_column=per_column)), weight)
+
+
+def test_a_sparse_column_has_its_largest_weight_as_the_reference():
+    weight = torch.zeros(1, 100, 2)
+    weight[0, 0] = torch.tensor([0.004, 0.5])
+    factor, _ = Symmetric(scale=Percentile(fraction=0.9, per_column=True)).fit(weight)
+    torch.testing.assert_close(factor.flatten(), torch.tensor([0.004, 0.5]))
+
+
+def test_a_fixed_reference_stays_for_zeros():
+    factor, _ = Symmetric(scale=Fixed(weight=1.0)).fit(torch.zeros(1, 3, 2))
+    assert factor.item() == 1.0
+
+
+def test_nan_stays_nan():
+    found = nearest(torch.tensor([math.nan, 0.4]), table(EvenLevels(count=3), torch.float32))
+    assert found[0].isnan() and found[1] == 0.0
+
+
 def test_distinct_of_one_value_and_of_runs():
     assert distinct(torch.tensor([2.0]), 1e-3).tolist() == [2.0]
     assert distinct(torch.tensor([1.0, 0.0, 1.0, 1.0 + 1e-9]).double(), 1e-6).tolist() == [0.0, 1.0]
@@ -180,7 +235,7 @@ def test_too_few_even_levels(values):
 
 def write(folder, text):
     path = folder / "states.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -190,6 +245,9 @@ def write(folder, text):
         "pulse,conductance_S\n1,3e-6\n2,1e-6\n\n3,2e-6\n",
         "3e-6\n1e-6\n2e-6\n",
         "siemens\n3e-6\n1e-6\n2e-6\n",
+        "\ufeff3e-6\n1e-6\n2e-6\n",
+        "\ufeffconductance_S\n3e-6\n1e-6\n2e-6\n",
+        "conductance_S\n3e-6,\n1e-6, \n2e-6\n",
     ],
 )
 def test_a_states_file_is_sorted(tmp_path, text):
@@ -214,8 +272,23 @@ def test_unsorted_repeated_states_count_once_and_are_reported(tmp_path):
         ("conductance_S\n", "0 distinct states"),
         ("", "0 distinct states"),
         ("pulse,g\n1,2e-6\n", "its columns are pulse, g; name the one"),
+        (
+            "conductance_S\n1,5e-6\n2,5e-6\n",
+            "line 2: '1,5e-6' has 2 cells, .* first line has 1; .* decimal point",
+        ),
+        ("3e-6\n1,5e-6\n", "line 2: '1,5e-6' has 2 cells"),
+        ("1,5e-6\n2,5e-6\n", "its columns are 1, 5e-6; .* decimal point"),
+        ("pulse,conductance_S\n1,1e-6\n2,1,5e-6\n", "line 3: '2,1,5e-6' has 3 cells"),
     ],
 )
 def test_states_files_that_are_refused(tmp_path, text, sentence):
     with pytest.raises(ValueError, match=sentence):
         read_states(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("raw", ["2e-6\n3 \u00b5S\n".encode("latin1"), "1e-6\n2e-6\n".encode("utf-16")])
+def test_a_states_file_that_is_not_utf_8_is_named(tmp_path, raw):
+    path = tmp_path / "states.csv"
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"states\.csv: this is no CSV file in UTF-8"):
+        read_states(path)

@@ -276,6 +276,14 @@ def test_layers_with_several_arrays(build):
     assert all(p.grad is not None for name, p in model.named_parameters() if "weight" in name)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_quantised_refuses_weights_that_are_no_numbers(value):
+    model = analog(nn.Sequential(nn.Linear(3, 2)))
+    model[0].weight.data[0, 0] = value
+    with pytest.raises(ValueError, match="weight of '0': 1 of 6 values are NaN or infinite"):
+        quantised(model, Quantizer(levels=EvenLevels(count=5)))
+
+
 def test_quantised_needs_one_quantiser():
     with pytest.raises(ValueError, match="0 quantisers are attached to '0'"):
         quantised(analog(nn.Sequential(nn.Linear(2, 2))))

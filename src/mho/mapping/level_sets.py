@@ -28,7 +28,7 @@ from torch import Tensor
 
 from mho.autograd import constant_in_graphs
 from mho.config import NonNegative, Positive, config
-from mho.mapping.scale import Maximum, Scale
+from mho.mapping.scale import Maximum, Percentile, Scale
 
 CONDUCTANCE = "conductance_S"  # the column of a states file
 States = tuple[Positive, ...]
@@ -169,14 +169,15 @@ def _table(levels: LevelSet, dtype: torch.dtype, device: torch.device) -> Table:
 
 
 def nearest(w: Tensor, levels: Table) -> Tensor:
-    """The nearest level of each normalised weight; between two levels, the lower one.
+    """The nearest level of each normalised weight; between two levels, the lower one; NaN stays NaN.
 
     Args:
         w: normalised weights, any shape, in the dtype of the table; beyond [-1, 1] the outermost
             level is the nearest.
         levels: what :func:`table` made.
     """
-    return levels.values[torch.bucketize(w.contiguous(), levels.midpoints)]
+    w = w.contiguous()
+    return torch.where(w.isnan(), w, levels.values[torch.bucketize(w, levels.midpoints)])
 
 
 def distinct(values: Tensor, tolerance: float) -> Tensor:
@@ -216,6 +217,9 @@ class Normalisation(ABC):
 class Symmetric(Normalisation):
     """Weights divided by a reference weight; zero stays zero.
 
+    A layer of zeros, or a column of zeros with a reference of its own, keeps its zeros, also where zero is
+    not among the levels: its reference is 1e-31 (in float32), as it would be for smaller and smaller weights.
+
     Attributes:
         scale: ``Maximum()`` gives the layer's largest weight the outermost level, and
             ``Maximum(per_column=True)`` that of each column; ``Fixed(weight=1.0)`` compares the weights
@@ -226,12 +230,22 @@ class Symmetric(Normalisation):
 
     def fit(self, weight: Tensor) -> tuple[Tensor, Tensor | None]:
         """The reference weight, and no shift."""
-        return self.scale.reference(weight.detach()), None
+        w = weight.detach()
+        reference = self.scale.reference(w)
+        if not isinstance(self.scale, (Maximum, Percentile)):
+            return reference, None
+        peak = w.abs().amax(dim=-2, keepdim=True)
+        if reference.numel() == 1:
+            peak = peak.amax().reshape(1, 1, 1)
+        only_zeros = (reference == 1) & (peak < 1)  # such a scale is above all weights only for want of them
+        return torch.where(only_zeros, peak.clamp(min=_least(w)), reference), None
 
 
 @config
 class Affine(Normalisation):
     """Weights from the smallest to the largest spread over all levels (minimum to -1, maximum to 1).
+
+    Where all weights are equal they stay what they are: all levels lie on them.
 
     Attributes:
         per_column: the range of each column (output) instead of that of the layer.
@@ -240,14 +254,20 @@ class Affine(Normalisation):
     per_column: bool = False
 
     def fit(self, weight: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Half the span (1 where all weights are equal), and the middle."""
+        """Half the span (1e-31 in float32 where all weights are equal), and the middle."""
         w = weight.detach()
         if self.per_column:
             low, high = w.amin(dim=-2, keepdim=True), w.amax(dim=-2, keepdim=True)
         else:
             low, high = w.amin().reshape(1, 1, 1), w.amax().reshape(1, 1, 1)
         half = (high - low) / 2
-        return torch.where(half > 0, half, torch.ones_like(half)), (high + low) / 2
+        return half.clamp(min=_least(w)), (high + low) / 2
+
+
+def _least(weight: Tensor) -> float:
+    """A factor that is nothing beside any weight, with levels of full precision."""
+    kind = torch.finfo(weight.dtype)
+    return kind.tiny / kind.eps
 
 
 # --- measured states -----------------------------------------------------------------------------
@@ -271,18 +291,21 @@ def read_states(path: str | Path) -> tuple[float, ...]:
     """Measured conductance states from a CSV file, siemens, rising.
 
     Args:
-        path: a file with a column ``conductance_S``, or with one column of numbers; a head line is
-            optional then.
+        path: a file in UTF-8 with a column ``conductance_S``, or with one column of numbers; a head line is
+            optional then. Columns are separated by commas, numbers have a decimal point.
 
     Returns:
         The states in rising order. Repeated ones count once, with a warning that says how many.
 
     Raises:
-        ValueError: a number is missing, not finite or not positive (the line is named), or there are
-            fewer than two states.
+        ValueError: a number is missing, not finite or not positive, or a line has more cells than there
+            are columns (the line is named); there are fewer than two states; or this is no text file.
     """
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: this is no CSV file in UTF-8 ({error}); save it as one") from None
     states = [_state(cell, number, path) for number, cell in _column(lines, path)]
     rising = sorted(set(states))
     if len(rising) < 2:
@@ -302,13 +325,19 @@ def read_states(path: str | Path) -> tuple[float, ...]:
 def _column(lines: list[tuple[int, list[str]]], path: str | Path) -> list[tuple[int, str]]:
     """Line number and text of each state."""
     head = [cell.strip() for cell in lines[0][1]] if lines else []
+    for number, row in lines:
+        if any(cell.strip() for cell in row[len(head) :]):
+            raise ValueError(
+                f"{path}, line {number}: {','.join(row)!r} has {len(row)} cells, and the first line has "
+                f"{len(head)}; commas separate columns, so write numbers with a decimal point (1.5e-6)"
+            )
     if CONDUCTANCE in head:
         place = head.index(CONDUCTANCE)
         return [(number, row[place] if place < len(row) else "") for number, row in lines[1:]]
     if len(head) > 1:
         raise ValueError(
             f"{path}: its columns are {', '.join(head)}; name the one with the conductances, in "
-            f"siemens, {CONDUCTANCE!r}"
+            f"siemens, {CONDUCTANCE!r}; commas separate columns, numbers have a decimal point"
         )
     body = lines[1:] if head and not _is_number(head[0]) else lines
     return [(number, row[0]) for number, row in body]

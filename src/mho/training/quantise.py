@@ -29,6 +29,7 @@ from mho.autograd import straight_through
 from mho.config import Count, Fraction, config
 from mho.mapping.level_sets import LevelSet, Normalisation, Symmetric, nearest, table
 from mho.nn import AnalogLayer, analog_layers
+from mho.tile import check_finite
 from mho.training.base import Modifier
 from mho.training.recipe import detach
 
@@ -189,7 +190,8 @@ def quantised(model: nn.Module, quantizer: Quantizer | None = None) -> nn.Module
         quantizer: acts on all analog layers; None for the ones attached to the layers.
 
     Raises:
-        ValueError: no quantiser was given and a layer has none, or its weight is a parametrisation.
+        ValueError: no quantiser was given and a layer has none, or its weight is a parametrisation, NaN or
+            infinite.
 
     >>> import mho
     >>> from mho.mapping import EvenLevels
@@ -209,6 +211,7 @@ def quantised(model: nn.Module, quantizer: Quantizer | None = None) -> nn.Module
                 f"the weight of {path or 'the layer'!r} is a parametrisation: its values cannot be set; "
                 "call torch.nn.utils.parametrize.remove_parametrizations first"
             )
+        check_finite(layer.weight.detach(), path)
         levels = quantizers[path].nearest(layer.matrix(layer.wide_weight()))
         found.append((layer.weight, layer.from_matrix(levels)))
     with torch.no_grad():
