@@ -279,7 +279,7 @@ def test_download_fetches_checks_and_keeps(tmp_path):
     md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
     path = download.fetch_cifar10(tmp_path / "data", archive.as_uri(), md5)
     assert path.read_bytes() == archive.read_bytes()
-    assert download.fetch_cifar10(tmp_path / "data", "nonsense://", "") == path
+    assert download.fetch_cifar10(tmp_path / "data", "nonsense://", md5) == path
     with pytest.raises(ValueError, match="not the published archive"):
         download.fetch_cifar10(tmp_path / "other", archive.as_uri())
     assert not (tmp_path / "other").exists()
