@@ -175,7 +175,8 @@ def test_no_description_is_tried_twice_and_the_cheapest_keeps_the_target(finishe
     assert document["cheapest"]["energy"] == good["energy"].min()
     assert from_dict(document["study"]) == STUDY
     assert mho.Hardware.load(folder / HARDWARE) == result.hardware
-    pd.testing.assert_frame_equal(pd.read_csv(folder / TABLE), table, check_dtype=False)
+    read = pd.read_csv(folder / TABLE, dtype={"error": str}).fillna({"error": ""})
+    pd.testing.assert_frame_equal(read, table, check_dtype=False)
 
 
 def test_the_hardware_of_a_choice():
@@ -244,6 +245,46 @@ def test_proposals_find_cheaper_hardware_than_chance():
     assert np.mean(found) < np.quantile(chance, 0.2)
 
 
+def test_a_trial_that_fails_is_recorded_and_the_others_go_on(tmp_path):
+    space = SearchSpace(
+        adc_bits=(1, 4, 8), dac_bits=(8,), tile_rows=(32,), slices=(1,), tolerance=(0.01, 0.3)
+    )
+    study = replace(STUDY, space=space, trials=6)
+    for _ in range(2):  # computed, and found in the folder
+        result = run(study, tmp_path)
+        failed = result.table[result.table["adc_bits"] == 1]
+        whole = result.table[result.table["adc_bits"] > 1]
+        assert failed["error"].str.contains("bits = 1").all() and failed["accuracy"].isna().all()
+        assert len(failed) == result.document["failed"] == 2
+        assert (whole["error"] == "").all() and whole["accuracy"].notna().all() and len(whole) == 4
+        assert result.front and all(result.table["adc_bits"][i] > 1 for i in result.front)
+    json.dumps(result.document, allow_nan=False)
+    with pytest.raises(ValueError, match="all 2 trials failed; the first one: ConfigError: .*bits = 1"):
+        run(replace(study, space=replace(space, adc_bits=(1,)), trials=2), tmp_path / "all")
+
+
+def test_proposals_keep_away_from_what_failed():
+    axes = SearchSpace().axes
+    every = [Choice(*values) for values in itertools.product(*axes.values())]
+    known = {c: None if c.adc_bits < 6 else (1e-9, 0.9) for c in every[::7]}
+    asked = [search_module._asked(axes, known, 0.9, seed) for seed in range(20)]
+    assert sum(choice.adc_bits < 6 for choice in asked) <= 5  # half of all choices
+    assert search_module._asked(axes, dict.fromkeys(every[:3]), 0.9, 0) in every
+
+
+def test_what_the_base_says_about_its_cells_stays():
+    generic = mho.devices.Generic(
+        g_max=1e-4, nu=mho.devices.ConstantNu(mean=0.05), read=mho.devices.Independent(sigma=0.01)
+    )
+    device = mho.devices.StuckAt(device=generic, hrs=0.1)
+    hardware = replace(BASE.hardware, device=device)
+    study = replace(STUDY, base=replace(BASE, hardware=hardware, seconds=1e6))
+    made = study.hardware(Choice(4, 4, 32, 1, 0.02)).device
+    assert isinstance(made, mho.devices.StuckAt) and made.hrs == 0.1
+    assert (made.device.nu, made.device.read, made.device.g_max) == (generic.nu, generic.read, 1e-4)
+    assert made.device.program.width.sigma == 0.04
+
+
 def test_an_unreachable_target_says_so(tmp_path):
     result = run(replace(STUDY, target=1.0, trials=2), tmp_path)
     assert result.cheapest is result.hardware is None
@@ -263,6 +304,7 @@ def test_a_folder_of_another_search_is_refused(finished):
         (lambda: SearchSpace(tolerance=(0.1, -0.1)), "tolerance.1 = -0.1"),
         (lambda: SearchSpace(tile_rows=(32, 32)), "tile_rows = .*a value is there twice"),
         (lambda: SearchStudy(target=1.5), "SearchStudy.target = 1.5"),
+        (lambda: SearchStudy(base=replace(BASE, seconds=60.0)), "seconds = 60: .* and the device is a PCM"),
         (lambda: SearchStudy(weight_bits=3, space=SearchSpace(slices=(4,))), "slices = 4"),
     ],
 )

@@ -126,7 +126,11 @@ def _show(result: SearchResult, folder: Path, command: str) -> None:
     from mho.report.search import search_figure, search_page, search_verdict
 
     document = {**result.document, "command": command}
-    front = result.table.iloc[result.front]
+    front = result.table.iloc[result.front].drop(columns="error")
+    if document["failed"]:
+        typer.echo(
+            f"{document['failed']} trials failed: see the column error of {folder / 'results.csv'}", err=True
+        )
     typer.echo(front.to_string(index=False, float_format=lambda v: f"{v:.4g}"))
     typer.echo(search_verdict(document))
     picture = None

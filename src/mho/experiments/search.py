@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field
+from torch import nn
 
 import mho
 from mho import random
 from mho.config import Count, Fraction, Positive, config, save, to_dict
+from mho.devices.effects.base import around, effects, innermost
 from mho.experiments.chips import ChipStudy, on_chips, trained
 from mho.experiments.cost import Cost, Prices
+from mho.experiments.data import Data
 from mho.experiments.fitting import accuracy, limited_threads
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.pareto import pareto_front
@@ -42,6 +45,7 @@ PENALTY = 20.0  # a missed point of accuracy weighs as much as a factor of exp(0
 
 Bits = Annotated[int, Field(ge=1, le=16)]
 Several = Field(min_length=1)
+Known = Mapping["Choice", tuple[float, float] | None]
 
 
 @config
@@ -103,7 +107,9 @@ class SearchStudy:
     """Everything that decides the search.
 
     Attributes:
-        base: the network, its training, the number of chips, and of the hardware what is not searched.
+        base: the network, its training, the number of chips, and of the hardware what is not searched. Of
+            its device the tolerance takes the place of the programming error, the bounds, the read voltage
+            and effects around it stay; a ``devices.Generic`` keeps its drift and read noise too.
         space: the values to choose from.
         target: accuracy to keep; None for the digital accuracy minus ``loss``.
         loss: accuracy that may be lost, if ``target`` is None.
@@ -123,32 +129,46 @@ class SearchStudy:
     seed: int = 0
 
     def validate(self) -> None:
-        """Every number of slices must be possible with these bits."""
+        """Every number of slices must be possible with these bits, and drift be known."""
         for slices in self.space.slices:
             mho.mapping.BitSlicing(bits=self.weight_bits, slices=slices)
+        inside = innermost(self.base.hardware.device)
+        if self.base.seconds > 0 and not isinstance(inside, mho.devices.Generic):
+            raise ValueError(
+                f"base.seconds = {self.base.seconds:g}: the search keeps the drift of devices.Generic only, "
+                f"and the device is a {type(inside).__name__}; choose 0, or devices.Generic with a law nu"
+            )
+        self._device(self.space.tolerance[0])
 
     def hardware(self, choice: Choice) -> mho.Hardware:
         """The chips of a choice.
 
         Cells are written and verified until they are within the tolerance, so the error that remains is
-        taken as uniform between its bounds; voltages and bounds are those of the base's device.
+        taken as uniform between its bounds.
         """
         usual = self.base.hardware
-        device = mho.devices.Generic(
-            g_min=usual.device.g_min,
-            g_max=usual.device.g_max,
-            v_read=usual.device.v_read,
-            program=mho.devices.Uniform(width=mho.devices.Independent(sigma=2 * choice.tolerance)),
-            clip=True,
-        )
         return replace(
             usual,
-            device=device,
+            device=self._device(choice.tolerance),
             mapping=mho.mapping.BitSlicing(bits=self.weight_bits, slices=choice.slices),
             tile=replace(usual.tile, rows=choice.tile_rows),
             adc=mho.ADC(bits=choice.adc_bits),
             dac=mho.DAC(bits=choice.dac_bits),
         )
+
+    def _device(self, tolerance: float) -> mho.devices.Device:
+        """The base's device, written and verified."""
+        usual = innermost(self.base.hardware.device)
+        kept = (
+            usual
+            if isinstance(usual, mho.devices.Generic)
+            else mho.devices.Generic(g_min=usual.g_min, g_max=usual.g_max, v_read=usual.v_read)
+        )
+        error = mho.devices.Uniform(width=mho.devices.Independent(sigma=2 * tolerance))
+        device: mho.devices.Device = replace(kept, program=error, program_scale=1.0, clip=True)
+        for effect in reversed(list(effects(self.base.hardware.device))):
+            device = around(effect, device)
+        return device
 
 
 @dataclass(frozen=True)
@@ -157,7 +177,7 @@ class SearchResult:
 
     Attributes:
         table: one row for each trial: the choice, ``accuracy``, ``std``, ``energy`` (joule for an
-            inference) and counts.
+            inference), counts, and its ``error`` if it failed.
         front: rows that no other one beats, by rising energy.
         target: the accuracy to keep.
         cheapest: row of least energy that keeps it; None if there is none.
@@ -193,6 +213,7 @@ def run(
 
     Raises:
         OtherStudyError: the folder belongs to another configuration.
+        ValueError: all trials failed.
     """
     progress = progress if progress is not None else Progress()
     target_device = usable_device(device)
@@ -207,13 +228,13 @@ def run(
         with progress.stage("trials", wanted, min(done, wanted)) as step:
             for number in range(done, wanted):
                 choice = _propose(study, number, _known(store), target)
-                hardware = study.hardware(choice)
-                figures = on_chips(replace(study.base, hardware=hardware), network, data, "validation")
-                energy = _energy(study, choice, figures)
-                record = _finite({**figures, "energy": energy})
-                store.append({"trial": number, "choice": asdict(choice), "figures": record})
-                step.advance(f"accuracy {figures['accuracy']:.3f}, {energy:.3g} J")
-        result = _result(study, store.records[:wanted], target, digital)
+                outcome = _tried(study, choice, network, data)
+                store.append({"trial": number, "choice": asdict(choice), **outcome})
+                step.advance(_detail(outcome))
+        records = store.records[:wanted]
+        if all("error" in r for r in records):
+            raise ValueError(f"all {wanted} trials failed; the first one: {records[0]['error']}")
+        result = _result(study, records, target, digital)
         if result.hardware is not None:
             chosen = on_chips(replace(study.base, hardware=result.hardware), network, data)
             result = replace(result, document={**result.document, "test": _finite(chosen)})
@@ -221,6 +242,24 @@ def run(
     store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
     store.write_json(DOCUMENT, result.document)
     return result
+
+
+def _tried(study: SearchStudy, choice: Choice, network: nn.Module, data: Data) -> dict[str, Any]:
+    """``{"figures": ...}`` of a choice, or ``{"error": sentence}``: the other trials go on."""
+    try:
+        chips = replace(study.base, hardware=study.hardware(choice))
+        figures = on_chips(chips, network, data, "validation")
+    except (torch.OutOfMemoryError, MemoryError):
+        raise  # says nothing about the choice
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    return {"figures": _finite({**figures, "energy": _energy(study, choice, figures)})}
+
+
+def _detail(outcome: Mapping[str, Any]) -> str:
+    if "error" in outcome:
+        return "failed"
+    return f"accuracy {outcome['figures']['accuracy']:.3f}, {outcome['figures']['energy']:.3g} J"
 
 
 def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
@@ -242,13 +281,13 @@ def _energy(study: SearchStudy, choice: Choice, figures: Mapping[str, float]) ->
     return counted.energy(study.prices, choice.tolerance)
 
 
-def _known(store: Store) -> dict[Choice, tuple[float, float]]:
-    return {Choice(**r["choice"]): (r["figures"]["energy"], r["figures"]["accuracy"]) for r in store.records}
+def _known(store: Store) -> Known:
+    """Energy and accuracy of the choices that were tried; None for those that failed."""
+    found = {Choice(**r["choice"]): r.get("figures") for r in store.records}
+    return {choice: f and (f["energy"], f["accuracy"]) for choice, f in found.items()}
 
 
-def _propose(
-    study: SearchStudy, number: int, known: Mapping[Choice, tuple[float, float]], target: float
-) -> Choice:
+def _propose(study: SearchStudy, number: int, known: Known, target: float) -> Choice:
     """The next description to try: one that was not tried yet.
 
     It follows from what is known and the number of the trial alone, so that a search that was stopped
@@ -264,10 +303,8 @@ def _propose(
     return left[int(torch.randint(len(left), (), generator=torch.Generator().manual_seed(seed)))]
 
 
-def _asked(
-    axes: Mapping[str, tuple[Any, ...]], known: Mapping[Choice, tuple[float, float]], target: float, seed: int
-) -> Choice:
-    """What Optuna proposes from what is known: cheaper, and not below the target."""
+def _asked(axes: Mapping[str, tuple[Any, ...]], known: Known, target: float, seed: int) -> Choice:
+    """What Optuna proposes from what is known: cheaper, not below the target, and unlike what failed."""
     import optuna
 
     order = {name: sorted(values) for name, values in axes.items()}
@@ -277,12 +314,18 @@ def _asked(
     with _quiet(optuna):
         sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=0)
         search = optuna.create_study(sampler=sampler)
-        for choice, (energy, gain) in known.items():
+        prices = {c: _price(*found, target) for c, found in known.items() if found is not None}
+        worst = max(prices.values(), default=0.0) + PENALTY
+        for choice in known:
             params = {name: order[name].index(value) for name, value in asdict(choice).items()}
-            price = math.log(energy) + PENALTY * max(0.0, target - gain)
+            price = prices.get(choice, worst)
             search.add_trial(optuna.trial.create_trial(params=params, distributions=places, value=price))
         asked = search.ask(places)
     return Choice(**{name: order[name][place] for name, place in asked.params.items()})
+
+
+def _price(energy: float, gain: float, target: float) -> float:
+    return math.log(energy) + PENALTY * max(0.0, target - gain)
 
 
 @contextmanager
@@ -300,11 +343,18 @@ def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, di
 
     names = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
     rows = [
-        {"trial": r["trial"], **r["choice"], **{name: r["figures"][name] for name in names}} for r in records
+        {
+            "trial": r["trial"],
+            **r["choice"],
+            **{name: r["figures"][name] if "figures" in r else None for name in names},
+        }
+        for r in records
     ]
-    table: pd.DataFrame = pd.DataFrame(rows).astype({"std": float})
+    table: pd.DataFrame = pd.DataFrame(rows).astype(dict.fromkeys(names, float))
+    table["error"] = [r.get("error", "") for r in records]
     energy, gains = table["energy"].tolist(), table["accuracy"].tolist()
-    front = pareto_front(energy, gains)
+    whole = [i for i, r in enumerate(records) if "figures" in r]
+    front = [whole[i] for i in pareto_front([energy[i] for i in whole], [gains[i] for i in whole])]
     good = [i for i in front if gains[i] >= target]
     cheapest = good[0] if good else None
     hardware = study.hardware(Choice(**records[cheapest]["choice"])) if cheapest is not None else None
@@ -314,6 +364,7 @@ def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, di
         "versions": versions(),
         "digital_accuracy": digital,
         "target": target,
+        "failed": len(records) - len(whole),
         "front": [rows[i] for i in front],
         "cheapest": None if cheapest is None else rows[cheapest],
         "hardware": to_dict(hardware),

@@ -24,6 +24,7 @@ def search_figure(table: pd.DataFrame, document: Document) -> matplotlib.figure.
         table: one row for each trial.
         document: the content of ``results.json``.
     """
+    table = table[table["accuracy"].notna()]  # without those that failed
     rows = [int(row["trial"]) for row in document["front"]]
     place = {int(trial): i for i, trial in enumerate(table["trial"])}
     return front_figure(
