@@ -9,18 +9,22 @@ import textwrap
 import time
 import types
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from mho.experiments import budgets
+from mho.experiments.budgets import BudgetStudy
 from mho.experiments.engines import Engine, LocalEngine, RayEngine
 from mho.experiments.experiment import Place, measure
 from mho.experiments.plan import description, make_plan
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError
 from mho.experiments.sweep import LOG, TABLE, Settings, run
+from mho.experiments.wires import WireStudy
 from mho.experiments.worker import run_cell
 
 STUDY = {
@@ -162,6 +166,42 @@ def test_drift_and_quantisation_studies_are_experiments(tmp_path):
         assert table["error"].tolist() == [""]
         assert 0 < table["accuracy"][0] < 1
     assert "ste_SingleDevice-200_area" in pd.read_csv(tmp_path / "1" / TABLE).columns
+
+
+def test_budgets_landscapes_and_wires_are_experiments(tmp_path):
+    base = {key: value for key, value in STUDY.items() if key != "kind"}
+    landscape = {
+        "kind": "experiments.LandscapeStudy", "model": STUDY["model"], "training": {"epochs": 1},
+        "trainings": 1, "directions": 1, "ascent": 1, "images": 20,
+    }  # fmt: skip
+    wires = {"kind": "experiments.WireStudy", "rows": 16, "columns": 8, "sizes": [8, 16], "ohms": [2.0]}
+
+    def cell(study, **grid):
+        table = run(make_plan({"study": study, "grid": grid}), tmp_path / study["kind"], Here())
+        assert (table["error"] == "").all()
+        return table
+
+    table = cell({"kind": "experiments.BudgetStudy", "base": {**base, "seconds": 1e6}}, **{"base.seed": [0]})
+    parts = budgets.run(
+        BudgetStudy(base=replace(description(make_plan({"study": STUDY}).cells[0]), seconds=1e6)), tmp_path
+    )
+    assert table["total"][0] == parts.total.mean and table["digital"][0] == parts.digital
+    assert table["accuracy"][0] == pytest.approx(parts.ideal - parts.total.mean)
+    for part in parts.parts:
+        assert table[f"{part.kind}_{part.name}_alone"][0] == part.alone.mean
+    table = cell(landscape, noise=[0.1])
+    assert table["accuracy"][0] == table["noise_test_accuracy"][0]
+    gain = table["noise_test_loss"][0] - table["plain_test_loss"][0]
+    assert table["noise_minus_plain_test_loss"][0] == pytest.approx(gain)
+    table = cell(wires, g_max=[25e-6, 50e-6])
+    assert table["least_voltage"][0] > table["least_voltage"][1]  # larger currents
+    assert table["16_rows_2_ohm_error"][0] > table["8_rows_2_ohm_error"][0]
+
+
+def test_experiments_on_the_cpu_alone_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("mho.experiments.experiment.usable_device", torch.device)
+    with pytest.raises(ValueError, match="device = cuda: this experiment computes on the CPU"):
+        measure(WireStudy(), Place(tmp_path, tmp_path, device="cuda"))
 
 
 # --- many processes ------------------------------------------------------------------------------

@@ -43,15 +43,12 @@ def budget(
     """
     with clean_errors():
         need_study(without=OTHERS)
-        import torch
-
-        import mho
         from mho.config import write_whole
-        from mho.experiments.chips import BATCH_OF_CALIBRATION, ChipStudy, trained
+        from mho.experiments.budgets import BudgetStudy, run
+        from mho.experiments.chips import ChipStudy
         from mho.experiments.data import Source
-        from mho.experiments.fitting import accuracy, limited_threads
         from mho.experiments.models import Network
-        from mho.experiments.progress import counting, for_terminal
+        from mho.experiments.progress import for_terminal
         from mho.report import budget_figure, parse_durations
 
         times = parse_durations(age)
@@ -65,23 +62,10 @@ def budget(
             training=replaced(usual.training, epochs=epochs if epochs is not None else EPOCHS[quick]),
             chips=chips if chips is not None else (2 if quick else 10),
             seconds=times[0],
+            compensated=compensate,
             seed=seed,
         )
-        images = study.data.load(data)
-        with limited_threads(threads):
-            network = trained(study, images, output, torch.device("cpu"))
-            with counting(for_terminal(), "tests of chips") as progress:
-                table = mho.budget(
-                    network,
-                    study.hardware,
-                    lambda chip: accuracy(chip, images.test),
-                    data=images.train.tensors[0].split(BATCH_OF_CALIBRATION),
-                    seconds=study.seconds,
-                    compensation=mho.periphery.GlobalDrift() if compensate else None,
-                    chips=study.chips,
-                    seed=seed,
-                    progress=progress,
-                )
+        table = run(BudgetStudy(base=study), output, data, for_terminal(), threads=threads)
         csv, picture = output / "budget.csv", output / "budget.png"
         text = table.to_frame().to_csv(index=False, lineterminator="\n")
         write_whole(csv, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from mho.config import config, kind_of
-from mho.experiments import chips, drift, hwa, quantization
+from mho.experiments import budgets, chips, drift, hwa, landscape, quantization
 from mho.experiments.arms import AWARE
+from mho.experiments.budgets import BudgetStudy
 from mho.experiments.chips import ChipStudy
 from mho.experiments.drift import DriftStudy
+from mho.experiments.fitting import limited_threads
 from mho.experiments.hwa import HWAStudy
+from mho.experiments.landscape import LandscapeStudy
 from mho.experiments.machine import usable_device
 from mho.experiments.quantization import QuantizationStudy
 from mho.experiments.robustness import RobustnessTest
+from mho.experiments.wires import WireStudy
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class QuantizationExperiment:
 
 @functools.singledispatch
 def measure(study: Any, place: Place) -> dict[str, float]:
-    """Run an experiment and return its figures by name; ``"accuracy"`` is the one that matters most."""
+    """Run an experiment and return its figures by name; ``"accuracy"`` matters most, else the first one."""
     raise TypeError(
         f"{kind_of(type(study))} is no experiment: register a function for it with "
         "mho.experiments.experiment.measure.register"
@@ -130,3 +134,50 @@ def _quantization(study: QuantizationStudy, test: RobustnessTest | None, place: 
         for area in result.robustness.summary.areas:
             figures[f"{area.method}_{area.levels}_area"] = area.area
     return {"accuracy": figures["ste_test"], **figures}
+
+
+@measure.register
+def _(study: BudgetStudy, place: Place) -> dict[str, float]:
+    device = usable_device(place.device)
+    found = budgets.run(study, place.shared, place.data, device=device, threads=place.threads)
+    figures = {"digital": found.digital, "ideal": found.ideal, "total": found.total.mean}
+    for part in found.parts:
+        name = f"{part.kind}_{part.name}"
+        figures |= {f"{name}_alone": part.alone.mean, f"{name}_without": part.without.mean}
+    return {"accuracy": found.ideal - found.total.mean, **figures}
+
+
+@measure.register
+def _(study: LandscapeStudy, place: Place) -> dict[str, float]:
+    _only_on_the_cpu(place)
+    result = landscape.run(study, place.data, threads=place.threads)
+    figures: dict[str, float] = {}
+    for arm, rows in result.networks.groupby("arm", sort=False):
+        means = rows.drop(columns=["arm", "training"]).mean()
+        figures |= {f"{arm}_{name}".replace(" ", "_"): float(value) for name, value in means.items()}
+    for row in result.differences().to_dict("records"):
+        name = f"{row['arm']}_minus_plain_{row['figure']}".replace(",", "").replace(" ", "_")
+        figures[name] = float(row["difference"])
+    return {"accuracy": figures[f"{landscape.NOISE}_test_accuracy"], **figures}
+
+
+@measure.register
+def _(study: WireStudy, place: Place) -> dict[str, float]:
+    _only_on_the_cpu(place)
+    with limited_threads(place.threads):
+        result = study.run()
+    figures = {"least_voltage": float(result.device.min()), "least_current": float(result.share.min())}
+    for row in result.sweep:
+        name = f"{row.size}_rows_{row.ohm:g}_ohm"
+        figures |= {
+            f"{name}_loss": row.loss,
+            f"{name}_error": row.error,
+            f"{name}_after_gain": row.after_gain,
+            f"{name}_bits": row.bits,
+        }
+    return {**figures, **{f"largest_size_{row.ohm:g}_ohm": float(row.size) for row in result.choice}}
+
+
+def _only_on_the_cpu(place: Place) -> None:
+    if usable_device(place.device).type != "cpu":
+        raise ValueError(f"device = {place.device}: this experiment computes on the CPU; leave out --on")

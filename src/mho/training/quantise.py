@@ -108,8 +108,11 @@ class Annealing:
     With ``hold=1`` alpha changes in every step. With ``hold`` the number of steps of an epoch it is
     ``e / (E - 1)`` in epoch e of E (linear), from ``start`` in the first epoch to ``end`` in the last.
 
+    A layer counts its own forwards: one that is called twice for each input counts two, and needs ``steps``
+    and ``hold`` of twice the number. A recipe is for all layers alike.
+
     Attributes:
-        steps: training forwards of the whole training.
+        steps: training forwards of a layer in the whole training.
         shape: ``"linear"``, or ``"cosine"`` (slow at both ends).
         hold: training forwards between two changes of alpha.
         start, end: alpha of the first and of the last steps.
