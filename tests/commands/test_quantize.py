@@ -6,6 +6,7 @@ import sys
 import tarfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -121,6 +122,52 @@ def test_both_skips_draw_again(folder, tmp_path):
 def test_missing_networks_name_the_command_that_makes_them(tmp_path):
     result = call("--skip-training", "--output-dir", tmp_path / "none")
     one_line(result, "baseline_model.pth is missing", "mho quantize --skip-robustness --output-dir")
+
+
+def test_a_command_that_failed_does_not_keep_the_folder(tmp_path):
+    one_line(call("--skip-training", "--output-dir", tmp_path), "baseline_model.pth is missing")
+    result = call(*TINY, "--skip-robustness", "--output-dir", tmp_path)
+    assert result.exit_code == 0, result.output
+
+
+def test_the_second_half_takes_the_states_of_the_first(tmp_path):
+    path = tmp_path / "states.csv"
+    path.write_text("conductance_S\n1e-6\n2e-6\n5e-6\n")
+    out = ["--output-dir", tmp_path / "out"]
+    assert call(*TINY, "--skip-robustness", "--states", path, *out).exit_code == 0
+    result = call("--skip-training", *TINY[2:], *out)
+    assert result.exit_code == 0, result.output
+    assert set(pd.read_csv(tmp_path / "out/robustness.csv")["levels"]) == {"SingleDevice-6", "DevicePair-7"}
+
+
+def test_training_alone_in_a_finished_folder_keeps_the_noise(folder):
+    path, _ = folder
+    before = json.loads((path / "results.json").read_text())["robustness"]
+    result = call(*TINY, "--skip-robustness", "--output-dir", path)
+    assert result.exit_code == 0, result.output
+    assert json.loads((path / "results.json").read_text())["robustness"] == before
+    assert "20 % noise" in result.output
+    assert (path / "report.html").read_text().count("data:image/svg+xml") == 4
+
+
+def test_out_of_memory_anywhere_is_a_sentence(tmp_path, monkeypatch):
+    def short(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB\nmore")
+
+    monkeypatch.setattr("mho.experiments.quantization.run", short)
+    result = call("--output-dir", tmp_path)
+    one_line(
+        result, "not enough memory (CUDA out of memory. Tried to allocate 20 MiB); choose a smaller model"
+    )
+
+
+def test_other_errors_of_torch_are_not_hidden(tmp_path, monkeypatch):
+    def wrong(*arguments, **options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("mho.experiments.quantization.run", wrong)
+    with pytest.raises(RuntimeError, match="a bug"):
+        call("--output-dir", tmp_path)
 
 
 def test_a_folder_of_another_configuration_is_refused(folder):

@@ -8,26 +8,31 @@ import pandas as pd
 import pytest
 import torch
 from torch.distributions import Normal
+from torch.utils.data import TensorDataset
 
 import mho
 from mho.config import from_dict, to_dict
 from mho.devices.effects.base import effects
 from mho.errors import ConfigError
 from mho.experiments import methods as methods_module
+from mho.experiments import robustness as robustness_module
 from mho.experiments.copies import chip_weights
 from mho.experiments.data import CIFAR10
-from mho.experiments.fitting import Schedule, accuracy
+from mho.experiments.files import DamagedFileError
+from mho.experiments.fitting import DivergedError, Schedule, accuracy
 from mho.experiments.machine import usable_device
 from mho.experiments.methods import (
     ALPHA_BLEND,
     BASELINE,
     METHODS,
+    NETWORK,
     PTQ,
     STE,
-    DamagedFileError,
+    Checkpoints,
     Methods,
     MissingNetworkError,
     file_of,
+    load_file,
 )
 from mho.experiments.models import ResNet18, SmallResNet
 from mho.experiments.progress import Progress
@@ -38,6 +43,7 @@ from mho.experiments.quantization import (
     TRAINING_FILE,
     QuantizationStudy,
     cifar_study,
+    fingerprint,
     run,
 )
 from mho.experiments.robustness import RobustnessTest, name_of
@@ -64,8 +70,9 @@ def load(path):
 
 
 def methods_in(folder, study=TINY):
-    store = Store(folder, study, log=LOG)
-    return Methods(study, study.data.load(), store, Progress(), usable_device("cpu"))
+    data = study.data.load()
+    store = Store(folder, study, log=LOG, images=fingerprint(data))
+    return Methods(study, data, store, Progress(), usable_device("cpu"))
 
 
 class StopAfter(Progress):
@@ -103,7 +110,10 @@ def test_the_defaults_are_those_of_the_study_that_is_reproduced():
     assert len(study.levels.values()) == 200
     test = RobustnessTest()
     assert test.noise == pytest.approx([k / 100 for k in range(21)]) and test.repeats == 10
-    assert [name_of(levels) for levels in test.levels] == ["SingleDevice-200", "DevicePair-9805"]
+    assert [name_of(levels) for levels in test.of(study.levels).levels] == [
+        "SingleDevice-200",
+        "DevicePair-9805",
+    ]
 
 
 def test_descriptions_travel():
@@ -419,13 +429,158 @@ def test_a_file_of_something_else_is_damaged(tmp_path):
         run(TINY, tmp_path, robustness=False)
 
 
-def test_out_of_memory_says_which_batch_to_lower(tmp_path, monkeypatch):
-    def short(*arguments):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def test_a_flipped_bit_or_an_emptied_block_is_never_another_network(finished):
+    folder = finished[1]
+    store = methods_in(folder).store
+    whole = (folder / file_of(STE)).read_bytes()
+    truth = load(folder / file_of(STE))
+    broken = folder / "broken.pth"
+    places = np.random.default_rng(0).integers(0, len(whole), 400)
+    named = 0
+    for number, place in enumerate(places):
+        content = bytearray(whole)
+        if number % 4:
+            content[place] ^= 1 << number % 8
+        else:
+            content[place : place + 512] = bytes(len(content[place : place + 512]))
+        broken.write_bytes(content)
+        try:
+            found = load_file(broken, store, NETWORK)
+        except DamagedFileError as error:
+            named += "broken.pth: damaged" in str(error)
+            continue
+        assert all(torch.equal(found[k][n], v) for k in ("state", "latent") for n, v in truth[k].items())
+        assert all(found[k] == truth[k] for k in ("study", "method", "history", "facts"))
+    broken.unlink()
+    assert named > 200
 
-    monkeypatch.setattr(methods_module, "fit", short)
-    with pytest.raises(ValueError, match=r"batch = 50: .* lower --batch-size \(now 50\)"):
+
+def test_a_file_that_lacks_a_part_or_holds_another_network_is_damaged(finished, tmp_path):
+    for method in METHODS:
+        (tmp_path / file_of(method)).write_bytes((finished[1] / file_of(method)).read_bytes())
+    (tmp_path / file_of(STE)).write_bytes((finished[1] / file_of(BASELINE)).read_bytes())
+    with pytest.raises(DamagedFileError, match=r"ste_model.pth: holds the network of baseline"):
         run(TINY, tmp_path, robustness=False)
+    torch.save({"study": load(finished[1] / file_of(STE))["study"]}, tmp_path / file_of(STE))
+    with pytest.raises(DamagedFileError, match=r"ste_model.pth: damaged .*it has no 'method'.*--recompute"):
+        run(TINY, tmp_path, TEST, train=False)
+
+
+def test_a_damaged_network_is_made_again_before_it_is_tested(finished, tmp_path):
+    for method in METHODS:
+        (tmp_path / file_of(method)).write_bytes((finished[1] / file_of(method)).read_bytes())
+    (tmp_path / file_of(STE)).write_bytes(b"")
+    result = run(TINY, tmp_path, TEST, train=False, recompute=True)
+    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
+    (tmp_path / file_of(STE)).unlink()
+    with pytest.raises(MissingNetworkError, match="ste_model.pth is missing"):
+        run(TINY, tmp_path, TEST, train=False, recompute=True)
+
+
+def test_training_alone_keeps_the_tests_of_an_earlier_run(finished, tmp_path):
+    for path in finished[1].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    before = json.loads((tmp_path / "results.json").read_text())
+    assert before["robustness"] is not None
+    result = run(TINY, tmp_path, robustness=False)
+    assert result.robustness is None
+    assert json.loads((tmp_path / "results.json").read_text()) == before
+    (tmp_path / ROBUSTNESS_FILE).write_bytes(b"PK")
+    assert run(TINY, tmp_path, robustness=False).document["robustness"] is None
+
+
+def test_networks_are_tested_on_the_levels_of_the_study(tmp_path):
+    own, even = SingleDevice(states=(1e-6, 2e-6, 5e-6)), EvenLevels(count=5)
+    assert [name_of(levels) for levels in RobustnessTest().of(own).levels] == [
+        "SingleDevice-6",
+        "DevicePair-7",
+    ]
+    assert RobustnessTest().of(even).levels == (even,)
+    assert RobustnessTest(levels=(even,)).of(own).levels == (even,)
+    study = replace(TINY, levels=own, training=replace(TINY.training, epochs=1))
+    result = run(study, tmp_path, RobustnessTest(noise=(0.0,), repeats=1, times=()))
+    assert set(result.robustness.table["levels"]) == {"SingleDevice-6", "DevicePair-7"}
+    points = result.robustness.summary.points
+    (clean,) = [p.mean for p in points if p.method == STE and p.levels == "SingleDevice-6"]
+    assert clean == result.training.facts[STE]["test"]
+
+
+def test_other_images_in_the_same_folder_are_refused(finished, monkeypatch):
+    data = TINY.data.load()
+    assert fingerprint(data) == fingerprint(TINY.data.load())
+    rounded = replace(data, train=TensorDataset(data.train.tensors[0] * (1 + 1e-7), data.train.tensors[1]))
+    assert fingerprint(rounded) == fingerprint(data)
+    images, labels = data.test.tensors
+    for test in ((images.flip(0), labels), (images, labels.flip(0)), (images[1:], labels[1:])):
+        other = replace(data, test=TensorDataset(*test))
+        assert fingerprint(other) != fingerprint(data)
+        monkeypatch.setattr(type(TINY.data), "load", lambda self, folder=None, other=other: other)
+        with pytest.raises(OtherStudyError, match="images: it has"):
+            run(TINY, finished[1], robustness=False)
+
+
+def short_of_memory(*arguments, **options):
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_out_of_memory_says_which_batch_to_lower_and_the_folder_takes_it(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(methods_module, "fit", short_of_memory)
+        with pytest.raises(ValueError, match=r"batch = 50: .* lower --batch-size \(now 50\)$"):
+            run(TINY, tmp_path, robustness=False)
+    less = replace(TINY, training=replace(TINY.training, epochs=1, batch=25))
+    run(less, tmp_path, robustness=False)
+    (tmp_path / file_of(STE)).unlink()
+    monkeypatch.setattr(methods_module, "fit", short_of_memory)
+    with pytest.raises(ValueError, match=r"\(now 25\) and give another --output-dir, since"):
+        run(less, tmp_path, robustness=False)
+
+
+@pytest.mark.parametrize("place", ["accuracy", "re_estimate_batch_norm", "new", "quantised"])
+def test_out_of_memory_beside_the_training_does_not_blame_the_batch(tmp_path, monkeypatch, place):
+    holder = Methods if place == "new" else methods_module
+    monkeypatch.setattr(holder, place, short_of_memory)
+    study = replace(TINY, re_estimate=True, training=replace(TINY.training, epochs=1))
+    with pytest.raises(ValueError, match="needs more memory than cpu has; .*--on cpu") as error:
+        run(study, tmp_path, robustness=False)
+    assert "batch-size" not in str(error.value)
+    assert ("--re-estimate" in str(error.value)) == (place == "re_estimate_batch_norm")
+
+
+@pytest.mark.parametrize("place", ["noisy_weights", "chip_weights"])
+def test_copies_that_do_not_fit_are_halved(finished, tmp_path, monkeypatch, place):
+    for path in finished[1].glob("*_model.pth"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    real, sizes = getattr(robustness_module, place), []
+
+    def narrow(network, values, *arguments):
+        sizes.append(len(values))
+        if len(values) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(network, values, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(robustness_module, place, narrow)
+        result = run(TINY, tmp_path, TEST, train=False)
+    assert {1, 2, 3} <= set(sizes)
+    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
+    monkeypatch.setattr(robustness_module, place, short_of_memory)
+    with pytest.raises(ValueError, match="testing one copy .* more memory than cpu has"):
+        run(TINY, tmp_path, replace(TEST, repeats=6), train=False)
+
+
+def test_a_lower_rate_may_follow_a_training_that_diverged(tmp_path):
+    def diverge(*arguments):
+        real(*arguments)
+        raise DivergedError("learning_rate = 0.1: the training diverged")
+
+    real = Checkpoints.epoch_ended
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "epoch_ended", diverge)
+        with pytest.raises(ValueError, match="the training diverged$"):
+            run(TINY, tmp_path, robustness=False)
+    slower = replace(TINY, training=replace(TINY.training, epochs=1, learning_rate=0.05))
+    assert run(slower, tmp_path, robustness=False).training.facts[STE]["test"] > 0
 
 
 def test_out_of_memory_in_the_test_says_what_to_do(finished, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mho.experiments.data import MNIST
+from mho.experiments.files import DamagedFileError
 from mho.experiments.fitting import Schedule
 from mho.experiments.store import CONFIGURATION, LOG, OtherStudyError, Store, differences
 
@@ -38,11 +39,11 @@ def test_a_damaged_line_is_named(tmp_path):
 
 
 def test_another_configuration_is_refused_with_the_field(tmp_path):
-    Store(tmp_path, STUDY)
+    Store(tmp_path, STUDY).append({"chip": 0})
     with pytest.raises(OtherStudyError, match="study.epochs: it has 3, this run has 4") as error:
         Store(tmp_path, Schedule(epochs=4, learning_rate=0.1))
     assert str(tmp_path) in str(error.value)
-    assert "--output" in str(error.value)
+    assert "Choose another output folder" in str(error.value)
     assert json.loads((tmp_path / CONFIGURATION).read_text())["study"]["epochs"] == 3
 
 
@@ -74,6 +75,34 @@ def test_networks_come_back_bit_for_bit(tmp_path):
     assert all(torch.equal(loaded[k], v) and loaded[k].dtype == v.dtype for k, v in state.items())
 
 
+def test_a_folder_without_results_belongs_to_who_asks_next(tmp_path):
+    other = Schedule(epochs=4, learning_rate=0.1)
+    Store(tmp_path, STUDY)
+    Store(tmp_path, other)
+    assert json.loads((tmp_path / CONFIGURATION).read_text())["study"]["epochs"] == 4
+    (tmp_path / CONFIGURATION).write_text("{")
+    Store(tmp_path, other).save_network("net", {"w": torch.ones(2)}, {})
+    with pytest.raises(OtherStudyError, match="epochs: it has 4, this run has 3"):
+        Store(tmp_path, STUDY)
+
+
+def test_other_images_are_another_configuration(tmp_path):
+    Store(tmp_path, STUDY, images="a").append({"chip": 0})
+    assert len(Store(tmp_path, STUDY, images="a").records) == 1
+    with pytest.raises(OtherStudyError, match='images: it has "a", this run has "b"'):
+        Store(tmp_path, STUDY, images="b")
+
+
+def test_a_damaged_network_is_named(tmp_path):
+    store = Store(tmp_path, STUDY)
+    store.save_network("net", {"w": torch.ones(2000)}, {"seconds": 2.5})
+    whole = (tmp_path / "net.pt").read_bytes()
+    for broken in (whole[:3000], whole.replace(torch.ones(1).numpy().tobytes(), b"0123", 1)):
+        (tmp_path / "net.pt").write_bytes(broken)
+        with pytest.raises(DamagedFileError, match="net.pt: damaged"):
+            store.load_network("net")
+
+
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(ValueError, match="this is a file"):
@@ -99,13 +128,13 @@ def test_differences_go_into_nested_values():
 
 
 def test_a_kind_that_differs_is_named(tmp_path):
-    Store(tmp_path, STUDY)
+    Store(tmp_path, STUDY).append({"chip": 0})
     with pytest.raises(OtherStudyError, match="kind"):
         Store(tmp_path, MNIST())
 
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
-    Store(tmp_path, STUDY)
+    Store(tmp_path, STUDY).append({"chip": 0})
     monkeypatch.setattr("mho.__version__", "99.0")
     with pytest.raises(OtherStudyError, match=r"mho: it has .*, this run has .99\.0"):
         Store(tmp_path, STUDY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -54,6 +55,17 @@ def clean_errors() -> Iterator[None]:
         fail(f"{NEEDS_STUDY} ({error.name} is missing)")
     except (ValueError, OSError, NotMappableError) as error:
         fail(str(error))
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0]
+        fail(f"not enough memory ({reason}); choose a smaller model or batch, or compute on another device")
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch, if it is loaded at all, says that the memory of a device is full."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def need_study(without: tuple[str, ...] = ()) -> None:

@@ -105,7 +105,7 @@ def quantize(
             "seed": seed, "quick": quick, "data": folder,
         }  # fmt: skip
         study = study_of(options, output_dir if skip_training else None)
-        test = _test(measured, robustness_repeats, noise, device, times, quick)
+        test = _test(robustness_repeats, noise, device, times, quick)
         _say(study, folder, output_dir)
         try:
             result = run(
@@ -225,7 +225,6 @@ def _measured(path: Path | None) -> tuple[float, ...] | None:
 
 
 def _test(
-    states: tuple[float, ...] | None,
     repeats: int | None,
     noise: str | None,
     device: str | None,
@@ -234,14 +233,12 @@ def _test(
 ) -> RobustnessTest:
     import mho
     from mho.experiments.robustness import RobustnessTest
-    from mho.mapping import DevicePair, SingleDevice
     from mho.report import parse_durations
 
     return replaced(
         RobustnessTest(),
         repeats=repeats if repeats is not None else (QUICK_REPEATS if quick else None),
         noise=None if noise is None else _percentages(noise),
-        levels=None if states is None else (SingleDevice(states=states), DevicePair(states=states)),
         device=None if device is None else chosen("--device", device, mho.devices.Device),
         times=None if times is None else parse_durations(times),
     )

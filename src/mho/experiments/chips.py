@@ -7,19 +7,23 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import InstanceOf
-from torch import nn
+from torch import Tensor, nn
 
 import mho
 from mho import random
-from mho.config import Count, NonNegative, config, digest, write_whole
+from mho.config import Count, NonNegative, config, digest
 from mho.experiments.cost import count
 from mho.experiments.data import Data, Digits, Source
+from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
 from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
+from mho.experiments.machine import memory_for
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
 from mho.experiments.statistics import estimate
@@ -62,19 +66,43 @@ class ChipStudy:
 
 
 def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) -> nn.Module:
-    """The network in float32: found in ``shared``, where studies that differ in hardware only share it."""
+    """The network in float32: found in ``shared``, where studies that differ in hardware only share it.
+
+    A stored one that cannot be read is trained again, with a warning.
+
+    Raises:
+        ValueError: the training diverged, or memory did not suffice.
+    """
     with seeded(study.seed, "weights"):
         network = study.model.build(data.channels, data.size, data.classes).to(device)
     parts: list[Any] = [study.data, study.model, study.training, study.seed]
     path = shared / f"network-{digest(parts):016x}.pt"
-    if not path.is_file():
-        with seeded(study.seed, "training"), Progress().stage("training", 1) as step:
+    state = _stored(path, network.state_dict()) if path.is_file() else None
+    if state is None:
+        batch = study.training.batch
+        with (
+            seeded(study.seed, "training"),
+            Progress().stage("training", 1) as step,
+            memory_for(f"batch = {batch}: a training step", device, "lower it in the training's schedule"),
+        ):
             generator = random.fork(study.seed, "batches")
             fit(network, data.train, study.data, study.training, generator, step)
-        state = {k: v.cpu() for k, v in network.state_dict().items()}
-        write_whole(path, lambda temporary: torch.save(state, temporary))
-    network.load_state_dict(torch.load(path, weights_only=True, map_location=device))
+        save_tensors(path, {k: v.cpu() for k, v in network.state_dict().items()})
+    else:
+        network.load_state_dict(state)
     return network.eval()
+
+
+def _stored(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The tensors of a stored network; None, and a warning, if they are not those of such a network."""
+    try:
+        state = load_tensors(path, dict.fromkeys(like, Tensor))
+        if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in like.items()}:
+            raise DamagedFileError(f"{path}: holds another network")
+    except DamagedFileError as error:
+        warnings.warn(f"{error}: the network is trained again", stacklevel=3)
+        return None
+    return state
 
 
 def on_chips(
@@ -92,7 +120,18 @@ def on_chips(
         ``accuracy`` (mean over chips), its ``std``, ``low`` and ``high`` end of the 95 % interval,
         ``digital_accuracy``, and counts: ``cells``, ``adc_conversions``, ``dac_conversions`` and
         ``energy`` (joule, of all conversions) of one inference.
+
+    Raises:
+        ValueError: memory did not suffice.
     """
+    device = next(network.parameters()).device
+    with memory_for("testing the network on chips", device, "compute on the CPU, or choose a smaller model"):
+        return _tested_on_chips(study, network, data, part)
+
+
+def _tested_on_chips(
+    study: ChipStudy, network: nn.Module, data: Data, part: Literal["test", "validation"]
+) -> dict[str, float]:
     analog = mho.convert(network, study.hardware).eval()
     images, shown = data.train.tensors[0], getattr(data, part)
     mho.calibrate(analog, images.split(BATCH_OF_CALIBRATION))

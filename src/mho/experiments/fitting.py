@@ -21,6 +21,10 @@ BATCH_OF_TEST = 1000  # images evaluated at once, at most
 PIXELS_AT_ONCE = 2**17  # and pixels: 128 images of CIFAR
 
 
+class DivergedError(ValueError):
+    """A training whose loss is not finite any more."""
+
+
 @config
 class Schedule:
     """How a network is trained: stochastic gradient descent, rate up a tenth of the way, then a cosine down.
@@ -123,7 +127,7 @@ def fit(
         watch: told before the first and after each epoch.
 
     Raises:
-        ValueError: the training diverged.
+        DivergedError: the loss is not finite.
     """
     watch = watch if watch is not None else Watch()
     images, labels = data.tensors
@@ -154,7 +158,7 @@ def fit(
             number += 1
         mean = float(total) * schedule.epochs / steps
         if not math.isfinite(mean):
-            raise ValueError(
+            raise DivergedError(
                 f"learning_rate = {schedule.learning_rate!r}: the training diverged in epoch {epoch + 1} "
                 f"(its loss is {mean}); choose a lower rate"
             )

@@ -6,9 +6,9 @@ it is done; a training that was stopped goes on from its last whole epoch, with 
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 import mho
 from mho import random
-from mho.config import write_whole
 from mho.experiments.copies import array_weights
 from mho.experiments.data import Data
-from mho.experiments.fitting import Watch, accuracy, fit, seeded
+from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
+from mho.experiments.fitting import DivergedError, Watch, accuracy, fit, seeded
+from mho.experiments.machine import memory_for
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
 from mho.mapping import LevelSet
@@ -42,11 +43,16 @@ STE, ALPHA_BLEND, BASELINE, PTQ = "ste", "alpha_blend", "baseline", "ptq"
 METHODS = (BASELINE, STE, ALPHA_BLEND, PTQ)
 TRAINED = (BASELINE, STE, ALPHA_BLEND)  # PTQ is made of the baseline
 BATCH_OF_STATISTICS = 500
-_UNREADABLE = (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError)
-
-
-class DamagedFileError(ValueError):
-    """A stored network cannot be read."""
+NETWORK = {"study": int, "method": str, "state": dict, "latent": dict, "history": dict, "facts": dict}
+TRAINING = {
+    "study": int,
+    "network": dict,
+    "optimizer": dict,
+    "generator": Tensor,
+    "global": Tensor,
+    "history": dict,
+    "seconds": float,
+}  # what the files hold
 
 
 class MissingNetworkError(ValueError):
@@ -58,30 +64,17 @@ def file_of(method: str) -> str:
     return f"{method}_model.pth"
 
 
-def load_file(path: Path, store: Store) -> dict[str, Any]:
-    """The content of a file of this study.
+def load_file(path: Path, store: Store, wanted: Mapping[str, type]) -> dict[str, Any]:
+    """The content of a file of this study, which must hold ``wanted``.
 
     Raises:
-        DamagedFileError: it is not a whole file of tensors and numbers.
+        DamagedFileError: it is not a whole file of these tensors and numbers.
         OtherStudyError: it belongs to another configuration.
     """
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        if not isinstance(content, dict) or "study" not in content:
-            raise ValueError("it does not say which study it belongs to")
-    except _UNREADABLE as error:
-        reason = str(error).partition("\n")[0][:120]
-        raise DamagedFileError(
-            f"{path}: damaged or not of this program ({reason}); remove it, or run again with --recompute"
-        ) from None
+    content = load_tensors(path, wanted, "remove it, or run again with --recompute")
     if content["study"] != store.digest:
         raise OtherStudyError(f"{path}: made for another configuration; choose another output folder")
     return content
-
-
-def save_file(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain values, whole or not at all; ``torch.load(weights_only=True)`` reads them."""
-    write_whole(path, lambda temporary: torch.save(dict(content), temporary))
 
 
 class Methods:
@@ -110,12 +103,16 @@ class Methods:
 
     # --- training --------------------------------------------------------------------------------
 
-    def train(self) -> None:
-        """Train the networks that are not stored yet."""
+    def train(self, missing: bool = True) -> None:
+        """Train the networks that are not stored yet, and with ``recompute`` those that cannot be read.
+
+        Args:
+            missing: False leaves out the networks that are not stored.
+        """
         for method in TRAINED:
-            if not self._usable(file_of(method)):
+            if self._wanted(method, missing):
                 self._train(method)
-        if not self._usable(file_of(PTQ)):
+        if self._wanted(PTQ, missing):
             start = time.perf_counter()
             network = self.network(PTQ, self.study.levels)
             latent = self._content(BASELINE)["latent"]
@@ -125,7 +122,7 @@ class Methods:
     def _train(self, method: str) -> None:
         study, schedule = self.study, self.study.training
         steps = schedule.steps(len(self.data.train))
-        with seeded(study.seed, "training", method):
+        with seeded(study.seed, "training", method), self._memory("the network"):
             network = mho.convert(self.new(), mho.Hardware())
             attach(network, Recipe(modifiers=(*self._modifiers(method, steps), *study.modifiers)))
             watch = Checkpoints(self, method)
@@ -136,11 +133,24 @@ class Methods:
                 except torch.OutOfMemoryError:
                     raise ValueError(
                         f"batch = {schedule.batch}: a training step needs more memory than "
-                        f"{self.device} has; lower --batch-size (now {schedule.batch})"
+                        f"{self.device} has; lower --batch-size (now {schedule.batch}){self._elsewhere()}"
                     ) from None
-        latent = {k: v.detach().cpu() for k, v in array_weights(mho.revert(network)).items()}
-        self._save(method, self._levels_of(network, method), latent, watch.history, watch.seconds)
+                except DivergedError as error:
+                    watch.path.unlink(missing_ok=True)  # going on from it would diverge again
+                    raise ValueError(f"{error}{self._elsewhere()}") from None
+            latent = {k: v.detach().cpu() for k, v in array_weights(mho.revert(network)).items()}
+            plain = self._levels_of(network, method)
+        self._save(method, plain, latent, watch.history, watch.seconds)
         watch.path.unlink(missing_ok=True)
+
+    def _elsewhere(self) -> str:
+        """What to add to advice about the configuration when the folder is bound to the present one."""
+        if not any(self.store.folder.glob("*.pth")):
+            return ""
+        return f" and give another --output-dir, since {self.store.folder} holds networks of the present one"
+
+    def _memory(self, work: str) -> AbstractContextManager[None]:
+        return memory_for(work, self.device, "compute on the CPU with --on cpu, or choose a smaller --model")
 
     def _modifiers(self, method: str, steps: int) -> tuple[STEQuantizer | AlphaBlending, ...]:
         study = self.study
@@ -170,12 +180,18 @@ class Methods:
 
     # --- files -----------------------------------------------------------------------------------
 
-    def _usable(self, name: str) -> bool:
+    def _wanted(self, method: str, missing: bool) -> bool:
+        """Whether a network is to be trained: it cannot be read, or it is ``missing``."""
+        if not (self.store.folder / file_of(method)).is_file():
+            return missing
+        return not self._usable(file_of(method), NETWORK)
+
+    def _usable(self, name: str, wanted: Mapping[str, type]) -> bool:
         path = self.store.folder / name
         if not path.is_file():
             return False
         try:
-            load_file(path, self.store)
+            load_file(path, self.store, wanted)
         except DamagedFileError:
             if not self.recompute:
                 raise
@@ -186,11 +202,12 @@ class Methods:
     def _save(
         self, method: str, network: nn.Module, latent: Any, history: dict[str, list[float]], seconds: float
     ) -> None:
-        facts = {
-            "validation": accuracy(network, self.data.validation),
-            "test": accuracy(network, self.data.test),
-            "seconds": seconds,
-        }
+        with self._memory("testing the network"):
+            facts = {
+                "validation": accuracy(network, self.data.validation),
+                "test": accuracy(network, self.data.test),
+                "seconds": seconds,
+            }
         content = {
             "format": 1,
             "study": self.store.digest,
@@ -200,7 +217,7 @@ class Methods:
             "history": history,
             "facts": facts,
         }
-        save_file(self.store.folder / file_of(method), content)
+        save_tensors(self.store.folder / file_of(method), content)
 
     def _content(self, method: str) -> dict[str, Any]:
         path = self.store.folder / file_of(method)
@@ -210,7 +227,12 @@ class Methods:
                 f"  mho quantize --skip-robustness --output-dir {self.store.folder}\n"
                 "and the options of the study, or leave out --skip-training"
             )
-        return load_file(path, self.store)
+        content = load_file(path, self.store, NETWORK)
+        if content["method"] != method:
+            raise DamagedFileError(
+                f"{path}: holds the network of {content['method']}; remove it and run again"
+            )
+        return content
 
     def record(self, method: str) -> tuple[dict[str, list[float]], dict[str, float]]:
         """Loss and validation accuracy of each epoch, and the figures of a stored network."""
@@ -224,6 +246,10 @@ class Methods:
         post-training one is measured again, on training images.
         """
         content = self._content(BASELINE if method == PTQ else method)
+        with self._memory("the network"):
+            return self._network(method, levels, content)
+
+    def _network(self, method: str, levels: LevelSet, content: Mapping[str, Any]) -> nn.Module:
         network = self.new()
         network.load_state_dict({**content["state"], **content["latent"]})
         if method == BASELINE:
@@ -232,7 +258,8 @@ class Methods:
         digital = mho.revert(analog).eval()
         if method == PTQ and self.study.re_estimate:
             batches: tuple[Tensor, ...] = self.data.train.tensors[0].split(BATCH_OF_STATISTICS)
-            re_estimate_batch_norm(digital, batches)
+            with memory_for("--re-estimate", self.device, "leave it out, or compute with --on cpu"):
+                re_estimate_batch_norm(digital, batches)
         return digital
 
 
@@ -248,9 +275,9 @@ class Checkpoints(Watch):
         self._held = self._load()
 
     def _load(self) -> dict[str, Any] | None:
-        if not self.methods._usable(self.path.name):
+        if not self.methods._usable(self.path.name, TRAINING):
             return None
-        return load_file(self.path, self.methods.store)
+        return load_file(self.path, self.methods.store, TRAINING)
 
     def done(self) -> int:
         """Epochs that an earlier run finished."""
@@ -280,7 +307,8 @@ class Checkpoints(Watch):
     ) -> None:
         """Test on the validation images with the weights at their levels, then store."""
         methods = self.methods
-        validation = accuracy(methods._levels_of(network, self.method), methods.data.validation)
+        with methods._memory("testing the network"):
+            validation = accuracy(methods._levels_of(network, self.method), methods.data.validation)
         self.history["loss"].append(loss)
         self.history["validation"].append(validation)
         now = time.perf_counter()
@@ -296,4 +324,4 @@ class Checkpoints(Watch):
         }
         if methods.device.type == "cuda":
             content["cuda"] = torch.cuda.get_rng_state(methods.device)
-        save_file(self.path, content)
+        save_tensors(self.path, content)

@@ -10,6 +10,7 @@ with the levels), and the baseline quantised after training. Then noise is put o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,10 @@ from pydantic import InstanceOf
 
 from mho.config import config, to_dict
 from mho.experiments.data import CIFAR10, Data, Digits, Source
+from mho.experiments.files import DamagedFileError, save_tensors
 from mho.experiments.fitting import Schedule, limited_threads
 from mho.experiments.machine import usable_device, versions
-from mho.experiments.methods import METHODS, Methods, file_of, save_file
+from mho.experiments.methods import METHODS, Methods, file_of, load_file
 from mho.experiments.models import Network, ResNet18, SmallResNet
 from mho.experiments.progress import Progress
 from mho.experiments.robustness import RobustnessResult, RobustnessTest, measure_robustness
@@ -38,6 +40,8 @@ ROBUSTNESS_FILE = "robustness_experiment_results.pth"
 COMBINED_FILE = "combined_experiment_results.pth"
 CURVES_TABLE, ROBUSTNESS_TABLE, DOCUMENT = "training.csv", "robustness.csv", "results.json"
 LOG = "robustness.jsonl"
+IMAGES_AT_ONCE = 1000
+COMMON_MULTIPLE = 4080  # of 255 and 16: the brightest pixel of photographs and of the digits
 
 
 @config
@@ -107,7 +111,8 @@ class QuantizationResult:
     Attributes:
         training: the trainings.
         robustness: the tests under noise; None if they were not asked for.
-        document: configuration, versions and summaries: the content of ``results.json``.
+        document: configuration, versions and summaries: the content of ``results.json``. It keeps the
+            tests of an earlier run in the folder.
     """
 
     training: TrainingResult
@@ -133,7 +138,7 @@ def run(
     Args:
         study: the configuration.
         output: folder for the results; one configuration each.
-        test: the noise; more repeats or strengths may be asked for later.
+        test: the noise; more repeats or strengths may be asked for later. None for the usual one.
         train: train the networks that are not stored; False takes them as they are.
         robustness: test them under noise.
         data_folder: where the files of the data set lie, for data that has files.
@@ -144,7 +149,7 @@ def run(
 
     Raises:
         MissingNetworkError: ``train`` is False and a network was not trained yet.
-        OtherStudyError: the folder belongs to another configuration.
+        OtherStudyError: the folder holds results of another configuration, or of other images.
         DamagedFileError: a stored file cannot be read.
         MissingDataError: files of the data set are missing.
         ValueError: the training diverged, memory did not suffice, or torch has no such device.
@@ -153,16 +158,49 @@ def run(
     target = usable_device(device)
     test = test if test is not None else RobustnessTest()
     data = study.data.load(data_folder)
-    store = Store(output, study, log=LOG)
+    store = Store(output, study, log=LOG, images=fingerprint(data))
     methods = Methods(study, data, store, progress, target, recompute)
     with limited_threads(threads):
-        if train:
-            methods.train()
+        if train or recompute:
+            methods.train(missing=train)
         trained = _training(study, store, methods)
         tested = measure_robustness(test, methods, threads) if robustness else None
-    document = _document(study, data, trained, tested, target)
+    results = _kept(store, progress) if tested is None else tested.document
+    document = _document(study, data, trained, results, target)
     _write(store, document, trained, tested)
     return QuantizationResult(training=trained, robustness=tested, document=document)
+
+
+def fingerprint(data: Data) -> str:
+    """Tells images and labels from other ones; the same for the same files on every machine.
+
+    Pixels of 256 or 17 values are compared as the integers that they came from; the mean that is taken
+    off them may differ in its last bit between machines. Of other images only labels and sizes count.
+    """
+    found = hashlib.sha256()
+    mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
+    for part in (data.train, data.validation, data.test):
+        images, labels = part.tensors
+        found.update(repr(tuple(images.shape)).encode() + labels.numpy().tobytes())
+        for some in images.split(IMAGES_AT_ONCE):
+            pixels = (some * std + mean) * COMMON_MULTIPLE
+            whole = pixels.round()
+            if (pixels - whole).abs().max() < 0.05:
+                found.update(whole.to(torch.int16).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _kept(store: Store, progress: Progress) -> Mapping[str, Any] | None:
+    """The robustness that an earlier run measured with these networks."""
+    path = store.folder / ROBUSTNESS_FILE
+    if not path.is_file():
+        return None
+    try:
+        kept: Mapping[str, Any] = load_file(path, store, {"study": int, "document": dict})["document"]
+    except DamagedFileError:
+        progress.note(f"{path}: damaged; run without --skip-robustness to write it again")
+        return None
+    return kept
 
 
 def _training(study: QuantizationStudy, store: Store, methods: Methods) -> TrainingResult:
@@ -172,7 +210,7 @@ def _training(study: QuantizationStudy, store: Store, methods: Methods) -> Train
         facts={method: facts for method, (_, facts) in records.items()},
     )
     content = {"study": store.digest, "configuration": to_dict(study)}
-    save_file(store.folder / TRAINING_FILE, {**content, "history": result.history, "facts": result.facts})
+    save_tensors(store.folder / TRAINING_FILE, {**content, "history": result.history, "facts": result.facts})
     return result
 
 
@@ -180,7 +218,7 @@ def _document(
     study: QuantizationStudy,
     data: Data,
     trained: TrainingResult,
-    tested: RobustnessResult | None,
+    robustness: Mapping[str, Any] | None,
     device: torch.device,
 ) -> dict[str, Any]:
     return {
@@ -196,7 +234,7 @@ def _document(
         },
         "files": {method: file_of(method) for method in METHODS},
         "methods": {method: dict(facts) for method, facts in trained.facts.items()},
-        "robustness": None if tested is None else tested.document,
+        "robustness": robustness,
     }
 
 
@@ -211,6 +249,6 @@ def _write(
     }
     if tested is not None:
         store.write_text(ROBUSTNESS_TABLE, tested.table.to_csv(index=False, lineterminator="\n"))
-        save_file(store.folder / ROBUSTNESS_FILE, {"study": store.digest, **tested.tensors()})
-        save_file(store.folder / COMBINED_FILE, {**parts, "robustness": tested.tensors()})
+        save_tensors(store.folder / ROBUSTNESS_FILE, {"study": store.digest, **tested.tensors()})
+        save_tensors(store.folder / COMBINED_FILE, {**parts, "robustness": tested.tensors()})
     store.write_json(DOCUMENT, document)

@@ -26,7 +26,7 @@ from mho.experiments.batched import accuracies
 from mho.experiments.copies import Copies, array_weights, chip_weights, noisy_weights
 from mho.experiments.methods import BASELINE, METHODS, Methods
 from mho.experiments.robustness_tables import COLUMNS, Summary, summarise
-from mho.mapping import DevicePair, LevelSet, SingleDevice, measured_states
+from mho.mapping import DevicePair, LevelSet, SingleDevice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,8 @@ class RobustnessTest:
     Attributes:
         noise: standard deviations of the noise, relative to each weight.
         repeats: draws of the noise for each strength, and chips.
-        levels: the level sets that every network but the baseline is put on.
+        levels: the level sets that every network but the baseline is put on; None for those of the
+            study: its states on single devices and on pairs, or its levels if they have no states.
         device: the cell of the chips, with any effects around it; all read noise is left out.
         times: seconds since programming at which the chips are tested.
         compensated: correct the drift of a chip from a noisy read of its arrays.
@@ -51,10 +52,7 @@ class RobustnessTest:
 
     noise: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = tuple(k / 100 for k in range(21))
     repeats: Count = 10
-    levels: Annotated[tuple[InstanceOf[LevelSet], ...], Field(min_length=1)] = (
-        SingleDevice(states=measured_states()),
-        DevicePair(states=measured_states()),
-    )
+    levels: Annotated[tuple[InstanceOf[LevelSet], ...], Field(min_length=1)] | None = None
     device: InstanceOf[mho.devices.Device] = mho.devices.PCM()
     times: tuple[NonNegative, ...] = (0.0, 86_400.0, 3.1536e7)
     compensated: bool = True
@@ -64,11 +62,26 @@ class RobustnessTest:
         for name, values in (("noise", self.noise), ("times", self.times)):
             if any(b <= a for a, b in itertools.pairwise(values)):
                 raise ValueError(f"{name} = {values}: they must rise, without repetition; sort them")
-        if len({digest(levels) for levels in self.levels}) < len(self.levels):
+        sets = self.levels or ()
+        if len({digest(levels) for levels in sets}) < len(sets):
             raise ValueError("levels: a level set is there twice; remove one")
         for seconds in self.times:
             self.device.check_time(seconds)
         self.hardware()
+
+    def of(self, levels: LevelSet) -> RobustnessTest:
+        """The test of networks that were trained for these levels."""
+        if self.levels is not None:
+            return self
+        if isinstance(levels, SingleDevice | DevicePair):
+            states = levels.states
+            return replace(self, levels=(SingleDevice(states=states), DevicePair(states=states)))
+        return replace(self, levels=(levels,))
+
+    def named_levels(self) -> dict[str, LevelSet]:
+        """The level sets by their name in the tables."""
+        sets = self.levels or ()
+        return dict(zip(names_of(sets), sets, strict=True))
 
     def hardware(self) -> mho.Hardware:
         """The chips: differential pairs of the device, without converters and read noise."""
@@ -158,8 +171,10 @@ def measure_robustness(test: RobustnessTest, methods: Methods, workers: int = 1)
         MissingNetworkError: a network was not trained yet.
         ValueError: memory did not suffice.
     """
+    test = test.of(methods.study.levels)
+    sets = test.named_levels()
     variants = [_Variant(BASELINE, None)]
-    variants += [_Variant(m, levels) for levels in test.levels for m in METHODS if m != BASELINE]
+    variants += [_Variant(m, levels) for levels in sets.values() for m in METHODS if m != BASELINE]
     work = _Work(test, methods, workers)
     total = len(variants) * len(work.cells)
     todo = {v: list(work.missing(v)) for v in variants}
@@ -174,9 +189,7 @@ def measure_robustness(test: RobustnessTest, methods: Methods, workers: int = 1)
     summary = summarise(table, _clean(test, work, variants))
     document = {
         "test": to_dict(test),
-        "levels": dict(
-            zip(names_of(test.levels), (len(levels.values()) for levels in test.levels), strict=True)
-        ),
+        "levels": {name: len(levels.values()) for name, levels in sets.items()},
         **summary.document(),
     }
     return RobustnessResult(table=table, summary=summary, document=document)
@@ -225,17 +238,35 @@ class _Work:
         changes: list[float] = []
         hits: list[float] = []
         if cell.get("std") == 0:  # nothing moves: one test stands for all repeats
-            hits = accuracies(network, noisy_weights(network, [0.0], [0], self.seed), self.methods.data.test)
-            changes, hits = [0.0] * len(repeats), hits * len(repeats)
+            changes, hits = (values * len(repeats) for values in self._measured(network, cell, repeats[:1]))
         else:
             for group in self._groups(network, repeats, 1 if cell["part"] == NOISE else 10):
-                copies = self._copies(network, cell, group)
-                changes += [cell["std"]] * len(group) if "std" in cell else _changes(network, copies)
-                hits += self._tested(network, copies)
+                changed, hit = self._measured(network, cell, group)
+                changes, hits = changes + changed, hits + hit
         self.store.append(
             {**variant.key(), **cell, "repeats": repeats, "changes": changes, "accuracies": hits}
         )
         return f"{variant.method}: {100 * sum(hits) / len(hits):.1f} %"
+
+    def _measured(
+        self, network: nn.Module, cell: dict[str, Any], repeats: Sequence[int]
+    ) -> tuple[list[float], list[float]]:
+        """Change of the weights and accuracy of each copy; in smaller groups if memory does not suffice."""
+        device = self.methods.device
+        try:
+            copies = self._copies(network, cell, repeats)
+            changes = [cell["std"]] * len(repeats) if "std" in cell else _changes(network, copies)
+            workers = self.workers if device.type == "cpu" else 1
+            return changes, accuracies(network, copies, self.methods.data.test, workers=workers)
+        except torch.OutOfMemoryError:
+            if len(repeats) == 1:
+                raise ValueError(
+                    f"testing one copy of the network needs more memory than {device} has; compute on the "
+                    "CPU with --on cpu, or choose a smaller --model"
+                ) from None
+        half = -(-len(repeats) // 2)
+        parts = [self._measured(network, cell, part) for part in (repeats[:half], repeats[half:])]
+        return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
 
     def _copies(self, network: nn.Module, cell: dict[str, Any], repeats: Sequence[int]) -> Copies:
         if cell["part"] == NOISE:
@@ -243,16 +274,6 @@ class _Work:
         seeds = [random.fork(self.seed, "chip", str(r)).initial_seed() for r in repeats]
         model = mho.convert(network, self.test.hardware())
         return chip_weights(model, seeds, cell["seconds"], self.test.compensated)
-
-    def _tested(self, network: nn.Module, copies: Copies) -> list[float]:
-        workers = self.workers if self.methods.device.type == "cpu" else 1
-        try:
-            return accuracies(network, copies, self.methods.data.test, workers=workers)
-        except torch.OutOfMemoryError:
-            raise ValueError(
-                f"testing one copy of the network needs more memory than {self.methods.device} has; compute "
-                "on the CPU with --on cpu, or choose a smaller --model"
-            ) from None
 
     def _groups(self, network: nn.Module, repeats: Sequence[int], factor: int) -> Iterator[Sequence[int]]:
         weights = sum(w.numel() * w.element_size() for w in array_weights(network).values())
@@ -277,7 +298,7 @@ def _table(test: RobustnessTest, work: _Work, variants: Sequence[_Variant]) -> p
 
     device = kind_of(type(test.device)).rpartition(".")[2]
     rows = []
-    for name, levels in zip(names_of(test.levels), test.levels, strict=True):
+    for name, levels in test.named_levels().items():
         for variant in variants:
             if variant.levels not in (None, levels):
                 continue
@@ -294,7 +315,7 @@ def _clean(test: RobustnessTest, work: _Work, variants: Sequence[_Variant]) -> d
     """Accuracy without a disturbance, by level set and method."""
     return {
         (name, variant.method): work.done(variant, STILL)[0][1]
-        for name, levels in zip(names_of(test.levels), test.levels, strict=True)
+        for name, levels in test.named_levels().items()
         for variant in variants
         if variant.levels in (None, levels)
     }

@@ -7,7 +7,7 @@
     *.pt            trained networks
 
 A run that was stopped finds its finished pieces here and goes on with the others. A folder that
-belongs to another configuration is refused.
+holds results of another configuration is refused.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 import mho
 from mho.config import digest, to_dict, write_whole
+from mho.experiments.files import load_tensors, save_tensors
 
 CONFIGURATION = "study.json"
 LOG = "chips.jsonl"
@@ -39,16 +39,19 @@ class Store:
         folder: made if it is not there.
         study: a description; its JSON names the folder's configuration.
         log: name of the file with one line for each finished piece of work.
+        images: fingerprint of the data, where the description does not say which they are.
 
     Raises:
-        OtherStudyError: the folder belongs to another configuration; the message names the fields.
+        OtherStudyError: the folder holds results of another configuration; the message names the fields.
         ValueError: the folder's files are damaged.
     """
 
-    def __init__(self, folder: Path, study: object, log: str = LOG) -> None:
+    def __init__(self, folder: Path, study: object, log: str = LOG, images: str | None = None) -> None:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"output = {folder}: this is a file; give the name of a folder")
         configuration = {"mho": mho.__version__, "study": to_dict(study)}
+        if images is not None:
+            configuration["images"] = images
         claim(folder, configuration)
         self.folder, self.log = folder, folder / log
         self.digest = digest(configuration)
@@ -94,16 +97,17 @@ class Store:
     def save_network(self, name: str, state: Mapping[str, Tensor], facts: Mapping[str, float]) -> None:
         """Store a trained network's tensors with figures about it, whole or not at all."""
         content = {"study": self.digest, "state": dict(state), "facts": dict(facts)}
-        write_whole(self.folder / f"{name}.pt", lambda temporary: torch.save(content, temporary))
+        save_tensors(self.folder / f"{name}.pt", content)
 
     def load_network(self, name: str) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The tensors and figures of a stored network.
 
         Raises:
+            DamagedFileError: it cannot be read.
             OtherStudyError: it was trained for another configuration.
         """
         path = self.folder / f"{name}.pt"
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content = load_tensors(path, {"study": int, "state": dict, "facts": dict})
         if content["study"] != self.digest:
             raise OtherStudyError(f"{path}: trained for another configuration; choose another output folder")
         return content["state"], content["facts"]
@@ -122,12 +126,15 @@ class Store:
 def claim(folder: Path, configuration: Mapping[str, Any]) -> None:
     """Make a folder belong to a configuration, or check that it does.
 
+    A folder in which nothing was stored yet belongs to whoever asks next: a run that failed at its
+    start must not keep the folder from the run that does better.
+
     Raises:
-        OtherStudyError: it belongs to another one; the message names the first fields that differ.
+        OtherStudyError: it holds results of another one; the message names the first fields that differ.
     """
     wanted = json.loads(json.dumps(configuration))
     path = folder / CONFIGURATION
-    if not path.exists():
+    if not path.exists() or not _holds_results(folder):
         text = json.dumps(wanted, indent=2) + "\n"
         write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return
@@ -141,8 +148,13 @@ def claim(folder: Path, configuration: Mapping[str, Any]) -> None:
         more = f"\n  and {len(found) - 5} more" if len(found) > 5 else ""
         raise OtherStudyError(
             f"output = {folder}: this folder holds the results of another configuration:\n{listed}{more}\n"
-            "Give another --output, or remove the folder."
+            "Choose another output folder, or remove this one."
         )
+
+
+def _holds_results(folder: Path) -> bool:
+    """Whether there is anything but the configuration (and files that are being written)."""
+    return any(p.name != CONFIGURATION and not p.name.startswith(".") for p in folder.iterdir())
 
 
 def differences(held: Any, wanted: Any, path: str = "") -> list[str]:
