@@ -38,7 +38,7 @@ def cut(path):
 
 def flip(path):
     content = bytearray(path.read_bytes())
-    place = content.find(torch.load(path)["head.3.weight"].numpy().tobytes())
+    place = content.find(torch.load(path)["8.weight"].numpy().tobytes())
     content[place + 2] ^= 4
     path.write_bytes(content)
 
