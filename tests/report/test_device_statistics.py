@@ -43,7 +43,9 @@ from mho.report import (
 def complete(cls) -> bool:
     """A device by itself; one that wraps another, or needs a measurement, has no default."""
     missing = dataclasses.MISSING
-    return cls is not JumpCell and all(f.default is not missing or f.default_factory is not missing for f in dataclasses.fields(cls))
+    return cls is not JumpCell and all(
+        f.default is not missing or f.default_factory is not missing for f in dataclasses.fields(cls)
+    )
 
 
 OURS = [cls() for cls in kinds(Device).values() if cls.__module__.startswith("mho.") and complete(cls)]
