@@ -21,14 +21,15 @@ import argparse
 import copy
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch.utils.data import DataLoader
 
 import mho
+from mho import random
 from mho.experiments.batched import accuracies
-from mho.experiments.copies import chip_weights, noisy_weights
+from mho.experiments.copies import array_weights, chip_weights, noisy_weights
 from mho.experiments.data import Digits
 from mho.experiments.fitting import accuracy, limited_threads
 from mho.experiments.models import SmallResNet
@@ -73,15 +74,18 @@ def main() -> None:
         with limited_threads(1):
             return accuracies(network, chip_weights(analog, seeds, DAY), test, workers=cores)
 
-    def copies(numbers: Sequence[int] = seeds) -> dict[str, torch.Tensor]:
-        return noisy_weights(network, [0.1] * len(numbers), numbers, seed=0)
+    def copies() -> dict[str, torch.Tensor]:
+        return noisy_weights(network, [0.1] * options.chips, seeds, seed=0)
 
     def noise_in_a_loop() -> list[float]:
-        found, loader = [], DataLoader(test, batch_size=BATCH)
+        found, loader, names = [], DataLoader(test, batch_size=BATCH), list(array_weights(network))
         for number in seeds:
             noisy = copy.deepcopy(network)
-            noisy.load_state_dict({k: v[0] for k, v in copies([number]).items()}, strict=False)
             with torch.no_grad():
+                for name in names:
+                    weight = noisy.get_parameter(name)
+                    eps = random.normal(weight.shape, 0, name, "weight noise", str(number))
+                    weight += 0.1 * weight.abs() * eps
                 right = sum(int((noisy(x).argmax(1) == y).sum()) for x, y in loader)
             found.append(right / len(test))
         return found
