@@ -49,12 +49,12 @@ def _(piece: Piece, place: Place) -> dict[str, float]:
 
 
 def do(piece: Piece, networks: Networks) -> dict[str, float]:
-    """Do a piece of work; a network is stored, a chip's errors come back with the seconds they took."""
+    """Do a piece of work; a network is stored, a chip's errors come back; and the seconds it took."""
+    start, cpu = time.perf_counter(), time.process_time()
+    found: dict[str, float] = {}
     if piece.chip < 0:
         networks.train(piece.network)
-        return {}
-    start, cpu = time.perf_counter(), time.process_time()
-    if piece.protocol == IDEALISED:
+    elif piece.protocol == IDEALISED:
         found = idealised(networks, piece.test, networks.digital(piece.network), piece.chip)
     else:
         analog = _analog(networks, piece.network)
