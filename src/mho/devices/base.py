@@ -177,6 +177,19 @@ class Device(ABC):
         self.check_bounds()
 
 
+class Steady(Device):
+    """A cell that holds its state: no drift, at any time of :attr:`times`."""
+
+    def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
+        """No parameters."""
+        return no_drift_state(g_target)
+
+    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
+        """``g`` itself."""
+        self.check_time(seconds)
+        return g
+
+
 def no_drift_state(g_target: Tensor) -> Tensor:
     """The drift state of a device without drift: no parameters."""
     return torch.empty((0, *g_target.shape), dtype=g_target.dtype, device=g_target.device)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from mho.config import NonNegative, Positive, config
-from mho.devices.base import Device, no_drift_state
+from mho.devices.base import Steady
 
 
 @config
-class Ideal(Device):
+class Ideal(Steady):
     """A cell without programming error, drift or noise."""
 
     g_min: NonNegative = 0.0
@@ -23,15 +23,6 @@ class Ideal(Device):
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """``g_target`` itself."""
         return g_target
-
-    def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
-        """No parameters."""
-        return no_drift_state(g_target)
-
-    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
-        """``g`` itself, at any time."""
-        self.check_time(seconds)
-        return g
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Zero."""

@@ -9,7 +9,7 @@ from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import Finite, Fraction, NonNegative, Positive, config
-from mho.devices.base import Device, no_drift_state
+from mho.devices.base import Steady
 from mho.devices.error_laws import Error, Independent
 
 
@@ -92,7 +92,7 @@ class Jumps:
 
 
 @config
-class JumpCell(Device):
+class JumpCell(Steady):
     """A cell that each pulse moves by a chance that a table tells: see :class:`Jumps`.
 
     ``WriteVerify(pulse=JumpPulses())`` programs it as its table says, pulse by pulse. A single shot has
@@ -156,15 +156,6 @@ class JumpCell(Device):
             return g_target.clamp(self.g_min, self.g_max)
         error = jumps.drawn(g_target, eps, self.program_scale) - jumps.median(g_target)
         return (g_target + error).clamp(self.g_min, self.g_max)
-
-    def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
-        """No parameters."""
-        return no_drift_state(g_target)
-
-    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
-        """``g`` itself, at any time."""
-        self.check_time(seconds)
-        return g
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Standard deviation of the law ``read`` at ``g_now``."""

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from mho.config import NonNegative, Positive, config
 from mho.devices._curves import polynomial
-from mho.devices.base import Device, no_drift_state
+from mho.devices.base import Steady
 
 _FIRST, _LAST = 50e-6, 225e-6  # siemens: the measured range
 
 
 @config
-class ReRAMMilo2021(Device):
+class ReRAMMilo2021(Steady):
     """Resistive memory (HfO2) with the programming error of a verified pulse train.
 
     ``sigma_prog = 4.782321 uS - 0.009107 g``, measured from 50 to 225 uS; the bounds must lie in that
@@ -39,15 +39,6 @@ class ReRAMMilo2021(Device):
         """``max(g_target + sigma_prog eps, 0)``."""
         std = 1e-6 * polynomial(g_target * 1e6, (4.782321, -0.009107)).clamp_min(0)
         return (g_target + self.program_scale * std * eps).clamp_min(0)
-
-    def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
-        """No parameters."""
-        return no_drift_state(g_target)
-
-    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
-        """``g`` itself: no drift was published."""
-        self.check_time(seconds)
-        return g
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Zero: not published."""

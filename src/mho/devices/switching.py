@@ -9,14 +9,14 @@ from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import NonNegative, config
-from mho.devices.base import Device, no_drift_state
+from mho.devices.base import Steady
 from mho.devices.dynamics import VTEAM, SwitchingModel
 from mho.devices.dynamics._numbers import clip, tensor
 from mho.devices.error_laws import Error, Independent
 
 
 @config
-class Switching(Device):
+class Switching(Steady):
     """A cell that is a switching model: its bounds and its read voltage are those of the model.
 
     ``programming=SingleShot()`` sets the states exactly. ``WriteVerify(pulse=VoltagePulses(...))`` finds
@@ -66,15 +66,6 @@ class Switching(Device):
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """``g_target``, kept between the ends of the state."""
         return clip(g_target, self.g_min, self.g_max)
-
-    def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
-        """No parameters."""
-        return no_drift_state(g_target)
-
-    def aged(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
-        """``g`` itself, at any time."""
-        self.check_time(seconds)
-        return g
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Standard deviation of the law ``read`` at ``g_now``."""
