@@ -359,6 +359,41 @@ def test_compensation_brings_outputs_back(method: mho.periphery.Compensation) ->
     assert (len(gains.unique()) == 1) == isinstance(method, GlobalDrift)
 
 
+@pytest.mark.parametrize("method", [GlobalDrift(), ColumnDrift(), Affine()], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "hardware",
+    [
+        {"device": PCM},
+        {"device": PCM, **CONVERTERS},
+        {"device": PCM, "mapping": mho.mapping.Offset(), **CONVERTERS},
+    ],
+    ids=["whole", "converters", "offset"],
+)
+def test_a_corrected_layer_is_one_packed_anew(method: mho.periphery.Compensation, hardware: Any) -> None:
+    """A correction keeps what was packed of the array: the bits are those of packing the whole chip again."""
+
+    def packed(model: nn.Module) -> dict[str, Tensor]:
+        return {k: v.clone() for k, v in model.named_buffers() if v is not None}
+
+    data = [torch.randn(40, 6)]
+    model = network(**hardware).eval()
+    mho.calibrate(model, data)
+    mho.program(model, seed=0)
+    mho.age(model, YEAR)
+    for _ in range(2):
+        mho.compensate(model, method, data=data if method.needs_data else None)
+    before = packed(model)
+    for layer in mho.nn.analog_layers(model).values():
+        layer.repack()
+    after = packed(model)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    model.first.chip_g.mul_(0.5)  # and what was changed in place is not kept
+    mho.compensate(model, method, data=data if method.needs_data else None)
+    before = packed(model)
+    model.first.repack()
+    assert torch.equal(before["first.packed_kernel"], model.first.packed_kernel)
+
+
 def test_an_affine_correction_is_the_least_squares_line_of_each_column() -> None:
     """Also after another one, with a bias, and in a convolution."""
     for layer, shape in ((nn.Linear(20, 6), (300, 20)), (nn.Conv2d(3, 4, 3, bias=False), (20, 3, 6, 6))):

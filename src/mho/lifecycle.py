@@ -203,7 +203,8 @@ def compensate(
         with plain():
             chip = layer.require_chip("compensate")
             reference = tile.reference_read(layer.hardware, chip, layer.cut, fresh_normal_like(chip.g))
-            layer.set_chip(tile.compensated(chip, reference, isinstance(method, ColumnDrift)))
+            made = tile.compensated(chip, reference, isinstance(method, ColumnDrift))
+            layer.correct(made.gain, made.shift)
 
 
 def _fit_affine(
@@ -239,7 +240,7 @@ def _fit_affine(
         chip = layers[path].require_chip("compensate")
         with plain():
             gain, shift = (v.to(chip.gain) for v in line)
-            layers[path].set_chip(chip._replace(gain=chip.gain * gain, shift=gain * chip.shift + shift))
+            layers[path].correct(chip.gain * gain, gain * chip.shift + shift)
 
 
 def conductances(model: nn.Module) -> dict[str, Tensor]:

@@ -209,9 +209,7 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileSt
     how = readout(hardware)
     noise = None if noise is None else _of_rows(noise, cut)
     sums, noise, constant = _driven(hardware, sums, noise, state, cut)
-    groups = sums.shape[1]
-    columns = state.gain.numel() // groups
-    out = (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
+    out = column_factors(state)
     if is_tiled(hardware):
         sums, bias = _apart(sums, cut)
         ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
@@ -224,6 +222,13 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileSt
     weights, bias = _whole(normalised(sums, how) * out, cut)
     read = Read(weights, shift=state.shift, bias=bias)
     return read if noise is None else _with_whole_noise(read, noise, _squared(how), out, cut)
+
+
+def column_factors(state: TileState) -> Tensor:
+    """The digital factor of each column, reference weight times gain: ``[group, 1, column]``."""
+    groups = state.g.shape[1]
+    columns = state.gain.numel() // groups
+    return (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
 
 
 def _with_noise(read: Read, noise: Noise, cut: Cut) -> Read:

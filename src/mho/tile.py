@@ -33,6 +33,7 @@ from mho.devices.effects.base import Tiles, around
 from mho.devices.effects.varied import programmable
 from mho.hardware import Hardware
 from mho.matrix import (
+    column_factors,
     combine,
     effective_weight,
     ideal_read,
@@ -52,6 +53,7 @@ __all__ = [
     "at_full_scale",
     "cell_state",
     "check_finite",
+    "column_factors",
     "combine",
     "compensated",
     "conductances",

@@ -203,6 +203,18 @@ class AnalogLayer(BiasRows):
             setattr(self, name, value)
         self.repack()
 
+    def correct(self, gain: Tensor, shift: Tensor) -> None:
+        """Take other digital corrections ``[column]``; what is packed of the array stays, if it can."""
+        chip = self.require_chip("compensate")._replace(gain=gain, shift=shift)
+        ours = self._packed_from[0] is self.chip_g and self._packed_from[1] is self.packed_kernel
+        if not (ours and tile.is_tiled(self.hardware) and self._versions == self._present_versions()):
+            self.set_chip(chip)
+            return
+        self.chip_gain, self.chip_shift = gain, shift
+        with plain():
+            self.packed_out = tile.column_factors(chip).flatten()
+        self._prepare()
+
     def stored_weight(self) -> Tensor:
         """The tensor that holds the weights: the Parameter, also where ``weight`` is a part of it.
 
