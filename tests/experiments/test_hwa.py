@@ -32,13 +32,15 @@ from mho.experiments.hwa import (
     read_table,
     recovery,
     run,
+    run_together,
     status,
     study_for,
     summarise,
 )
 from mho.experiments.hwa.chips import has_norms, idealised, key, one_chip
 from mho.experiments.hwa.networks import ARMS, AWARE, LONGER, PLAIN, STUDENTS, TEACHER, Batches, Networks
-from mho.experiments.hwa.run import _Run
+from mho.experiments.hwa.run import Modality
+from mho.experiments.hwa.sharing import Shared
 from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, RAW, YEAR
 from mho.experiments.hwa.tables import COLUMNS
 from mho.experiments.hwa.tasks import Problem, shown
@@ -67,6 +69,7 @@ WORDS = HWAStudy(
     tuning=Course(epochs=1, learning_rate=0.5),
     calibration=32,
 )
+BOTH = {"vision": TINY, "sequence": WORDS}
 
 
 @pytest.fixture(scope="module")
@@ -400,11 +403,40 @@ def test_a_failed_worker_says_what_failed(finished, tmp_path):
         (tmp_path / f"{name}.pt").write_bytes((finished[1] / f"{name}.pt").read_bytes())
     broken = torch.load(tmp_path / f"{PLAIN}.pt", weights_only=True)
     broken["state"]["head.weight"] = torch.full_like(broken["state"]["head.weight"], math.nan)
-    made = _Run(TINY, tmp_path, FEW, None, Progress(), "cpu")
+    made = Modality(TINY, tmp_path, FEW, None, Progress(), "cpu")
     torch.save(broken, tmp_path / f"{PLAIN}.pt")
-    made.workers = 2
-    with pytest.raises(ValueError, match=r"plain, chip \d: .*NaN"):
-        made.test_chips()
+    shared = Shared([made], Progress(), {"data": None, "device": "cpu", "threads": 1}, workers=2)
+    with pytest.raises(ValueError, match=r"vision, plain, chip \d: .*NaN"):
+        shared.test_chips()
+
+
+def test_modalities_that_share_workers_have_the_tables_of_each_alone(tmp_path):
+    few = ChipTest(chips=1, times=(YEAR,), idealised_chips=1)
+    alone = {name: run(study, tmp_path / f"{name}-alone", few) for name, study in BOTH.items()}
+    folders = {tmp_path / name: study for name, study in BOTH.items()}
+    together = run_together(folders, few, workers=2)
+    for name, result in zip(BOTH, together, strict=True):
+        pd.testing.assert_frame_equal(result.table, alone[name].table)
+        files = [tmp_path / folder / "results.csv" for folder in (name, f"{name}-alone")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_student_that_is_trained_for_longer_begins_with_the_plain_one(finished, tmp_path, monkeypatch):
+    for file in finished[1].glob("*.pt"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    networks = networks_in(tmp_path)
+    (tmp_path / f"{LONGER}.pt").unlink()
+    begun = {}
+
+    def watched(self, name, network, course, loss):
+        begun.update({k: v.clone() for k, v in network.named_parameters()})
+        assert course == self.study.tuning
+        return 0.0
+
+    monkeypatch.setattr(Networks, "_fit", watched)
+    networks.train(LONGER)
+    plain = dict(networks.digital(PLAIN).named_parameters())
+    assert begun and all(torch.equal(begun[k], v) for k, v in plain.items())
 
 
 # --- rows of words -------------------------------------------------------------------------------

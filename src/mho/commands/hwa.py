@@ -73,7 +73,7 @@ def hwa(
     """
     with clean_errors():
         need_study()
-        from mho.experiments.hwa import run
+        from mho.experiments.hwa import run_together
         from mho.experiments.progress import for_terminal
 
         if quick and paper:
@@ -89,17 +89,16 @@ def hwa(
         try:
             for name, study in studies.items():
                 typer.echo(f"{name}: {_said(study)}")
-                run(
-                    study,
-                    folder / name,
-                    test,
-                    train=not eval_only,
-                    data_folder=data,
-                    progress=for_terminal(),
-                    device=on,
-                    threads=threads,
-                    workers=workers if workers is not None else _cores(on),
-                )
+            run_together(
+                {folder / name: study for name, study in studies.items()},
+                test,
+                train=not eval_only,
+                data_folder=data,
+                progress=for_terminal(),
+                device=on,
+                threads=threads,
+                workers=workers if workers is not None else _cores(on),
+            )
         except KeyboardInterrupt:
             typer.echo(
                 f"\nStopped. What is finished is kept in {folder}; the same command goes on from there."

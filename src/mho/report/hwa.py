@@ -180,7 +180,7 @@ def _converged(document: Document) -> str:
     metric, networks = document["metric"], document["networks"]
     short, long = (networks[name]["test_value"] for name in (PLAIN, f"{PLAIN}-longer"))
     return (
-        f"Digital, the plain network has {_value(metric, short)}, with twice the epochs "
+        f"Digital, the plain network has {_value(metric, short)}, trained once more for as long "
         f"{_value(metric, long)}, the hardware-aware one {_value(metric, _digital(document)[AWARE])}."
     )
 
@@ -240,8 +240,8 @@ def _networks(documents: Documents) -> Table:
             values = (_value(metric, facts[f"{part}_value"]) for part in ("validation", "test"))
             rows.append([f"{modality}, {name}", *values, f"{facts['cpu_seconds']:.0f} s"])
     return Table(
-        caption="The networks without a chip. plain-longer is the plain student with twice the epochs: how "
-        "far the plain one is from where it would end.",
+        caption="The networks without a chip. plain-longer is the plain student trained once more for as "
+        "long: how far the plain one is from where it would end.",
         columns=["network", "validation", "test", "CPU time"],
         rows=rows,
     )

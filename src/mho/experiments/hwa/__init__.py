@@ -10,7 +10,7 @@ and tested with each correction; beside it stands the idealised protocol, which 
 """
 
 from mho.experiments.hwa.networks import MissingNetworkError
-from mho.experiments.hwa.run import HWAResult, finished, run
+from mho.experiments.hwa.run import HWAResult, finished, run, run_together
 from mho.experiments.hwa.settings import MODALITIES, study_for
 from mho.experiments.hwa.study import GLOBAL, ChipTest, Course, HWAStudy, InTheLoop, NoiseAndClip, Published
 from mho.experiments.hwa.tables import (
@@ -47,6 +47,7 @@ __all__ = [
     "read_table",
     "recovery",
     "run",
+    "run_together",
     "status",
     "study_for",
     "summarise",

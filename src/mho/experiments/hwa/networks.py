@@ -1,15 +1,14 @@
 """The networks of one study: a digital teacher, and its students with and without the hardware in the loop.
 
 Both students start from the teacher's weights and get the same number of steps over the same batches at the
-same rates, with the same teacher. A third one, the plain student with twice the epochs, tells how far the
-plain one is from where it would end.
+same rates, with the same teacher. A third one, the plain student trained once more for as long, tells how
+far the plain one is from where it would end.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -123,11 +122,8 @@ class Networks:
             return network, self._fit(name, network, study.teaching, _on_labels)
         loss = self._taught()
         if name != AWARE:
-            network = self.digital(TEACHER)
-            times = 2 if name == LONGER else 1
-            return network, self._fit(
-                name, network, replace(study.tuning, epochs=times * study.tuning.epochs), loss
-            )
+            network = self.digital(PLAIN if name == LONGER else TEACHER)
+            return network, self._fit(name, network, study.tuning, loss)
         analog = self.converted(self.digital(TEACHER), study.hardware)
         attach(analog, study.in_the_loop.recipe(study.tuning, len(self.problem.train)))
         mho.calibrate(analog, self.calibration())
@@ -160,8 +156,9 @@ class Networks:
         self, name: str, network: nn.Module, course: Course, loss: Callable[[nn.Module, Any], Tensor]
     ) -> float:
         """Train, and return the loss of the last epoch."""
-        # Every training takes this stream from its start: the students see the same batches.
-        loader = Batches(self.problem, course.batch, random.fork(self.study.seed, "batches"))
+        # Both students take this stream from its start: they see the same batches.
+        order = ("batches", name) if name == LONGER else ("batches",)
+        loader = Batches(self.problem, course.batch, random.fork(self.study.seed, *order))
         optimizer = course.made(network)
         with self.progress.stage(name, course.epochs) as step:
 

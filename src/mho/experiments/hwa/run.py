@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mho.config import to_dict
-from mho.experiments.engines import LocalEngine
 from mho.experiments.fitting import limited_threads
 from mho.experiments.hwa.chips import IDEALISED, columns_of, key
 from mho.experiments.hwa.networks import ARMS, LONGER, PLAIN, STUDENTS, TEACHER, MissingNetworkError, Networks
+from mho.experiments.hwa.sharing import Shared
 from mho.experiments.hwa.study import RAW, ChipTest, HWAStudy
 from mho.experiments.hwa.tables import idealised_loss, normalised, recovery, summarise, table
 from mho.experiments.hwa.tasks import Problem
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 RESULTS, TABLE = "results.json", "results.csv"
 MEASURED = "measured"
 CONVERSION = ("path", "layer", "analog", "note", "parameters", "tiles", "cells")
-_WORK = "mho.experiments.hwa.work"
 
 
 @dataclass(frozen=True)
@@ -77,17 +75,61 @@ def run(
         OtherStudyError: the folder belongs to another configuration.
         ValueError: the training diverged, or torch has no such device.
     """
-    made = _Run(study, output, test or ChipTest(), data_folder, progress or Progress(), device)
-    made.threads, made.workers = threads, workers
+    (result,) = run_together(
+        {output: study}, test, train=train, data_folder=data_folder, progress=progress, device=device,
+        threads=threads, workers=workers,
+    )  # fmt: skip
+    return result
+
+
+def run_together(
+    studies: Mapping[Path, HWAStudy],
+    test: ChipTest | None = None,
+    *,
+    train: bool = True,
+    data_folder: Path | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    workers: int = 1,
+) -> list[HWAResult]:
+    """:func:`run` for several modalities, whose work the workers share: none waits for another's teacher.
+
+    Args:
+        studies: the configuration of each, by the folder for its results.
+        test, train, data_folder, progress, device, threads, workers: as in :func:`run`.
+
+    Raises:
+        ValueError: as in :func:`run`.
+    """
+    progress, test = progress or Progress(), test or ChipTest()
+    if workers == 1 and len(studies) > 1:  # nobody waits: each modality is finished before the next
+        return [
+            run(
+                study, folder, test, train=train, data_folder=data_folder, progress=progress, device=device,
+                threads=threads,
+            )
+            for folder, study in studies.items()
+        ]  # fmt: skip
     with limited_threads(threads):
+        modalities = [
+            Modality(study, folder, test, data_folder, progress, device) for folder, study in studies.items()
+        ]
+        data = None if data_folder is None else str(data_folder)
+        settings = {"data": data, "device": device, "threads": threads}
+        shared = Shared(
+            modalities[::-1], progress, settings, workers
+        )  # the costliest first
         if train:
-            made.train()
-        made.test_chips()
-        return made.result()
+            shared.train()
+        for modality in modalities:
+            modality.check_networks()
+        shared.test_chips()
+        return [modality.result() for modality in modalities]
 
 
-class _Run:
-    threads, workers = 1, 1
+class Modality:
+    """One modality: its pieces of work, and what came of them."""
 
     def __init__(
         self,
@@ -98,33 +140,28 @@ class _Run:
         progress: Progress,
         device: str,
     ) -> None:
-        self.study, self.test, self.data, self.device = study, test, data, device
+        self.study, self.test = study, test
         self.progress = progress
         place = usable_device(device)
         self.problem: Problem = study.task.load(data)
         self.store = Store(output, study)
         self.networks = Networks(study, self.problem, self.store, progress, place)
 
-    def train(self) -> None:
-        """The teacher, then the students, side by side where there are workers."""
-        self.networks.train(TEACHER)
-        waiting = [name for name in STUDENTS if not self.store.has(name)]
-        if self.workers == 1:
-            for name in waiting:
-                self.networks.train(name)
-            return
-        with self.progress.stage(f"students ({', '.join(waiting)})", len(waiting)) as step:
-            for piece, _ in self.done([self.piece(name) for name in waiting]):
-                step.advance(piece.network)
-
-    def test_chips(self) -> None:
-        """Every chip that the store does not hold yet."""
+    def check_networks(self) -> None:
+        """All networks must be there before chips are tested."""
         for name in (TEACHER, *STUDENTS):
             if not self.store.has(name):
                 raise MissingNetworkError(
                     f"{self.store.folder}: the {name} network is not there; train it first (leave "
                     "--eval-only out)"
                 )
+
+    def trainings(self, names: Sequence[str]) -> list[Piece]:
+        """Those of the networks that the store does not hold yet."""
+        return [self.piece(name) for name in names if not self.store.has(name)]
+
+    def chips(self) -> tuple[list[Piece], int]:
+        """The chips that the store does not hold yet, and the number of all."""
         wanted = [
             self.piece(arm, chip, protocol)
             for protocol, chips in ((MEASURED, self.test.chips), (IDEALISED, self.test.idealised_chips))
@@ -135,60 +172,38 @@ class _Run:
         left = [p for p in wanted if (p.network, p.chip, p.protocol) not in finished]
         if len(left) < len(wanted):
             self.progress.note(
-                f"{len(wanted) - len(left)} of {len(wanted)} chips were finished by an earlier run"
+                f"{self.study.task.modality}: {len(wanted) - len(left)} of {len(wanted)} chips were finished "
+                "by an earlier run"
             )
-        with self.progress.stage("chips", len(wanted), done=len(wanted) - len(left)) as step:
-            for piece, found in self.done(left):
-                self.store.append(
-                    {
-                        "test": self.same_times(),
-                        "arm": piece.network,
-                        "chip": piece.chip,
-                        "protocol": piece.protocol,
-                        "found": found,
-                    }
-                )
-                step.advance(self.said(piece, found))
+        return left, len(wanted)
 
-    def said(self, piece: Piece, found: Mapping[str, float]) -> str:
-        """A chip in a few words."""
+    def take(self, piece: Piece, found: dict[str, float]) -> str:
+        """Keep what came of a piece of work, and say it in a few words."""
+        if piece.chip < 0:  # the network is stored
+            return self.named(piece)
+        self.store.append(
+            {
+                "test": self.same_times(),
+                "arm": piece.network,
+                "chip": piece.chip,
+                "protocol": piece.protocol,
+                "found": found,
+            }
+        )
         last = self.test.times[-1]
         names = [name for name in (key("global", last), key(IDEALISED, last)) if name in found]
-        return f"{piece.network}, chip {piece.chip}: {self.problem.shown(found[names[0]]):.4g}"
+        return f"{self.named(piece)}: {self.problem.shown(found[names[0]]):.4g}"
+
+    def named(self, piece: Piece) -> str:
+        """What a piece of work is."""
+        chip = f", chip {piece.chip}" if piece.chip >= 0 else ""
+        return f"{self.study.task.modality}, {piece.network}{chip}"
 
     def piece(self, name: str, chip: int = -1, protocol: str = MEASURED) -> Piece:
         """Work for a worker."""
         from mho.experiments.hwa.work import Piece
 
         return Piece(study=self.study, test=self.test, network=name, chip=chip, protocol=protocol)
-
-    def done(self, pieces: Sequence[Piece]) -> Generator[tuple[Piece, dict[str, float]], None, None]:
-        """Do pieces of work, here or in workers, and give each with its figures as it ends."""
-        from mho.experiments.hwa.work import do
-
-        if self.workers == 1 or not pieces:
-            for piece in pieces:
-                yield piece, do(piece, self.networks)
-            return
-        engine = LocalEngine(self.workers, self.store.folder / "workers.log")
-        with closing(engine.run([self.job(piece) for piece in pieces])) as outcomes:
-            for number, outcome in outcomes:
-                piece = pieces[number]
-                if "error" in outcome:
-                    raise ValueError(f"{piece.network}, chip {piece.chip}: {outcome['error']}")
-                yield piece, outcome["metrics"]
-
-    def job(self, piece: Piece) -> dict[str, Any]:
-        """A piece as the engine takes it."""
-        return {
-            "study": to_dict(piece),
-            "folder": str(self.store.folder),
-            "shared": str(self.store.folder),
-            "data": None if self.data is None else str(self.data),
-            "device": self.device,
-            "threads": self.threads,
-            "imports": [_WORK],
-        }
 
     def same_times(self) -> list[float]:
         """What records must have in common."""
