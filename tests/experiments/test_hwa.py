@@ -20,6 +20,7 @@ from mho.experiments.hwa import (
     MODALITIES,
     ChipTest,
     Course,
+    DriftAndClip,
     HWAStudy,
     MissingNetworkError,
     NoiseAndClip,
@@ -515,9 +516,16 @@ def test_published_recipes_ramp_over_epochs():
     assert any(isinstance(m, DropConnect) for m in recipe.modifiers)
 
 
-def test_noise_rises_over_part_of_the_steps():
-    recipe = NoiseAndClip(noise=0.1, ramp=0.5).recipe(Course(epochs=4, learning_rate=1.0, batch=10), items=95)
+@pytest.mark.parametrize("kind", [NoiseAndClip, DriftAndClip])
+def test_noise_rises_over_part_of_the_steps(kind):
+    recipe = kind(ramp=0.5).recipe(Course(epochs=4, learning_rate=1.0, batch=10), items=95)
     assert recipe.modifiers[1].ramp_steps == 20
+
+
+def test_weights_meet_the_drift_of_the_time_in_use():
+    clip, drift = DriftAndClip(limit=0.5, first=10.0, last=20.0).recipe(WORDS.tuning, items=100).modifiers
+    assert clip.limit == 0.5
+    assert (drift.first, drift.last) == (10.0, 20.0)
 
 
 @pytest.mark.parametrize(("decay", "half"), [("cosine", 0.5), ("linear", 0.5)])

@@ -29,6 +29,7 @@ from mho.experiments.progress import Progress
 from mho.experiments.statistics import estimate
 
 BATCH_OF_CALIBRATION = 500
+AGAIN = "the network is trained again"
 
 
 @config
@@ -96,11 +97,11 @@ def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) ->
 def _stored(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """The tensors of a stored network; None, and a warning, if they are not those of such a network."""
     try:
-        state = load_tensors(path, dict.fromkeys(like, Tensor))
+        state = load_tensors(path, dict.fromkeys(like, Tensor), AGAIN)
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in like.items()}:
-            raise DamagedFileError(f"{path}: holds another network")
+            raise DamagedFileError(f"{path}: holds another network; {AGAIN}")
     except DamagedFileError as error:
-        warnings.warn(f"{error}: the network is trained again", stacklevel=3)
+        warnings.warn(str(error), stacklevel=3)
         return None
     return state
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mho.config import Fraction, NonNegative, config
 from mho.programming.base import Cell, kept
-from mho.programming.pulse import Memory, Moved, Pulse
+from mho.programming.pulse import Memory, Moved, Pulse, joules
 
 
 @config
@@ -102,5 +102,4 @@ class Correction(Pulse):
         return Moved((g,), energy * pulsed, seconds * pulsed)
 
     def _cost(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        energy = (0.5 * self.voltage**2 * self.width) * (before + after)
-        return energy, torch.full_like(after, self.width)
+        return joules(self.voltage, self.width, before, after), torch.full_like(after, self.width)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mho.config import NonNegative, config
 from mho.programming.base import Cell
-from mho.programming.pulse import Memory, Moved, Pulse
+from mho.programming.pulse import Memory, Moved, Pulse, joules
 
 
 @config
@@ -72,5 +72,5 @@ class JumpPulses(Pulse):
         before = memory[0]
         after = cast("Any", device).jumped(before, step.sign(), draw())
         pulsed = step != 0
-        energy = (0.5 * self.voltage**2 * self.width) * (before + after)
+        energy = joules(self.voltage, self.width, before, after)
         return Moved((after,), energy * pulsed, self.width * pulsed.to(before.dtype))

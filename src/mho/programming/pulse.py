@@ -27,6 +27,11 @@ class Moved(NamedTuple):
     seconds: Tensor
 
 
+def joules(voltage: float, width: float, before: Tensor, after: Tensor) -> Tensor:
+    """Energy of a pulse (volts, seconds) on cells that go from one conductance to another, siemens."""
+    return (0.5 * voltage**2 * width) * (before + after)
+
+
 class Pulse(ABC):
     """One programming pulse.
 

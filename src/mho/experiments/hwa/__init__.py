@@ -12,7 +12,16 @@ and tested with each correction; beside it stands the idealised protocol, which 
 from mho.experiments.hwa.networks import MissingNetworkError
 from mho.experiments.hwa.run import HWAResult, finished, run, run_together
 from mho.experiments.hwa.settings import MODALITIES, study_for
-from mho.experiments.hwa.study import GLOBAL, ChipTest, Course, HWAStudy, InTheLoop, NoiseAndClip, Published
+from mho.experiments.hwa.study import (
+    GLOBAL,
+    ChipTest,
+    Course,
+    DriftAndClip,
+    HWAStudy,
+    InTheLoop,
+    NoiseAndClip,
+    Published,
+)
 from mho.experiments.hwa.tables import (
     idealised_loss,
     normalised,
@@ -29,6 +38,7 @@ __all__ = [
     "MODALITIES",
     "ChipTest",
     "Course",
+    "DriftAndClip",
     "HWAResult",
     "HWAStudy",
     "InTheLoop",

@@ -117,9 +117,7 @@ def run_together(
         ]
         data = None if data_folder is None else str(data_folder)
         settings = {"data": data, "device": device, "threads": threads}
-        shared = Shared(
-            modalities[::-1], progress, settings, workers
-        )  # the costliest first
+        shared = Shared(modalities[::-1], progress, settings, workers)  # the costliest first
         if train:
             shared.train()
         for modality in modalities:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from mho.experiments.data import CIFAR100, SST2, DebianPackages, PythonProse, WikiText2
-from mho.experiments.hwa.study import Course, HWAStudy, NoiseAndClip, Published
+from mho.experiments.hwa.study import Course, DriftAndClip, HWAStudy, NoiseAndClip, Published
 from mho.experiments.hwa.tasks import Sequence, Task, Text, Vision
 from mho.experiments.models import BERT, LSTM, MiniLM, WideResNet
 from mho.training import Distillation
@@ -65,16 +65,17 @@ _STAND_INS = {
     ),
     "sequence": HWAStudy(
         task=Sequence(
-            data=PythonProse(vocabulary=2000),
+            data=PythonProse(vocabulary=1000),
             network=LSTM(embedding=128, hidden=128, dropout=0.1, tied=True),
+            length=16,
             train=60_001,
-            validation=2_001,
-            test=2_001,
+            validation=4_001,
+            test=4_001,
         ),
-        teaching=Course(epochs=12, learning_rate=8.0, batch=8, weight_decay=1e-4),
-        tuning=Course(epochs=4, learning_rate=4.0, batch=8, weight_decay=1e-4),
+        teaching=Course(epochs=12, learning_rate=8.0, batch=16, weight_decay=1e-4),
+        tuning=Course(epochs=4, learning_rate=8.0, batch=16, weight_decay=3e-5),
         distillation=Distillation(temperature=1.0, weight=0.5),
-        in_the_loop=NoiseAndClip(noise=0.025, clip=6.0),
+        in_the_loop=DriftAndClip(limit=1.5, strength=1.5),
         calibration=64,
     ),
 }

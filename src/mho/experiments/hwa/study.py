@@ -14,9 +14,9 @@ import mho
 from mho import random
 from mho.config import Count, Fraction, NonNegative, Positive, config
 from mho.experiments.hwa.tasks import Task, Vision
-from mho.training import Distillation, Recipe, WeightClip, WeightNoise, presets
+from mho.training import Distillation, DriftNoise, FixedClip, Recipe, WeightClip, WeightNoise, presets
 
-HOUR, DAY, YEAR = 3_600.0, 86_400.0, 31_536_000.0
+HOUR, DAY, MONTH, YEAR = 3_600.0, 86_400.0, 2_628_000.0, 31_536_000.0
 RAW, GLOBAL, COLUMN, AFFINE, NORMS = "raw", "global", "column", "affine", "batch norm"
 CORRECTIONS = (RAW, GLOBAL, COLUMN, AFFINE, NORMS)
 
@@ -109,6 +109,35 @@ class NoiseAndClip(InTheLoop):
         """See :meth:`InTheLoop.recipe`."""
         noise = WeightNoise(std=self.noise, ramp_steps=round(self.ramp * course.steps(items)))
         return Recipe(modifiers=(WeightClip(sigmas=self.clip), noise))
+
+
+@config
+class DriftAndClip(InTheLoop):
+    """Weights clipped, and in each step the errors of a chip of the study's own device after a time in use.
+
+    Attributes:
+        limit: magnitude at which the weights are clipped.
+        first, last: the span of times, seconds after programming; one is drawn in each step, uniform in its
+            logarithm.
+        strength: factor on the errors.
+        ramp: part of the steps over which the errors rise.
+    """
+
+    limit: Positive = 1.0
+    first: Positive = MONTH
+    last: Positive = YEAR
+    strength: Positive = 1.0
+    ramp: Fraction = 0.2
+
+    def recipe(self, course: Course, items: int) -> Recipe:
+        """See :meth:`InTheLoop.recipe`."""
+        drift = DriftNoise(
+            first=self.first,
+            last=self.last,
+            strength=self.strength,
+            ramp_steps=round(self.ramp * course.steps(items)),
+        )
+        return Recipe(modifiers=(FixedClip(limit=self.limit), drift))
 
 
 @config
