@@ -553,6 +553,28 @@ def test_optimizers_leave_fixed_parameters_out():
         assert [p is layer.weight for group in made.param_groups for p in group["params"]] == [True]
 
 
+def test_students_have_the_same_steps_whatever_their_rates():
+    own = replace(TINY.tuning, learning_rate=0.3)
+    assert replace(TINY, aware_tuning=own).aware_course == own
+    assert TINY.aware_course == TINY.tuning
+    for unfair in (replace(own, epochs=2), replace(own, batch=32)):
+        with pytest.raises(ValueError, match="give both students the same, or the comparison is not fair"):
+            replace(TINY, aware_tuning=unfair)
+
+
+def test_each_student_is_trained_at_its_own_rate(finished, tmp_path, monkeypatch):
+    own = replace(TINY.tuning, learning_rate=0.3)
+    study, seen = replace(TINY, aware_tuning=own), {}
+    (tmp_path / "teacher.pt").write_bytes((finished[1] / "teacher.pt").read_bytes())
+    networks = networks_in(tmp_path, study)
+    monkeypatch.setattr(
+        Networks, "_fit", lambda self, name, network, course, loss: seen.update({name: course}) or 0.0
+    )
+    for name in ARMS:
+        networks.train(name)
+    assert seen == {PLAIN: TINY.tuning, AWARE: own}
+
+
 @pytest.mark.parametrize("times", [(2.0, 1.0), (1.0, 1.0), (0.5, 1.0)])
 def test_times_must_rise_from_a_second_on(times):
     with pytest.raises(ValueError, match="times"):

@@ -1,7 +1,7 @@
 """The networks of one study: a digital teacher, and its students with and without the hardware in the loop.
 
-Both students start from the teacher's weights and get the same number of steps over the same batches at the
-same rates, with the same teacher. A third one, the plain student trained once more for as long, tells how
+Both students start from the teacher's weights and get the same number of steps over the same batches, with
+the same teacher. A third one, the plain student trained once more for as long, tells how
 far the plain one is from where it would end.
 """
 
@@ -125,9 +125,9 @@ class Networks:
             network = self.digital(PLAIN if name == LONGER else TEACHER)
             return network, self._fit(name, network, study.tuning, loss)
         analog = self.converted(self.digital(TEACHER), study.hardware)
-        attach(analog, study.in_the_loop.recipe(study.tuning, len(self.problem.train)))
+        attach(analog, study.in_the_loop.recipe(study.aware_course, len(self.problem.train)))
         mho.calibrate(analog, self.calibration())
-        last = self._fit(name, analog, study.tuning, loss)
+        last = self._fit(name, analog, study.aware_course, loss)
         detach(analog)
         # The weights moved, so do the currents. A learned range keeps what it learned.
         converters = (study.hardware.dac, study.hardware.adc)

@@ -121,8 +121,8 @@ def run_together(
         if train:
             shared.train()
         for modality in modalities:
-            modality.check_networks()
-        shared.test_chips()
+            modality.check_networks(ARMS if train else STUDENTS)
+        shared.test_chips(train)
         return [modality.result() for modality in modalities]
 
 
@@ -145,9 +145,9 @@ class Modality:
         self.store = Store(output, study)
         self.networks = Networks(study, self.problem, self.store, progress, place)
 
-    def check_networks(self) -> None:
-        """All networks must be there before chips are tested."""
-        for name in (TEACHER, *STUDENTS):
+    def check_networks(self, students: Sequence[str]) -> None:
+        """The teacher and these students must be there before chips are tested."""
+        for name in (TEACHER, *students):
             if not self.store.has(name):
                 raise MissingNetworkError(
                     f"{self.store.folder}: the {name} network is not there; train it first (leave "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mho.config import to_dict
 from mho.experiments.engines import LocalEngine
-from mho.experiments.hwa.networks import AWARE, LONGER, PLAIN, TEACHER
+from mho.experiments.hwa.networks import ARMS, LONGER, TEACHER
 from mho.experiments.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,24 +37,34 @@ class Shared:
         self.settings, self.workers = settings, workers
 
     def train(self) -> None:
-        """The teachers, then the students; the one that is trained for longer begins with another."""
-        for title, names in (("teachers", (TEACHER,)), ("students", (AWARE, PLAIN)), ("longer", (LONGER,))):
-            work = [(m, piece) for m in self.modalities for piece in m.trainings(names)]
+        """The teachers, then the students; :meth:`test_chips` trains those that nothing waits for."""
+        for title, names in (("teachers", (TEACHER,)), ("students", ARMS[::-1])):
+            work = self._trainings(names)
             if self.workers == 1 or len(work) == 1:
-                for made, piece in work:
-                    made.networks.train(piece.network)  # with the progress of its epochs
+                self._here(work)
             elif work:
                 self._do(title, work, len(work))
 
-    def test_chips(self) -> None:
-        """Every chip that is not tested yet."""
-        work: list[Work] = []
-        total = 0
+    def test_chips(self, train: bool = True) -> None:
+        """Every chip that is not tested yet, and the student that is trained for longer."""
+        work = self._trainings((LONGER,)) if train else []
+        if self.workers == 1:
+            self._here(work)
+            work = []
+        total = len(work)
         for made in self.modalities:
             left, count = made.chips()
             work += [(made, piece) for piece in left]
             total += count
         self._do("chips", work, total)
+
+    def _trainings(self, names: Sequence[str]) -> list[Work]:
+        return [(made, piece) for made in self.modalities for piece in made.trainings(names)]
+
+    def _here(self, work: Sequence[Work]) -> None:
+        """Train in this process, which tells of each epoch."""
+        for made, piece in work:
+            made.networks.train(piece.network)
 
     def _do(self, title: str, work: Sequence[Work], total: int) -> None:
         with self.progress.stage(title, total, done=total - len(work)) as step:

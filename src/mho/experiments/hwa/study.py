@@ -174,7 +174,9 @@ class HWAStudy:
         task: the data and the network.
         hardware: the chip; embeddings stay digital.
         teaching: how the digital teacher is trained.
-        tuning: the further training, the same for both students.
+        tuning: the further training of the students.
+        aware_tuning: that of the hardware-aware student, where its rate is not that of the plain one; as
+            many steps of the same batches. None for the same course.
         distillation: how both students learn from the teacher; None for the labels alone.
         in_the_loop: what the hardware-aware student's tuning does beside.
         calibration: training items, the first ones, that converters, affine corrections and batch
@@ -186,10 +188,25 @@ class HWAStudy:
     hardware: mho.Hardware = Field(default_factory=usual_hardware)
     teaching: Course = Course(epochs=20, learning_rate=0.05, weight_decay=5e-4)
     tuning: Course = Course(epochs=10, learning_rate=0.02, weight_decay=5e-4)
+    aware_tuning: Course | None = None
     distillation: Distillation | None = Distillation()
     in_the_loop: InstanceOf[InTheLoop] = NoiseAndClip()
     calibration: Count = 256
     seed: int = 0
+
+    def validate(self) -> None:
+        """Both students must see the same batches, as often."""
+        aware, plain = self.aware_tuning, self.tuning
+        if aware is not None and (aware.epochs, aware.batch) != (plain.epochs, plain.batch):
+            raise ValueError(
+                f"aware_tuning has {aware.epochs} epochs of batches of {aware.batch}, tuning {plain.epochs} "
+                f"of {plain.batch}: give both students the same, or the comparison is not fair"
+            )
+
+    @property
+    def aware_course(self) -> Course:
+        """How the hardware-aware student is trained."""
+        return self.tuning if self.aware_tuning is None else self.aware_tuning
 
     def chip_seed(self, chip: int) -> int:
         """The seed of ``mho.program`` for the chip of this number, the same for both students.
