@@ -562,17 +562,16 @@ def test_students_have_the_same_steps_whatever_their_rates():
             replace(TINY, aware_tuning=unfair)
 
 
-def test_each_student_is_trained_at_its_own_rate(finished, tmp_path, monkeypatch):
+def test_each_student_is_trained_at_its_own_rate(tmp_path, monkeypatch):
     own = replace(TINY.tuning, learning_rate=0.3)
     study, seen = replace(TINY, aware_tuning=own), {}
-    (tmp_path / "teacher.pt").write_bytes((finished[1] / "teacher.pt").read_bytes())
     networks = networks_in(tmp_path, study)
     monkeypatch.setattr(
         Networks, "_fit", lambda self, name, network, course, loss: seen.update({name: course}) or 0.0
     )
-    for name in ARMS:
+    for name in (TEACHER, *STUDENTS):
         networks.train(name)
-    assert seen == {PLAIN: TINY.tuning, AWARE: own}
+    assert seen == {TEACHER: TINY.teaching, PLAIN: TINY.tuning, AWARE: own, LONGER: TINY.tuning}
 
 
 @pytest.mark.parametrize("times", [(2.0, 1.0), (1.0, 1.0), (0.5, 1.0)])
