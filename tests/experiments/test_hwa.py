@@ -526,6 +526,8 @@ def test_weights_meet_the_drift_of_the_time_in_use():
     clip, drift = DriftAndClip(limit=0.5, first=10.0, last=20.0).recipe(WORDS.tuning, items=100).modifiers
     assert clip.limit == 0.5
     assert (drift.first, drift.last) == (10.0, 20.0)
+    with pytest.raises(ValueError, match=r"first = 20\.0 s must not be later than last = 10\.0 s"):
+        DriftAndClip(first=20.0, last=10.0)
 
 
 @pytest.mark.parametrize(("decay", "half"), [("cosine", 0.5), ("linear", 0.5)])

@@ -1,8 +1,8 @@
 """The networks of one study: a digital teacher, and its students with and without the hardware in the loop.
 
 Both students start from the teacher's weights and get the same number of steps over the same batches, with
-the same teacher. A third one, the plain student trained once more for as long, tells how
-far the plain one is from where it would end.
+the same teacher. A third one, the plain student trained once more for as long, tells how far the plain one is
+from where it would end.
 """
 
 from __future__ import annotations

@@ -129,15 +129,17 @@ class DriftAndClip(InTheLoop):
     strength: Positive = 1.0
     ramp: Fraction = 0.2
 
+    def validate(self) -> None:
+        """The span runs forward: said here, not after a teacher was trained."""
+        self._drift(0)
+
     def recipe(self, course: Course, items: int) -> Recipe:
         """See :meth:`InTheLoop.recipe`."""
-        drift = DriftNoise(
-            first=self.first,
-            last=self.last,
-            strength=self.strength,
-            ramp_steps=round(self.ramp * course.steps(items)),
-        )
+        drift = self._drift(round(self.ramp * course.steps(items)))
         return Recipe(modifiers=(FixedClip(limit=self.limit), drift))
+
+    def _drift(self, ramp_steps: int) -> DriftNoise:
+        return DriftNoise(first=self.first, last=self.last, strength=self.strength, ramp_steps=ramp_steps)
 
 
 @config
