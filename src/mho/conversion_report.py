@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from mho.hardware import Hardware
 from mho.macs import Macs, count_macs
 from mho.nn import AnalogLayer, Array, SeveralArrays
+from mho.range_use import LOW, together
 
 if TYPE_CHECKING:
     import pandas
@@ -41,6 +43,11 @@ class Row:
         cells: number of cells that hold weights, and biases on rows of the array.
         utilisation: fraction of the cells of its tiles that hold weights; NaN for a digital module.
         hardware: the description of its arrays; None for a digital module.
+        scales: groups of weights with a scale of their own: columns, or 1 for each array.
+        range_used: how much of their cells' range the weights use, as the root mean square over the reference
+            weight: the median over the groups of a scale. NaN where there are no weights but zeros.
+        range_used_least: the same for the group that uses the least.
+        scales_low: how many groups use less than a tenth of the range.
         macs: multiply-accumulates of one run by its own operations; None until ``measure``.
         analog_macs: how many of them its arrays do.
     """
@@ -56,6 +63,10 @@ class Row:
     cells: int = 0
     utilisation: float = math.nan
     hardware: Hardware | None = None
+    scales: int = 0
+    range_used: float = math.nan
+    range_used_least: float = math.nan
+    scales_low: int = 0
     macs: int | None = None
     analog_macs: int | None = None
 
@@ -77,6 +88,25 @@ class Report:
     @property
     def rows(self) -> tuple[Row, ...]:
         """One row for each module with parameters, and after :meth:`measure` for each that multiplies."""
+        return tuple(self._with_range(row) for row in self._sizes())
+
+    def _with_range(self, row: Row) -> Row:
+        """The row with what its weights use of the range of their cells, which reads all of them."""
+        if not row.analog:
+            return row
+        used = self.range_use(row.path)
+        if not len(used):
+            return row
+        return replace(
+            row,
+            scales=len(used),
+            scales_low=int((used < LOW).sum()),
+            range_used=float(used.median()),
+            range_used_least=float(used.amin()),
+        )
+
+    def _sizes(self) -> tuple[Row, ...]:
+        """The rows by what there is, without a look at the weights."""
         seen: set[int] = set()
         rows = []
         for path, module in self.model.named_modules():
@@ -130,7 +160,7 @@ class Report:
     @property
     def analog_fraction(self) -> float:
         """Fraction of the parameters that lie on arrays; 0 for a model without parameters."""
-        rows = self.rows
+        rows = self._sizes()
         total = sum(row.parameters for row in rows)
         return sum(row.analog_parameters for row in rows) / total if total else 0.0
 
@@ -153,7 +183,30 @@ class Report:
             known = self.reasons.get(path) == NO_MATRIX or isinstance(modules[path], _ELEMENTWISE)
             return not known and bool(own_parameters(modules[path]))
 
-        return tuple(row for row in self.rows if not row.analog and holds(row.path))
+        return tuple(row for row in self._sizes() if not row.analog and holds(row.path))
+
+    def range_use(self, path: str) -> Tensor:
+        """Root mean square over reference weight, for each group of weights with a scale of its own.
+
+        Args:
+            path: of an analog module.
+
+        Returns:
+            One number in [0, 1] for each column, or for each array; columns of zeros are left out.
+
+        Raises:
+            ValueError: no analog module is there.
+        """
+        module = dict(self.model.named_modules()).get(path)
+        if not isinstance(module, (AnalogLayer, SeveralArrays)):
+            known = ", ".join(repr(row.path) for row in self._sizes() if row.analog)
+            raise ValueError(f"path = {path!r}: no analog module is there; choose one of {known}")
+        return together(_arrays(module))
+
+    @property
+    def badly_scaled(self) -> tuple[Row, ...]:
+        """The rows of analog modules where more than a tenth of the scales use under a tenth of the range."""
+        return _badly_scaled(self.rows)
 
     @property
     def programmed(self) -> bool:
@@ -174,10 +227,12 @@ class Report:
 
     def __str__(self) -> str:
         counted = ["MACs"] if self.macs is not None else []
-        head = ["path", "layer", "is", "parameters", "tiles", "cells", "used", *counted, "note"]
-        lines = [head]
-        for r in self.rows:
-            size = (f"{r.tiles:,}", f"{r.cells:,}", f"{r.utilisation:.0%}") if r.analog else ("", "", "")
+        head = ["path", "layer", "is", "parameters", "tiles", "cells", "used", "range", *counted, "note"]
+        lines, rows = [head], self.rows
+        for r in rows:
+            size = ("", "", "", "")
+            if r.analog:
+                size = (f"{r.tiles:,}", f"{r.cells:,}", f"{r.utilisation:.0%}", _range(r))
             kind = "analog" if r.analog else "digital"
             macs = [f"{r.macs:,}"] if r.macs is not None else []
             lines.append([r.path or "(model)", r.layer, kind, f"{r.parameters:,}", *size, *macs, r.note])
@@ -186,21 +241,24 @@ class Report:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
-        return f"{table}\n{self._summary()}"
+        return "\n".join([table, self._summary(), *_bad_scales(rows), *self._multiplications()])
 
     def _summary(self) -> str:
         state = "programmed"
         if not self.programmed:
             state = "not programmed: eval() uses the mapped targets, no device errors"
         line = f"{self.analog_fraction:.1%} of the parameters are analog; {state}"
+        return line
+
+    def _multiplications(self) -> list[str]:
         if self.macs is None or self.analog_mac_fraction is None:
-            return line + "\nreport.measure(batch) counts the multiply-accumulates, digital ones included"
-        line += f"\n{self.analog_mac_fraction:.1%} of {self.macs.total:,} multiply-accumulates are analog"
+            return ["report.measure(batch) counts the multiply-accumulates, digital ones included"]
+        line = f"{self.analog_mac_fraction:.1%} of {self.macs.total:,} multiply-accumulates are analog"
         if self.macs.activations:
             line += f"; {self.macs.activations:,} are products of activations (QK^T, PV) and stay digital"
         if self.macs.weights:
             line += f"; {self.macs.weights:,} are by digital weights"
-        return line
+        return [line]
 
 
 def holds_no_matrix(module: nn.Module) -> bool:
@@ -231,6 +289,41 @@ def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     return own
 
 
+def _arrays(module: AnalogLayer | SeveralArrays) -> list[AnalogLayer]:
+    return list(module.each()) if isinstance(module, SeveralArrays) else [module]
+
+
+def _range(row: Row) -> str:
+    """The range used, as the median and the least."""
+    if math.isnan(row.range_used):
+        return ""
+    median = f"{row.range_used:.0%}"
+    return median if row.scales == 1 else f"{median} ({row.range_used_least:.0%})"
+
+
+def _badly_scaled(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(row for row in rows if row.scales_low > LOW * row.scales)
+
+
+def _bad_scales(rows: Iterable[Row]) -> list[str]:
+    """A line for each way to mend what is scaled badly, the layers that use the least first."""
+    lines: dict[str, list[Row]] = {}
+    for row in sorted(_badly_scaled(rows), key=lambda row: row.range_used_least):
+        if row.hardware is not None:
+            lines.setdefault(row.hardware.mapping.scale.remedy, []).append(row)
+    return [
+        f"range of cells hardly used ({_shortened(bad)}): {remedy}. Errors of cells weigh "
+        f"{1 / bad[0].range_used_least:.0f} times as much as on weights that use it all"
+        for remedy, bad in lines.items()
+    ]
+
+
+def _shortened(rows: list[Row], most: int = 3) -> str:
+    """The paths of the first rows, and how many more there are."""
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return ", ".join(row.path or "(model)" for row in rows[:most]) + more
+
+
 def _with_macs(row: Row, macs: Macs) -> Row:
     own = macs.of(row.path)
     return replace(row, macs=own.total, analog_macs=own.analog)
@@ -238,7 +331,7 @@ def _with_macs(row: Row, macs: Macs) -> Row:
 
 def _analog_row(path: str, kind: str, module: AnalogLayer | SeveralArrays, new: list[nn.Parameter]) -> Row:
     """The row of an analog module; ``new`` are its Parameters that no earlier row counted."""
-    arrays = module.each() if isinstance(module, SeveralArrays) else [module]
+    arrays = _arrays(module)
     stored = {id(a.stored_weight()) for a in arrays} | {id(a.stored_bias()) for a in arrays if a.bias_rows}
     held = [p for p in new if id(p) in stored or (is_parametrized(module) and p.dim() >= 2)]
     sizes = [_sizes(array) for array in arrays]

@@ -20,6 +20,7 @@ from mho.mapping import (
     BitSlicing,
     DifferentialPair,
     Fixed,
+    Mapping,
     Maximum,
     Offset,
     Percentile,
@@ -87,7 +88,8 @@ def test_the_unused_level_as_crosssim_counts_it(style: str, bits: int) -> None:
     assert described["xbar.device.cell_bits"] == bits
     wanted = arrays[f"y:offset_{style}_cell{bits}"]
     w, x = (torch.tensor(arrays[name], dtype=torch.float64) for name in ("W", "X"))
-    mapping = Offset(levels=2**bits, unit_column=style == "unitcol", counts_unused=True)
+    one = Maximum()  # CrossSim has one scale for each layer
+    mapping = Offset(levels=2**bits, unit_column=style == "unitcol", counts_unused=True, scale=one)
     layer = mho.nn.AnalogLinear(
         16, 16, bias=False, dtype=torch.float64, hardware=mho.Hardware(mapping=mapping)
     ).eval()
@@ -178,18 +180,92 @@ def test_maxima() -> None:
     assert float(Fixed(weight=0.3).reference(w)) == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize(
-    "scale", [Maximum(), Maximum(per_column=True), Percentile(), Percentile(per_column=True)], ids=repr
-)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_zeros_have_reference_one(scale: Scale, dtype: torch.dtype) -> None:
-    w = weight(1, 6, 3).to(dtype)
-    w[..., 1] = 0
+SCALES = [Maximum(), Maximum(per_column=True), Percentile(), Percentile(per_column=True)]
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_column_of_zeros_is_read_like_the_quietest_of_the_others(scale: Scale, dtype: torch.dtype) -> None:
+    w = weight(2, 6, 3).to(dtype)
+    w[0, :, 1] = 0
     reference = scale.reference(w)
     assert reference.dtype == dtype and bool((reference > 0).all())
     if reference.numel() > 1:
-        assert float(reference[0, 0, 1]) == 1
-    assert float(scale.reference(torch.zeros_like(w)).max()) == 1
+        others = torch.cat([reference[0, 0, [0, 2]], reference[1, 0]])
+        assert reference[0, 0, 1] == others.min()
+        torch.testing.assert_close(reference[1], scale.reference(w[1:])[0])
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_reference_of_zeros_is_nothing(scale: Scale, dtype: torch.dtype) -> None:
+    reference = scale.reference(torch.zeros(1, 6, 3, dtype=dtype))
+    assert reference.dtype == dtype and bool((reference > 0).all())
+    assert float(reference.max()) < 1e-4  # what float16 has; 1e-20 for all others
+    assert dtype == torch.float16 or float(reference.max()) < 1e-20
+    assert bool((0 / reference == 0).all())
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.9, 0.97])
+@pytest.mark.parametrize("per_column", [False, True])
+def test_percentiles_do_not_count_zeros(zeros: float, per_column: bool) -> None:
+    """A pruned network keeps the scale of the weights that are left."""
+    live = weight(1, 200, 4)
+    w = torch.cat([torch.zeros(1, round(200 * zeros / (1 - zeros)), 4, dtype=live.dtype), live], dim=1)
+    scale = Percentile(fraction=0.95, per_column=per_column)
+    torch.testing.assert_close(scale.reference(w), scale.reference(live))
+
+
+MAPPINGS = sorted(Mapping.__subclasses__(), key=lambda kind: kind.__name__)
+
+
+def of_mho(kinds: list[type[Mapping]]) -> list[type[Mapping]]:
+    return [kind for kind in kinds if kind.__module__.startswith("mho.")]
+
+
+@pytest.mark.parametrize("kind", of_mho(MAPPINGS), ids=lambda kind: kind.__name__)
+def test_each_column_has_a_scale_of_its_own_by_default(kind: type[Mapping]) -> None:
+    """A large weight in one column changes no conductance of another."""
+    made = kind()
+    w = weight(1, 6, 3)
+    targets = made.targets(w / made.scale.reference(w), 1e-6, 20e-6)
+    w[0, 2, 1] = 100.0
+    again = made.targets(w / made.scale.reference(w), 1e-6, 20e-6)
+    assert torch.equal(targets[..., [0, 2]], again[..., [0, 2]])
+    assert not torch.equal(targets[..., 1], again[..., 1])
+
+
+def error(layer: torch.nn.Linear, mapping: Mapping) -> Tensor:
+    """Deviation of the weights of each output, over eight chips."""
+    analog = mho.convert(layer, mho.Hardware(device=mho.devices.PCM(), mapping=mapping))
+    found = []
+    for seed in range(8):
+        mho.program(analog, seed=seed)
+        found.append(mho.effective_weights(analog)[""] - layer.weight.detach())
+    return torch.stack(found).std(dim=(0, 2))
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=repr)
+@pytest.mark.parametrize("kind", of_mho(MAPPINGS), ids=lambda kind: kind.__name__)
+def test_a_pruned_channel_is_no_noisier_than_the_others(kind: type[Mapping], scale: Scale) -> None:
+    layer = torch.nn.Linear(64, 8, bias=False)
+    with torch.no_grad():
+        layer.weight.mul_(0.1)
+        layer.weight[3] = 0
+        found = error(layer, kind(scale=scale))
+        assert found[3] <= 1.2 * found[[0, 1, 2, 4, 5, 6, 7]].max()
+        layer.weight.zero_()
+        assert error(layer, kind(scale=scale)).max() < 1e-20
+
+
+@pytest.mark.parametrize("per_column", [False, True])
+def test_a_sparse_layer_is_no_noisier_than_with_its_largest_weight_as_reference(per_column: bool) -> None:
+    layer = torch.nn.Linear(400, 8, bias=False)
+    with torch.no_grad():
+        layer.weight.mul_(torch.rand_like(layer.weight) < 0.03)
+    largest = error(layer, DifferentialPair(scale=Maximum(per_column=per_column)))
+    found = error(layer, DifferentialPair(scale=Percentile(fraction=0.95, per_column=per_column)))
+    assert bool((found < 1.2 * largest).all())
 
 
 def test_a_quantile_of_very_many_weights() -> None:

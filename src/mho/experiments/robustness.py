@@ -84,8 +84,15 @@ class RobustnessTest:
         return dict(zip(names_of(sets), sets, strict=True))
 
     def hardware(self) -> mho.Hardware:
-        """The chips: differential pairs of the device, without converters and read noise."""
-        return mho.Hardware(device=_without_reads(self.device), tile=mho.Tile(rows=None, columns=None))
+        """The chips: differential pairs of the device, without converters and read noise.
+
+        One scale for each layer, as the level sets have it, so that a level is a conductance of the layer.
+        """
+        return mho.Hardware(
+            device=_without_reads(self.device),
+            mapping=mho.mapping.DifferentialPair(scale=mho.mapping.Maximum()),
+            tile=mho.Tile(rows=None, columns=None),
+        )
 
 
 def _without_reads(device: Device) -> Device:

@@ -31,7 +31,7 @@ class BitSlicing(Mapping):
         offset: offset digits in single cells instead of signed digits in pairs.
         unit_column: with ``offset``, subtract a column that holds zero instead of a digital multiple
             of the sum of inputs.
-        scale: how the reference weight is chosen.
+        scale: how the reference weight is chosen; by default the largest magnitude of each column.
 
     >>> cells = BitSlicing(bits=8, slices=4).targets(torch.tensor([[1.0], [-63 / 127]]), 0.0, 3e-6) * 1e6
     >>> cells.flatten(1).round().int().T.tolist()
@@ -42,7 +42,7 @@ class BitSlicing(Mapping):
     slices: Annotated[int, Field(ge=1)] = 4
     offset: bool = False
     unit_column: bool = False
-    scale: InstanceOf[Scale] = Maximum()
+    scale: InstanceOf[Scale] = Maximum(per_column=True)
 
     def validate(self) -> None:
         """Each slice must hold at least one bit; a unit column needs the offset style."""

@@ -30,7 +30,7 @@ class DifferentialPair(Mapping):
         digital_subtraction: convert the two columns one by one and subtract the codes.
         levels: number of conductance levels of a cell, evenly spaced from g_min to g_max; None for
             continuous.
-        scale: how the reference weight is chosen.
+        scale: how the reference weight is chosen; by default the largest magnitude of each column.
 
     >>> w = torch.tensor([[0.5, -1.0], [0.25, 0.0]])
     >>> (DifferentialPair().targets(w, 0.0, 25e-6) * 1e6).tolist()
@@ -40,7 +40,7 @@ class DifferentialPair(Mapping):
     two_sided: bool = False
     digital_subtraction: bool = False
     levels: Annotated[int, Field(ge=2)] | None = None
-    scale: InstanceOf[Scale] = Maximum()
+    scale: InstanceOf[Scale] = Maximum(per_column=True)
 
     @property
     def smooth(self) -> bool:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from mho.autograd import constant_in_graphs
 from mho.config import NonNegative, Positive, config
-from mho.mapping.scale import Maximum, Percentile, Scale
+from mho.mapping.scale import Maximum, Percentile, Scale, nothing
 
 CONDUCTANCE = "conductance_S"  # the column of a states file
 States = tuple[Positive, ...]
@@ -237,8 +237,7 @@ class Symmetric(Normalisation):
         peak = w.abs().amax(dim=-2, keepdim=True)
         if reference.numel() == 1:
             peak = peak.amax().reshape(1, 1, 1)
-        only_zeros = (reference == 1) & (peak < 1)  # such a scale is above all weights only for want of them
-        return torch.where(only_zeros, peak.clamp(min=_least(w)), reference), None
+        return torch.where(peak > 0, reference, nothing(w.dtype)), None
 
 
 @config
@@ -261,13 +260,7 @@ class Affine(Normalisation):
         else:
             low, high = w.amin().reshape(1, 1, 1), w.amax().reshape(1, 1, 1)
         half = (high - low) / 2
-        return half.clamp(min=_least(w)), (high + low) / 2
-
-
-def _least(weight: Tensor) -> float:
-    """A factor that is nothing beside any weight, with levels of full precision."""
-    kind = torch.finfo(weight.dtype)
-    return kind.tiny / kind.eps
+        return half.clamp(min=nothing(w.dtype)), (high + low) / 2
 
 
 # --- measured states -----------------------------------------------------------------------------

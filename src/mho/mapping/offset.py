@@ -30,7 +30,7 @@ class Offset(Mapping):
         counts_unused: scale the outputs as if the unused level were used too. Every product, and every
             weight read back, is then smaller by the factor ``(levels - 2) / (levels - 1)``. This is a
             fault of CrossSim 3.2.0; it is here to reproduce its figures. Only with an even ``levels``.
-        scale: how the reference weight is chosen.
+        scale: how the reference weight is chosen; by default the largest magnitude of each column.
 
     >>> w = torch.tensor([[0.5, -1.0], [0.25, 0.0]])
     >>> (Offset().targets(w, 0.0, 20e-6) * 1e6).tolist()
@@ -43,7 +43,7 @@ class Offset(Mapping):
     unit_column: bool = False
     levels: Annotated[int, Field(ge=3)] | None = None
     counts_unused: bool = False
-    scale: InstanceOf[Scale] = Maximum()
+    scale: InstanceOf[Scale] = Maximum(per_column=True)
 
     def validate(self) -> None:
         """``counts_unused`` needs an unused level."""

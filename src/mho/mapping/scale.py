@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mho.config import Positive, config
 
+_FEW = "a few large weights set the scale of"
 _SAMPLE = 1 << 22  # torch.quantile refuses more than 2^24 elements; a strided sample is enough
 
 
@@ -28,52 +29,99 @@ class Scale(ABC):
             Positive tensor that broadcasts over ``weight``: shape [1, 1, 1], or [group, 1, column].
         """
 
-
-def _peak(magnitude: Tensor, per_column: bool) -> Tensor:
-    if per_column:
-        return magnitude.amax(dim=-2, keepdim=True)
-    return magnitude.amax().reshape(1, 1, 1)
+    @property
+    def remedy(self) -> str:
+        """What to do where the weights use little of the range of the cells, for reports."""
+        return "the reference weight is far above most weights: choose another scale"
 
 
 def _guard(reference: Tensor) -> Tensor:
-    """An all-zero array or column has reference weight 1."""
-    return torch.where(reference > 0, reference, torch.ones_like(reference))
+    """The reference weights, with one for columns and arrays that are all zero.
+
+    The reference weight is the digital factor of what is read, so it is also the size of the error. A
+    column of zeros takes the smallest one of the other columns: it is read like the quietest of them. An
+    array of zeros takes one that is nothing beside any weight.
+    """
+    zeros = reference == 0
+    others = torch.where(zeros, torch.inf, reference).amin()
+    least = nothing(reference.dtype)
+    return torch.where(zeros, torch.where(torch.isinf(others), least, others), reference)
+
+
+def nothing(dtype: torch.dtype) -> float:
+    """A reference weight that is nothing beside any weight, and still a normal number of its type.
+
+    >>> print(f"{nothing(torch.float32):.1e}")
+    9.9e-32
+    """
+    kind = torch.finfo(dtype)
+    return max(min(kind.tiny / kind.eps, 1e-20), kind.tiny)
 
 
 @config
 class Maximum(Scale):
     """The largest ``|weight|`` of the tensor, or of each column.
 
-    >>> Maximum().reference(torch.tensor([[[0.5, -2.0], [0.25, 1.0]]])).flatten().tolist()
+    >>> w = torch.tensor([[[0.5, -2.0, 0.0], [0.25, 1.0, 0.0]]])
+    >>> Maximum().reference(w).flatten().tolist()
     [2.0]
-    >>> Maximum(per_column=True).reference(torch.tensor([[[0.5, -2.0], [0.25, 1.0]]])).flatten().tolist()
-    [0.5, 2.0]
+    >>> Maximum(per_column=True).reference(w).flatten().tolist()
+    [0.5, 2.0, 0.5]
     """
 
     per_column: bool = False
 
+    @property
+    def remedy(self) -> str:
+        """A scale for each column, or a percentile."""
+        if self.per_column:
+            return f"{_FEW} their columns: try Percentile(fraction=0.999, per_column=True)"
+        return f"{_FEW} all: give each column its own, Maximum(per_column=True)"
+
     def reference(self, weight: Tensor) -> Tensor:
-        """Largest magnitude; 1 where all weights are zero."""
-        return _guard(_peak(weight.detach().abs(), self.per_column))
+        """Largest magnitude. A column of zeros takes the smallest reference weight of the others."""
+        magnitude = weight.detach().abs()
+        if self.per_column:
+            return _guard(magnitude.amax(dim=-2, keepdim=True))
+        return _guard(magnitude.amax().reshape(1, 1, 1))
 
 
 @config
 class Percentile(Scale):
-    """The ``fraction`` quantile of ``|weight|``; larger weights are clipped to it."""
+    """The ``fraction`` quantile of ``|weight|``; larger weights are clipped to it.
+
+    Weights that are exactly zero do not count: they lie on every scale, and those of a pruned network
+    would otherwise clip all the others.
+
+    >>> w = torch.tensor([0.0] * 97 + [0.25, 0.5, 1.0]).reshape(1, -1, 1)
+    >>> Percentile(fraction=0.5).reference(w).item()
+    0.5
+    """
 
     fraction: Annotated[float, Field(gt=0, le=1)] = 0.999
     per_column: bool = False
+
+    @property
+    def remedy(self) -> str:
+        """A scale for each column, or a lower percentile."""
+        if self.per_column:
+            return f"{_FEW} their columns: lower Percentile.fraction, or clip the weights in training"
+        own = f"Percentile(fraction={self.fraction:g}, per_column=True)"
+        return f"{_FEW} all: give each column its own, {own}"
 
     def reference(self, weight: Tensor) -> Tensor:
         """Quantile of the magnitude (of a strided sample of at most 4 million weights)."""
         magnitude = weight.detach().abs()
         if self.per_column:
-            return _guard(
-                torch.quantile(magnitude.float(), self.fraction, dim=-2, keepdim=True).to(magnitude)
-            )
+            return _guard(self._quantile(magnitude, -2))
         flat = magnitude.flatten()
         flat = flat[:: max(1, flat.numel() // _SAMPLE)]
-        return _guard(torch.quantile(flat.float(), self.fraction).to(magnitude).reshape(1, 1, 1))
+        return _guard(self._quantile(flat, 0).reshape(1, 1, 1))
+
+    def _quantile(self, magnitude: Tensor, axis: int) -> Tensor:
+        """The quantile of what is not zero; 0 where all is."""
+        weights = torch.where(magnitude == 0, torch.nan, magnitude.float())
+        return torch.nanquantile(weights, self.fraction, dim=axis, keepdim=True).nan_to_num(0.0).to(magnitude)
 
 
 @config
@@ -81,6 +129,12 @@ class Fixed(Scale):
     """A reference weight given in advance; larger weights are clipped to it."""
 
     weight: Positive = 1.0
+
+    @property
+    def remedy(self) -> str:
+        """A smaller weight."""
+        given = f"Fixed(weight={self.weight:g})"
+        return f"{given} is far above the weights: lower it, or choose Maximum(per_column=True)"
 
     def reference(self, weight: Tensor) -> Tensor:
         """The given weight."""

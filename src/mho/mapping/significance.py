@@ -23,7 +23,7 @@ class SignificancePairs(Mapping):
 
     Attributes:
         factors: factor of each pair, rising.
-        scale: how the reference weight is chosen.
+        scale: how the reference weight is chosen; by default the largest magnitude of each column.
 
     >>> w = torch.tensor([[0.5, -1.0], [0.25, 0.0]])
     >>> g = SignificancePairs(factors=(1.0, 3.0)).targets(w, 0.0, 25e-6) * 1e6
@@ -32,7 +32,7 @@ class SignificancePairs(Mapping):
     """
 
     factors: tuple[Positive, ...] = (1.0, 2.0)
-    scale: InstanceOf[Scale] = Maximum()
+    scale: InstanceOf[Scale] = Maximum(per_column=True)
 
     def validate(self) -> None:
         """The factors must rise, so that the least significant pair fills first."""
