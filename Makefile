@@ -60,6 +60,10 @@ format: $(READY)  ## let ruff format and mend what it can
 bench: $(READY)  ## times of the hot paths against plain torch
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: pretrained
+pretrained: $(READY)  ## a pretrained encoder on the chips of the README, 10 of them, against floors (ARGS="--chips 1")
+	@$(BIN)/python -m benchmarks.pretrained $(ARGS)
+
 examples: $(READY)  ## run every file in examples/, in runs/examples (quickly, where it knows how)
 	@mkdir -p runs/examples
 	@set -e; for file in examples/*.py; do \

