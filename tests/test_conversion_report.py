@@ -190,3 +190,68 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     assert analog.training
     for path, module in analog.named_modules():
         assert vars(module).keys() == before[path].keys()
+
+
+# --- how much of the range of its cells a layer uses -------------------------------------------
+
+
+def scaled(scale: mho.mapping.Scale) -> mho.Hardware:
+    return mho.Hardware(mapping=mho.mapping.DifferentialPair(scale=scale))
+
+
+def test_the_range_that_weights_use() -> None:
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.LayerNorm(3))
+    w = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
+    with torch.no_grad():
+        model[0].weight.copy_(w)
+    each = mho.convert(model, IDEAL).report
+    assert each.range_use("0").tolist() == [1.0, 0.5]  # a column of zeros uses nothing and needs nothing
+    row = each.rows[0]
+    assert (row.scales, row.range_used_least, row.scales_low) == (2, 0.5, 0)
+    whole = mho.convert(model, scaled(mho.mapping.Maximum())).report
+    assert whole.range_use("0").tolist() == pytest.approx([float(w.square().mean().sqrt() / 2)])
+    assert (whole.rows[0].scales, whole.badly_scaled) == (1, ())
+    with pytest.raises(ValueError, match=r"path = '1': no analog module is there; choose one of '0'"):
+        each.range_use("1")
+    frame = each.to_frame()
+    assert frame.loc[0, "range_used_least"] == 0.5 and bool(frame.loc[1, ["range_used"]].isna().all())
+
+
+@pytest.mark.parametrize(
+    ("scale", "bad", "remedy"),
+    [
+        (mho.mapping.Maximum(), True, "give each column its own, Maximum(per_column=True)"),
+        (mho.mapping.Maximum(per_column=True), False, ""),
+        (
+            mho.mapping.Percentile(fraction=1.0),
+            True,
+            "give each column its own, Percentile(fraction=1, per_column=True)",
+        ),
+        (mho.mapping.Fixed(weight=50.0), True, "lower it, or choose Maximum(per_column=True)"),
+    ],
+)
+def test_a_bad_scale_is_in_the_report_with_what_to_do(
+    scale: mho.mapping.Scale, bad: bool, remedy: str
+) -> None:
+    model = nn.Sequential(nn.Linear(100, 30), nn.ReLU(), nn.LSTM(30, 8))
+    with torch.no_grad():
+        model[0].weight.normal_()
+        model[0].weight[7, 3] = 100.0
+    report = mho.convert(model, scaled(scale)).report
+    assert ("0" in [row.path for row in report.badly_scaled]) == bad
+    lines = [line for line in str(report).splitlines() if line.startswith("range of cells hardly used (")]
+    assert len(lines) == bad
+    if bad:
+        least = min(row.range_used_least for row in report.badly_scaled)
+        assert remedy in lines[0] and f"{1 / least:.0f} times as much" in lines[0]
+        better = mho.convert(model, scaled(mho.mapping.Maximum(per_column=True))).report
+        assert not better.badly_scaled
+
+
+@pytest.mark.parametrize("where", ["meta", "zeros"])
+def test_a_layer_without_weights_to_look_at(where: str) -> None:
+    layer = nn.Linear(6, 4)
+    nn.init.zeros_(layer.weight)
+    report = mho.convert(layer, IDEAL).to("meta" if where == "meta" else "cpu").report
+    assert len(report.range_use("")) == 0 and report.rows[0].range_used != report.rows[0].range_used
+    assert "range of cells" not in str(report)

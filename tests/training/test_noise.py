@@ -212,3 +212,24 @@ def test_mean_drift_is_compensated() -> None:
     device = mho.devices.ConstantDrift(program_scale=0.0)
     analog = converted(layer, tr.DriftNoise(first=10.0, last=1e7), device=device)
     torch.testing.assert_close(used(analog), layer.weight.detach())
+
+
+@pytest.mark.parametrize("zeros", ["a column", "the layer"])
+def test_weights_of_zero_learn_behind_an_adc(zeros: str) -> None:
+    """Their currents stay within the range of the ADC, so the gradient comes through."""
+    layer = nn.Linear(16, 4, bias=False)
+    with torch.no_grad():
+        layer.weight[1 if zeros == "a column" else slice(None)] = 0
+    x = torch.rand(200, 16)
+    analog = converted(layer, tr.WeightNoise(std=0.05), adc=mho.ADC(bits=8, range=Fixed(limit=12.0)))
+    wanted = x @ torch.rand(16, 4)
+    optimizer = torch.optim.Adam(analog.parameters(), lr=0.02)
+    first = last = 0.0
+    for step in range(300):
+        optimizer.zero_grad()
+        loss = (analog(x) - wanted)[:, 1].square().mean()
+        loss.backward()
+        optimizer.step()
+        last = loss.item()
+        first = last if step == 0 else first
+    assert last < 0.1 * first
