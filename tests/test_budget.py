@@ -38,10 +38,10 @@ def cells(program: float = 0.0, read: float = 0.0) -> Generic:
 
 
 def test_errors_of_independent_mechanisms_add_up() -> None:
-    """Weights err by two cells: variance 2 (sigma g_max / (g_max - g_min))^2, once frozen, once fresh."""
+    """Weights err by two cells: variance 2 (sigma w_ref g_max / (g_max - g_min))^2, frozen and fresh."""
     model, x = layer(), torch.randn(400, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     found = mho.budget(model, mho.Hardware(device=cells(0.02, 0.03)), negative_error(model, x), chips=60)
-    power = float(x.square().sum(1).mean())
+    power = float(x.square().sum(1).mean() * model.weight.detach().abs().amax(1).square().mean())
     expected = {
         name: 2 * (s * 1.25) ** 2 * power for name, s in (("programming", 0.02), ("read noise", 0.03))
     }

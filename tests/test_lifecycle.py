@@ -66,7 +66,7 @@ def test_calibrated_ranges_are_the_largest_magnitudes() -> None:
     model.eval()
     first = model.first
     assert float(first.input_range) == pytest.approx(float(x.abs().max()))
-    weight = first.weight.detach() / first.weight.detach().abs().max()
+    weight = first.weight.detach() / first.weight.detach().abs().amax(1, keepdim=True)
     currents = torch.stack([x[:, a:b] @ weight[:, a:b].T for a, b in first.cut.rows])
     assert float(first.output_range) == pytest.approx(float(currents.abs().max() / x.abs().max()), rel=1e-5)
     digital = mho.revert(model).eval()
@@ -90,7 +90,7 @@ def test_quantiles(quantile: float) -> None:
     mho.calibrate(layer, data.split(100))
     limit = float(layer.input_range)
     assert float((data.abs() <= limit).float().mean()) == pytest.approx(quantile, abs=0.01)
-    weight = layer.weight.detach() / layer.weight.detach().abs().max()
+    weight = layer.weight.detach() / layer.weight.detach().abs().amax(1, keepdim=True)
     currents = (data @ weight.T / limit).abs()
     assert float((currents <= float(layer.output_range)).float().mean()) == pytest.approx(quantile, abs=0.01)
 
@@ -582,7 +582,7 @@ def test_one_bit_converters() -> None:
     assert torch.allclose(made(x), layer(torch.tensor([[0.0, 1.0, 1.0]])), atol=1e-6)
     parts = {"adc": mho.ADC(bits=1, zero=False, range=Fixed(limit=0.5))}
     made = mho.convert(layer, mho.Hardware(**parts)).eval()
-    assert torch.allclose(made(x), layer(x).sign() * 0.5 * layer.weight.abs().max(), atol=1e-6)
+    assert torch.allclose(made(x), layer(x).sign() * 0.5 * layer.weight.abs().amax(1), atol=1e-6)
     with pytest.raises(ValueError, match="bits = 1: a signed converter with zero as a level needs 2 bits"):
         mho.ADC(bits=1)
 

@@ -236,7 +236,7 @@ def test_cells_that_each_have_a_temperature_of_their_own() -> None:
     kelvin = analog.chip_cells[0]
     g = mho.conductances(analog)[""]
     wanted = (HEAT / 300 * kelvin * g).sum((0, 1, 2)) * (
-        FULL * float(analog.chip_scale) * 25 / 24 / 5e-6
+        FULL * analog.chip_scale.flatten() * 25 / 24 / 5e-6
     ) ** 2
     agree(sampled(analog, torch.full((1, 40), FULL)), wanted)
     hot = Temperature(kelvin=350.0, activation=0.1, alpha=1e-3, device=Ideal(g_min=1e-6))
@@ -256,7 +256,7 @@ def test_behind_wires_it_is_that_of_the_conductance_seen_from_outside() -> None:
     seen = sum(mho.tile.through_wires(analog.hardware, g, analog.cut))[0]
     lost = float(seen.sum() / g.sum())
     assert 0.5 < lost < 0.97
-    scale = float(analog.chip_scale) * 25 / 24 / (0.2 * 25e-6)
+    scale = analog.chip_scale.flatten() * 25 / 24 / (0.2 * 25e-6)
     agree(sampled(analog, torch.zeros(1, 40)), HEAT * (FULL * scale) ** 2 * seen.sum(0))
 
 

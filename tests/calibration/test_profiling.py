@@ -48,7 +48,7 @@ def test_inputs_and_currents_of_each_tile() -> None:
         h = layer.inputs[place]
         assert (h.lowest, h.highest) == pytest.approx((float(x.min()), float(x.max())))
         assert (h.mean, h.std) == pytest.approx((float(x.mean()), float(x.std(correction=0))), rel=1e-6)
-        current = X[:, a:b] @ (weight / weight.abs().max())[:, a:b].T / 2.0
+        current = X[:, a:b] @ (weight / weight.abs().amax(1, keepdim=True))[:, a:b].T / 2.0
         h = layer.currents[0][place]
         assert (h.lowest, h.highest) == pytest.approx((float(current.min()), float(current.max())), rel=1e-5)
         assert h.mean == pytest.approx(float(current.mean()), rel=1e-4)

@@ -145,7 +145,9 @@ def test_the_factor_differs_between_chips() -> None:
     for seed in range(8):
         mho.program(made, seed=seed)
         mho.age(made, YEAR)
-        true.append(float(made.weight.detach().abs().mean() / mho.effective_weights(made)[""].abs().mean()))
+        weights = (made.weight.detach(), mho.effective_weights(made)[""])
+        before, now = ((w / made.chip_scale.view(-1, 1)).abs().mean() for w in weights)  # of the currents
+        true.append(float(before / now))
         factors.append(compensated(made, YEAR))
     assert len(set(factors)) == 8
     assert factors == pytest.approx(true, rel=1e-5)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import mho
 from mho.converters import Fixed
 
+ONE = mho.mapping.Maximum()  # one scale for the matrix
 DEVICE = mho.devices.Ideal(g_min=0.0, g_max=25e-6)
 # Layer weights [out, in]; conductances are [cell, group, row = in, column = out].
 WEIGHT = torch.tensor([[0.5, -1.0], [0.25, 0.0]])
@@ -25,14 +26,14 @@ def cells(mapping: mho.mapping.Mapping) -> Tensor:
 
 def test_a_pair() -> None:
     """As the single-pair converter of aihwkit."""
-    plus, minus = cells(mho.mapping.DifferentialPair())
+    plus, minus = cells(mho.mapping.DifferentialPair(scale=ONE))
     torch.testing.assert_close(plus, torch.tensor([[12.5, 0.0], [6.25, 0.0]]), rtol=1e-6, atol=0)
     torch.testing.assert_close(minus, torch.tensor([[0.0, 25.0], [0.0, 0.0]]), rtol=1e-6, atol=0)
 
 
 def test_two_pairs_of_different_significance() -> None:
     """As the dual-pair converter of aihwkit, factors 1 and 3."""
-    got = cells(mho.mapping.SignificancePairs(factors=(1.0, 3.0)))
+    got = cells(mho.mapping.SignificancePairs(factors=(1.0, 3.0), scale=ONE))
     wanted = [[[25, 0], [25, 0]], [[0, 25], [0, 0]], [[25 / 3, 0], [0, 0]], [[0, 25], [0, 0]]]
     torch.testing.assert_close(got, torch.tensor(wanted, dtype=torch.float32), rtol=1e-5, atol=1e-5)
 

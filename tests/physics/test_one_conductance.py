@@ -65,7 +65,7 @@ def test_one_cell_of_a_linear_layer(
             layer.set_chip(chip._replace(g=g))
             after = read(x)
             wanted = torch.zeros_like(before)
-            wanted[:, column] = x[:, row] * STEP * slope * float(chip.scale)
+            wanted[:, column] = x[:, row] * STEP * slope * chip.scale[0, 0, column]
             assert float(wanted.abs().max()) > 0.01
             assert torch.allclose(after - before, wanted, rtol=0, atol=1e-12)
             others = torch.arange(7) != column
@@ -82,7 +82,7 @@ def test_a_conductance_changed_in_place_is_read() -> None:
         layer.chip_g[0, 0, 2, 4] += STEP
         change = layer(x) - before
     wanted = torch.zeros_like(change)
-    wanted[:, 4] = x[:, 2] * STEP / SPAN * float(layer.chip_scale)
+    wanted[:, 4] = x[:, 2] * STEP / SPAN * layer.chip_scale[0, 0, 4]
     assert torch.allclose(change, wanted, rtol=0, atol=1e-12)
 
 
@@ -101,7 +101,7 @@ def test_one_cell_of_a_convolution(run: Callable[[nn.Module], Callable[[Tensor],
         layer.set_chip(chip._replace(g=g))
         change = read(x) - before
     tap = torch.zeros(5, 3, 3, 3, dtype=torch.float64)
-    tap[2, 1, 1, 2] = -STEP / SPAN * float(chip.scale)
+    tap[2, 1, 1, 2] = -STEP / SPAN * chip.scale[0, 0, 2]
     wanted = F.conv2d(x, tap, padding=1, dilation=2)
     assert torch.allclose(change, wanted, rtol=0, atol=1e-12)
     assert int((change != 0).any(3).any(2).any(0).sum()) == 1

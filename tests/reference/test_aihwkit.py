@@ -25,6 +25,8 @@ CASES = {case["name"]: case for case in json.loads((DATA / "golden_mvm.json").re
 ARRAYS = np.load(DATA / "golden_mvm.npz")
 W, X = (torch.tensor(ARRAYS[key].astype(np.float64)) for key in "WX")
 
+ONE = mho.mapping.DifferentialPair(scale=mho.mapping.Maximum())  # its scale is that of the matrix
+
 # Iterative bound management repeats a vector (or a batch: its two tiles differ) at a smaller scale.
 SKIPPED = {"absmax_iter_b3"}
 LIGHTNING = [name for name in CASES if name.startswith("light")]
@@ -76,7 +78,7 @@ def test_product_of_a_tile(name: str) -> None:
     if case["out_res"] > 0:
         limit = Fixed(limit=case["out_bound"] / bound)
         converters["adc"] = mho.ADC(bits=None, steps=steps(case["out_res"]), range=limit)
-    made = layer(mho.Hardware(tile=mho.Tile(rows=None, columns=None), **converters))
+    made = layer(mho.Hardware(mapping=ONE, tile=mho.Tile(rows=None, columns=None), **converters))
     for engine in ("cpp", "ttile"):
         assert difference(made, ARRAYS[f"{name}__{engine}"]) <= 1e-6
 
@@ -95,7 +97,9 @@ def test_product_of_lightning(name: str) -> None:
     adc = None
     if case["out_res"] > 0:
         adc = mho.ADC(bits=None, steps=steps(case["out_res"]), range=Calibrated(per_tile=True))
-    made = layer(mho.Hardware(dac=dac(case, 1.0), adc=adc), Cut16 if case["tile"] > 0 else AnalogLinear)
+    made = layer(
+        mho.Hardware(mapping=ONE, dac=dac(case, 1.0), adc=adc), Cut16 if case["tile"] > 0 else AnalogLinear
+    )
     if adc is not None:
         peaks = [case["out_bound"] * W[:, a:b].abs().max() for a, b in made.cut.rows]
         made.set_range("output_range", torch.stack(peaks).view(1, -1, 1))

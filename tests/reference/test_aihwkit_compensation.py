@@ -21,6 +21,7 @@ from mho.devices import PCM, HermesPCM
 from mho.periphery import ColumnDrift, GlobalDrift
 
 ROWS = json.loads((Path(__file__).parent / "data/aihwkit/golden_gdc.json").read_text())["rows"]
+ONE = mho.mapping.DifferentialPair(scale=mho.mapping.Maximum())  # its scale is that of the matrix
 TIMES = (1.0, 3_600.0, 86_400.0, 31_536_000.0)
 # "noread_noprog_nodriftvar" has the spread of exponents on all the same: 4.9 % error after an hour.
 MODELS = {
@@ -45,7 +46,8 @@ def test_factors_and_errors(model: str) -> None:
     layer = nn.Linear(256, 256, bias=False)
     layer.weight.data = weight.clamp(-3 * weight.std(), 3 * weight.std())
     tile = mho.Tile(rows=None, columns=None)
-    chips = [mho.convert(layer, mho.Hardware(device=device, tile=tile)).eval() for _ in range(2)]
+    hardware = mho.Hardware(device=device, mapping=ONE, tile=tile)
+    chips = [mho.convert(layer, hardware).eval() for _ in range(2)]
     x = torch.randn(500, 256)
     wanted = layer(x).detach()
     for seed, chip in enumerate(chips):

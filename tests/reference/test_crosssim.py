@@ -243,7 +243,7 @@ def test_column_currents_that_saturate() -> None:
     name = "Icol_max_0.5"
     x, limit = ARRAYS["X"].astype(np.float64), CASES[name]["params"]["xbar.array.Icol_max"]
     plain = hardware(parameters(name, x, without=("Icol_max",)), inputs=16)
-    pair = mapping.DifferentialPair(digital_subtraction=True)
+    pair = mapping.DifferentialPair(digital_subtraction=True, scale=mapping.Maximum())
     adc = mho.ADC(bits=24, range=Fixed(limit=limit))
     got = products(layer(name, replace(plain, mapping=pair, adc=adc)), torch.tensor(x.T))[1]
     wanted = ARRAYS[f"y:{name}"]

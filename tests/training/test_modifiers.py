@@ -113,7 +113,9 @@ def test_programming_noise_is_that_of_the_device() -> None:
     assert bool(((forwards.mean(0) - other.mean(0)).abs() < 5 * spread * (2 / 700) ** 0.5).all())
     torch.testing.assert_close(forwards.std(0), spread, rtol=0.15, atol=0)
     for row, column in ((0, 0), (4, 5), (2, 3)):
-        assert stats.ks_2samp(forwards[:, row, column], other[:, row, column]).pvalue > 1e-3
+        # a weight whose cells are both cut at zero is zero, in the forward but for rounding
+        laws = [part[:, row, column].round(decimals=6) for part in (forwards, other)]
+        assert stats.ks_2samp(*laws).pvalue > 1e-3
     half = trained(layer, ProgrammingNoise(strength=0.5), device=device)
     weaker = torch.stack([half(torch.eye(6)).detach().T for _ in range(700)]).std(0)
     torch.testing.assert_close(weaker, spread / 2, rtol=0.15, atol=0)
