@@ -546,6 +546,29 @@ def test_revert_takes_the_programmed_bias() -> None:
     assert not any(name.startswith(("chip", "bias_rows")) for name in vars(back[3]))
 
 
+@pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",), ("weight", "bias")])
+@pytest.mark.parametrize("computed", [(), ("weight",), ("bias",), ("weight", "bias")])
+@pytest.mark.parametrize("bias_rows", [0, 2])
+@pytest.mark.parametrize("build", [lambda: nn.Linear(6, 3), lambda: nn.GRUCell(6, 3)])
+def test_what_was_trained_is_trained_after_revert(build, bias_rows, computed, frozen) -> None:
+    """A plain Parameter takes the place of a computed one, and each keeps its ``requires_grad``."""
+    layer = build()
+    names = [name for name, _ in layer.named_parameters()]
+    before = {name: not name.startswith(frozen) for name in names}
+    for name in names:
+        layer.get_parameter(name).requires_grad_(before[name])
+        if name.startswith(computed):
+            nn.utils.parametrize.register_parametrization(layer, name, nn.Tanh())
+    analog = mho.convert(layer, mho.Hardware(device=PCM), bias_rows=bias_rows).eval()
+    mho.program(analog, seed=0)
+    inputs = (torch.randn(40, 6),)
+    if isinstance(layer, nn.Linear):
+        mho.compensate(analog, mho.periphery.Affine(), data=inputs)
+    back = mho.revert(analog, weights="programmed")
+    assert {name: p.requires_grad for name, p in back.named_parameters()} == before
+    assert torch.allclose(back(*inputs), analog(*inputs), atol=1e-5)
+
+
 def test_a_layer_without_bias_has_no_rows() -> None:
     layer = AnalogLinear(4, 3, bias=False, hardware=mho.Hardware(), bias_rows=5)
     assert layer.bias_rows == 0 and layer.effective_bias() is None and layer.cut.rows == ((0, 4),)
