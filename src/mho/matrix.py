@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -39,18 +40,30 @@ class Noise(NamedTuple):
 
 def combine(cells: Tensor, how: Readout) -> Tensor:
     """``cells[copy, group, row, column]`` added as currents: ``[channel, group, row, column]``."""
-    if how.analog == ((1.0, -1.0),):
-        return (cells[0] - cells[1]).unsqueeze(0)
-    analog = torch.tensor(how.analog, dtype=cells.dtype, device=cells.device)
-    return torch.einsum("ck,k...->c...", analog, cells)
+    return torch.stack([_added(cells, factors) for factors in how.analog])
 
 
 def normalised(sums: Tensor, how: Readout) -> Tensor:
     """Channel sums ``[channel, group, row, column]`` to normalised weights ``[group, row, column]``."""
-    digital = torch.tensor(how.digital, dtype=sums.dtype, device=sums.device)
     if how.unit_column:
         sums = sums[..., :-1] - sums[..., -1:]
-    return torch.einsum("c,c...->...", digital, sums) - how.offset
+    return _added(sums, how.digital) - how.offset
+
+
+def _added(terms: Tensor, factors: Sequence[float]) -> Tensor:
+    """The sum of ``terms[k]`` times ``factors[k]``, one after the other.
+
+    A matrix product would add them in an order that depends on the processor and on the shape; so the
+    weights of a chip are the same bits whichever chips are made with it.
+    """
+    total: Tensor | None = None
+    for term, factor in zip(terms, factors, strict=True):
+        if factor == -1 and total is not None:
+            total = total - term
+        elif factor != 0:
+            part = term if factor == 1 else term * factor
+            total = part if total is None else total + part
+    return torch.zeros_like(terms[0]) if total is None else total
 
 
 def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
@@ -72,8 +85,7 @@ def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
     """The weights that the chip holds now, gain included, read noise never: ``[group, row, column]``."""
     how = readout(hardware)
     g = through_wires(hardware, conductances(hardware, state), cut)
-    w = normalised(combine(g / hardware.device.g_max, how), how) * state.scale
-    return w * state.gain.view(w.shape[0], 1, w.shape[2])
+    return normalised(combine(g / hardware.device.g_max, how), how) * column_factors(state)
 
 
 def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:

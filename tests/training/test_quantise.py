@@ -1,5 +1,4 @@
 import copy
-import importlib
 import warnings
 
 import hypothesis.strategies as st
