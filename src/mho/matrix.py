@@ -331,9 +331,9 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     state = _unprogrammed(g, scale, weight)
     if isinstance(hardware.array, NonlinearCells):
-        return _curved(hardware, g, None, state, cut)._replace(shift=None)
+        return _curved(hardware, g, None, state, cut).changed(shift=None)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
-    return _layout(hardware, sums, None, state, cut)._replace(shift=None)
+    return _layout(hardware, sums, None, state, cut).changed(shift=None)
 
 
 def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
@@ -376,7 +376,7 @@ def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tens
     g = hardware.mapping.targets(inside, device.g_min, device.g_max)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
     sums = sums + _as_channels(hardware, w - inside)
-    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut)._replace(shift=None)
+    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut).changed(shift=None)
 
 
 def _as_channels(hardware: Hardware, w: Tensor) -> Tensor:
@@ -403,5 +403,5 @@ def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> R
     if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
         ideal = curved.in_proportion(ideal, hardware.array)
     if bias is not None and read.bias is not None:
-        read = read._replace(bias=straight_through(bias, read.bias))
-    return read._replace(kernel=straight_through(ideal, read.kernel))
+        read = read.changed(bias=straight_through(bias, read.bias))
+    return read.changed(kernel=straight_through(ideal, read.kernel))
