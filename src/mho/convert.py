@@ -45,7 +45,7 @@ from mho.nn import (
     SeveralArrays,
 )
 from mho.nn.bias import check_bias_rows
-from mho.nn.computed import compute, copied, make_plain
+from mho.nn.computed import compute, copied, inject_parametrizations, is_computed, make_plain
 from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite
 
@@ -372,7 +372,7 @@ def _to_analog(
     layer.__dict__["_digital_type"] = type(module)
     if parametrize.is_parametrized(module):
         layer.__dict__["_digital_type"] = type(module).__bases__[0]
-        _inject_parametrizations(layer)
+        inject_parametrizations(layer)
     try:
         layer.setup(hardware, bias_rows, **({"each": each} if each else {}))
     except NotMappableError as error:
@@ -381,12 +381,6 @@ def _to_analog(
     for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
         check_finite(array.present_weight(), array.path)
     return layer
-
-
-def _inject_parametrizations(layer: nn.Module) -> None:
-    parametrize._inject_new_class(layer)
-    for name in layer.parametrizations:  # type: ignore[union-attr]
-        parametrize._inject_property(layer, name)
 
 
 def _to_digital(layer: Analog, weights: str) -> nn.Module:
@@ -406,13 +400,15 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
     for name in (*layer.ARRAY_ATTRIBUTES, "_digital_type"):
         module.__dict__.pop(name, None)
     if parametrize.is_parametrized(layer):
-        _inject_parametrizations(module)
+        inject_parametrizations(module)
     if weights == "programmed" and isinstance(layer, AnalogLayer):
         dtype, shift = layer.weight.dtype, layer.require_chip("revert").shift
         value, on_rows = layer.effective_weight(), layer.effective_bias()
-        if "bias" not in layer._parameters:  # a table: the shift is part of each row
+        if "bias" not in layer._parameters and not is_computed(
+            layer, "bias"
+        ):  # a table: the shift is part of each row
             value, shift = value + shift, torch.zeros_like(shift)
-        held = layer.bias if on_rows is None else on_rows
+        held = layer.present_bias() if on_rows is None else on_rows
         bias = shift if held is None else held.detach() + shift
         make_plain(module, value.to(dtype))
         if on_rows is not None or bool(shift.any()):
@@ -423,9 +419,6 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
 def _take_over(layer: SeveralArrays) -> None:
     """Give a layer Parameters of its own that hold what its arrays hold."""
     held = [(array, array.effective_weight(), array.effective_bias()) for array in layer.each()]
-    if parametrize.is_parametrized(layer):  # a copy shares its class, which torch is about to change
-        layer.__class__ = type(layer).__bases__[0]
-        _inject_parametrizations(layer)
     for name in dict.fromkeys(n for array, *_ in held for n in array.parameter_names()):
         if getattr(layer, name) is not None:
             make_plain(layer, compute(layer, name).clone(), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -39,18 +40,30 @@ class Noise(NamedTuple):
 
 def combine(cells: Tensor, how: Readout) -> Tensor:
     """``cells[copy, group, row, column]`` added as currents: ``[channel, group, row, column]``."""
-    if how.analog == ((1.0, -1.0),):
-        return (cells[0] - cells[1]).unsqueeze(0)
-    analog = torch.tensor(how.analog, dtype=cells.dtype, device=cells.device)
-    return torch.einsum("ck,k...->c...", analog, cells)
+    return torch.stack([_added(cells, factors) for factors in how.analog])
 
 
 def normalised(sums: Tensor, how: Readout) -> Tensor:
     """Channel sums ``[channel, group, row, column]`` to normalised weights ``[group, row, column]``."""
-    digital = torch.tensor(how.digital, dtype=sums.dtype, device=sums.device)
     if how.unit_column:
         sums = sums[..., :-1] - sums[..., -1:]
-    return torch.einsum("c,c...->...", digital, sums) - how.offset
+    return _added(sums, how.digital) - how.offset
+
+
+def _added(terms: Tensor, factors: Sequence[float]) -> Tensor:
+    """The sum of ``terms[k]`` times ``factors[k]``, one after the other.
+
+    A matrix product would add them in an order that depends on the processor and on the shape; so the
+    weights of a chip are the same bits whichever chips are made with it.
+    """
+    total: Tensor | None = None
+    for term, factor in zip(terms, factors, strict=True):
+        if factor == -1 and total is not None:
+            total = total - term
+        elif factor != 0:
+            part = term if factor == 1 else term * factor
+            total = part if total is None else total + part
+    return torch.zeros_like(terms[0]) if total is None else total
 
 
 def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
@@ -72,8 +85,7 @@ def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
     """The weights that the chip holds now, gain included, read noise never: ``[group, row, column]``."""
     how = readout(hardware)
     g = through_wires(hardware, conductances(hardware, state), cut)
-    w = normalised(combine(g / hardware.device.g_max, how), how) * state.scale
-    return w * state.gain.view(w.shape[0], 1, w.shape[2])
+    return normalised(combine(g / hardware.device.g_max, how), how) * column_factors(state)
 
 
 def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
@@ -319,9 +331,9 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     state = _unprogrammed(g, scale, weight)
     if isinstance(hardware.array, NonlinearCells):
-        return _curved(hardware, g, None, state, cut)._replace(shift=None)
+        return _curved(hardware, g, None, state, cut).changed(shift=None)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
-    return _layout(hardware, sums, None, state, cut)._replace(shift=None)
+    return _layout(hardware, sums, None, state, cut).changed(shift=None)
 
 
 def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
@@ -364,7 +376,7 @@ def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tens
     g = hardware.mapping.targets(inside, device.g_min, device.g_max)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
     sums = sums + _as_channels(hardware, w - inside)
-    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut)._replace(shift=None)
+    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut).changed(shift=None)
 
 
 def _as_channels(hardware: Hardware, w: Tensor) -> Tensor:
@@ -391,5 +403,5 @@ def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> R
     if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
         ideal = curved.in_proportion(ideal, hardware.array)
     if bias is not None and read.bias is not None:
-        read = read._replace(bias=straight_through(bias, read.bias))
-    return read._replace(kernel=straight_through(ideal, read.kernel))
+        read = read.changed(bias=straight_through(bias, read.bias))
+    return read.changed(kernel=straight_through(ideal, read.kernel))

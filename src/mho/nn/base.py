@@ -388,7 +388,7 @@ class AnalogLayer(BiasRows):
             read = self._evaluation_read()
             if self._learns():
                 read = tile.with_gradient(self.hardware, read, self.logical(self.wide_weight()), self.cut)
-        return read._replace(inputs=self.tile_index)
+        return read.changed(inputs=self.tile_index)
 
     def _evaluation_read(self) -> Read:
         if self.chip_g is None:
@@ -405,7 +405,7 @@ class AnalogLayer(BiasRows):
         foreign = own_input is not self.input_range or own_output is not self.output_range
         if self.packed_into is None or (foreign and own_kernel is self.packed_kernel):
             return read
-        return read._replace(steps=(self.packed_into, self.packed_middle, self.packed_scale))
+        return read.changed(steps=(self.packed_into, self.packed_middle, self.packed_scale))
 
     def _learns(self) -> bool:
         """Whether something on the array wants a gradient."""

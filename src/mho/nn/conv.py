@@ -200,7 +200,7 @@ class ConvCut:
         )
         names = ("kernel", "variance", "constant", "bias", "bias_variance", "shot", "bias_shot", "thermal")
         return [
-            (single, read._replace(**dict(zip(names, part, strict=True))), x.narrow(1, start, size))
+            (single, read.changed(**dict(zip(names, part, strict=True))), x.narrow(1, start, size))
             for start, *part in parts
         ]
 
