@@ -34,12 +34,21 @@ from mho.experiments.fitting import accuracy, limited_threads
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.pareto import pareto_front
 from mho.experiments.progress import Progress
-from mho.experiments.store import Store
+from mho.experiments.store import Log, Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LOG, TABLE, DOCUMENT, HARDWARE = "trials.jsonl", "results.csv", "results.json", "hardware.yaml"
+_COUNT = (0, math.inf)
+LOG = Log(
+    "trials.jsonl",
+    key=("choice",),
+    bounds={
+        **dict.fromkeys(("accuracy", "digital_accuracy", "std"), (0, 1)),
+        **dict.fromkeys(("energy", "cells", "adc_conversions", "dac_conversions", "trial"), _COUNT),
+    },
+)
+TABLE, DOCUMENT, HARDWARE = "results.csv", "results.json", "hardware.yaml"
 FIRST_AT_RANDOM = 20  # trials before the proposals learn from what was seen
 PENALTY = 20.0  # a missed point of accuracy weighs as much as a factor of exp(0.2) in energy
 
@@ -205,26 +214,28 @@ def run(
 
     Args:
         study: the configuration.
-        output: folder for the results; one configuration each.
+        output: folder for the results; one configuration and one process each.
         data_folder: where the files of the data set lie, for data that has files.
         progress: told after each trial.
         device: the torch device that computes.
         threads: threads on the CPU.
 
     Raises:
+        FolderInUseError: another process works in the folder.
         OtherStudyError: the folder belongs to another configuration.
+        DamagedRecordError: a finished trial is not as it was written.
         ValueError: all trials failed.
     """
     progress = progress if progress is not None else Progress()
     target_device = usable_device(device)
     data = study.base.data.load(data_folder)
-    store = Store(output, replace(study, trials=1), log=LOG)  # more trials may be asked for later
-    with limited_threads(threads):
+    bound_to = replace(study, trials=1)  # more trials may be asked for later
+    with Store(output, bound_to, LOG) as store, limited_threads(threads):
         network = trained(study.base, data, output, target_device)
         digital = accuracy(network, data.validation)
         target = study.target if study.target is not None else digital - study.loss
         wanted = min(study.trials, study.space.size)
-        done = len(store.records)
+        done = len(store.records)  # choices that were tried, however often
         with progress.stage("trials", wanted, min(done, wanted)) as step:
             for number in range(done, wanted):
                 choice = _propose(study, number, _known(store), target)
@@ -239,8 +250,8 @@ def run(
             chosen = on_chips(replace(study.base, hardware=result.hardware), network, data)
             result = replace(result, document={**result.document, "test": _finite(chosen)})
             save(result.hardware, output / HARDWARE)
-    store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
-    store.write_json(DOCUMENT, result.document)
+        store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
+        store.write_json(DOCUMENT, result.document)
     return result
 
 
@@ -344,11 +355,11 @@ def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, di
     names = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
     rows = [
         {
-            "trial": r["trial"],
+            "trial": number,
             **r["choice"],
             **{name: r["figures"][name] if "figures" in r else None for name in names},
         }
-        for r in records
+        for number, r in enumerate(records)
     ]
     table: pd.DataFrame = pd.DataFrame(rows).astype(dict.fromkeys(names, float))
     table["error"] = [r.get("error", "") for r in records]
