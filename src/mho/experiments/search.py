@@ -26,6 +26,7 @@ from torch import nn
 import mho
 from mho import random
 from mho.config import Count, Fraction, Positive, config, save, to_dict
+from mho.converters import with_bits
 from mho.devices.effects.base import around, effects, innermost
 from mho.experiments.chips import ChipStudy, on_chips, trained
 from mho.experiments.cost import Cost, Prices
@@ -116,9 +117,10 @@ class SearchStudy:
     """Everything that decides the search.
 
     Attributes:
-        base: the network, its training, the number of chips, and of the hardware what is not searched. Of
-            its device the tolerance takes the place of the programming error, the bounds, the read voltage
-            and effects around it stay; a ``devices.Generic`` keeps its drift and read noise too.
+        base: the network, its training, the number of chips, and of the hardware what is not searched: of
+            its converters all but the resolution, of its mapping the scale, and the style of ``BitSlicing``.
+            Of its device the tolerance takes the place of the programming error, the bounds, the read
+            voltage and effects around it stay; a ``devices.Generic`` keeps its drift and read noise too.
         space: the values to choose from.
         target: accuracy to keep; None for the digital accuracy minus ``loss``.
         loss: accuracy that may be lost, if ``target`` is None.
@@ -138,9 +140,12 @@ class SearchStudy:
     seed: int = 0
 
     def validate(self) -> None:
-        """Every number of slices must be possible with these bits, and drift be known."""
+        """Slices must be possible with these bits, converters have bits to search, and drift be known."""
         for slices in self.space.slices:
-            mho.mapping.BitSlicing(bits=self.weight_bits, slices=slices)
+            self._mapping(slices)
+        for converter in (self.base.hardware.adc, self.base.hardware.dac):
+            if converter is not None:
+                with_bits(converter, getattr(converter, "bits", None) or 8)
         inside = innermost(self.base.hardware.device)
         if self.base.seconds > 0 and not isinstance(inside, mho.devices.Generic):
             raise ValueError(
@@ -150,7 +155,7 @@ class SearchStudy:
         self._device(self.space.tolerance[0])
 
     def hardware(self, choice: Choice) -> mho.Hardware:
-        """The chips of a choice.
+        """The chips of a choice: the base's, with the searched fields replaced and no other one.
 
         Cells are written and verified until they are within the tolerance, so the error that remains is
         taken as uniform between its bounds.
@@ -159,11 +164,21 @@ class SearchStudy:
         return replace(
             usual,
             device=self._device(choice.tolerance),
-            mapping=mho.mapping.BitSlicing(bits=self.weight_bits, slices=choice.slices),
+            mapping=self._mapping(choice.slices),
             tile=replace(usual.tile, rows=choice.tile_rows),
-            adc=mho.ADC(bits=choice.adc_bits),
-            dac=mho.DAC(bits=choice.dac_bits),
+            adc=with_bits(usual.adc or mho.ADC(), choice.adc_bits),
+            dac=with_bits(usual.dac or mho.DAC(), choice.dac_bits),
         )
+
+    def _mapping(self, slices: int) -> mho.mapping.BitSlicing:
+        """The base's slices with another number; of another mapping the scale."""
+        usual = self.base.hardware.mapping
+        sliced = (
+            usual
+            if isinstance(usual, mho.mapping.BitSlicing)
+            else mho.mapping.BitSlicing(bits=self.weight_bits, slices=slices, scale=usual.scale)
+        )
+        return replace(sliced, bits=self.weight_bits, slices=slices)
 
     def _device(self, tolerance: float) -> mho.devices.Device:
         """The base's device, written and verified."""
@@ -259,7 +274,7 @@ def _tried(study: SearchStudy, choice: Choice, network: nn.Module, data: Data) -
     """``{"figures": ...}`` of a choice, or ``{"error": sentence}``: the other trials go on."""
     try:
         chips = replace(study.base, hardware=study.hardware(choice))
-        figures = on_chips(chips, network, data, "validation")
+        figures = on_chips(chips, network, data, "validation", study.prices)
     except (torch.OutOfMemoryError, MemoryError):
         raise  # says nothing about the choice
     except Exception as error:
@@ -283,11 +298,7 @@ def _energy(study: SearchStudy, choice: Choice, figures: Mapping[str, float]) ->
         adc=round(figures["adc_conversions"]),
         dac=round(figures["dac_conversions"]),
         cells=round(figures["cells"]),
-        converting=study.prices.step_energy
-        * (
-            figures["adc_conversions"] * 2.0**choice.adc_bits
-            + figures["dac_conversions"] * 2.0**choice.dac_bits
-        ),
+        converting=figures["energy"],
     )
     return counted.energy(study.prices, choice.tolerance)
 
