@@ -47,7 +47,7 @@ from mho.experiments.hwa.tables import COLUMNS
 from mho.experiments.hwa.tasks import Problem, shown
 from mho.experiments.models import LSTM, SmallResNet
 from mho.experiments.progress import Progress
-from mho.experiments.store import LOG, OtherStudyError, Store
+from mho.experiments.store import OtherStudyError, Store
 from mho.training import Distillation, DropConnect, PolynomialNoise
 
 TINY = HWAStudy(
@@ -234,7 +234,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
 
 
 def networks_in(folder, study=TINY):
-    store = Store(folder, study, log="none.jsonl")
+    store = Store(folder, study, helps=True)
     return Networks(study, study.task.load(), store, Progress(), torch.device("cpu"))
 
 
@@ -355,10 +355,10 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished, tmp_path, stage, step
         (tmp_path / f"{name}.pt").write_bytes((finished[1] / f"{name}.pt").read_bytes())
     with pytest.raises(KeyboardInterrupt):
         run(TINY, tmp_path, FEW, progress=StopAfter(stage, steps))
-    kept = (tmp_path / LOG).read_text() if stage == "chips" else ""
+    kept = (tmp_path / "chips.jsonl").read_text() if stage == "chips" else ""
     assert kept.count("\n") == (steps if stage == "chips" else 0)
     run(TINY, tmp_path, FEW)
-    assert (tmp_path / LOG).read_text().startswith(kept)
+    assert (tmp_path / "chips.jsonl").read_text().startswith(kept)
     assert not list(tmp_path.glob("*.checkpoint"))
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
@@ -374,9 +374,9 @@ def test_workers_train_and_test_to_the_same_table(finished, tmp_path):
 def test_more_chips_keep_those_that_are_there(finished, tmp_path):
     for file in finished[1].iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    kept = (tmp_path / LOG).read_text()
+    kept = (tmp_path / "chips.jsonl").read_text()
     more = run(TINY, tmp_path, replace(FEW, chips=3), train=False).table
-    assert (tmp_path / LOG).read_text().startswith(kept)
+    assert (tmp_path / "chips.jsonl").read_text().startswith(kept)
     same = more[more["chip"] < 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(same, finished[0].table, check_dtype=False)
 

@@ -160,7 +160,8 @@ def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> di
         ``plain_loss`` and ``aware_loss`` (error minus that of the digital plain network), ``recovered``
         (1 - aware / plain; None if the plain network lost nothing), ``apart`` (the 95 % intervals of the
         two errors do not overlap, the aware one is lower), the mean ``gain`` paired by chip with its
-        interval, and ``holds``: at least half was recovered, and the intervals are apart.
+        interval (None where there is no test), and ``holds``: at least half was recovered, and the intervals
+        are apart. Intervals of errors that are the same on every chip say nothing: they are not apart.
     """
     rows = found[(found["modality"] == modality) & (found["correction"] == correction)]
     rows = rows[rows["seconds"] == rows["seconds"].max()]
@@ -170,7 +171,7 @@ def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> di
     lost, left = plain.mean - reference, aware.mean - reference
     gain = paired(errors[PLAIN], errors[AWARE]).difference
     recovered = None if lost <= 0 else 1 - left / lost
-    apart = plain.n > 1 and aware.high < plain.low
+    apart = plain.varies and aware.varies and aware.high < plain.low
     return {
         "modality": modality,
         "correction": correction,
@@ -180,8 +181,8 @@ def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> di
         "recovered": recovered,
         "apart": apart,
         "gain": gain.mean,
-        "gain_low": gain.low if gain.n > 1 else None,
-        "gain_high": gain.high if gain.n > 1 else None,
+        "gain_low": None if math.isnan(gain.low) else gain.low,
+        "gain_high": None if math.isnan(gain.high) else gain.high,
         "holds": recovered is not None and recovered >= 0.5 and apart,
     }
 
