@@ -40,7 +40,8 @@ class Noise(NamedTuple):
 
 def combine(cells: Tensor, how: Readout) -> Tensor:
     """``cells[copy, group, row, column]`` added as currents: ``[channel, group, row, column]``."""
-    return torch.stack([_added(cells, factors) for factors in how.analog])
+    channels = [_added(cells, factors) for factors in how.analog]
+    return channels[0].unsqueeze(0) if len(channels) == 1 else torch.stack(channels)
 
 
 def normalised(sums: Tensor, how: Readout) -> Tensor:

@@ -348,7 +348,7 @@ class AnalogLayer(BiasRows):
         with plain():
             chip = self.require_chip("effective_bias")
             matrix = tile.effective_weight(self.hardware, chip, self.cut)
-            return matrix[:, -self.bias_rows :].sum(1).flatten()
+            return matrix[..., -self.bias_rows :, :].sum(-2).flatten()
 
     def is_stale(self) -> bool:
         """Whether the weights changed since the chip was programmed, in whatever way: it reads them all.
