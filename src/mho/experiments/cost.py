@@ -141,7 +141,12 @@ def _conversions(layer: AnalogLayer, output: Tensor) -> tuple[int, int]:
     channels = len(how.digital)
     adc = converted * groups * (columns + how.unit_column) * channels * arrays
     dac = driven * groups * rows * channels * len(cut.columns)
-    return (adc if _levels(hardware.adc) else 0), (dac if _levels(hardware.dac) else 0)
+    return (adc if _converts(hardware.adc) else 0), (dac if _converts(hardware.dac) else 0)
+
+
+def _converts(converter: DAC | ColumnConverter | None) -> bool:
+    """Whether there is a converter that makes codes."""
+    return converter is not None and not converter.ideal
 
 
 def _input_groups(dac: DAC | None) -> int:
@@ -150,9 +155,7 @@ def _input_groups(dac: DAC | None) -> int:
 
 
 def _levels(converter: DAC | ColumnConverter | None) -> float:
-    """Levels that a conversion chooses among; 0 for a converter that makes none: absent or ideal."""
-    if converter is None:
-        return 0.0
+    """Levels that a conversion chooses among; 0 where they are not given by bits or steps."""
     if isinstance(converter, DAC) and converter.stream is not None:  # with a sign, as many voltages again
         return 2.0 ** (converter.stream.bits + int(converter.signed))
     bits, steps = getattr(converter, "bits", None), getattr(converter, "steps", None)
