@@ -9,6 +9,7 @@ wires), at the temperature at which it was programmed, and without what happens 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from mho.array import Ideal as IdealArray
@@ -16,8 +17,11 @@ from mho.blocks import by_blocks
 from mho.cut import Cut
 from mho.devices import Device
 from mho.devices.effects.base import as_programmed
+from mho.devices.effects.currents import without_current_noise
+from mho.devices.effects.levels import on_level
 from mho.hardware import Hardware
-from mho.matrix import combine, normalised, through_wires
+from mho.matrix import normalised, through_wires
+from mho.noise import combine, heat_of_rows, noise_through_wires, of_each_row
 from mho.state import TileState, readout
 
 
@@ -49,10 +53,6 @@ def _read(
 ) -> Tensor:
     how = readout(hardware)
 
-    def noisy(g: Tensor, cells: Tensor, eps: Tensor) -> Tensor:
-        now = device.aged(g, cells, seconds)
-        return device.one_read(g, cells, now, seconds, eps) / device.g_max
-
     def magnitude(sums: Tensor) -> Tensor:
         if hardware.adc is not None:
             both_signs = any(a < 0 for row in how.analog for a in row)
@@ -60,9 +60,38 @@ def _read(
             sums = hardware.adc.quantise(sums, widest / 2 if both_signs else widest)
         return normalised(sums, how).abs()
 
-    if isinstance(hardware.array, IdealArray):
-        read = by_blocks(lambda *cells: magnitude(combine(noisy(*cells), how)), state.g, state.cells, eps)
+    def alone(g: Tensor, cells: Tensor, eps: Tensor) -> Tensor:
+        now = device.aged(g, cells, seconds)
+        return magnitude(combine(device.one_read(g, cells, now, seconds, eps) / device.g_max, how))
+
+    quiet, shot, thermal = without_current_noise(device)
+    if isinstance(hardware.array, IdealArray) and not (shot or thermal):
+        read = by_blocks(alone, state.g, state.cells, eps)
     else:
-        cells = by_blocks(noisy, state.g, state.cells, eps)
-        read = magnitude(combine(through_wires(hardware, cells * device.g_max, cut) / device.g_max, how))
+        level = by_blocks(lambda *cells: _levels(quiet, seconds, *cells), state.g, state.cells, eps)
+        read = magnitude(combine(_currents(hardware, level, shot, thermal, cut) / device.g_max, how))
     return read.mean(dim=-2).flatten()
+
+
+def _levels(quiet: Device, seconds: float, g: Tensor, cells: Tensor, eps: Tensor) -> Tensor:
+    """Mean conductance of each cell, what its traps add in this read, normal noise, and a draw for it."""
+    now = quiet.aged(g, cells, seconds)
+    mean, _ = quiet.read_moments(g, cells, now, seconds)
+    level, std, rest = on_level(quiet, g, cells, now, seconds, eps)
+    return torch.stack((mean, level - mean, std, rest))
+
+
+def _currents(hardware: Hardware, level: Tensor, shot: float, thermal: float, cut: Cut) -> Tensor:
+    """Noisy currents of each row alone at full scale over the read voltage, ``[copy, group, row, column]``.
+
+    Noise is a current that is added to what the array gives: no solver meets a conductance below zero.
+    """
+    mean, step, std, eps = level
+    variance = step**2 + std**2
+    seen = noise_through_wires(hardware, mean, variance, cut)
+    conductances, charge = of_each_row(seen, cut)
+    share = (conductances / variance.clamp(min=torch.finfo(std.dtype).tiny)).clamp(min=0).sqrt()
+    of_currents = (shot * charge + thermal * heat_of_rows(seen, cut)) * hardware.device.g_max
+    spread = ((share * std) ** 2 + of_currents).clamp(min=0).sqrt()
+    read: Tensor = through_wires(hardware, mean, cut) + share * step + spread * eps
+    return read

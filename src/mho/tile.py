@@ -34,7 +34,6 @@ from mho.devices.effects.varied import programmable
 from mho.hardware import Hardware
 from mho.matrix import (
     column_factors,
-    combine,
     effective_weight,
     ideal_read,
     normalised,
@@ -43,6 +42,7 @@ from mho.matrix import (
     training_read,
     with_gradient,
 )
+from mho.noise import combine
 from mho.product import prepare, tiled, whole
 from mho.programming import ProgrammingResult, Site, Summary
 from mho.reference import baseline_read, reference_read
