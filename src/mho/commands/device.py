@@ -95,8 +95,8 @@ def device(
         need_study(without=OTHERS)
         from mho.config import save
 
-        fits = {"--layout": layout, "--unit": unit, "--model": model, "--free": free, "TABLE": table}
-        fits |= {"--target": target, "--v-read": v_read}
+        fits: dict[str, Any] = {"--layout": layout, "--unit": unit, "--model": model, "--free": free}
+        fits |= {"TABLE": table, "--target": target, "--v-read": v_read}
         if name == FIT:
             fitted: Fit | None = _fitted(table, target, layout, _reading(unit, v_read), model, free)
             assert fitted is not None

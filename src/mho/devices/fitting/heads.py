@@ -68,11 +68,11 @@ _COUNTS = (
     *("bit", "sourceline", "sl", "point", "points", "step", "steps", "sample", "iteration", "iter", "run"),
     *("die", "wafer"),
 )
-_ROLES = (  # heads of layouts that say no quantity
+_STATES = (  # heads of conductances that do not say so
     *("mean", "mu", "std", "sigma", "up", "down", "ltp", "ltd", "potentiation", "depression", "target"),
-    *("state", "level", "dg", "change", "jump", "cdf", "probability", "direction", "polarity", "cell"),
-    *("device", "error"),
+    *("state", "level", "dg", "change", "jump"),
 )
+_ROLES = (*_STATES, "cdf", "probability", "direction", "polarity", "cell", "device", "error")
 _ONE_LETTER = re.compile(  # R, R_1, i0 and meas_v, but not r2c3
     r"(?:(?:read|meas|pulse|set|reset|gate|drain|applied) )?(?P<letter>[girv]\d*|t)(?![a-z\d])"
 )
@@ -183,9 +183,9 @@ def _is_unit(name: str, gap: str, text: str, unit: str) -> bool:
     meanings = _meanings(_plain(name))
     if meanings:
         return unit in meanings
-    if unit == SIEMENS and set(_ROLES) & set(_plain(name).split()):
+    if unit == SIEMENS and set(_STATES) & set(_plain(name).split()):
         return True
-    return "_" in gap and text in ("S", "A", "V", "s")
+    return "in" in gap.split() or ("_" in gap and text in ("S", "A", "V", "s"))
 
 
 def _meanings(name: str) -> tuple[str, ...]:
