@@ -200,8 +200,7 @@ def _meanings(name: str) -> tuple[str, ...]:
 
 
 def _is_count(name: str) -> bool:
-    words = name.split()
-    return bool(words) and set(words) <= set(_COUNTS)
+    return name.startswith("unnamed") or set(name.split()) <= set(_COUNTS)  # a head without text is an index
 
 
 def _plain(text: str) -> str:

@@ -51,9 +51,20 @@ class _Scale(NamedTuple):
 
 
 def named_column(table: Table) -> int | None:
-    """The column that is named conductance, or else resistance, or else current."""
-    named = [place for q in (CONDUCTANCE, RESISTANCE, CURRENT) if (place := table.place(q)) is not None]
-    return named[0] if named else None
+    """The column that is named conductance, or else resistance, or else current.
+
+    Raises:
+        ValueError: it is one letter, among others that may be the names of cells.
+    """
+    places = (table.place(quantity) for quantity in (CONDUCTANCE, RESISTANCE, CURRENT))
+    named = next((place for place in places if place is not None), None)
+    letters = [head.text for head in table.heads if len(head.text) == 1 and not head.kind]
+    if named is not None and letters and len(table.columns[named]) == 1:
+        raise ValueError(
+            f"{table.name}: is {table.columns[named]!r} a quantity, or a cell like {letters[0]!r}? Name the "
+            "units of all cells (g_uS, a_uS), or the cells otherwise"
+        )
+    return named
 
 
 def cell_column(table: Table, *but: Quantity) -> int | None:
@@ -263,8 +274,13 @@ def _read_voltage(table: Table, how: Reading, of: Head) -> float | Array:
 
 
 def check_conductances(table: Table, g: Array) -> None:
-    """Raise ``ValueError`` at a conductance that no cell has, in siemens; NaN passes."""
-    _check(table, Reading(), g, g, _Scale(SIEMENS, 1.0, True), Head("", "", "", None))
+    """Raise ``ValueError`` at a conductance or deviation that no cell has, in siemens; NaN passes."""
+    for line, value in zip(table.lines(), g, strict=True):
+        if value < 0 or value > LARGEST:
+            raise ValueError(
+                f"{table.name}, line {line}: {value:g} S; conductances of cells and their deviations lie "
+                f"from 0 to {LARGEST:g} S: is the unit right?"
+            )
 
 
 def _check(table: Table, how: Reading, g: Array, numbers: Array, scale: _Scale, head: Head) -> None:
@@ -316,7 +332,8 @@ def _advice(number: float, how: Reading, head: Head) -> str:
         if head.kind not in ("", kind) or si == 0:
             continue
         g = 1 / si if kind == OHM else si / (how.v_read or V_READ) if kind == AMPERE else si
-        if _LIKELY[0] <= g <= _LIKELY[1]:
+        as_named = bool(head.kind) and not head.unit and factor == 1.0 and g <= LARGEST
+        if as_named or _LIKELY[0] <= g <= _LIKELY[1]:
             fitting.append(f'"{unit}" (then {g:.2g} S)')
     if head.unit:
         return f"Is the unit in {head.text!r} right? In its place: {' or '.join(fitting) or 'another one'}"

@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +123,8 @@ class Table:
         """
         for wanted in quantity.names:
             found = [k for k, head in enumerate(self.heads) if _fits(head, wanted, quantity.unit)]
+            united = [k for k in found if self.heads[k].unit]
+            found = united if len(united) == 1 else found  # t_s beside T
             if len(found) > 1:
                 both = " and ".join(repr(self.columns[k]) for k in found[:2])
                 raise ValueError(
@@ -232,7 +235,10 @@ def _headed(rows: Rows, comments: Sequence[str]) -> tuple[tuple[str, ...] | None
     """The heads of a file, None if it has none, and the rows below them."""
     first = rows[0][1]
     if len(rows) > 1 and _are_units(rows[1][1]) and not all(map(_is_number, first)):
-        heads = (f"{name} ({unit})" if unit else name for name, unit in zip(first, rows[1][1], strict=False))
+        units = [cell.strip("()[]") for cell in rows[1][1]]
+        heads = (
+            f"{name} ({unit})" if unit else name for name, unit in zip_longest(first, units, fillvalue="")
+        )
         return tuple(heads), rows[2:]
     if not any(map(_is_number, first)):
         return first, rows[1:]
