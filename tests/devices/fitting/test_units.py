@@ -295,6 +295,8 @@ def test_numbers_that_no_cell_has_are_refused(numbers, sentence) -> None:
             fit({"time_s": TIME, head: numbers}, Retention())
     if numbers[0] < 1:
         assert fit({"time_s": TIME, "c1_S": numbers}, Retention()).device.g_max >= max(numbers) / 1.5
+        with pytest.raises(ValueError, match='"S", if they are siemens indeed'):
+            fit({"time_s": TIME, "c1": numbers}, Retention())
         assert fit({"time_s": TIME, "c1": numbers}, Retention(unit="S")).device.g_max >= max(numbers) / 1.5
 
 
@@ -399,6 +401,15 @@ def test_pulses_are_no_read_voltage() -> None:
     check_same(fit(table, PulseTrain(v_read=V)), wanted)
     with pytest.raises(ValueError, match="say v_read"):
         fit({"time_s": TIME, "pulse_v": np.full(6, 2.0), "i_0": V * CELL_1}, Retention())
+
+
+def test_a_raw_log_of_arc_is_in_ohms(tmp_path) -> None:
+    """A formed cell of 300 ohm beside the chosen one is no reason to doubt the unit."""
+    rows = ["1,1,300.0,1.0,1e-06,P,R2,0.5", *(f"3,4,{1 / g!r},1.5,1e-06,P,R2,0.5" for g in UP.tolist())]
+    head = "Wordline,Bitline,Resistance,Amplitude (V),Pulse width (s),Tag,ReadTag,ReadVoltage"
+    for above in ([head], ["Session 1", "Mon Oct 26 12:00:00 2020", head], []):
+        (tmp_path / "t.csv").write_text("\n".join([*above, *rows]))
+        check_same(fit(tmp_path / "t.csv", PulseTrain(cell=(3, 4))), reference("pulses, one column"))
 
 
 # --- heads behind # ------------------------------------------------------------------------------

@@ -337,4 +337,6 @@ def _advice(number: float, how: Reading, head: Head) -> str:
             fitting.append(f'"{unit}" (then {g:.2g} S)')
     if head.unit:
         return f"Is the unit in {head.text!r} right? In its place: {' or '.join(fitting) or 'another one'}"
+    if not head.kind and how.unit == 1.0 and number <= LARGEST:
+        fitting.append('"S", if they are siemens indeed')
     return f"Name the unit in the head, or say unit={' or '.join(fitting) or '...'}"

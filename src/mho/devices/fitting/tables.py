@@ -30,6 +30,7 @@ _TITLES = 5  # lines in which the heads of a log are looked for
 _WORDS = 4  # of a head behind #, at most: a sentence is none
 LOG = ("wordline", "bitline", "resistance_ohm", "voltage_V", "pulse width_s", "tag", "read tag")
 """Columns of the raw logs of ArC instruments, which have no heads in some data sets."""
+_ARC = {"wordline", "bitline", "resistance", "amplitude", "pulse width"}  # heads of such a log: ohms
 
 
 class Quantity(NamedTuple):
@@ -217,6 +218,8 @@ def _from_file(path: Path) -> Table:
     comments = [line for line in above if line.startswith(_COMMENTS)]
     heads, rows = _headed(rows, comments)
     headed = heads is not None
+    if heads is not None and {head.name for head in read_heads(heads)} >= _ARC:
+        heads = tuple(LOG[2] if head.strip().lower() == "resistance" else head for head in heads)
     if heads is None:
         heads = tuple(f"column {k + 1}" for k in range(max(len(cells) for _, cells in rows)))
         if _is_log(rows[0][1]):
