@@ -14,9 +14,12 @@ from pydantic import Field
 
 from mho.config import Count, Positive, config
 from mho.devices.fitting.base import Measurement, Outcome
+from mho.devices.fitting.heads import Unit
+from mho.devices.fitting.siemens import Reading, cell_column, check_stated, conductances
 from mho.devices.fitting.states import TARGET, States, Statistics
-from mho.devices.fitting.tables import Array, Table, conductances, read_table
+from mho.devices.fitting.tables import CONDUCTANCE, Array, Table, read_table
 
+MICRO = 1e-6  # siemens: the files are in microsiemens
 HEAD = ("id", "class", "num_weights", "height", "width")
 
 
@@ -39,7 +42,7 @@ class FusionLayer(NamedTuple):
     g: Array
 
 
-def read_fusion(path: str | os.PathLike[str], unit: float = 1e-6) -> tuple[FusionLayer, ...]:
+def read_fusion(path: str | os.PathLike[str], unit: float = MICRO) -> tuple[FusionLayer, ...]:
     """The layers of a Fusion CSV, as aihwkit exports them for the chip and reads them back.
 
     Five rows tell of each layer its id, class, number of weights, height and width; a sixth their names (it
@@ -96,16 +99,18 @@ class Fusion(Measurement):
     deviation; the law through them is that of :class:`States`.
 
     Attributes:
-        unit: siemens of the number 1.
+        unit: of columns whose heads say none: ``"uS"``, ``"kohm"``, or the siemens of the number 1. Fusion
+            CSVs are in microsiemens.
         degree: of the polynomial; None keeps the groups as a table law.
         groups: of targets.
-        v_read: read voltage, volts.
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
+            device.
     """
 
-    unit: Positive = 1e-6
+    unit: Unit = MICRO
     degree: Annotated[int, Field(ge=0, le=6)] | None = 2
     groups: Count = 20
-    v_read: Positive = 0.2
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -139,8 +144,15 @@ class Fusion(Measurement):
 
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
-        g = conductances(table, self.unit)
-        target = table.take(TARGET, self.unit)
+        places = cell_column(table, TARGET), table.place(TARGET)
+        for place, quantity in zip(places, (CONDUCTANCE, TARGET), strict=True):
+            if place is None:
+                raise table.missing(quantity)
+        results, targets = (place for place in places if place is not None)
+        check_stated(table, results, targets)
+        own = table.heads[results].unit and self.unit == MICRO  # heads that say a unit come first
+        how = Reading(1.0 if own else self.unit, self.v_read)
+        g, target = conductances(table, how, results), conductances(table, how, targets)
         if len(g) < 2 * self.groups:
             raise ValueError(
                 f"{table.name}: {len(g)} conductances for {self.groups} groups; at least two each: groups = "

@@ -22,6 +22,7 @@ from mho.errors import ConfigError
 START = "start"  # the state at the first row, as if it were a parameter
 ERROR = Quantity(("error", "sigma", "std"), "A")
 _LARGEST = 1.0  # amperes
+_STEEPEST = 0.1  # siemens: most that is believed of currents whose unit nobody names
 _ACCURATE = 1e-4  # of the span: far below the noise of a measured current
 _STEP = 1e-3  # of a difference quotient, in a transformed parameter
 
@@ -184,6 +185,12 @@ class Loop(Measurement):
         if float(np.abs(current).max()) > _LARGEST:
             raise ValueError(
                 f"{table.name}: a current above {_LARGEST:g} A; name the column current_mA or current_uA"
+            )
+        named = table.heads[table.place(CURRENT) or 0].unit
+        if not named and float(np.abs(current).max()) > _STEEPEST * float(np.abs(voltage).max()):
+            raise ValueError(
+                f"{table.name}: currents up to {np.abs(current).max():g} A under {np.abs(voltage).max():g} "
+                "V; name their unit in the head of the column: current_A, current_mA or current_uA"
             )
         if not bool((current != 0).any()):
             raise ValueError(f"{table.name}: the current is 0 in every row; nothing to fit")

@@ -11,15 +11,10 @@ from mho.config import Count, Finite, Positive, config
 from mho.devices.dynamics._numbers import Negative
 from mho.devices.dynamics.linear_step import LinearStep
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
+from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import Solution, r_squared, solve
-from mho.devices.fitting.tables import (
-    CONDUCTANCE,
-    VOLTAGE,
-    Array,
-    Quantity,
-    Table,
-    conductances,
-)
+from mho.devices.fitting.siemens import Reading, cell_column, check_alike, conductances
+from mho.devices.fitting.tables import VOLTAGE, Array, Quantity, Table
 
 PULSE = Quantity(("pulse", "pulses", "n"), "")
 UP, DOWN = Quantity(("up", "ltp", "potentiation"), "S"), Quantity(("down", "ltd", "depression"), "S")
@@ -27,6 +22,7 @@ WORDLINE, BITLINE = Quantity(("wordline", "wl", "word line"), ""), Quantity(("bi
 WIDTH = Quantity(("pulse width", "pulsewidth", "width"), "s")
 NDBool = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 _TURN = 0.15  # of the range of the conductances: a change back that noise does not explain
+V_READ = 0.1  # volts, of a model whose read voltage is not told
 _FAR = 60.0  # largest curvature looked for: all the change within the first pulses
 
 
@@ -80,24 +76,26 @@ class PulseTrain(Measurement):
     Source: P.-Y. Chen, X. Peng, S. Yu, IEEE TCAD 37, 3067 (2018).
 
     Attributes:
-        unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
+        unit: of the cells, for a table whose heads have none: ``"uS"``, ``"kohm"``, ``"nA"``, or the siemens
+            of the number 1 (1e-6: microsiemens).
         zero: the number that means no conductance, for normalised weights.
         up: the first so many points of a single column rise, the others fall; None: all go one way (a column
             that goes both ways is refused).
         cell: (word line, bit line) of the cell, where the table has several.
         width: length of a pulse, seconds.
         v_up, v_down: amplitude of the pulses, volts.
-        v_read: read voltage, volts.
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.1 for the
+            model.
     """
 
-    unit: Positive = 1.0
+    unit: Unit = 1.0
     zero: Finite = 0.0
     up: Count | None = None
     cell: tuple[int, int] | None = None
     width: Positive = 1e-6
     v_up: Positive = 1.0
     v_down: Negative = -1.0
-    v_read: Positive = 0.1
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -134,7 +132,8 @@ class PulseTrain(Measurement):
     def _sweeps(self, table: Table) -> tuple[_Sweep, _Sweep]:
         two = _two_columns(table)
         if two is not None:
-            rising, falling = (_counted(conductances(table, self.unit, self.zero, place)) for place in two)
+            check_alike(table, list(two))
+            rising, falling = (_counted(conductances(table, self._how, k, blanks=True)) for k in two)
             return rising, falling
         g = self._one_column(table)
         keep = self._rows(table)
@@ -149,10 +148,14 @@ class PulseTrain(Measurement):
             turn = min(self.up, len(g))
         return _from_zero(pulse[:turn], g[:turn]), _from_zero(pulse[turn:], g[turn:])
 
+    @property
+    def _how(self) -> Reading:
+        return Reading(self.unit, self.v_read, self.zero)
+
     def _one_column(self, table: Table) -> Array:
         if table.headed or len(table.columns) > 1:
-            return conductances(table, self.unit, self.zero)
-        return conductances(table, self.unit, self.zero, 0)
+            return conductances(table, self._how, cell_column(table, UP, DOWN))
+        return conductances(table, self._how, 0, blanks=True)
 
     def _rows(self, table: Table) -> NDBool:
         """The rows that are pulses of the chosen cell."""
@@ -200,7 +203,7 @@ class PulseTrain(Measurement):
             width=self.width,
             v_up=self.v_up,
             v_down=self.v_down,
-            v_read=self.v_read,
+            v_read=V_READ if self.v_read is None else self.v_read,
         )
 
 
@@ -251,7 +254,7 @@ def _two_columns(table: Table) -> tuple[int, int] | None:
         return up, down
     if not table.headed and len(table.columns) == 2:
         return 0, 1
-    if (up is None) != (down is None) and not table.has(CONDUCTANCE):
+    if (up is None) != (down is None) and cell_column(table, UP, DOWN) is None:
         missing = UP if up is None else DOWN
         raise ValueError(
             f"{table.name}: no column {missing.wanted!r} beside the other direction; it has "

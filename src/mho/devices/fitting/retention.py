@@ -11,8 +11,10 @@ from mho.config import Count, Positive, config
 from mho.devices.error_laws import Independent, Proportional
 from mho.devices.exponents import ConstantNu, Exponent, TableNu
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
+from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import r_squared
-from mho.devices.fitting.tables import CELL, CONDUCTANCE, RESISTANCE, TIME, Array, Table, conductances
+from mho.devices.fitting.siemens import V_READ, Reading, cell_columns, conductances, named_column, passed_over
+from mho.devices.fitting.tables import CELL, TIME, Array, Table
 from mho.devices.generic import Generic
 
 _LEAST = 3  # points of a cell
@@ -59,21 +61,24 @@ class Retention(Measurement):
     normal population, so the noise does not count as a difference between cells. What is left around the
     lines is the read noise, relative to the conductance.
 
-    Layouts: columns ``time_s`` and ``conductance_S`` (or ``resistance_ohm``), with ``cell`` for several
-    cells; or ``time_s`` and one column for each cell, where empty cells are left out.
+    Layouts: columns ``time_s`` and ``conductance_S`` (or ``resistance_ohm``, or ``current_A``), with ``cell``
+    for several cells; or ``time_s`` and one column for each cell, where empty cells are left out. Columns of
+    volts, kelvins, cycles or addresses are no cells.
 
     Attributes:
-        unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
+        unit: of the cells, for a table whose heads have none: ``"uS"``, ``"kohm"``, ``"nA"``, or the siemens
+            of the number 1 (1e-6: microsiemens).
         t0: time after the pulse at which the device has its programmed conductance, seconds: ``seconds`` = 0
             of the device; None: the first time measured.
         groups: cells in so many groups of rising conductance, each with its own law; 1: one for all.
-        v_read: read voltage, volts.
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
+            device.
     """
 
-    unit: Positive = 1.0
+    unit: Unit = 1.0
     t0: Positive | None = None
     groups: Count = 1
-    v_read: Positive = 0.2
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -97,7 +102,7 @@ class Retention(Measurement):
         device = Generic(
             g_min=0.0,
             g_max=float(max(math.exp(line.log_g) for line in lines)),
-            v_read=self.v_read,
+            v_read=V_READ if self.v_read is None else self.v_read,
             program=Independent(sigma=0.0),
             nu=law,
             read=Proportional(sigma=noise),
@@ -112,7 +117,7 @@ class Retention(Measurement):
             r_squared(np.log(points["measured"]), np.log(points["fitted"])),
             None,
             _correlation(points["series"], left),
-            _notes(parameters, len(cells)),
+            _notes(parameters, len(cells), _passed_over(table)),
         )
 
     # --- reading ---------------------------------------------------------------------------------
@@ -130,16 +135,24 @@ class Retention(Measurement):
                     f"{table.name}, line {line}: a time of {t:g} s; times count from the programming pulse "
                     "and are positive"
                 )
-        if table.has(CONDUCTANCE) or table.has(RESISTANCE):
+        how = Reading(self.unit, self.v_read, steady=True)
+        place = table.place(TIME) if table.headed else 0
+        assert place is not None
+        column = named_column(table)
+        if column is None and table.has(CELL):
+            column, *others = cell_columns(table, place)
+            if others:
+                raise ValueError(
+                    f"{table.name}: several columns of conductances beside one of cells; give each cell its "
+                    "rows, or its column"
+                )
+        if column is not None:
             names = table.texts(CELL) if table.has(CELL) else ["1"] * len(time)
-            long = conductances(table, self.unit)
+            long = conductances(table, how, column)
             columns = [(name, long, np.array([n == name for n in names])) for name in dict.fromkeys(names)]
         else:
-            place = table.place(TIME) if table.headed else 0
-            others = [k for k in range(len(table.columns)) if k != place]
-            if not others:
-                raise ValueError(f"{table.name}: no column of conductances beside the time")
-            wide = [(table.columns[k], conductances(table, self.unit, column=k)) for k in others]
+            places = cell_columns(table, place)
+            wide = [(table.columns[k], conductances(table, how, k, blanks=True)) for k in places]
             columns = [(name, g, ~np.isnan(g)) for name, g in wide]
         return [self._series(table, name, time[keep], g[keep]) for name, g, keep in columns]
 
@@ -255,8 +268,15 @@ def _correlation(series: Array, left: Array) -> float:
     return float((left[1:] * left[:-1])[together].sum()) / total if total > 0 else 0.0
 
 
-def _notes(parameters: tuple[Estimate, ...], cells: int) -> tuple[str, ...]:
+def _passed_over(table: Table) -> list[str]:
+    place = table.place(TIME)
+    return [] if place is None or named_column(table) is not None else passed_over(table, place)
+
+
+def _notes(parameters: tuple[Estimate, ...], cells: int, others: list[str]) -> tuple[str, ...]:
     notes = []
+    if others:
+        notes.append(f"columns that hold no conductances were passed over: {', '.join(map(repr, others))}")
     if cells == 1:
         notes.append("one cell: the spread over cells is not known and is 0 in the device")
     by = {e.name: e.value for e in parameters}

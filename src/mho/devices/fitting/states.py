@@ -12,16 +12,20 @@ from mho.config import Positive, config
 from mho.devices.error_laws import Error, Polynomial
 from mho.devices.error_laws import Table as TableLaw
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, span
+from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import Solution, r_squared, solve
-from mho.devices.fitting.tables import (
-    CONDUCTANCE,
-    RESISTANCE,
-    Array,
-    Quantity,
-    Table,
+from mho.devices.fitting.siemens import (
+    V_READ,
+    Reading,
+    cell_column,
+    check_alike,
     check_conductances,
+    check_stated,
     conductances,
+    deviations,
+    unit_text,
 )
+from mho.devices.fitting.tables import Array, Quantity, Table
 from mho.devices.generic import Generic
 
 MEAN, STD = Quantity(("mean", "mu"), "S"), Quantity(("std", "sigma"), "S")
@@ -54,19 +58,22 @@ class States(Measurement):
     same for all states and the reduced chi^2 is not known. With n the bias of s is divided out.
 
     Layouts: columns ``mean_S`` and ``std_S``, perhaps ``count`` (the states file of NeuroSim,
-    ``states,mean,std``, is one, also without heads); each single result, in columns ``target_S`` and
-    ``conductance_S``; or four columns without heads (the cell file of MICSim): level, resistance in ohms,
-    relative standard deviation, resistance in series. Few states are kept with ``degree=None``.
+    ``states,mean,std``, is one, also without heads; the deviation of ``mean_ohm`` and ``std_ohm`` is ``g^2
+    std``, to first order); each single result, in columns ``target_S`` and ``conductance_S``; or
+    four columns without heads (the cell file of MICSim): level, resistance in ohms, relative standard
+    deviation, resistance in series. Few states are kept with ``degree=None``.
 
     Attributes:
-        unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
+        unit: of the states, for a table whose heads have none: ``"uS"``, ``"kohm"``, ``"nA"``, or the siemens
+            of the number 1 (1e-6: microsiemens).
         degree: of the polynomial; None keeps the measured points as a table law.
-        v_read: read voltage, volts.
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
+            device.
     """
 
-    unit: Positive = 1.0
+    unit: Unit = 1.0
     degree: Annotated[int, Field(ge=0, le=6)] | None = 2
-    v_read: Positive = 0.2
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -96,7 +103,8 @@ class States(Measurement):
             law, fitted, solution, parameters = self._polynomial(table, states, self.degree, high)
         freedom = max(1, len(states.g) - len(solution.values)) if self.degree is not None else 1
         residual = states.std - fitted
-        device = Generic(g_min=low, g_max=high, v_read=self.v_read, program=law)
+        v_read = V_READ if self.v_read is None else self.v_read
+        device = Generic(g_min=low, g_max=high, v_read=v_read, program=law)
         points = {"x": states.g, "measured": states.std, "fitted": fitted, "residual": residual}
         if states.cells is not None:
             points["error"] = _relative_error(states) * fitted
@@ -120,9 +128,9 @@ class States(Measurement):
         Raises:
             ValueError: as :meth:`evaluate`.
         """
-        single = table.has(CONDUCTANCE) or table.has(RESISTANCE)
-        if table.has(TARGET) and single and not table.has(STD):
-            return self._single_results(table)
+        results = cell_column(table, TARGET, MEAN, STD)
+        if table.has(TARGET) and results is not None and not table.has(STD):
+            return self._single_results(table, results)
         if not table.headed and len(table.columns) == 4:
             return _rising(self._resistances(table)), None
         if not table.headed and len(table.columns) == 3:
@@ -130,7 +138,10 @@ class States(Measurement):
             places = (1, 2)  # states, mean, std
         else:
             places = tuple(_needed(table, quantity) for quantity in (MEAN, STD))  # type: ignore[assignment]
-        g, std = (conductances(table, self.unit, column=place) for place in places)
+        check_alike(table, list(places))
+        how = Reading(self.unit, self.v_read)
+        g = conductances(table, how, places[0], blanks=True)
+        std = deviations(table, how, places[1], g)
         _no_blanks(table, g, std)
         count = table.take(COUNT) if table.has(COUNT) else None
         if count is not None and bool((count < 2).any()):
@@ -144,7 +155,7 @@ class States(Measurement):
         if self.unit != 1:
             raise ValueError(
                 f"{table.name}: four columns without heads are level, ohms, relative deviation, ohms in "
-                f"series; leave unit = {self.unit:g} out"
+                f"series; leave unit = {unit_text(self.unit)} out"
             )
         ohms, relative, series = (table.numbers(k) for k in (1, 2, 3))
         for line, r, s, more in zip(table.lines(), ohms, relative, series, strict=True):
@@ -157,9 +168,10 @@ class States(Measurement):
         check_conductances(table, g)
         return Statistics(g, relative * g, None)
 
-    def _single_results(self, table: Table) -> tuple[Statistics, float]:
-        target, g = table.take(TARGET, self.unit), conductances(table, self.unit)
-        check_conductances(table, target)
+    def _single_results(self, table: Table, results: int) -> tuple[Statistics, float]:
+        place, how = _needed(table, TARGET), Reading(self.unit, self.v_read)
+        check_stated(table, place, results)
+        target, g = (conductances(table, how, column) for column in (place, results))
         wanted, group = np.unique(target, return_inverse=True)
         count = np.bincount(group).astype(np.float64)
         if bool((count < 2).any()):
