@@ -189,7 +189,9 @@ class SearchStudy:
             else mho.devices.Generic(g_min=usual.g_min, g_max=usual.g_max, v_read=usual.v_read)
         )
         error = mho.devices.Uniform(width=mho.devices.Independent(sigma=2 * tolerance))
-        device: mho.devices.Device = replace(kept, program=error, program_scale=1.0, clip=True)
+        device: mho.devices.Device = replace(
+            kept, program=error, bias=mho.devices.Unbiased(), program_scale=1.0, clip=True
+        )
         for effect in reversed(list(effects(self.base.hardware.device))):
             device = around(effect, device)
         return device

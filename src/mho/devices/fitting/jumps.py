@@ -94,6 +94,7 @@ class JumpTable(Measurement):
             None,
             0.0,
             _notes(laws),
+            _left_out(laws),
         )
 
     def _rows(self, table: Table) -> dict[str, list[_Row]]:
@@ -199,17 +200,23 @@ def _points(laws: dict[str, Jumps]) -> Points:
 
 def _notes(laws: dict[str, Jumps]) -> tuple[str, ...]:
     notes = ["a table as it was given: nothing was fitted, and the errors of its numbers are not known"]
+    if len(laws) == 1:
+        notes.append(f"only pulses {next(iter(laws))} were measured; a verified write needs both directions")
+    return tuple(notes)
+
+
+def _left_out(laws: dict[str, Jumps]) -> tuple[str, ...]:
+    """The pulses that go beyond the changes of the table."""
+    found = []
     for name, law in laws.items():
         cdf = np.array(law.cdf)
         outside = float(np.maximum(cdf[:, 0], 1 - cdf[:, -1]).max())
         if outside > 0.01:
-            notes.append(
-                f"{name}: up to {100 * outside:.0f} % of the pulses go beyond the changes of the table; they "
-                "count as its last change"
+            found.append(
+                f"the jumps {name} beyond the changes of the table (up to {100 * outside:.0f} % of the "
+                "pulses count as its first or last change)"
             )
-    if len(laws) == 1:
-        notes.append(f"only pulses {next(iter(laws))} were measured; a verified write needs both directions")
-    return tuple(notes)
+    return tuple(found)
 
 
 # --- three files of each direction ---------------------------------------------------------------

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from mho.config import Count, Positive, config
 from mho.devices.error_laws import Independent, Proportional
-from mho.devices.exponents import ConstantNu, Exponent, TableNu
+from mho.devices.exponents import ConstantNu, Exponent, SignedNu, TableNu
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
 from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import r_squared
+from mho.devices.fitting.population import population
 from mho.devices.fitting.siemens import V_READ, Reading, cell_columns, conductances, named_column, passed_over
 from mho.devices.fitting.tables import CELL, TIME, Array, Table
 from mho.devices.generic import Generic
 
+_FEW = 2.0  # standard deviations of the exponent from 0, below which some cells rise
 _LEAST = 3  # points of a cell
+_LARGE = 0.1  # exponent larger than those of memory cells: an error of it says nothing
 
 
 class Series(NamedTuple):
@@ -40,15 +43,6 @@ class _Line(NamedTuple):
     nu: float
     log_g: float  # at t0
     spread: float  # sum of the squared distances of ln(t / t0) from their mean
-
-
-class _Population(NamedTuple):
-    """Mean and spread of the exponent over cells, with standard errors."""
-
-    mean: float
-    mean_error: float
-    std: float
-    std_error: float
 
 
 @config
@@ -74,6 +68,8 @@ class Retention(Measurement):
         v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
             device.
     """
+
+    remedy: ClassVar[str] = "measure over a longer time, more cells or with less noise"
 
     unit: Unit = 1.0
     t0: Positive | None = None
@@ -118,6 +114,7 @@ class Retention(Measurement):
             None,
             _correlation(points["series"], left),
             _notes(parameters, len(cells), _passed_over(table)),
+            _left_out(lines, _correlation(points["series"], left), len(left)),
         )
 
     # --- reading ---------------------------------------------------------------------------------
@@ -183,7 +180,8 @@ class Retention(Measurement):
         found, where = [], []
         for part in parts:
             some = [rising[int(k)] for k in part]
-            found.append(_population(some, noise))
+            nu = np.array([line.nu for line in some])
+            found.append(population(nu, np.array([noise**2 / line.spread for line in some])))
             where.append(float(np.mean([math.exp(line.log_g) for line in some])))
             if found[-1].mean < 0:
                 raise ValueError(
@@ -193,11 +191,14 @@ class Retention(Measurement):
         parameters: list[Estimate] = []
         for g, one in zip(where, found, strict=True):
             at = "" if self.groups == 1 else f"({g:.4g} S)"
-            parameters.append(Estimate(name=f"nu{at}", value=one.mean, error=one.mean_error))
-            parameters.append(Estimate(name=f"nu_std{at}", value=one.std, error=one.std_error))
-        if self.groups == 1:
-            return ConstantNu(mean=found[0].mean, std=found[0].std), tuple(parameters)
-        law = TableNu(g=tuple(where), mean=tuple(p.mean for p in found), std=tuple(p.std for p in found))
+            for name, value, error in (("nu", one.mean, one.mean_error), ("nu_std", one.std, one.std_error)):
+                scale = max(abs(value), _LARGE)
+                parameters.append(Estimate(name=f"{name}{at}", value=value, error=error, scale=scale))
+        law: Exponent = ConstantNu(mean=found[0].mean, std=found[0].std)
+        if self.groups > 1:
+            law = TableNu(g=tuple(where), mean=tuple(p.mean for p in found), std=tuple(p.std for p in found))
+        if any(0 < one.mean < _FEW * one.std for one in found):
+            law = SignedNu(law=law)
         return law, tuple(parameters)
 
 
@@ -207,44 +208,6 @@ def _line(cell: Series, t0: float) -> _Line:
     spread = float(dx @ dx)
     nu = -float(dx @ y) / spread
     return _Line(nu, float(y.mean()) + nu * float(x.mean()), spread)
-
-
-def _population(lines: list[_Line], noise: float) -> _Population:
-    """Mean and spread of exponents that each have a known error: restricted maximum likelihood."""
-    nu = np.array([line.nu for line in lines])
-    own = np.array([noise**2 / line.spread for line in lines])  # variance of each slope
-    if len(nu) == 1:
-        return _Population(float(nu[0]), math.sqrt(float(own[0])), 0.0, 0.0)
-    from scipy.optimize import minimize_scalar
-
-    largest = float(nu.var(ddof=1))
-
-    def loss(between: float) -> float:
-        weight = 1 / (own + between)
-        mean = float(weight @ nu) / float(weight.sum())
-        return float((weight @ (nu - mean) ** 2) - np.log(weight).sum() + math.log(float(weight.sum())))
-
-    between = 0.0
-    if largest > 0 and not bool((own + 2 * largest == 0).any()):
-        scale = largest + float(own.mean())
-        found = minimize_scalar(
-            loss, bounds=(1e-9 * scale, 3 * scale), method="bounded", options={"xatol": 1e-9 * scale}
-        )
-        at_zero = bool((own > 0).all()) and loss(0.0) <= float(found.fun)
-        between = 0.0 if at_zero else float(found.x)
-    total = own + between
-    if not bool((total > 0).all()):
-        return _Population(float(nu.mean()), 0.0, 0.0, 0.0)
-    weight = 1 / total
-    freedom = (len(nu) - 1) / len(nu)
-    error = math.sqrt(2 / (freedom * float((weight**2).sum())))  # of the variance between cells
-    std = math.sqrt(between)
-    return _Population(
-        float(weight @ nu) / float(weight.sum()),
-        1 / math.sqrt(float(weight.sum())),
-        std,
-        min(error / (2 * std), math.sqrt(error)) if std else math.sqrt(error),
-    )
 
 
 def _points(cells: list[Series], lines: list[_Line], t0: float) -> Points:
@@ -282,9 +245,20 @@ def _notes(parameters: tuple[Estimate, ...], cells: int, others: list[str]) -> t
     by = {e.name: e.value for e in parameters}
     for name, value in by.items():
         std = by.get(name.replace("nu", "nu_std", 1), 0.0) if name.startswith("nu") else 0.0
-        if not name.startswith("nu_std") and 0 < value < 2 * std:
-            notes.append(
-                f"{name}: some cells would rise; the device takes the magnitude of each exponent, so "
-                "its mean is a little higher"
-            )
+        if not name.startswith("nu_std") and 0 < value < _FEW * std:
+            notes.append(f"{name}: some cells would rise by this law; those of the device do")
     return tuple(notes)
+
+
+def _left_out(lines: list[_Line], correlation: float, points: int) -> tuple[str, ...]:
+    """What the cells show and the device has not."""
+    found = []
+    start = np.array([line.log_g for line in lines])
+    if len(lines) > 1 and float(start.std(ddof=1)) > 0:
+        found.append(
+            f"the spread of the cells at t0 ({100 * float(start.std(ddof=1)):.2g} % of their conductance): "
+            "their targets are not known"
+        )
+    if abs(correlation) > 2 / math.sqrt(points):
+        found.append(f"the correlation of the read noise in time ({correlation:.2f})")
+    return tuple(found)
