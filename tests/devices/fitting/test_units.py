@@ -14,7 +14,6 @@ from mho import config
 from mho.devices import Fusion, JumpTable, Loop, PulseTrain, Retention, States, fit
 from mho.devices.dynamics import LinearIonDrift, sine
 from mho.devices.fitting.heads import CELLS, read_head, read_unit
-from mho.devices.fitting.pulse_train import curve
 from mho.errors import ConfigError
 
 V = 0.1  # volts, of every read
@@ -26,8 +25,9 @@ RNG = np.random.default_rng(0)
 
 TIME = np.geomspace(20.0, 2e4, 6)
 CELL_1, CELL_2 = (18e-6 * (TIME / 20) ** -nu * np.exp(0.01 * RNG.normal(size=6)) for nu in (0.05, 0.07))
-UP = 5e-6 + 40e-6 * curve(np.linspace(0, 1, 12), 2.0) + 0.2e-6 * RNG.normal(size=12)
-DOWN = 45e-6 - 40e-6 * curve(np.linspace(0, 1, 12), 3.0) + 0.2e-6 * RNG.normal(size=12)
+PULSES = np.linspace(0, 1, 12)
+UP = 5e-6 + 40e-6 * np.expm1(-2 * PULSES) / np.expm1(-2) + 0.2e-6 * RNG.normal(size=12)
+DOWN = 45e-6 - 40e-6 * np.expm1(-3 * PULSES) / np.expm1(-3) + 0.2e-6 * RNG.normal(size=12)
 TARGETS = np.repeat([5e-6, 10e-6, 15e-6, 20e-6], 5)
 RESULTS = TARGETS + 0.3e-6 * RNG.normal(size=20)
 MEANS = np.array([2e-6, 5e-6, 10e-6, 20e-6])

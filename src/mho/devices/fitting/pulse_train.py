@@ -213,9 +213,8 @@ class PulseTrain(Measurement):
             found[f"memory_{name}"] = branch.scatter.memory**part
         missing = {f"{k}_{name}": 0.0 for name in ("up", "down") for k in ("step", "slope")}
         ends_and_pulses = {"g_low": low, "g_high": high, "width": width, "v_up": v_up, "v_down": v_down}
-        return LinearStep(
-            **ends_and_pulses, **(missing | found), v_read=V_READ if self.v_read is None else self.v_read
-        )
+        v_read = V_READ if self.v_read is None else self.v_read
+        return LinearStep(**ends_and_pulses, **(missing | found), v_read=v_read)
 
 
 def _cells(table: Table) -> list[Table]:

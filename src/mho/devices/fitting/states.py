@@ -164,21 +164,18 @@ class States(Measurement):
         if count is not None and bool((count < 2).any()):
             line = table.lines()[int(np.argmax(count < 2))]
             raise ValueError(f"{table.name}, line {line}: a standard deviation needs a count of at least 2")
-        target = self._targets(table, how, places[0])
+        target = self._targets(table)
         if target is None:
             return _rising(Statistics(g, std, count))
         return _rising(Statistics(target, std, count, g))
 
-    def _targets(self, table: Table, how: Reading, means: int) -> Array | None:
+    def _targets(self, table: Table) -> Array | None:
         """The targets beside means; a column of states or levels without a unit counts them."""
         named = table.place(Quantity(TARGET.names[:1], TARGET.unit))
-        other = table.place(TARGET)
-        if named is None and (other is None or not table.heads[other].unit):
+        place = table.place(TARGET) if named is None else named
+        if place is None or (named is None and not table.heads[place].unit):
             return None
-        place = other if named is None else named
-        assert place is not None
-        check_stated(table, place, means)
-        return conductances(table, how, place)
+        return conductances(table, Reading(self.unit, self.v_read), place)
 
     def _resistances(self, table: Table) -> Statistics:
         """The cell file of MICSim: level, resistance, relative standard deviation, resistance in series."""
