@@ -46,6 +46,8 @@ from mho.nn import (
 )
 from mho.nn.bias import check_bias_rows
 from mho.nn.computed import compute, copied, make_plain
+from mho.nn.loading import guard, unguard
+from mho.nn.unprogrammed import share_notice
 from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite
 
@@ -213,6 +215,8 @@ def convert(
         modules[path] = made[id(module)]
     model = modules[""]
     _close_fast_paths(model)
+    guard(model)
+    share_notice(model)
     report = Report(model, kinds, reasons)
     model.report = report  # type: ignore[assignment]
     if example is not None:
@@ -257,6 +261,7 @@ def revert(model: nn.Module, weights: PerLayer[Weights] = "ideal") -> nn.Module:
         modules[path] = made[id(module)]
     model = modules[""]
     _open_fast_paths(model)
+    unguard(model)
     return model
 
 

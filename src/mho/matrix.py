@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +22,9 @@ from mho.hardware import Hardware
 from mho.mapping import Readout
 from mho.read_noise import over_currents
 from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
+
+
+Check = Callable[[TileState], None]
 
 
 class Noise(NamedTuple):
@@ -76,18 +80,26 @@ def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
     return w * state.gain.view(w.shape[0], 1, w.shape[2])
 
 
-def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
+def pack(hardware: Hardware, state: TileState, cut: Cut, check: Check | None = None) -> Read:
     """What a product by this chip needs: the work done once per state.
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
     mean of a noisy small conductance is a little above it; the sum of many cells is normal. The noise of
     currents has no mean; behind wires it is that of the conductance seen from outside. The chips that
     ``torch.func.vmap`` stacks are packed one after the other.
+
+    Args:
+        hardware: the description.
+        state: the chip.
+        cut: the layer's cut into tiles.
+        check: called with each chip before it is packed, also with those that are stacked.
     """
     if not in_transform():
+        if check is not None and not torch.compiler.is_compiling():
+            check(state)
         return _pack(hardware, state, cut)
     parts = _Parts()
-    values = _EachChip.apply(hardware, cut, parts, *state)  # type: ignore[no-untyped-call]
+    values = _EachChip.apply(hardware, cut, check, parts, *state)  # type: ignore[no-untyped-call]
     return Read(**dict(zip(parts.names, values, strict=True)))
 
 
@@ -101,8 +113,11 @@ class _EachChip(torch.autograd.Function):
     """:func:`pack` under ``vmap``: the age of a chip is a number, one for each chip."""
 
     @staticmethod
-    def forward(hardware: Hardware, cut: Cut, parts: _Parts, *state: Any) -> tuple[Tensor, ...]:
-        found = {k: v for k, v in pack(hardware, TileState(*state), cut)._asdict().items() if v is not None}
+    def forward(
+        hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts, *state: Any
+    ) -> tuple[Tensor, ...]:
+        read = pack(hardware, TileState(*state), cut, check)
+        found = {k: v for k, v in read._asdict().items() if v is not None}
         parts.names = tuple(found)
         return tuple(found.values())
 
@@ -112,12 +127,13 @@ class _EachChip(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, parts: _Parts, *state: Any
-    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts,
+        *state: Any,
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:  # fmt: skip
         reads = []
         for k in range(info.batch_size):
-            chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[3:], strict=True)]
-            reads.append(pack(hardware, TileState(*chip), cut)._asdict())
+            chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[4:], strict=True)]
+            reads.append(pack(hardware, TileState(*chip), cut, check)._asdict())
         some = {name: v for read in reads for name, v in read.items() if v is not None}
         parts.names = tuple(some)
         stacked = (
