@@ -47,46 +47,62 @@ def refuse(found: str | None, path: str) -> None:
         raise DamagedChipError(f"{path}.{found}" if path else found)
 
 
-def damage(hardware: Hardware, cut: Cut, size: Size, chip: Mapping[str, Tensor | None]) -> str | None:
-    """The first entry that can be that of no chip of this description, in words; None for a sound chip.
+class Rules(NamedTuple):
+    """What the chips of one layer may be.
 
-    Values on the meta device are not looked at.
+    Attributes:
+        hardware: the description of the layer.
+        entries: what each entry may be, by its name in :class:`~mho.state.TileState`; and ``weights``, the
+            fingerprint of the weights.
+        digest: of the description.
+    """
+
+    hardware: Hardware
+    entries: dict[str, Allowed]
+    digest: int
+
+
+def rules(hardware: Hardware, cut: Cut, size: Size) -> Rules:
+    """What the chips of a layer may be.
 
     Args:
         hardware: the description of the layer.
         cut: its cut into tiles.
         size: groups, rows and columns of its array, bias rows included.
-        chip: entries of a :class:`~mho.state.TileState` by name; those left out are not looked at.
     """
-    entries = dict(_entries(hardware, cut, size))
+    return Rules(hardware, dict(_entries(hardware, cut, size)), digest(hardware))
+
+
+def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
+    """The first entry that can be that of no such chip, in words; None for a sound chip.
+
+    Values on the meta device are not looked at.
+
+    Args:
+        rules: what chips of this layer may be.
+        chip: entries by name, as in ``rules.entries``; those left out are not looked at.
+    """
     for name, value in chip.items():
-        if name not in entries and value is not None:
+        if name not in rules.entries and value is not None:
             return f"chip_{name}: converters of this hardware have no draws of their own; drop the key"
-        found = _wrong(f"chip_{name}", value, entries[name]) if name in entries else None
+        found = _wrong(f"chip_{name}", value, rules.entries[name]) if name in rules.entries else None
         if found is not None:
             return found
-    return _inconsistent(hardware, chip)
-
-
-def _inconsistent(hardware: Hardware, chip: Mapping[str, Tensor | None]) -> str | None:
-    """What only the description, the time or other entries tell to be wrong, in words."""
     known = {name: value for name, value in chip.items() if value is not None and not value.is_meta}
-    if "hardware" in known and int(known["hardware"]) != digest(hardware):
+    if "hardware" in known and int(known["hardware"]) != rules.digest:
         return (
             "chip_hardware: this chip was programmed with another hardware description; convert the model "
             "with that description, or drop the 'chip_' keys and program again"
         )
+    device = rules.hardware.device
     if "seconds" in known:
         try:
-            hardware.device.check_time(float(known["seconds"]))
+            device.check_time(float(known["seconds"]))
         except ValueError as error:
             return f"chip_seconds: {error}"
-    if "g" in known and "cells" in known:
-        low, high = written_span(hardware.device, known["g"], known["cells"])
-        slack = _ROUNDING * hardware.device.g_max
-        shape = tuple(known["g"].shape)
-        allowed = Allowed((shape,), _held(hardware.device), low - slack, high + slack)
-        return _wrong("chip_g", known["g"], allowed)
+    if "g" in known and "cells" in known and isinstance(programmable(device), Varied):
+        low, high = _span_of_each(device, known["g"], known["cells"])
+        return _wrong("chip_g", known["g"], _held(device, tuple(known["g"].shape), low, high))
     return None
 
 
@@ -124,14 +140,16 @@ def range_damage(hardware: Hardware, cut: Cut, name: str, value: Tensor) -> str 
 
 
 def _entries(hardware: Hardware, cut: Cut, size: Size) -> Iterator[tuple[str, Allowed]]:
-    """What each entry may be; the conductances of a device need the other entries and come later."""
+    """What each entry may be; of cells that differ not yet what each of them holds."""
     groups, rows, columns = size
     how, device, adc, dac = readout(hardware), hardware.device, hardware.adc, hardware.dac
     with torch.no_grad():
         line = hardware.mapping.targets(torch.zeros(1, 1, columns), device.g_min, device.g_max)
     g = (line.shape[0], groups, rows, line.shape[-1])
     channels, each = len(how.digital), (groups * columns,)
-    yield "g", Allowed((g,), "conductances are finite and not negative", 0.0)
+    base = programmable(device)
+    span = (0.0, math.inf) if isinstance(base, Varied) else base.written_span()
+    yield "g", _held(device, g, *span)
     yield "cells", Allowed(((_parameters(device), *g),), "parameters of cells are finite")
     scales = tuple((a, 1, b) for a in {1, groups} for b in {1, columns})
     least = torch.finfo(torch.float32).tiny
@@ -159,11 +177,8 @@ def _parameters(device: Device) -> int:
     return count + device.drift_state(torch.full((1,), device.g_max), torch.zeros(1)).shape[0]
 
 
-def written_span(device: Device, g: Tensor, cells: Tensor) -> tuple[float | Tensor, float | Tensor]:
-    """Lowest and highest conductance that writing can have left in cells, siemens.
-
-    The bounds of the device, and what its programming error adds to them; effects act on what was written,
-    and change nothing in it. Where cells differ (``Varied``), those of each cell.
+def _span_of_each(device: Device, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest conductance that writing can have left in each of cells that differ, siemens.
 
     Args:
         device: the device, perhaps with effects around it.
@@ -171,28 +186,30 @@ def written_span(device: Device, g: Tensor, cells: Tensor) -> tuple[float | Tens
         cells: parameters of each cell, ``[n, copy, group, row, column]``.
     """
     base = programmable(device)
-    if not isinstance(base, Varied):
-        return base.written_span()
+    assert isinstance(base, Varied)
     first = cells.shape[0] - _parameters(base)
     own = base.of_cells(cells[first : first + base.parameters])
     both = own.bounds_of(cells[first + base.parameters :])
     low, high = (torch.full_like(g, b) for b in (base.g_min, base.g_max)) if both is None else both
-    span = [low, high]
+    least, most = torch.minimum(low, high), torch.maximum(low, high)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         target = low + share * (high - low)
         for eps in (-FARTHEST, FARTHEST):
-            span.append(own.programmed(target, torch.full_like(g, eps)))
-    return torch.stack(span).amin(0), torch.stack(span).amax(0)
+            written = own.programmed(target, torch.full_like(g, eps))
+            least, most = torch.minimum(least, written), torch.maximum(most, written)
+    return least, most
 
 
-def _held(device: Device) -> str:
-    """What cells hold, in words."""
+def _held(device: Device, shape: tuple[int, ...], low: float | Tensor, high: float | Tensor) -> Allowed:
+    """What cells hold; effects act on what was written, and change nothing in it."""
     base = programmable(device)
     kind = type(base.device if isinstance(base, Varied) else base).__name__
-    return (
-        f"cells of {kind} hold g_min = {device.g_min:g} S to g_max = {device.g_max:g} S, and what its "
-        "programming error adds"
+    words = (
+        f"conductances are finite, and cells of {kind} hold g_min = {device.g_min:g} S to "
+        f"g_max = {device.g_max:g} S and what its programming error adds"
     )
+    slack = _ROUNDING * device.g_max
+    return Allowed((shape,), words, low - slack, high + slack)
 
 
 _REMEDY = "load the chip from a file that is whole, or program it again with mho.program(model, seed=...)"

@@ -114,7 +114,7 @@ def test_the_message_names_place_value_and_what_is_allowed() -> None:
         copy.deepcopy(SOUND).load_state_dict(state)
     said = str(error.value)
     assert said.startswith("0.chip_g[1, 0, 3, 2] = nan (2 of 400 values are like this): ")
-    assert "finite and not negative" in said and "mho.program" in said
+    assert "conductances are finite" in said and "mho.program" in said
     state["0.chip_g"][1, 0, 3, 2:4] = 1.0
     with pytest.raises(DamagedChipError, match=r"cells of PCM hold g_min = 0 S to g_max = 2.5e-05 S"):
         copy.deepcopy(SOUND).load_state_dict(state)

@@ -30,7 +30,7 @@ from mho.converters import (
     OnData,
 )
 from mho.cut import Cut, Limit, Read
-from mho.damage import chip_entries, damage, range_damage, refuse
+from mho.damage import Rules, chip_entries, damage, range_damage, refuse, rules
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -53,6 +53,10 @@ from mho.tile import TileState
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
 SAVED = (*CHIP, "chip_weights", *RANGES)
+_PLACE = {name: place for place, name in enumerate(SAVED)}
+_WEIGHTS = ("chip_weights",)
+_ACTING = ("chip_g", "chip_cells", "chip_scale", "chip_seconds", "chip_gain", "chip_converters", "chip_drivers")
+"""What is packed: each comparison costs a graph its microseconds, and the shift is read as it is."""
 _WEIGHT, _BOTH = ("weight",), ("weight", "bias")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
 _PACKED = (
@@ -77,7 +81,7 @@ class AnalogLayer(BiasRows):
 
     ARRAY_ATTRIBUTES = (
         "hardware", "bias_rows", "cut", "path", "on_chip", "modifiers", "written", "notice",
-        "_observer", "_packed_from", "_seen", "_versions",
+        "_observer", "_rules", "_packed_from", "_seen", "_versions",
     )  # fmt: skip
 
     hardware: Hardware
@@ -163,6 +167,7 @@ class AnalogLayer(BiasRows):
         self._observer: Observer | None = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
         self.notice = Notice(type(self).__name__)
+        self._rules: Rules | None = None
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._versions: tuple[int, ...] = ()
         for name in (*CHIP, "chip_weights"):
@@ -206,16 +211,18 @@ class AnalogLayer(BiasRows):
         Raises:
             DamagedChipError: an entry can be that of no chip of this layer; then it keeps the one it has.
         """
+        self._check_ranges()
         self._check_state(chip)
         for name, value in zip(CHIP, chip, strict=True):
             setattr(self, name, value)
-        self.repack()
+        self._pack(chip)
 
     def correct(self, gain: Tensor, shift: Tensor) -> None:
         """Take other digital corrections ``[column]``; what is packed of the array stays, if it can."""
         chip = self.require_chip("compensate")._replace(gain=gain, shift=shift)
         refuse(self._damage({"gain": gain, "shift": shift}), self.path)
-        if not (self._is_packed() and tile.is_tiled(self.hardware) and self._versions == self._present_versions()):
+        ours = self._own(CHIP) and self._packed_from[-1] is self.packed_kernel
+        if not (ours and tile.is_tiled(self.hardware) and self._versions == self._present_versions()):
             self.set_chip(chip)
             return
         self.chip_gain, self.chip_shift = gain, shift
@@ -291,8 +298,12 @@ class AnalogLayer(BiasRows):
         if chip is None:
             return
         self._check_ranges()
+        self._check_state(chip)
+        self._pack(chip)
+
+    def _pack(self, chip: TileState) -> None:
         with plain():
-            read = tile.pack(self.hardware, chip, self.cut, self._check_state)
+            read = tile.pack(self.hardware, chip, self.cut)
         values = (
             read.kernel, read.variance, read.out, read.ones, read.levels, read.constant,
             read.bias, read.bias_variance, read.shot, read.bias_shot, read.thermal,
@@ -340,11 +351,6 @@ class AnalogLayer(BiasRows):
         buffers, parameters = self._buffers, self._parameters  # learned ranges are Parameters
         return [buffers[name] if name in buffers else parameters[name] for name in SAVED]
 
-    def _is_packed(self) -> bool:
-        """Whether what is packed was made of the entries that are held now, whatever their values."""
-        kernel, own = self._packed_from[-1], zip(self._packed_from, CHIP, strict=False)
-        return kernel is self.packed_kernel and all(a is getattr(self, name) for a, name in own)
-
     def _present_versions(self) -> tuple[int, ...]:
         own = self._saved()
         own[len(CHIP)] = None  # the fingerprint is read where it is needed
@@ -368,8 +374,10 @@ class AnalogLayer(BiasRows):
 
     def _damage(self, entries: dict[str, Tensor | None]) -> str | None:
         """What is wrong with entries of a chip of this layer, in words."""
-        groups, rows, columns = self.logical(self.weight.detach()).shape
-        return damage(self.hardware, self.cut, (groups, rows, columns), entries)
+        if self._rules is None or self._rules.hardware is not self.hardware:
+            groups, rows, columns = self.logical(self.weight.detach()).shape
+            self._rules = rules(self.hardware, self.cut, (groups, rows, columns))
+        return damage(self._rules, entries)
 
     def array_state(self) -> set[str]:
         """Names of the buffers and Parameters that the array adds to the torch layer."""
@@ -444,25 +452,34 @@ class AnalogLayer(BiasRows):
             elif self._observer is None:
                 self.notice.evaluated(self.path, self.hardware)
             return tile.ideal_read(self.hardware, self.logical(self.wide_weight()), self.cut)
-        own = [a is b for a, b in zip(self._saved(), self._packed_from, strict=False)]
+        compiling = torch.compiler.is_compiling()
+        own = self._own(_ACTING if compiling else CHIP)
         alone = self._packed_from[-1] is self.packed_kernel  # nothing packed was given with the entries
-        aside = torch.compiler.is_compiling() or in_transform()
-        if not all(own[len(CHIP) :]) and not aside:
-            self._notice_given(own[len(CHIP)])
-        if not all(own[: len(CHIP)]):  # torch.func.functional_call gave entries of another chip
+        own_ranges = self._own(RANGES)
+        if not (compiling or in_transform()) and not (own_ranges and self._own(_WEIGHTS)):
+            self._notice_given()
+        if not own:  # torch.func.functional_call gave entries of another chip
             if alone:
                 return tile.pack(self.hardware, self.require_chip("forward"), self.cut, self._check_state)
-        elif not torch.compiler.is_compiling():
+        elif not compiling:
             self._notice_changes()
         read = self._packed()
-        if self.packed_into is None or (alone and not all(own[-len(RANGES) :])):
+        if self.packed_into is None or (alone and not own_ranges):
             return read
         return read._replace(steps=(self.packed_into, self.packed_middle, self.packed_scale))
 
-    def _notice_given(self, own_weights: bool) -> None:
+    def _own(self, names: tuple[str, ...]) -> bool:
+        """Whether these entries and ranges are the ones that were packed, whatever their values."""
+        held, learned, packed = self._buffers, self._parameters, self._packed_from
+        for name in names:
+            if (held[name] if name in held else learned[name]) is not packed[_PLACE[name]]:
+                return False
+        return True
+
+    def _notice_given(self) -> None:
         """Checks of what ``functional_call`` gave beside the entries that are packed."""
         self._check_ranges()
-        if not own_weights and self.is_stale():
+        if not self._own(_WEIGHTS) and self.is_stale():
             self._warn_stale()
 
     def _learns(self) -> bool:
