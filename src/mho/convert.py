@@ -48,6 +48,7 @@ from mho.nn.bias import check_bias_rows
 from mho.nn.computed import compute, copied, make_plain
 from mho.nn.loading import guard, unguard
 from mho.nn.unprogrammed import share_notice
+from mho.packed import packed_weights, subclassed
 from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite
 
@@ -114,17 +115,17 @@ def analog_modules(model: nn.Module) -> dict[str, Analog]:
 
 
 def inconvertible_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules that own Parameters and stay digital whatever :func:`convert` is told, by path.
+    """The modules that own weights and stay digital whatever :func:`convert` is told, by path.
 
     ``convert(model, hardware).report`` says why.
     """
-    able = convertible_modules(model)
+    able, packed = convertible_modules(model), packed_weights(model)
     return {
         path: module
         for path, module in _modules(model).items()
         if path not in able
         and not isinstance(module, (AnalogLayer, SeveralArrays, parametrize.ParametrizationList))
-        and own_parameters(module)
+        and (own_parameters(module) or path in packed)
     }
 
 
@@ -336,6 +337,9 @@ def _twin(
         return None, "a weight of it is empty"
     if any(p.is_complex() for p in module.parameters()):
         return None, "complex weights"
+    held = subclassed(module)
+    if held is not None:
+        return None, f"its weights are of the type {held}: convert the model before they are"
     if "forward" in module.__dict__:
         return None, "its forward was replaced on the object"
     if any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _COMPUTES):

@@ -19,6 +19,8 @@ from mho.converters import DAC, ColumnConverter
 from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
 from mho.nn import AnalogLayer, Array, SeveralArrays
+from mho.nn.unprogrammed import on_purpose
+from mho.packed import multiplications, unpacked
 
 _aten = torch.ops.aten
 _BY_A_VECTOR: dict[Any, Callable[..., int]] = {  # multiply-accumulates that torch does not count
@@ -144,6 +146,14 @@ class _Ledger(TorchDispatchMode):
         given = [t for t in tree_leaves((args, names)) if isinstance(t, Tensor)]
         made = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
         macs = _multiplications(func, args, names, out)
+        packed = 0 if macs else multiplications(str(func._overloadpacket), (args, names), out)
+        if packed:
+            here = self.stack[-1]
+            self.count(here).weights += packed
+            objects = [leaf for leaf in tree_leaves((args, names)) if isinstance(leaf, torch.ScriptObject)]
+            for weight in unpacked(objects):
+                if weight.dim() >= 2:
+                    self._list(here, "packed weight", weight)
         if macs:
             weights = self._weights(given, macs // max(made[0].numel(), 1))
             count = self.count(self.stack[-1])
@@ -173,10 +183,14 @@ class _Ledger(TorchDispatchMode):
             path, name, _ = owned[-1]
             self.bypassed[f"{path}.{name}" if path else name] = here
         for path, name, tensor in digital:
-            line = f"{name} ({' x '.join(map(str, tensor.shape))})"
-            lines = self.macs.multiplied.setdefault(path, [])
-            if line not in lines:
-                lines.append(line)
+            self._list(path, name, tensor)
+
+    def _list(self, path: str, name: str, tensor: Tensor) -> None:
+        """Note what was multiplied by."""
+        line = f"{name} ({' x '.join(map(str, tensor.shape))})"
+        lines = self.macs.multiplied.setdefault(path, [])
+        if line not in lines:
+            lines.append(line)
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -217,13 +231,13 @@ def count_macs(model: nn.Module, example: Any) -> Macs:
     Count(analog=0, weights=24, activations=0)
     """
     ledger = _Ledger(model)
-    modes = {module: module.training for module in model.modules()}
+    modes = {module: module.training for module in model.modules() if hasattr(module, "training")}
     handles: list[Any] = []
     for path, module in model.named_modules():
         handles += _watch(module, path, ledger)
     try:
         model.eval()
-        with torch.no_grad(), _unfused(), ledger:
+        with torch.no_grad(), _unfused(), on_purpose(model), ledger:
             run(model, example)
     finally:
         for handle in handles:
