@@ -103,7 +103,10 @@ class Report:
             elif self.macs is None and _matrices_in_buffers(module):
                 row = Row(path, kind, False, f"{', '.join(_matrices_in_buffers(module))}: {_MAY_BE}", 0)
             elif self.macs is not None and self.macs.of(path).total:
-                row = Row(path, kind, False, "products of activations stay digital", 0)
+                why = "products of activations stay digital"
+                if self.macs.of(path).weights:
+                    why = "calls scripted modules, whose products count here"
+                row = Row(path, kind, False, why, 0)
             else:
                 continue
             rows.append(row if self.macs is None else _with_macs(row, self.macs))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
@@ -20,7 +20,7 @@ from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
 from mho.nn import AnalogLayer, Array, SeveralArrays
 from mho.nn.unprogrammed import on_purpose
-from mho.packed import multiplications, unpacked
+from mho.packed import constants, multiplications, unpacked
 
 _aten = torch.ops.aten
 _BY_A_VECTOR: dict[Any, Callable[..., int]] = {  # multiply-accumulates that torch does not count
@@ -199,6 +199,7 @@ def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     if isinstance(module, (AnalogLayer, SeveralArrays)):
         return
     yield from module.named_buffers(recurse=False)
+    yield from (("constant", value) for value in constants(module))
     yield from ((name, value) for name, value in vars(module).items() if isinstance(value, Tensor))
 
 
@@ -294,6 +295,8 @@ class _Uncalibrated:
 
 def _watch(module: nn.Module, path: str, ledger: _Ledger) -> Iterator[Any]:
     """Hooks that keep the ledger's place; what runs inside an array is counted as one product."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return  # it takes no hooks: what it does counts for the module that calls it
     owner = path
     if isinstance(module, AnalogLayer):
         yield _Uncalibrated(module)
@@ -333,4 +336,6 @@ def _unfused() -> Iterator[None]:
 
 def _storage(tensor: Tensor) -> int:
     """Where a tensor lies; 0 for one without a place of its own."""
+    if is_traceable_wrapper_subclass(tensor):  # quantised: numbers in tensors of its own
+        return _storage(getattr(tensor, tensor.__tensor_flatten__()[0][0]))
     return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0

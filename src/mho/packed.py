@@ -26,7 +26,7 @@ def packed_weights(model: nn.Module) -> dict[str, list[Tensor]]:
     modules = dict(model.named_modules())
     found: dict[str, list[Tensor]] = {}
     for path, module in modules.items():
-        tensors = [t for leaf in _objects(module) for t in unpacked(leaf)] + list(_constants(module))
+        tensors = [t for leaf in _objects(module) for t in unpacked(leaf)] + list(constants(module))
         own = found.setdefault(_layer(path, modules), [])
         known = {id(t) for t in own}
         own += [t for t in tensors if id(t) not in known]
@@ -82,16 +82,7 @@ def multiplications(name: str, args: Any, out: Any) -> int:
     return 0
 
 
-def _objects(module: nn.Module) -> Iterator[torch.ScriptObject]:
-    """The packed objects that a module holds itself."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return
-    for name, value in vars(module).items():
-        if name not in _OWN_TABLES:
-            yield from (leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.ScriptObject))
-
-
-def _constants(module: nn.Module) -> Iterator[Tensor]:
+def constants(module: nn.Module) -> Iterator[Tensor]:
     """The tensors of more than one number in the code of a scripted module; freezing puts weights there."""
     if not isinstance(module, torch.jit.RecursiveScriptModule) or not module._c._has_method("forward"):
         return
@@ -100,6 +91,15 @@ def _constants(module: nn.Module) -> Iterator[Tensor]:
             value = node.t("value")
             if value.is_floating_point() and value.numel() > 1:
                 yield value
+
+
+def _objects(module: nn.Module) -> Iterator[torch.ScriptObject]:
+    """The packed objects that a module holds itself."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return
+    for name, value in vars(module).items():
+        if name not in _OWN_TABLES:
+            yield from (leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.ScriptObject))
 
 
 def _layer(path: str, modules: dict[str, nn.Module]) -> str:

@@ -48,7 +48,7 @@ def run_all(
         raise TypeError(
             f"data is a {type(data).__name__}: give batches, such as a DataLoader; [x] for a single one"
         )
-    modes = {module: module.training for module in model.modules()}
+    modes = {module: module.training for module in model.modules() if hasattr(module, "training")}
     count = 0
     try:
         model.eval()

@@ -16,7 +16,6 @@ from mho.converters import Circuit
 from mho.devices import Effect
 from mho.errors import NotProgrammedWarning
 from mho.hardware import Hardware
-from mho.programming import SingleShot
 
 
 _WITHIN = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
@@ -42,10 +41,10 @@ class Notice:
             self._unchanged = hardware
             return
         self.told = True
+        where = f", and {path!r} and the layers after it are" if path else " and is"
         warnings.warn(
-            f"{self.model} holds no chip, and {path or 'this layer'!r} and the layers after it are evaluated "
-            "with the conductances that were aimed at: no programming error, no drift, no noise. Call "
-            "mho.program(model, seed=0) before you evaluate",
+            f"{self.model} holds no chip{where} evaluated with the conductances that were aimed at: no "
+            "programming error, no drift, no noise. Call mho.program(model, seed=0) before you evaluate",
             NotProgrammedWarning,
             stacklevel=_level_of_the_caller(),
         )
@@ -72,16 +71,15 @@ def programming_matters(hardware: Hardware) -> bool:
     (False, True)
     """
     device, adc, dac = hardware.device, hardware.adc, hardware.dac
-    if isinstance(device, Effect) or not isinstance(hardware.programming, SingleShot):
+    if isinstance(device, Effect):
         return True
     if isinstance(adc, Circuit) and adc.own_draws + adc.array_draws > 0:
         return True
     if dac is not None and dac.mismatched:
         return True
-    g = torch.linspace(device.g_min, device.g_max, 33, dtype=torch.float64).repeat(2, 1)
-    eps = torch.ones_like(g) * torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
-    error = (device.programmed(g, eps) - g).abs().max()
-    return bool(error > 1e-9 * device.g_max) or bool((device.read_std(g, g, 0.0) > 0).any())
+    g = torch.linspace(device.g_min, device.g_max, 33).view(1, 1, -1, 1)
+    error = (hardware.programming.write(device, g, seed=0).g - g).abs().max()
+    return bool(error > 1e-6 * device.g_max) or bool((device.read_std(g, g, 0.0) > 0).any())
 
 
 @contextlib.contextmanager
