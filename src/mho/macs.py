@@ -151,9 +151,9 @@ class _Ledger(TorchDispatchMode):
             here = self.stack[-1]
             self.count(here).weights += packed
             objects = [leaf for leaf in tree_leaves((args, names)) if isinstance(leaf, torch.ScriptObject)]
-            for weight in unpacked(objects):
-                if weight.dim() >= 2:
-                    self._list(here, "packed weight", weight)
+            for tensor in unpacked(objects):
+                if tensor.dim() >= 2:
+                    self._list(here, "packed weight", tensor)
         if macs:
             weights = self._weights(given, macs // max(made[0].numel(), 1))
             count = self.count(self.stack[-1])

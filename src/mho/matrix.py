@@ -23,7 +23,6 @@ from mho.mapping import Readout
 from mho.read_noise import over_currents
 from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
 
-
 Check = Callable[[TileState], None]
 
 

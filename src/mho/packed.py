@@ -39,8 +39,9 @@ def unpacked(value: Any) -> list[Tensor]:
     waiting = [value]
     while waiting:
         for leaf in tree_leaves(waiting.pop()):
-            if isinstance(leaf, torch.ScriptObject) and leaf._has_method("__getstate__"):
-                waiting.append(leaf.__getstate__())
+            packed: Any = leaf if isinstance(leaf, torch.ScriptObject) else None
+            if packed is not None and packed._has_method("__getstate__"):
+                waiting.append(packed.__getstate__())
             elif isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_quantized):
                 found.setdefault((leaf.data_ptr(), *leaf.shape), leaf.detach())
     return list(found.values())
@@ -84,9 +85,10 @@ def multiplications(name: str, args: Any, out: Any) -> int:
 
 def constants(module: nn.Module) -> Iterator[Tensor]:
     """The tensors of more than one number in the code of a scripted module; freezing puts weights there."""
-    if not isinstance(module, torch.jit.RecursiveScriptModule) or not module._c._has_method("forward"):
+    script: Any = module if isinstance(module, torch.jit.ScriptModule) else None
+    if script is None or not script._c._has_method("forward"):
         return
-    for node in module.graph.findAllNodes("prim::Constant"):
+    for node in script.graph.findAllNodes("prim::Constant"):
         if node.hasAttribute("value") and node.kindOf("value") == "t":
             value = node.t("value")
             if value.is_floating_point() and value.numel() > 1:

@@ -19,7 +19,9 @@ from mho.programming import Correction, GradientProgramming, JumpPulses, WriteVe
 
 from .test_contract import EXAMPLES, JUMPS
 
-CASES = [pytest.param(d, k, id=f"{type(d).__name__}-{k}") for ds in EXAMPLES.values() for k, d in enumerate(ds)]
+CASES = [
+    pytest.param(d, k, id=f"{type(d).__name__}-{k}") for ds in EXAMPLES.values() for k, d in enumerate(ds)
+]
 MAPPINGS = [
     mapping.DifferentialPair(),
     mapping.Offset(),
@@ -110,7 +112,9 @@ def test_the_span_holds_the_farthest_draws_and_no_siemens(device: devices.Device
 @pytest.mark.parametrize("value", [-1e-6, 0.0, 40e-6, 1.0])
 def test_cells_with_bounds_of_their_own_are_held_to_them(value: float) -> None:
     spreads = {"g_max": devices.Spread(mean=25e-6, std=1e-6, low=10e-6)}
-    device = devices.StuckAt(lrs=0.2, device=devices.Varied(device=devices.Ideal(g_min=1e-6), spreads=spreads))
+    device = devices.StuckAt(
+        lrs=0.2, device=devices.Varied(device=devices.Ideal(g_min=1e-6), spreads=spreads)
+    )
     analog = mho.convert(weights(20, 10), mho.Hardware(device=device))
     mho.program(analog, 0)
     state = {k: v.clone() for k, v in analog.state_dict().items()}

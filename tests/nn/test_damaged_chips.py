@@ -121,7 +121,9 @@ def test_the_message_names_place_value_and_what_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda m: nn.Sequential(nn.Linear(2, 2), m), nn.DataParallel])
-def test_a_part_of_another_model_is_loaded_whole_or_not_at_all(wrap: Callable[[nn.Module], nn.Module]) -> None:
+def test_a_part_of_another_model_is_loaded_whole_or_not_at_all(
+    wrap: Callable[[nn.Module], nn.Module],
+) -> None:
     model = wrap(copy.deepcopy(SOUND))
     before = {k: v.clone() for k, v in model.state_dict().items()}
     state = {k: 0.5 * v if k.endswith("weight") else v.clone() for k, v in before.items()}

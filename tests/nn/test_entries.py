@@ -113,4 +113,3 @@ def test_an_entry_given_alone_is_the_entry_loaded(name: str) -> None:
     # Softmax hides some entries of some arrays of an attention layer: all act, each in an array at least.
     drivers = {"chip_drivers", "input_range"} if hardware(name).dac is not None else set()
     assert acting == {f"chip_{n}" for n in FORWARD} | drivers | {"output_range"}
-

@@ -58,7 +58,9 @@ def test_every_layer_says_it_once(name: str) -> None:
 
 def test_the_first_layer_is_named_and_the_line_is_the_callers() -> None:
     analog = mho.convert(network(), PCM).eval()
-    with pytest.warns(NotProgrammedWarning, match=r"Sequential holds no chip, and '0' and the layers after it") as seen:
+    with pytest.warns(
+        NotProgrammedWarning, match=r"Sequential holds no chip, and '0' and the layers after it"
+    ) as seen:
         analog(torch.randn(2, 6))
     assert len(seen) == 1 and seen[0].filename == __file__
 

@@ -32,7 +32,6 @@ from torch import Tensor
 from mho.config import NonNegative, Positive
 from mho.devices.moments import rectified_moments
 
-
 FARTHEST = 9.0
 """Standard normal draws, of float64 too, do not go beyond."""
 
@@ -151,7 +150,10 @@ class Device(ABC):
         Those of :meth:`programmed` for targets from ``g_min`` to ``g_max`` and every draw there is. A saved
         conductance outside is none of this device; a device whose error is not smooth says it itself.
         """
-        near, far = torch.logspace(-8, -2, 73, dtype=torch.float64), torch.linspace(0, 1, 129, dtype=torch.float64)
+        near, far = (
+            torch.logspace(-8, -2, 73, dtype=torch.float64),
+            torch.linspace(0, 1, 129, dtype=torch.float64),
+        )
         g = self.g_min + (self.g_max - self.g_min) * torch.cat((near, far))
         eps = torch.linspace(-FARTHEST, FARTHEST, 19, dtype=torch.float64)
         found = self.programmed(g.repeat_interleave(len(eps)), eps.repeat(len(g)))

@@ -55,7 +55,15 @@ RANGES = ("input_range", "output_range")
 SAVED = (*CHIP, "chip_weights", *RANGES)
 _PLACE = {name: place for place, name in enumerate(SAVED)}
 _WEIGHTS = ("chip_weights",)
-_ACTING = ("chip_g", "chip_cells", "chip_scale", "chip_seconds", "chip_gain", "chip_converters", "chip_drivers")
+_ACTING = (
+    "chip_g",
+    "chip_cells",
+    "chip_scale",
+    "chip_seconds",
+    "chip_gain",
+    "chip_converters",
+    "chip_drivers",
+)
 """What is packed: each comparison costs a graph its microseconds, and the shift is read as it is."""
 _WEIGHT, _BOTH = ("weight",), ("weight", "bias")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")

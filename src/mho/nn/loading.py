@@ -42,15 +42,19 @@ def carry_over(
 
 def guard(model: nn.Module) -> None:
     """Let a model refuse damaged chips before it loads anything, wherever in it they are."""
-    if not any(hook.hook is _look for hook in model._load_state_dict_pre_hooks.values()):
+    if not any(_is_ours(hook) for hook in model._load_state_dict_pre_hooks.values()):
         model.register_load_state_dict_pre_hook(_look)
 
 
 def unguard(model: nn.Module) -> None:
     """Undo :func:`guard`."""
     hooks = model._load_state_dict_pre_hooks
-    for key in [key for key, hook in hooks.items() if hook.hook is _look]:
+    for key in [key for key, hook in hooks.items() if _is_ours(hook)]:
         del hooks[key]
+
+
+def _is_ours(hook: Any) -> bool:
+    return getattr(hook, "hook", None) is _look  # torch wraps what it is given
 
 
 def _look(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -17,7 +17,6 @@ from mho.devices import Effect
 from mho.errors import NotProgrammedWarning
 from mho.hardware import Hardware
 
-
 _WITHIN = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 
 
