@@ -82,18 +82,20 @@ def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
         rules: what chips of this layer may be.
         chip: entries by name, as in ``rules.entries``; those left out are not looked at.
     """
-    for name, value in chip.items():
+    first = ["hardware"] if "hardware" in chip else []  # of another description the rest is different too
+    for name in (*first, *chip):
+        value = chip[name]
         if name not in rules.entries and value is not None:
             return f"chip_{name}: converters of this hardware have no draws of their own; drop the key"
         found = _wrong(f"chip_{name}", value, rules.entries[name]) if name in rules.entries else None
         if found is not None:
             return found
+        if name == "hardware" and value is not None and not value.is_meta and int(value) != rules.digest:
+            return (
+                "chip_hardware: this chip was programmed with another hardware description; convert the model "
+                "with that description, or drop the 'chip_' keys and program again"
+            )
     known = {name: value for name, value in chip.items() if value is not None and not value.is_meta}
-    if "hardware" in known and int(known["hardware"]) != rules.digest:
-        return (
-            "chip_hardware: this chip was programmed with another hardware description; convert the model "
-            "with that description, or drop the 'chip_' keys and program again"
-        )
     device = rules.hardware.device
     if "seconds" in known:
         try:

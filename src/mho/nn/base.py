@@ -479,10 +479,7 @@ class AnalogLayer(BiasRows):
     def _own(self, names: tuple[str, ...]) -> bool:
         """Whether these entries and ranges are the ones that were packed, whatever their values."""
         held, learned, packed = self._buffers, self._parameters, self._packed_from
-        for name in names:
-            if (held[name] if name in held else learned[name]) is not packed[_PLACE[name]]:
-                return False
-        return True
+        return all((held[name] if name in held else learned[name]) is packed[_PLACE[name]] for name in names)
 
     def _notice_given(self) -> None:
         """Checks of what ``functional_call`` gave beside the entries that are packed."""
