@@ -92,8 +92,8 @@ def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
             return found
         if name == "hardware" and value is not None and not value.is_meta and int(value) != rules.digest:
             return (
-                "chip_hardware: this chip was programmed with another hardware description; convert the model "
-                "with that description, or drop the 'chip_' keys and program again"
+                "chip_hardware: this chip was programmed with another hardware description; convert the "
+                "model with that description, or drop the 'chip_' keys and program again"
             )
     known = {name: value for name, value in chip.items() if value is not None and not value.is_meta}
     device = rules.hardware.device

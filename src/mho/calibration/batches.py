@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mho.nn.unprogrammed import on_purpose
+
 Progress = Callable[[int], object]
 
 
@@ -54,7 +56,7 @@ def run_all(
         model.eval()
         for module in training:
             module.training = True
-        with torch.no_grad():
+        with torch.no_grad(), on_purpose(model):
             for batch in data:
                 run(model, batch)
                 count += 1

@@ -113,7 +113,7 @@ def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
 
     handles = [layer.register_forward_hook(see) for layer in analog_layers(model).values()]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), on_purpose(model):
             model.eval()(x)
     finally:
         for handle in handles:
