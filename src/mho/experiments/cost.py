@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mho import tile
 from mho.config import NonNegative, Positive, config
 from mho.nn import AnalogLayer, analog_layers
+from mho.nn.unprogrammed import on_purpose
 
 
 @config
