@@ -46,6 +46,9 @@ from mho.nn import (
 )
 from mho.nn.bias import check_bias_rows
 from mho.nn.computed import compute, copied, inject_parametrizations, is_computed, make_plain
+from mho.nn.loading import guard, unguard
+from mho.nn.unprogrammed import share_notice
+from mho.packed import packed_weights, subclassed
 from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite
 
@@ -112,17 +115,17 @@ def analog_modules(model: nn.Module) -> dict[str, Analog]:
 
 
 def inconvertible_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules that own Parameters and stay digital whatever :func:`convert` is told, by path.
+    """The modules that own weights and stay digital whatever :func:`convert` is told, by path.
 
     ``convert(model, hardware).report`` says why.
     """
-    able = convertible_modules(model)
+    able, packed = convertible_modules(model), packed_weights(model)
     return {
         path: module
         for path, module in _modules(model).items()
         if path not in able
         and not isinstance(module, (AnalogLayer, SeveralArrays, parametrize.ParametrizationList))
-        and own_parameters(module)
+        and (own_parameters(module) or path in packed)
     }
 
 
@@ -213,6 +216,8 @@ def convert(
         modules[path] = made[id(module)]
     model = modules[""]
     _close_fast_paths(model)
+    guard(model)
+    share_notice(model)
     report = Report(model, kinds, reasons)
     model.report = report  # type: ignore[assignment]
     if example is not None:
@@ -257,6 +262,7 @@ def revert(model: nn.Module, weights: PerLayer[Weights] = "ideal") -> nn.Module:
         modules[path] = made[id(module)]
     model = modules[""]
     _open_fast_paths(model)
+    unguard(model)
     return model
 
 
@@ -331,6 +337,9 @@ def _twin(
         return None, "a weight of it is empty"
     if any(p.is_complex() for p in module.parameters()):
         return None, "complex weights"
+    held = subclassed(module)
+    if held is not None:
+        return None, f"its weights are of the type {held}: convert the model before they are"
     if "forward" in module.__dict__:
         return None, "its forward was replaced on the object"
     if any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _COMPUTES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from mho.noise import Noise, added, apart, behind_wires, combine, of_one_row, pa
 from mho.read_noise import over_currents
 from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
 
+Check = Callable[[TileState], None]
 _LINES = "lines."
 
 
@@ -55,7 +57,7 @@ def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
     return normalised(combine(g / hardware.device.g_max, how), how) * column_factors(state)
 
 
-def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
+def pack(hardware: Hardware, state: TileState, cut: Cut, check: Check | None = None) -> Read:
     """What a product by this chip needs: the work done once per state.
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
@@ -63,11 +65,19 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     currents has no mean. Behind wires, noise is what reaches the sense amplifiers of it
     (:mod:`mho.array._noise`). The chips that
     ``torch.func.vmap`` stacks are packed one after the other.
+
+    Args:
+        hardware: the description.
+        state: the chip.
+        cut: the layer's cut into tiles.
+        check: called with each chip before it is packed, also with those that are stacked.
     """
     if not in_transform():
+        if check is not None and not torch.compiler.is_compiling():
+            check(state)
         return _pack(hardware, state, cut)
     parts = _Parts()
-    values = _EachChip.apply(hardware, cut, parts, *state)  # type: ignore[no-untyped-call]
+    values = _EachChip.apply(hardware, cut, check, parts, *state)  # type: ignore[no-untyped-call]
     return _read_of(dict(zip(parts.names, values, strict=True)))
 
 
@@ -96,8 +106,10 @@ class _EachChip(torch.autograd.Function):
     """:func:`pack` under ``vmap``: the age of a chip is a number, one for each chip."""
 
     @staticmethod
-    def forward(hardware: Hardware, cut: Cut, parts: _Parts, *state: Any) -> tuple[Tensor, ...]:
-        found = _values_of(pack(hardware, TileState(*state), cut))
+    def forward(
+        hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts, *state: Any
+    ) -> tuple[Tensor, ...]:
+        found = _values_of(pack(hardware, TileState(*state), cut, check))
         parts.names = tuple(found)
         return tuple(found.values())
 
@@ -107,12 +119,13 @@ class _EachChip(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, parts: _Parts, *state: Any
-    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts,
+        *state: Any,
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:  # fmt: skip
         reads = []
         for k in range(info.batch_size):
-            chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[3:], strict=True)]
-            reads.append(_values_of(pack(hardware, TileState(*chip), cut)))
+            chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[4:], strict=True)]
+            reads.append(_values_of(pack(hardware, TileState(*chip), cut, check)))
         some = {name: v for read in reads for name, v in read.items()}
         parts.names = tuple(some)
         stacked = (

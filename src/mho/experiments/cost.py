@@ -19,6 +19,7 @@ from mho import tile
 from mho.config import NonNegative, Positive, config
 from mho.converters import DAC, ColumnConverter
 from mho.nn import AnalogLayer, analog_layers
+from mho.nn.unprogrammed import on_purpose
 
 
 @config
@@ -114,7 +115,7 @@ def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
 
     handles = [layer.register_forward_hook(see) for layer in layers.values()]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), on_purpose(model):
             model.eval()(x)
     finally:
         for handle in handles:
