@@ -38,7 +38,7 @@ def _layout(operand: Any) -> Any:
 
 def _mixed(ours: Any, exact: Any, key: int) -> Any:
     """Either of two results in each place."""
-    if not isinstance(ours, Tensor) or ours.dtype != torch.float32:
+    if exact is None or not isinstance(ours, Tensor) or ours.dtype != torch.float32:
         return ours
     place = torch.arange(ours.numel(), dtype=torch.int64).mul_(0x9E3779B1).add_(key)
     first = (place.bitwise_right_shift_(15).bitwise_and_(1) > 0).view(ours.shape)

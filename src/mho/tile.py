@@ -294,7 +294,7 @@ def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) 
     else:
         cells = _by_blocks(noisy, state.g, state.cells, eps)
         read = magnitude(combine(through_wires(hardware, cells * device.g_max, cut) / device.g_max, how))
-    return read.mean(dim=-2).flatten()
+    return read.contiguous().mean(dim=-2).flatten()  # added in one order, whichever way the cells lie
 
 
 def compensated(state: TileState, reference: Tensor, per_column: bool) -> TileState:
