@@ -36,11 +36,13 @@ def test_they_round_otherwise_and_the_same_call_alike(name: str) -> None:
     call = CALLS[name]
     x = draws(8, 60)
     own = call(x.clone())
-    with other_kernels(2):
-        other = call(x.clone())
-        assert torch.equal(call(x.clone()), other)
-    assert (other - own).abs().max() <= 2e-6 * own.abs().max()
-    assert own.numel() == 1 or not torch.equal(other, own)
+    found = []
+    for number in range(2, 8):  # an output of few numbers may be the same on two of them
+        with other_kernels(number):
+            found.append(call(x.clone()))
+            assert torch.equal(call(x.clone()), found[-1])
+    assert all((other - own).abs().max() <= 2e-6 * own.abs().max() for other in found)
+    assert any(not torch.equal(other, found[0]) for other in found)
     assert torch.equal(call(x.clone()), own)  # nothing is left behind
 
 
