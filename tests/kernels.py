@@ -38,10 +38,11 @@ def _layout(operand: Any) -> Any:
 
 def _mixed(ours: Any, exact: Any, key: int) -> Any:
     """Either of two results in each place."""
-    if not isinstance(ours, Tensor) or ours.dtype != torch.float32:
+    if exact is None or not isinstance(ours, Tensor) or ours.dtype != torch.float32:
         return ours
-    place = torch.arange(ours.numel(), dtype=torch.int64).mul_(0x9E3779B1).add_(key)
-    first = (place.bitwise_right_shift_(15).bitwise_and_(1) > 0).view(ours.shape)
+    place = torch.arange(ours.numel(), dtype=torch.int64).bitwise_xor_(key).mul_(0x2545F4914F6CDD1D)
+    place.bitwise_xor_(place >> 32).mul_(0x2545F4914F6CDD1D)  # a random number of the key and the place
+    first = (place.bitwise_right_shift_(40).bitwise_and_(1) > 0).view(ours.shape)
     return ours.copy_(torch.where(first, ours, exact.to(torch.float32)))
 
 

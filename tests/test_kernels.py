@@ -36,22 +36,24 @@ def test_they_round_otherwise_and_the_same_call_alike(name: str) -> None:
     call = CALLS[name]
     x = draws(8, 60)
     own = call(x.clone())
-    with other_kernels():
-        other = call(x.clone())
-        assert torch.equal(call(x.clone()), other)
-    assert (other - own).abs().max() <= 2e-6 * own.abs().max()
-    assert own.numel() == 1 or not torch.equal(other, own)
+    found = []
+    for number in range(2, 8):  # an output of few numbers may be the same on two of them
+        with other_kernels(number):
+            found.append(call(x.clone()))
+            assert torch.equal(call(x.clone()), found[-1])
+    assert all((other - own).abs().max() <= 2e-6 * own.abs().max() for other in found)
+    assert any(not torch.equal(other, found[0]) for other in found)
     assert torch.equal(call(x.clone()), own)  # nothing is left behind
 
 
 def test_rounding_depends_on_shape_layout_and_place() -> None:
     x, w = draws(8, 60), draws(60, 40)
-    with other_kernels():
+    with other_kernels(2):
         y = x @ w
         assert not torch.equal(x[:4] @ w, y[:4])
         assert not torch.equal(x @ w.t().contiguous().t(), y)
         assert not torch.equal(x.roll(1, 0) @ w, y.roll(1, 0))
-        with other_kernels():  # as where the whole session has them
+        with other_kernels(3):  # as where the whole session has them
             z = x @ w
         assert torch.equal(x @ w, y)
     torch.testing.assert_close(z, y, rtol=1e-5, atol=1e-5)
@@ -59,7 +61,7 @@ def test_rounding_depends_on_shape_layout_and_place() -> None:
 
 def test_what_needs_no_rounding_is_exact() -> None:
     whole = torch.arange(-200.0, 200.0).view(8, 50)
-    with other_kernels():
+    with other_kernels(2):
         assert torch.equal(whole @ whole.t(), (whole.double() @ whole.double().t()).float())
         assert torch.equal(whole.sum(1), whole.double().sum(1).float())
         assert not bool((draws(3, 5) @ torch.zeros(5, 4)).any())
@@ -67,7 +69,7 @@ def test_what_needs_no_rounding_is_exact() -> None:
 
 def test_networks_train_and_vmap() -> None:
     net = nn.Sequential(nn.Conv1d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4))
-    with other_kernels():
+    with other_kernels(2):
         net(draws(5, 2, 6)).square().sum().backward()
         assert all(bool(p.grad.any()) for p in net.parameters())
         x, w = draws(3, 5), draws(7, 5, 4)
