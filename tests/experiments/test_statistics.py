@@ -87,3 +87,21 @@ def test_results_of_float32_are_told_apart_as_such():
 )
 def test_a_sample_says_whether_it_varies(values, varies):
     assert estimate(values).varies is varies
+
+
+def test_trainings_that_differ_by_one_image_on_every_chip_get_no_verdict():
+    import pandas as pd
+
+    from mho.experiments.drift import paired_differences
+    from mho.report.drift import _finding
+
+    hits = {"plain": (519, 517, 411), "hardware-aware": (520, 518, 412)}
+    rows = [
+        {"arm": arm, "compensation": "compensated", "seconds": 60.0, "chip": chip, "accuracy": k / 600}
+        for arm, each in hits.items()
+        for chip, k in enumerate(each)
+    ]
+    (row,) = paired_differences(pd.DataFrame(rows)).to_dict("records")
+    assert math.isnan(row["low"]) and math.isnan(row["high"])
+    said = _finding({"differences": [{**row, "low": None, "high": None}]})
+    assert "+0.17 points on each of 3 chips: without a spread there is no test" in said
