@@ -112,7 +112,7 @@ class Lines(NamedTuple):
     Of the cells of one sum of currents, ``copies`` lie on bit lines of their own, and ``groups`` of rows are
     told apart. With the currents i and inputs in units of full scale, the variance has
 
-    - ``sum over copies (-2 sum_g i_g q_g + sum_gh i_g i_h factor_gh)`` more than the squares of inputs give;
+    - ``sum over copies sum_g i_g (q_g + sum_(h >= g) i_h factor_gh)`` more than the squares of inputs give;
     - ``sum over copies (-sum_g i_g s_g + |sum_g i_g r_g|)`` more of shot noise than their magnitudes give,
       where s is the sum of ``shot`` over the rows with the signs of their inputs, and r that over rows
       without an input.

@@ -17,6 +17,7 @@ from mho.blocks import by_blocks
 from mho.converters import Circuit
 from mho.cut import Cut, Lines, Read
 from mho.devices import Device, Effect
+from mho.devices.effects.base import temperature_of
 from mho.devices.effects.currents import without_current_noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
@@ -185,6 +186,7 @@ def _curved(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState
     """The layout of cells that obey no Ohm's law, with a matrix for each voltage where they need it."""
     array, device, how = hardware.array, hardware.device, readout(hardware)
     assert isinstance(array, NonlinearCells)
+    array = array.at_temperature(temperature_of(device))
     read = _layout(hardware, combine(g / device.g_max, how), noise, state, cut)
 
     def kernels(places: list[float]) -> list[Tensor]:

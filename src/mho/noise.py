@@ -205,7 +205,10 @@ def _lines(seen: SeenNoise, how: Readout, g_max: float, noisy: bool, shot: float
 
 
 def packed_lines(lines: LineNoise, cut: Cut) -> Lines:
-    """In the layout of the product."""
+    """In the layout of the product, with the factors that a sum over each pair of groups once has."""
+    cross_twice = None if lines.cross is None else lines.cross * -2
+    groups = len(lines.currents)
+    once = torch.ones(groups, groups).triu() + torch.ones(groups, groups).triu(1)
 
     def kernel(part: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if part is None:
@@ -221,13 +224,15 @@ def packed_lines(lines: LineNoise, cut: Cut) -> Lines:
         return stacked
 
     (currents, bias_currents), (cross, bias_cross), (shot, bias_shot) = (
-        kernel(part) for part in (lines.currents, lines.cross, lines.shot)
+        kernel(part) for part in (lines.currents, cross_twice, lines.shot)
     )
     whole = None
     if lines.shot is not None:
         whole = factors(torch.stack([lines.shot[..., a:b, :].sum(-2) for a, b in cut.rows], -2))
     assert currents is not None
-    factor = None if lines.factor is None else factors(lines.factor)
+    factor = None
+    if lines.factor is not None:
+        factor = factors(lines.factor * once.to(lines.factor).view(groups, groups, 1, 1, 1, 1, 1))
     return Lines(currents, cross, factor, shot, whole, bias_currents, bias_cross, bias_shot)
 
 

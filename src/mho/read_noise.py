@@ -118,12 +118,13 @@ def _of_lines(lines: Lines, cut: Cut, v: Tensor, one: float | Tensor, high: floa
     parts: list[Tensor] = []
     if lines.factor is not None:
         cross = each(lines.cross, v, lines.bias_cross, one)
-        parts += [i * q * -2 for i, q in zip(currents, cross, strict=True)]
         for k in range(copies):
-            own = currents[k::copies]
+            own, shared = currents[k::copies], cross[k::copies]
             for a in range(groups):
-                factors = [lines.factor[a, b, k] * (1 + (a < b)) for b in range(a, groups)]
-                parts += [own[a] * i * f for i, f in zip(own[a:], factors, strict=True)]
+                taken = shared[a]
+                for b in range(a, groups):
+                    taken = torch.addcmul(taken, own[b], lines.factor[a, b, k])
+                parts.append(own[a] * taken)
     if lines.whole is not None:
         signs = v.sign()
         driven = each(lines.shot, signs, lines.bias_shot, 1.0)

@@ -64,7 +64,7 @@ def of_squares(found: mho.array.SeenNoise, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("law", ["in proportion", "alike"])
 @pytest.mark.parametrize("name", WIRES)
 def test_noise_of_conductances_is_within_a_hundredth(name: str, law: str) -> None:
-    """Of its standard deviation, in every column, for dense inputs; on average within a thousandth."""
+    """Of its standard deviation, in every column, for dense inputs; on average within a five-hundredth."""
     torch.manual_seed(0)
     g = torch.rand(64, 64).double() * 20e-6 + 1e-6
     of_cells = (0.05 * g) ** 2 if law == "in proportion" else torch.full_like(g, 1e-13)
@@ -72,7 +72,7 @@ def test_noise_of_conductances_is_within_a_hundredth(name: str, law: str) -> Non
     for kind, x in inputs(64).items():
         ratio = (of_squares(found, x) / variance(g, WIRES[name], of_cells, x)).sqrt() - 1
         assert float(ratio.abs().max()) < 0.01, kind
-        assert float(ratio.mean().abs()) < 0.001, kind
+        assert float(ratio.mean().abs()) < 0.002, kind
 
 
 def test_the_exact_response_is_the_gradient_of_the_solver() -> None:

@@ -120,6 +120,27 @@ def test_states_move_faster_in_a_hot_chip() -> None:
     assert moved[1] > 1.05 * moved[0] > 0
 
 
+@pytest.mark.parametrize("kind", ["simulated", "swept"])
+def test_cells_that_are_simulated_in_a_read_are_as_hot(kind: str) -> None:
+    """What a read of a hot chip gives below full scale is that of the model at the chip's temperature."""
+    kernels, cold = [], JART()
+    inside = Ideal(g_min=float(cold.g_min) * 2, g_max=float(cold.g_max) / 2, v_read=cold.v_read)
+    for kelvin, heat in ((293.0, True), (360.0, False), (293.0, False)):
+        model = JART(t_ambient=kelvin)
+        device = Temperature(kelvin=360.0, activation=0.0, alpha=0.0, device=inside) if heat else inside
+        if kind == "simulated":
+            cells = mho.array.Simulated(model=model, points=2)
+        else:
+            cells = mho.array.Swept(model=model, amplitude=-model.v_read, frequency=1e9, points=2)
+        dac = mho.DAC(bits=8, range=mho.converters.Fixed(limit=1.0))
+        torch.manual_seed(0)
+        analog = mho.convert(nn.Linear(4, 3), mho.Hardware(device=device, array=cells, dac=dac)).eval()
+        mho.program(analog, seed=0)
+        kernels.append(analog.packed_kernel)
+    torch.testing.assert_close(kernels[0], kernels[1], rtol=1e-5, atol=0)
+    assert not torch.allclose(kernels[0], kernels[2], rtol=1e-4, atol=0)
+
+
 def test_the_outermost_of_several_says_it() -> None:
     warm = Temperature(kelvin=350.0, activation=0.1, alpha=1e-3, device=INSIDE)
     both = around(HOT, around(ThermalNoise(bandwidth=1e9), warm))

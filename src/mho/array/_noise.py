@@ -219,23 +219,8 @@ def seen_noise(circuit: Circuit, g_eff: Tensor, variance: Tensor, groups: int) -
     whole = torch.ones_like(g[0])
     whole[list(circuit.broken_rows)], whole[:, list(circuit.broken_columns)] = 0, 0
     paths = _paths(circuit)
-    rows = g.shape[-2]
-    edges = [rows * k // groups for k in range(groups + 1)]
-    masks = torch.stack([_between(whole[:, 0], a, b) for a, b in itertools.pairwise(edges)])
-    word, bit, _ = nodes(
-        circuit.cells,
-        circuit.ends,
-        masks.mT.expand(g.shape[0], -1, -1),
-        g.new_zeros(g.shape[0], g.shape[2], groups),
-    )
-    lost = masks[:, None, :, None] * paths.own - (word - bit).transpose(0, 1)
-    currents = masks[:, None, :, None] * g_eff
-    others = currents.sum(-2, keepdim=True) - currents
-    least = 1e-6 * g_eff.sum(-2, keepdim=True)
-    beta = torch.where(
-        others > least, lost / others.clamp(min=torch.finfo(g.dtype).tiny), torch.zeros_like(lost)
-    )
-    own = paths.own + (masks[:, None, :, None] * beta).sum(0) * g_eff
+    currents, beta = _taken(circuit, g_eff, paths.own, groups)
+    own = paths.own + (beta * currents).sum(0)
     seen, shot = _gathered(paths, variance * whole, 2), _gathered(paths, g * whole, 1)
     return SeenNoise(
         squares=seen * own**2,
@@ -246,6 +231,24 @@ def seen_noise(circuit: Circuit, g_eff: Tensor, variance: Tensor, groups: int) -
         lines=torch.einsum("trc,gtrc,htrc->ghtc", seen, beta, beta),
         shot_cross=shot * beta,
     )
+
+
+def _taken(circuit: Circuit, g_eff: Tensor, own: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Matrices of the currents of each group of rows, and the voltage that each takes from each cell."""
+    tiles, rows, columns = g_eff.shape
+    if not groups:
+        return g_eff.new_zeros(0, *g_eff.shape), g_eff.new_zeros(0, *g_eff.shape)
+    edges = [rows * k // groups for k in range(groups + 1)]
+    masks = torch.stack([_between(g_eff[0, :, 0], a, b) for a, b in itertools.pairwise(edges)])
+    drive = masks.mT.expand(tiles, -1, -1)
+    word, bit, _ = nodes(circuit.cells, circuit.ends, drive, g_eff.new_zeros(tiles, columns, groups))
+    inside = masks[:, None, :, None]
+    lost = inside * own - (word - bit).transpose(0, 1)
+    currents = inside * g_eff
+    others = currents.sum(-2, keepdim=True) - currents
+    least = 1e-6 * g_eff.sum(-2, keepdim=True)
+    beta = torch.where(others > least, lost / others.clamp(min=torch.finfo(own.dtype).tiny), 0.0)
+    return currents, beta
 
 
 def _between(line: Tensor, first: int, end: int) -> Tensor:

@@ -26,7 +26,7 @@ from mho.config import config
 Ohms = Annotated[float, Field(ge=0)]  # infinity: open
 Line = Ohms | tuple[Ohms, ...]  # of all lines, or of each
 
-_LONG = 0.02  # share of a volt that the segments of a bit line take, twice
+_SHORT, _LONG = 0.01, 0.05  # shares of a voltage that a bit line takes where all cells conduct best
 
 
 class Solution(NamedTuple):
@@ -162,10 +162,11 @@ class Wires(Array):
     loaded: ClassVar[bool] = True
 
     def noise_groups(self, rows: int, g_max: float) -> int:
-        """One; two where a bit line's own segments take much of the voltage."""
-        ohms = self.column if isinstance(self.column, tuple) else (self.column,)
-        worst = max((ohm for ohm in ohms if ohm < math.inf), default=0.0)
-        return 2 if worst * rows**2 * g_max > _LONG and rows > 1 else 1
+        """One; two where segments of a bit line take much of the voltage, none where it takes little."""
+        segments = _largest(self.column) * rows**2 * g_max / 2
+        if segments + _largest(self.sense) * rows * g_max < _SHORT:
+            return 0
+        return 2 if segments > _LONG and rows > 1 else 1
 
     def seen_noise(
         self, g: Tensor, variance: Tensor, analog: Sequence[Sequence[float]], groups: int
@@ -208,6 +209,11 @@ class Wires(Array):
             word.reshape(*shape, rows, columns),
             bit.reshape(*shape, rows, columns),
         )
+
+
+def _largest(line: Line) -> float:
+    """The largest finite resistance."""
+    return max((ohm for ohm in (line if isinstance(line, tuple) else (line,)) if ohm < math.inf), default=0.0)
 
 
 def broadcast_inputs(
