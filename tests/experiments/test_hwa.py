@@ -48,6 +48,7 @@ from mho.experiments.hwa.tasks import Problem, shown
 from mho.experiments.models import LSTM, SmallResNet
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
+from mho.report.hwa import _verdict
 from mho.training import Distillation, DropConnect, PolynomialNoise
 
 TINY = HWAStudy(
@@ -180,7 +181,7 @@ def test_recovery_by_hand():
 
 
 def test_recovery_does_not_hold_where_intervals_overlap_or_less_than_half_comes_back():
-    overlap = recovery(made_table([0.10, 0.30, 0.20], [0.02, 0.12, 0.05]), "vision")
+    overlap = recovery(made_table([0.15, 0.30, 0.20], [0.02, 0.12, 0.05]), "vision")
     assert overlap["recovered"] > 0.5
     assert not overlap["apart"]
     assert not overlap["holds"]
@@ -189,10 +190,32 @@ def test_recovery_does_not_hold_where_intervals_overlap_or_less_than_half_comes_
     assert not little["holds"]
 
 
-def test_nothing_can_be_recovered_where_nothing_was_lost():
-    found = recovery(made_table([0.0, 0.0], [0.0, 0.0]), "vision")
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ([0.0, 0.0], "the plain one loses nothing"),
+        ([-0.01, -0.02], "the plain one loses nothing"),
+        ([0.01, -0.01, 0.0015], "the 95 % interval of the loss of the plain one (-2.44 to 2.54) holds zero"),
+    ],
+)
+def test_nothing_can_be_recovered_where_no_loss_is_shown(plain, words):
+    """Half a thousandth lost and a hundredth gained would be 2,100 % recovered."""
+    found = recovery(made_table(plain, [-0.01] * len(plain)), "vision")
     assert found["recovered"] is None
     assert not found["holds"]
+    summary = summarise(made_table(plain, plain))
+    verdict = _verdict("vision", {"metric": "accuracy", "recovery": [found], "summary": summary})
+    assert verdict.endswith(f"{words}: there is nothing to recover.")
+    assert " is recovered" not in verdict
+
+
+def test_nothing_is_recovered_where_the_aware_network_loses_more():
+    made = made_table([0.02, 0.021, 0.022], [0.05, 0.04, 0.045])
+    found = recovery(made, "vision")
+    assert found["recovered"] == pytest.approx(1 - 45 / 21)
+    assert not found["holds"]
+    document = {"metric": "accuracy", "recovery": [found], "summary": summarise(made)}
+    assert "4.50: nothing is recovered" in _verdict("vision", document)
 
 
 def test_one_chip_has_no_interval():
