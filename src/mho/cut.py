@@ -106,6 +106,38 @@ class Cut(Protocol):
         """A partial summed over tiles and channels, in the shape of the output for the input ``like``."""
 
 
+class Lines(NamedTuple):
+    """Noise of cells behind wires: what the currents of their own bit lines take from their voltage.
+
+    Of the cells of one sum of currents, ``copies`` lie on bit lines of their own, and ``groups`` of rows are
+    told apart. With the currents i and inputs in units of full scale, the variance has
+
+    - ``sum over copies sum_g i_g (q_g + sum_(h >= g) i_h factor_gh)`` more than the squares of inputs give;
+    - ``sum over copies (-sum_g i_g s_g + |sum_g i_g r_g|)`` more of shot noise than their magnitudes give,
+      where s is the sum of ``shot`` over the rows with the signs of their inputs, and r that over rows
+      without an input.
+
+    Pseudo-channels are ``[group * copy * channel]``. What is None is not there.
+
+    Attributes:
+        currents: matrix of the currents, in the layout of ``Read.kernel``.
+        cross: matrix of what inputs and currents have in common, for q.
+        factor: ``[group, group, copy, ...]``, each to broadcast over a partial.
+        shot: matrix of what the currents take from shot noise.
+        whole: its sums over all rows, ``[group, copy, ...]``, each to broadcast over a partial.
+        bias_currents, bias_cross, bias_shot: what bias rows add, in the layout of ``Read.bias``.
+    """
+
+    currents: Tensor
+    cross: Tensor | None = None
+    factor: Tensor | None = None
+    shot: Tensor | None = None
+    whole: Tensor | None = None
+    bias_currents: Tensor | None = None
+    bias_cross: Tensor | None = None
+    bias_shot: Tensor | None = None
+
+
 class Read(NamedTuple):
     """What one product needs, packed once per state of a chip.
 
@@ -135,6 +167,8 @@ class Read(NamedTuple):
         bias_shot: what the bias rows add to it, in the layout of ``bias``.
         thermal: variance of thermal noise, for inputs in units of full scale, to broadcast over what the
             product gives, or ``[group * column]`` where tiles are not kept apart; None without it.
+        lines: what the currents of bit lines that share one with noisy cells take from their variance, where
+            wires have resistance; None without.
     """
 
     kernel: Tensor
@@ -153,6 +187,7 @@ class Read(NamedTuple):
     shot: Tensor | None = None
     bias_shot: Tensor | None = None
     thermal: Tensor | None = None
+    lines: Lines | None = None
 
 
 class Channels(NamedTuple):

@@ -91,7 +91,8 @@ def degrade(
 
     Each effect goes around the device that a layer has, the first one innermost, also in its hardware
     description. A programmed chip keeps what it was programmed to, its drift, its age and its earlier
-    effects; it becomes the chip that ``mho.program`` with this seed makes from the new description. An
+    effects; it becomes the chip that ``mho.program`` with this seed makes from the new description, also in
+    what ``compensate`` remembers of it: the reference read just after programming. An
     array that is not programmed yet gets its draws at ``mho.program``, from the seed given there.
 
     Cells without Ohm's law are an array: ``mho.array.Nonlinear``, ``Simulated`` or ``Swept`` takes the place
@@ -171,6 +172,12 @@ def compensate(
     model: nn.Module, method: Compensation | None = None, data: Iterable[Any] | None = None
 ) -> None:
     """Correct the chip's drift from reads of its arrays, at its present age.
+
+    What a read gives now is compared with the *baseline*, what the array read just after programming, as it
+    was then: at the temperature at which it was programmed, with its errors of programming, and with stuck
+    and worn cells, finite states and wires, which were there already. So drift, lost retention, disturbance
+    by reads and another temperature are corrected, whether an effect was in the description or came with
+    ``degrade``; faults of fabrication are not: ``Affine()`` measures what they do to the outputs.
 
     Args:
         model: a programmed model.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,35 +14,17 @@ from mho.array import NonlinearCells
 from mho.autograd import in_transform, straight_through
 from mho.blocks import by_blocks
 from mho.converters import Circuit
-from mho.cut import Cut, Read
+from mho.cut import Cut, Lines, Read
 from mho.devices import Device, Effect
+from mho.devices.effects.base import temperature_of
 from mho.devices.effects.currents import without_current_noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
+from mho.noise import Noise, apart, behind_wires, combine, of_one_row, packed_lines, squared
 from mho.read_noise import over_currents
 from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
 
-
-class Noise(NamedTuple):
-    """Variance of the channel sums of one read, each ``[channel, group, row, column]``, or None.
-
-    Attributes:
-        cells: of the conductances, in units of g_max squared: goes with the square of the input.
-        shot, thermal: of the currents of cells, in squares of that of a cell of g_max at full scale: that
-            with the magnitude of the input, and that of any input.
-    """
-
-    cells: Tensor | None
-    shot: Tensor | None
-    thermal: Tensor | None
-
-
-def combine(cells: Tensor, how: Readout) -> Tensor:
-    """``cells[copy, group, row, column]`` added as currents: ``[channel, group, row, column]``."""
-    if how.analog == ((1.0, -1.0),):
-        return (cells[0] - cells[1]).unsqueeze(0)
-    analog = torch.tensor(how.analog, dtype=cells.dtype, device=cells.device)
-    return torch.einsum("ck,k...->c...", analog, cells)
+_LINES = "lines."
 
 
 def normalised(sums: Tensor, how: Readout) -> Tensor:
@@ -81,14 +63,30 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
     mean of a noisy small conductance is a little above it; the sum of many cells is normal. The noise of
-    currents has no mean; behind wires it is that of the conductance seen from outside. The chips that
+    currents has no mean. Behind wires, noise is what reaches the sense amplifiers of it
+    (:mod:`mho.array._noise`). The chips that
     ``torch.func.vmap`` stacks are packed one after the other.
     """
     if not in_transform():
         return _pack(hardware, state, cut)
     parts = _Parts()
     values = _EachChip.apply(hardware, cut, parts, *state)  # type: ignore[no-untyped-call]
-    return Read(**dict(zip(parts.names, values, strict=True)))
+    return _read_of(dict(zip(parts.names, values, strict=True)))
+
+
+def _values_of(read: Read) -> dict[str, Tensor]:
+    """All tensors of a read by name."""
+    values = read._replace(lines=None)._asdict()
+    if read.lines is not None:
+        values.update({f"{_LINES}{name}": value for name, value in read.lines._asdict().items()})
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _read_of(values: dict[str, Tensor]) -> Read:
+    """The inverse of :func:`_values_of`."""
+    lines = {name.removeprefix(_LINES): v for name, v in values.items() if name.startswith(_LINES)}
+    rest = {name: v for name, v in values.items() if not name.startswith(_LINES)}
+    return Read(**rest, lines=Lines(**lines) if lines else None)  # type: ignore[arg-type]
 
 
 class _Parts:
@@ -102,7 +100,7 @@ class _EachChip(torch.autograd.Function):
 
     @staticmethod
     def forward(hardware: Hardware, cut: Cut, parts: _Parts, *state: Any) -> tuple[Tensor, ...]:
-        found = {k: v for k, v in pack(hardware, TileState(*state), cut)._asdict().items() if v is not None}
+        found = _values_of(pack(hardware, TileState(*state), cut))
         parts.names = tuple(found)
         return tuple(found.values())
 
@@ -117,11 +115,11 @@ class _EachChip(torch.autograd.Function):
         reads = []
         for k in range(info.batch_size):
             chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[3:], strict=True)]
-            reads.append(pack(hardware, TileState(*chip), cut)._asdict())
-        some = {name: v for read in reads for name, v in read.items() if v is not None}
+            reads.append(_values_of(pack(hardware, TileState(*chip), cut)))
+        some = {name: v for read in reads for name, v in read.items()}
         parts.names = tuple(some)
         stacked = (
-            [torch.zeros_like(v) if r[name] is None else r[name] for r in reads] for name, v in some.items()
+            [torch.zeros_like(v) if name not in r else r[name] for r in reads] for name, v in some.items()
         )  # a chip without read noise among noisy ones has a variance of zero
         return tuple(torch.stack(s) for s in stacked), (0,) * len(some)
 
@@ -129,7 +127,7 @@ class _EachChip(torch.autograd.Function):
 def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     device, how, seconds = hardware.device, readout(hardware), float(state.seconds)
     quiet, shot, thermal = without_current_noise(device)
-    squares = _squared(how)
+    squares = squared(how)
 
     def moments(g: Tensor, cells: Tensor) -> Tensor:
         """Mean and standard deviation of a read, ``[2, copy, group, row, column]``."""
@@ -149,7 +147,7 @@ def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
             through * shot if through is not None and shot else None,
             through * thermal if through is not None and thermal else None,
         )
-        return None if made == (None, None, None) else made
+        return None if made == Noise(None, None, None) else made
 
     noisy = _is_noisy(quiet, state)
     if noisy and isinstance(hardware.array, IdealArray):
@@ -161,32 +159,28 @@ def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
         g = mean * device.g_max
     else:
         g = conductances(hardware, state)
-    nonlinear = isinstance(hardware.array, NonlinearCells)
-    seen = (g if nonlinear else through_wires(hardware, g, cut)) / device.g_max
-    if std is not None and not nonlinear:
-        std = std * seen / mean.clamp(min=torch.finfo(mean.dtype).tiny)
-    variance = None if std is None else combine(std * std, squares)
-    found = noise(variance, combine(seen, squares) if shot or thermal else None)
-    if nonlinear:
-        return _curved(hardware, g, found, state, cut)
-    return _layout(hardware, combine(seen, how), found, state, cut)
-
-
-def _squared(how: Readout) -> Readout:
-    """The constants with which variances of independent cells add up."""
-    analog = tuple(tuple(a * a for a in row) for row in how.analog)
-    return how._replace(analog=analog, digital=tuple(f * f for f in how.digital), offset=0.0)
+    variance = None if std is None else std * std
+    if isinstance(hardware.array, (NonlinearCells, IdealArray)):
+        cells = None if variance is None else combine(variance, squares)
+        found = noise(cells, combine(g / device.g_max, squares) if shot or thermal else None)
+        if isinstance(hardware.array, NonlinearCells):
+            return _curved(hardware, g, found, state, cut)
+        return _layout(hardware, combine(g / device.g_max, how), found, state, cut)
+    sums = combine(through_wires(hardware, g, cut) / device.g_max, how)
+    behind = behind_wires(hardware, g, variance, shot, thermal, cut)
+    return _layout(hardware, sums, behind, state, cut)
 
 
 def _curved(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, cut: Cut) -> Read:
     """The layout of cells that obey no Ohm's law, with a matrix for each voltage where they need it."""
     array, device, how = hardware.array, hardware.device, readout(hardware)
     assert isinstance(array, NonlinearCells)
+    array = array.at_temperature(temperature_of(device))
     read = _layout(hardware, combine(g / device.g_max, how), noise, state, cut)
 
     def kernels(places: list[float]) -> list[Tensor]:
         sums = (combine(c / device.g_max, how) for c in array.chords(g, places, device.v_read))
-        return [cut.kernel(_apart(one, cut)[0]) for one in sums]
+        return [cut.kernel(apart(one, cut)[0]) for one in sums]
 
     return curved.with_points(read, array, kernels)
 
@@ -211,7 +205,7 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileSt
     sums, noise, constant = _driven(hardware, sums, noise, state, cut)
     out = column_factors(state)
     if is_tiled(hardware):
-        sums, bias = _apart(sums, cut)
+        sums, bias = apart(sums, cut)
         ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
         levels = None
         if isinstance(hardware.adc, Circuit) and state.converters is not None:
@@ -221,7 +215,7 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileSt
         return read if noise is None else _with_noise(read, noise, cut)
     weights, bias = _whole(normalised(sums, how) * out, cut)
     read = Read(weights, shift=state.shift, bias=bias)
-    return read if noise is None else _with_whole_noise(read, noise, _squared(how), out, cut)
+    return read if noise is None else _with_whole_noise(read, noise, squared(how), out, cut)
 
 
 def column_factors(state: TileState) -> Tensor:
@@ -234,10 +228,12 @@ def column_factors(state: TileState) -> Tensor:
 def _with_noise(read: Read, noise: Noise, cut: Cut) -> Read:
     """Noise in cell currents, tiles kept apart."""
     if noise.cells is not None:
-        variance, spread = _apart(noise.cells, cut)
+        variance, spread = apart(noise.cells, cut)
         read = read._replace(variance=cut.kernel(variance), bias_variance=spread)
+    if noise.lines is not None:
+        read = read._replace(lines=packed_lines(noise.lines, cut))
     if noise.shot is not None:
-        shot, spread = _apart(noise.shot, cut)
+        shot, spread = apart(noise.shot, cut)
         read = read._replace(shot=cut.kernel(shot), bias_shot=spread)
     if noise.thermal is not None:
         read = read._replace(thermal=over_currents(cut, _of_tiles(noise.thermal, cut)))
@@ -260,9 +256,11 @@ def _with_whole_noise(read: Read, noise: Noise, squares: Readout, out: Tensor, c
 
 def _of_rows(noise: Noise, cut: Cut) -> Noise:
     """Where one row alone is on, at full scale: each row has the noise of currents of its read."""
-    if not cut.one_hot or (noise.shot is None and noise.thermal is None):
+    if not cut.one_hot or noise[1:] == (None, None, None):
         return noise
     parts = [part for part in (noise.cells, noise.shot) if part is not None]
+    if noise.lines is not None:
+        parts.append(of_one_row(noise.lines, cut))
     if noise.thermal is not None:
         sums = [noise.thermal[:, :, a:b].sum(2, keepdim=True).expand(-1, -1, b - a, -1) for a, b in cut.rows]
         parts.append(torch.cat(sums, dim=2))
@@ -272,15 +270,6 @@ def _of_rows(noise: Noise, cut: Cut) -> Noise:
 def _of_tiles(values: Tensor, cut: Cut) -> Tensor:
     """``[channel, group, row, column]`` added over the rows: ``[group, tile, channel, column]``."""
     return torch.stack([values[:, :, a:b].sum(2) for a, b in cut.rows], dim=1).transpose(0, 2)
-
-
-def _apart(sums: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
-    """``sums[channel, group, row, column]`` of the inputs, and the sum of the bias rows of each tile."""
-    if not cut.bias_rows:
-        return sums, None
-    inputs = sums.shape[-2] - cut.bias_rows
-    tiles = [sums[..., max(a, inputs) : max(b, inputs), :].sum(-2) for a, b in cut.rows]
-    return sums[..., :inputs, :], torch.stack(tiles).permute(2, 0, 1, 3)
 
 
 def _whole(matrix: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
@@ -306,9 +295,12 @@ def _driven(
         constant = over_currents(cut, _of_tiles(dac.offset * offset * sums, cut))
     factor = 1 + dac.gain * gain
     if noise is not None:
-        cells, shot, thermal = noise
+        cells, shot, thermal, lines = noise
         cells = None if cells is None else cells * factor**2
-        noise = Noise(cells, None if shot is None else shot * factor.abs(), thermal)
+        if lines is not None:
+            cross = None if lines.cross is None else lines.cross * factor
+            lines = lines._replace(currents=lines.currents * factor, cross=cross)
+        noise = Noise(cells, None if shot is None else shot * factor.abs(), thermal, lines)
     return sums * factor, noise, constant
 
 
@@ -349,7 +341,7 @@ def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -
     if scale.numel() > 1:
         scale = scale.expand(weight.shape[0], 1, weight.shape[2])
     out = scale.flatten()
-    matrices, bias = _apart(weight.unsqueeze(0), cut)
+    matrices, bias = apart(weight.unsqueeze(0), cut)
     return Read(cut.kernel(matrices), unit=1 / (out * how.digital[0]), out=out, bias=bias)
 
 
@@ -386,7 +378,7 @@ def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> R
         ideal, bias = _whole(weight, cut)
     else:
         scale = hardware.mapping.scale.reference(weight.detach())
-        matrices, bias = _apart(_as_channels(hardware, weight / scale), cut)
+        matrices, bias = apart(_as_channels(hardware, weight / scale), cut)
         ideal = cut.kernel(matrices)
     if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
         ideal = curved.in_proportion(ideal, hardware.array)

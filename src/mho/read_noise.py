@@ -2,7 +2,8 @@
 
 A cell with the input ``u``, in units of full scale, adds to the variance of its column's current
 
-- noise of its conductance in proportion to ``u^2``: a second product, with the squares of the inputs;
+- noise of its conductance in proportion to ``u^2``: a second product, with the squares of the inputs; behind
+  wires also with what the currents of its bit line take from its voltage;
 - shot noise in proportion to ``|u|``: one more product, with their magnitudes;
 - thermal noise whatever ``u`` is, also without a voltage: one number for each column.
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mho.autograd import may_overwrite
-from mho.cut import Cut, Read
+from mho.cut import Cut, Lines, Read
 from mho.random import fresh_normal_like
 
 
@@ -26,8 +27,7 @@ def is_noisy(read: Read) -> bool:
 
 def over_currents(cut: Cut, values: Tensor) -> Tensor:
     """``values[group, tile, channel, column]`` to broadcast over what the product gives."""
-    over = cut.over_partial(values)
-    return over.flatten(cut.column_axis - (over.dim() - cut.product_axes), cut.column_axis)
+    return _flat(cut, cut.over_partial(values))
 
 
 def of_bias(cut: Cut, bias: Tensor, one: float | Tensor) -> Tensor:
@@ -92,12 +92,60 @@ def on_currents(
             parts.append(of_bias(cut, read.bias_shot, magnitude) * high)
     if read.thermal is not None:
         parts.append(read.thermal * high**2)
+    if read.lines is not None:
+        parts += _of_lines(read.lines, cut, v.detach(), one, high)
     variance = _sum(parts)
     if may_overwrite():
         std = variance.clamp_(min=0).sqrt_()
         return currents.addcmul_(std, _normal(std, currents))
     std = variance.clamp(min=0).sqrt()
     return torch.addcmul(currents, std, _normal(std, currents))
+
+
+def _of_lines(lines: Lines, cut: Cut, v: Tensor, one: float | Tensor, high: float | Tensor) -> list[Tensor]:
+    """What the currents of the bit lines take from the variance, in the layout of the product."""
+    sizes = lines.factor.shape[1:] if lines.factor is not None else _needed(lines.whole).shape
+    groups, copies, channels = sizes[0], sizes[1], sizes[2 + cut.channel_axis]
+
+    def each(
+        kernel: Tensor | None, x: Tensor, bias: Tensor | None, one: float | Tensor
+    ) -> tuple[Tensor, ...]:
+        found = cut.product(x, _needed(kernel))
+        found = found if bias is None else found + of_bias(cut, bias, one)
+        return cut.partial(found, groups * copies * channels).chunk(groups * copies, cut.channel_axis)
+
+    currents = each(lines.currents, v, lines.bias_currents, one)
+    parts: list[Tensor] = []
+    if lines.factor is not None:
+        cross = each(lines.cross, v, lines.bias_cross, one)
+        for k in range(copies):
+            own, shared = currents[k::copies], cross[k::copies]
+            for a in range(groups):
+                taken = shared[a]
+                for b in range(a, groups):
+                    taken = torch.addcmul(taken, own[b], lines.factor[a, b, k])
+                parts.append(own[a] * taken)
+    if lines.whole is not None:
+        signs = v.sign()
+        driven = each(lines.shot, signs, lines.bias_shot, 1.0)
+        some = each(lines.shot, signs.abs(), lines.bias_shot, 1.0)
+        rests = [w - s for w, s in zip(lines.whole.flatten(0, 1).unbind(0), some, strict=True)]
+        parts += [i * s * -high for i, s in zip(currents, driven, strict=True)]
+        for k in range(copies):
+            lost = [i * r for i, r in zip(currents[k::copies], rests[k::copies], strict=True)]
+            parts.append(_sum(lost).abs() * high)
+    return [_flat(cut, _sum(parts))]
+
+
+def _needed(part: Tensor | None) -> Tensor:
+    """A part that is there."""
+    assert part is not None
+    return part
+
+
+def _flat(cut: Cut, partial: Tensor) -> Tensor:
+    """A partial in the layout of the product."""
+    return partial.flatten(cut.column_axis - (partial.dim() - cut.product_axes), cut.column_axis)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:

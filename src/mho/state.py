@@ -9,6 +9,8 @@ from torch import Tensor
 from mho.array import NonlinearCells
 from mho.blocks import by_blocks
 from mho.cut import Cut
+from mho.devices import Effect, Ideal
+from mho.devices.effects.base import Noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
 
@@ -56,8 +58,20 @@ def is_tiled(hardware: Hardware) -> bool:
     driven_apart = dac is not None and (
         getattr(dac.range, "per_tile", False) or dac.stream is not None or dac.offset > 0
     )
-    apart = driven_apart or isinstance(hardware.array, NonlinearCells)
+    apart = driven_apart or isinstance(hardware.array, NonlinearCells) or _noisy_lines(hardware)
     return hardware.adc is not None or apart or readout(hardware).unit_column
+
+
+def _noisy_lines(hardware: Hardware) -> bool:
+    """Whether the noise of a column goes with the currents of its own tile: noisy cells behind wires."""
+    device = hardware.device
+    if not hardware.array.loaded or not device.read_scale:
+        return False
+    while isinstance(device, Effect):
+        if isinstance(device, Noise):
+            return True
+        device = device.device
+    return not isinstance(device, Ideal)
 
 
 def streams(hardware: Hardware) -> bool:

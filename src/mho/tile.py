@@ -34,7 +34,6 @@ from mho.devices.effects.varied import programmable
 from mho.hardware import Hardware
 from mho.matrix import (
     column_factors,
-    combine,
     effective_weight,
     ideal_read,
     normalised,
@@ -43,14 +42,17 @@ from mho.matrix import (
     training_read,
     with_gradient,
 )
+from mho.noise import combine
 from mho.product import prepare, tiled, whole
 from mho.programming import ProgrammingResult, Site, Summary
+from mho.reference import baseline_read, reference_read
 from mho.state import TileState, conductances, is_tiled, readout, streams, tile_columns, widths
 
 __all__ = [
     "TileState",
     "age",
     "at_full_scale",
+    "baseline_read",
     "cell_state",
     "check_finite",
     "column_factors",
@@ -127,7 +129,7 @@ def write(
         converters=_draw_converters(hardware, g, cut, seed, path),
         drivers=_draw_drivers(hardware, g, cut, seed, path),
     )
-    state = state._replace(baseline=reference_read(hardware, state, cut, draw("reference")))
+    state = state._replace(baseline=baseline_read(hardware, state, cut, draw("reference")))
     return state, hardware.programming.summary(written, g_target, device.g_max)
 
 
@@ -186,8 +188,10 @@ def degraded(
     """The hardware and the chip with more effects around the device, the first one innermost.
 
     The chip keeps all it is made of. Only the parameters of the new effects are drawn, from the streams
-    that :func:`program` would draw them from.
+    that :func:`program` would draw them from, and the noise of a reference read just after programming, of
+    the chip as it was then with these effects.
     """
+    befallen = state is not None and any(isinstance(effect, Effect) for effect in more)
     for effect in more:
         if isinstance(effect, NonlinearCells):
             hardware = _with_law(hardware, effect, path)
@@ -208,6 +212,9 @@ def degraded(
             state = state._replace(cells=torch.cat((effect_state(effect, g, draw, cut), state.cells)))
     if state is not None:
         state = state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
+        if befallen:
+            eps = random.normal(state.g.shape, seed, path, "reference").to(state.g)
+            state = state._replace(baseline=baseline_read(hardware, state, cut, eps))
     return hardware, state
 
 
@@ -261,44 +268,8 @@ def age(hardware: Hardware, state: TileState, seconds: float) -> TileState:
     )
 
 
-def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) -> Tensor:
-    """Mean magnitude of one noisy read of each row, for each column.
-
-    One row after the other is driven at full scale. The currents of single cells are read with the
-    cells' own noise and with the resolution of the ADC, its full scale set to a single cell.
-
-    Args:
-        hardware: the description.
-        state: the chip.
-        cut: the layer's cut into tiles.
-        eps: standard normal draws in the shape of ``state.g``.
-
-    Returns:
-        ``[group * column]``, in units of the reference weight.
-    """
-    how, device, seconds = readout(hardware), hardware.device, float(state.seconds)
-
-    def noisy(g: Tensor, cells: Tensor, eps: Tensor) -> Tensor:
-        now = device.aged(g, cells, seconds)
-        return device.one_read(g, cells, now, seconds, eps) / device.g_max
-
-    def magnitude(sums: Tensor) -> Tensor:
-        if hardware.adc is not None:
-            both_signs = any(a < 0 for row in how.analog for a in row)
-            widest = max(sum(abs(a) for a in row) for row in how.analog)
-            sums = hardware.adc.quantise(sums, widest / 2 if both_signs else widest)
-        return normalised(sums, how).abs()
-
-    if isinstance(hardware.array, IdealArray):
-        read = _by_blocks(lambda *cells: magnitude(combine(noisy(*cells), how)), state.g, state.cells, eps)
-    else:
-        cells = _by_blocks(noisy, state.g, state.cells, eps)
-        read = magnitude(combine(through_wires(hardware, cells * device.g_max, cut) / device.g_max, how))
-    return read.mean(dim=-2).flatten()
-
-
 def compensated(state: TileState, reference: Tensor, per_column: bool) -> TileState:
-    """The chip with the digital gain that gives the reference read its first magnitude back.
+    """The chip with the digital gain that gives the reference read its magnitude just after programming back.
 
     Args:
         state: the chip.

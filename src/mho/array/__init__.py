@@ -1,5 +1,6 @@
 """The wires around the cells."""
 
+from mho.array._noise import SeenNoise as SeenNoise
 from mho.array.base import Array as Array
 from mho.array.cells import Nonlinear as Nonlinear
 from mho.array.cells import NonlinearCells as NonlinearCells

@@ -10,9 +10,11 @@ The wires have no resistance here; :func:`mho.array.solve_nonlinear` solves sing
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from pydantic import InstanceOf
@@ -21,6 +23,8 @@ from torch import Tensor
 from mho.array.base import Array
 from mho.array.nonlinear import Law
 from mho.config import Count, NonNegative, config
+
+M = TypeVar("M")
 
 
 class NonlinearCells(Array):
@@ -59,6 +63,10 @@ class NonlinearCells(Array):
             places: voltages over the read voltage, from -1 to 1.
             v_read: read voltage, volts.
         """
+
+    def at_temperature(self, kelvin: float | None) -> NonlinearCells:
+        """The cells in a chip of this temperature; None where no effect of the device says one."""
+        return self
 
     def shape(self, u: Tensor, v_read: float) -> Tensor:
         """``h(u v_read) / h(v_read)`` of a separable law."""
@@ -150,6 +158,15 @@ class Switching(Protocol):
         """State after one pulse of constant voltage."""
 
 
+def warmed(model: M, kelvin: float | None) -> M:
+    """A model at another ambient temperature; itself where it has none, or none is given."""
+    if kelvin is None or not hasattr(model, "t_ambient"):
+        return model
+    made = copy.copy(model)
+    object.__setattr__(made, "t_ambient", kelvin)
+    return made
+
+
 @config
 class Simulated(NonlinearCells):
     """Each cell is a switching model that is simulated during the read.
@@ -180,6 +197,10 @@ class Simulated(NonlinearCells):
                 "voltage; give both the same"
             )
         self.model.state_of(torch.tensor([g_min, g_max], dtype=torch.float64))
+
+    def at_temperature(self, kelvin: float | None) -> Simulated:
+        """With the chip's temperature as the ambient one of the model, where that has one."""
+        return dataclasses.replace(self, model=warmed(self.model, kelvin))
 
     def chords(self, g: Tensor, places: Sequence[float], v_read: float) -> Iterator[Tensor]:
         """The mean currents of the pulses over ``v_read``; cells beyond the model's bounds are at them."""

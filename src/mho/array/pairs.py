@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from mho.array._circuit import Resistance, check_shape
+from mho.array._circuit import Resistance, build, check_shape
+from mho.array._noise import PLACES, SeenNoise
 from mho.array.base import Array
-from mho.array.wires import Line, Wires, effective_conductance
+from mho.array.wires import Line, Wires, effective_conductance, noise_of
 from mho.config import config
 
 
@@ -42,12 +45,43 @@ class PairedArray(Array):
     def effective_copies(self, g: Tensor, analog: Sequence[Sequence[float]]) -> Tensor:
         """Copies of opposite sign in one channel are paired in their order; others stay alone."""
         out: list[Tensor | None] = [None] * g.shape[0]
-        for signs in analog:
-            plus = [k for k, a in enumerate(signs) if a > 0]
-            minus = [k for k, a in enumerate(signs) if a < 0]
-            for p, m in zip(plus, minus, strict=False):
-                out[p], out[m] = self.effective_pair(g[p], g[m])
+        for p, m in _pairs(analog):
+            out[p], out[m] = self.effective_pair(g[p], g[m])
         return torch.stack([self.effective_conductance(g[k]) if x is None else x for k, x in enumerate(out)])
+
+    @abstractmethod
+    def noise_of_pair(
+        self, g: tuple[Tensor, Tensor], variance: tuple[Tensor, Tensor], groups: int
+    ) -> list[SeenNoise]:
+        """The noise of the positive and of the negative cells in the current of a pair."""
+
+    loaded: ClassVar[bool] = True
+
+    def noise_groups(self, rows: int, g_max: float) -> int:
+        """As for arrays of one sign."""
+        return self.wires.noise_groups(rows, g_max)
+
+    def seen_noise(
+        self, g: Tensor, variance: Tensor, analog: Sequence[Sequence[float]], groups: int
+    ) -> SeenNoise:
+        """Copies are paired as in :meth:`effective_copies`."""
+        found: dict[int, SeenNoise] = {}
+        for p, m in _pairs(analog):
+            found[p], found[m] = self.noise_of_pair((g[p], g[m]), (variance[p], variance[m]), groups)
+        for k in set(range(g.shape[0])) - set(found):
+            found[k] = self.wires.seen_noise(g[k], variance[k], analog, groups)
+        parts = zip(PLACES, zip(*(found[k] for k in sorted(found)), strict=True), strict=True)
+        return SeenNoise(*(torch.stack(each, axis) for axis, each in parts))
+
+
+def _pairs(analog: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+    """Copies of opposite sign in one channel, in their order."""
+    pairs: list[tuple[int, int]] = []
+    for signs in analog:
+        plus = [k for k, a in enumerate(signs) if a > 0]
+        minus = [k for k, a in enumerate(signs) if a < 0]
+        pairs += zip(plus, minus, strict=False)
+    return pairs
 
 
 @config
@@ -74,6 +108,19 @@ class AlternateColumns(PairedArray):
             far_sense=None if w.far_sense is None else _twice(w.far_sense),
         )  # fmt: skip
         return eff[..., 0::2], eff[..., 1::2]
+
+    def noise_of_pair(
+        self, g: tuple[Tensor, Tensor], variance: tuple[Tensor, Tensor], groups: int
+    ) -> list[SeenNoise]:
+        """Of the bit lines in turn."""
+        w = self.wires
+        wires = dataclasses.replace(
+            w, column=_twice(w.column), sense=_twice(w.sense),
+            far_sense=None if w.far_sense is None else _twice(w.far_sense),
+        )  # fmt: skip
+        both, spread = (torch.stack(x, dim=-1).flatten(-2) for x in (g, variance))
+        seen = noise_of(wires.circuit(both.detach()), spread, groups)
+        return [SeenNoise(*(part[..., k::2] for part in seen)) for k in (0, 1)]
 
 
 @config
@@ -102,6 +149,31 @@ class SharedColumns(PairedArray):
             far_driver=None if w.far_driver is None else _twice(w.far_driver), far_sense=w.far_sense,
         )  # fmt: skip
         return eff[..., 0::2, :], eff[..., 1::2, :]
+
+    def noise_of_pair(
+        self, g: tuple[Tensor, Tensor], variance: tuple[Tensor, Tensor], groups: int
+    ) -> list[SeenNoise]:
+        """Of the word lines in turn; what is of the one bit line is given to the positive cells."""
+        w = self.wires
+        both, spread = (torch.stack(x, dim=-2).flatten(-3, -2) for x in (g, variance))
+        far = None if w.far_driver is None else _twice(w.far_driver)
+        circuit = build(
+            both.detach(), _twice(w.row), self._segments(both), _twice(w.driver), w.sense, far, w.far_sense
+        )
+        seen = noise_of(circuit, spread, groups)
+        places = {"heat": False, "lines": False}  # those of the line have no rows
+        plus, minus = (
+            SeenNoise(*(v[..., k::2, :] if places.get(n, True) else v for n, v in seen._asdict().items()))
+            for k in (0, 1)
+        )
+        net = plus.currents - minus.currents  # the negative word lines carry the negative input
+        return [
+            plus._replace(currents=net),
+            minus._replace(
+                heat=torch.zeros_like(seen.heat), lines=torch.zeros_like(seen.lines),
+                currents=net, cross=-minus.cross, shot_cross=-minus.shot_cross,
+            ),
+        ]  # fmt: skip
 
     def _segments(self, both: Tensor) -> Resistance:
         """Bit-line segments below the cells: none between the two of a pair."""

@@ -8,13 +8,15 @@ to the exact solution of sampled tiles. :func:`approximation_error` measures it 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mho import random
 from mho.array._circuit import check_shape
+from mho.array._noise import SeenNoise
 from mho.array.base import Array
 from mho.array.wires import Wires
 from mho.config import Finite, NonNegative, config
@@ -64,13 +66,30 @@ class Approximate(Array):
             1 + torch.einsum("...k,k->...", _features(*self.drops(g)), g.new_tensor(self.coefficients))
         )
 
+    @property
+    def wires(self) -> Wires:
+        """The wires that this is a model of."""
+        return Wires(row=self.row, column=self.column, driver=self.driver, sense=self.sense)
+
+    loaded: ClassVar[bool] = True
+
+    def noise_groups(self, rows: int, g_max: float) -> int:
+        """As for the wires."""
+        return self.wires.noise_groups(rows, g_max)
+
+    def seen_noise(
+        self, g: Tensor, variance: Tensor, analog: Sequence[Sequence[float]], groups: int
+    ) -> SeenNoise:
+        """That of the wires."""
+        return self.wires.seen_noise(g, variance, analog, groups)
+
     def fitted(self, g: Tensor) -> Approximate:
         """The same model with coefficients fitted to the exact solution of tiles ``g[..., row, column]``.
 
         Least squares of the error of ``g_eff``, to first order. Sample tiles that look like those of the
         sweep, and ask :func:`approximation_error` on others.
         """
-        exact = Wires(row=self.row, column=self.column, driver=self.driver, sense=self.sense)
+        exact = self.wires
         g = g.detach().double()
         g_eff = exact.effective_conductance(g)
         weight = torch.where(g > 0, g_eff**2 / g, torch.zeros_like(g))

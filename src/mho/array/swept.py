@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Protocol, runtime_checkable
@@ -10,7 +11,7 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from mho.array.cells import NonlinearCells
+from mho.array.cells import NonlinearCells, warmed
 from mho.config import Positive, config
 
 
@@ -87,6 +88,10 @@ class Swept(NonlinearCells):
                 f"amplitude = {self.amplitude!r} V: the sweep must reach the read voltage of {v_read!r} V"
             )
         self.model.state_of(torch.tensor([g_min, g_max], dtype=torch.float64))
+
+    def at_temperature(self, kelvin: float | None) -> Swept:
+        """With the chip's temperature as the ambient one of the model, where that has one."""
+        return dataclasses.replace(self, model=warmed(self.model, kelvin))
 
     def chords(self, g: Tensor, places: Sequence[float], v_read: float) -> Iterator[Tensor]:
         """The currents of the sweep over ``v_read``; cells beyond the model's bounds are at them."""

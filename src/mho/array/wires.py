@@ -8,7 +8,9 @@ cell, also the first. Bit line i ends, after a segment ``column`` below the last
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+import math
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -16,12 +18,15 @@ from torch import Tensor
 
 from mho.array._circuit import Circuit, Resistance, build
 from mho.array._network import nodes, transfer
+from mho.array._noise import PLACES, SeenNoise, seen_noise
 from mho.array.base import Array
 from mho.array.wire_table import Metal, segment_resistance
 from mho.config import config
 
 Ohms = Annotated[float, Field(ge=0)]  # infinity: open
 Line = Ohms | tuple[Ohms, ...]  # of all lines, or of each
+
+_SHORT, _LONG = 0.01, 0.05  # shares of a voltage that a bit line takes where all cells conduct best
 
 
 class Solution(NamedTuple):
@@ -80,6 +85,15 @@ def effective_conductance(
     """
     circuit = build(g, row, column, driver, sense, far_driver, far_sense)
     return transfer(circuit.cells, circuit.ends).view(g.shape)
+
+
+def noise_of(circuit: Circuit, variance: Tensor, groups: int) -> SeenNoise:
+    """How the noise of cells ``[..., row, column]`` of a circuit is seen from outside."""
+    lead, (rows, columns) = variance.shape[:-2], variance.shape[-2:]
+    g_eff = transfer(circuit.cells, circuit.ends)
+    seen = seen_noise(circuit, g_eff, variance.reshape(-1, rows, columns), groups)
+    parts = zip(seen, PLACES, strict=True)
+    return SeenNoise(*(part.unflatten(axis, lead) if lead else part.squeeze(axis) for part, axis in parts))
 
 
 @config
@@ -145,6 +159,21 @@ class Wires(Array):
         circuit = self.circuit(g)
         return transfer(circuit.cells, circuit.ends).view(g.shape)
 
+    loaded: ClassVar[bool] = True
+
+    def noise_groups(self, rows: int, g_max: float) -> int:
+        """One; two where segments of a bit line take much of the voltage, none where it takes little."""
+        segments = _largest(self.column) * rows**2 * g_max / 2
+        if segments + _largest(self.sense) * rows * g_max < _SHORT:
+            return 0
+        return 2 if segments > _LONG and rows > 1 else 1
+
+    def seen_noise(
+        self, g: Tensor, variance: Tensor, analog: Sequence[Sequence[float]], groups: int
+    ) -> SeenNoise:
+        """From the impedances of the lines and the exact voltages of few inputs."""
+        return noise_of(self.circuit(g.detach()), variance, groups)
+
     def solve(self, g: Tensor, v: Tensor, v_column: Tensor | None = None) -> Solution:
         """All node voltages and currents for some inputs.
 
@@ -180,6 +209,11 @@ class Wires(Array):
             word.reshape(*shape, rows, columns),
             bit.reshape(*shape, rows, columns),
         )
+
+
+def _largest(line: Line) -> float:
+    """The largest finite resistance."""
+    return max((ohm for ohm in (line if isinstance(line, tuple) else (line,)) if ohm < math.inf), default=0.0)
 
 
 def broadcast_inputs(

@@ -213,7 +213,7 @@ class _Chips:
         g, cells = self.fresh[number], self.cells[number]
         state = tile.TileState(g, cells, self.scale, zero, ones, torch.zeros_like(ones), ones, ones[0])
         first = random.normal(g.shape, seed, self.path, "reference").to(g)
-        state = state._replace(baseline=tile.reference_read(hardware, state, layer.cut, first))
+        state = state._replace(baseline=tile.baseline_read(hardware, state, layer.cut, first))
         state = tile.age(hardware, state, self.seconds)
         now = tile.reference_read(hardware, state, layer.cut, random.fresh_normal_like(g))
         self.gain[number] = tile.compensated(state, now, per_column=False).gain[0]

@@ -31,7 +31,7 @@ from mho.converters import (
     Learned,
     OnData,
 )
-from mho.cut import Cut, Limit, Read
+from mho.cut import Cut, Limit, Lines, Read
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -54,9 +54,11 @@ CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
 _WEIGHT, _BOTH = ("weight",), ("weight", "bias")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
+_LINES = tuple(f"packed_line_{name}" for name in Lines._fields)
 _PACKED = (
     "packed_kernel", "packed_variance", "packed_out", "packed_ones", "packed_levels", "packed_constant",
-    "packed_bias", "packed_bias_variance", "packed_shot", "packed_bias_shot", "packed_thermal", *_STEPS,
+    "packed_bias", "packed_bias_variance", "packed_shot", "packed_bias_shot", "packed_thermal",
+    *_LINES, *_STEPS,
 )  # fmt: skip
 
 
@@ -96,6 +98,7 @@ class AnalogLayer(BiasRows):
     packed_bias_variance: Any
     packed_shot: Any
     packed_bias_shot: Any
+    packed_line_currents: Any
     packed_thermal: Any
     packed_into: Any
     packed_middle: Any
@@ -282,6 +285,7 @@ class AnalogLayer(BiasRows):
         values = (
             read.kernel, read.variance, read.out, read.ones, read.levels, read.constant,
             read.bias, read.bias_variance, read.shot, read.bias_shot, read.thermal,
+            *(read.lines or (None,) * len(_LINES)),
         )  # fmt: skip
         for name, value in zip(_PACKED, values, strict=False):
             setattr(self, name, value)
@@ -314,6 +318,7 @@ class AnalogLayer(BiasRows):
             shot=self.packed_shot,
             bias_shot=self.packed_bias_shot,
             thermal=self.packed_thermal,
+            lines=None if self.packed_line_currents is None else Lines(*(getattr(self, k) for k in _LINES)),
         )
 
     def _sync(self) -> None:

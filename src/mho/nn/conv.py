@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.converters import AutoRange
-from mho.cut import Cut, Read
+from mho.cut import Cut, Lines, Read
 from mho.hardware import Hardware, auto_range
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
@@ -196,13 +196,25 @@ class ConvCut:
             apart(read.shot, 0),
             apart(read.bias_shot, 1),
             apart(read.thermal, 1),
+            self._lines_apart(read.lines, count),
             strict=True,
         )
-        names = ("kernel", "variance", "constant", "bias", "bias_variance", "shot", "bias_shot", "thermal")
+        names = (
+            "kernel", "variance", "constant", "bias", "bias_variance", "shot", "bias_shot", "thermal", "lines"
+        )  # fmt: skip
         return [
             (single, read._replace(**dict(zip(names, part, strict=True))), x.narrow(1, start, size))
             for start, *part in parts
         ]
+
+    def _lines_apart(self, lines: Lines | None, count: int) -> Sequence[Lines | None]:
+        """Those of each tile."""
+        if lines is None:
+            return (None,) * count
+        axes = (0, 0, 3 + self.tile_axis, 0, 2 + self.tile_axis, 1, 1, 1)
+        pairs = zip(lines, axes, strict=True)
+        parts = [(None,) * count if x is None else x.chunk(count, axis) for x, axis in pairs]
+        return [Lines(*each) for each in zip(*parts, strict=True)]
 
     def _amounts(self) -> tuple[int, ...] | None:
         """The padding of each axis; None where "same" pads one side more than the other."""

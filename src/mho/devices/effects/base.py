@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from pydantic import InstanceOf
@@ -21,6 +21,7 @@ from torch import Tensor
 from mho.devices.base import Device
 from mho.devices.ideal import Ideal
 
+E = TypeVar("E", bound="Effect")
 Spans = tuple[tuple[int, int], ...]
 Bounds = tuple[float, float] | tuple[Tensor, Tensor]
 
@@ -52,8 +53,12 @@ class Effect(Device):
     draws: ClassVar[int] = 0
     """Standard normal numbers that :meth:`own_state` takes for each cell."""
 
+    temperatures: ClassVar[tuple[str, ...]] = ()
+    """Fields, also of parts (``law.temperature``), that :attr:`chip_temperature` stands in for."""
+
     _settles: ClassVar[bool] = True
     _bounds: ClassVar[tuple[Tensor, Tensor] | None] = None
+    _kelvin: ClassVar[float | None] = None
 
     @property
     def parameters(self) -> int:
@@ -94,6 +99,24 @@ class Effect(Device):
         In :meth:`settled`, :meth:`moved` and :meth:`fixed` those of each cell, where the cells differ.
         """
         return (self.g_min, self.g_max) if self._bounds is None else self._bounds
+
+    @property
+    def sets_temperature(self) -> float | None:
+        """The temperature, kelvin, that this effect gives the chip; None if it gives none."""
+        return None
+
+    @property
+    def chip_temperature(self) -> float | None:
+        """The temperature of the chip, kelvin; None if no effect gives it one.
+
+        It is that of the outermost effect that gives one, wherever an effect that asks for it stands: all
+        cells of a chip have one temperature at a time.
+        """
+        return temperature_of(self) if self._kelvin is None else self._kelvin
+
+    def as_programmed(self) -> Effect:
+        """The effect as it was just after programming: without what happens to a chip only afterwards."""
+        return self
 
     def of_cells(self, own: Tensor) -> Device:
         """The device inside as it is for cells with these parameters of the effect."""
@@ -253,7 +276,7 @@ class Effect(Device):
     def _on(self, inside: Device, rest: Tensor) -> Effect:
         """The effect as it is on cells with bounds of their own."""
         bounds = inside.bounds_of(rest)
-        return self if bounds is None else _copy(self, _bounds=bounds)
+        return self if bounds is None else modified(self, _bounds=bounds)
 
 
 class Noise(Effect):
@@ -269,10 +292,30 @@ def at_rest(device: Device) -> Device:
     """The device for conductances that its cells have taken already: no effect settles them once more."""
     if not isinstance(device, Effect) or not device._settles:
         return device
-    return _copy(device, _settles=False, device=at_rest(device.device))
+    return modified(device, _settles=False, device=at_rest(device.device))
 
 
-def _copy(effect: Effect, **values: object) -> Effect:
+def temperature_of(device: Device) -> float | None:
+    """The temperature that the effects around a device give the chip, kelvin; None if they give none."""
+    given = (effect.sets_temperature for effect in effects(device))
+    return next((kelvin for kelvin in given if kelvin is not None), None)
+
+
+def at_temperature(device: Device, kelvin: float | None) -> Device:
+    """The device in a chip of this temperature, kelvin; None leaves each part at its own."""
+    if kelvin is None or not isinstance(device, Effect):
+        return device
+    return modified(device, _kelvin=kelvin, device=at_temperature(device.device, kelvin))
+
+
+def as_programmed(device: Device) -> Device:
+    """The device as it was just after programming (see :meth:`Effect.as_programmed`)."""
+    if not isinstance(device, Effect):
+        return device
+    return modified(device.as_programmed(), device=as_programmed(device.device))
+
+
+def modified(effect: E, **values: object) -> E:
     """The effect with other attributes; it computes like a description and is none."""
     made = copy.copy(effect)
     for name, value in values.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mho.config import Fraction, Positive, config
 from mho.devices.base import Device
-from mho.devices.effects.base import around, effects, innermost
+from mho.devices.effects.base import at_temperature, effects, innermost, modified, temperature_of
 from mho.devices.effects.levels import ReadNoise, on_level
 from mho.devices.effects.varied import Varied
 from mho.devices.ideal import Ideal
@@ -81,7 +81,7 @@ class ThermalNoise(CurrentNoise):
     Attributes:
         device: the device inside.
         bandwidth: hertz; that of an integration over a time t is ``1 / (2 t)``.
-        temperature: kelvin.
+        temperature: of the chip, kelvin, unless a :class:`~mho.devices.Temperature` says it.
 
     Source: H. Nyquist, Phys. Rev. 32, 110 (1928).
     """
@@ -91,10 +91,23 @@ class ThermalNoise(CurrentNoise):
     temperature: Positive = 300.0
 
     of_current: ClassVar[bool] = False
+    temperatures: ClassVar[tuple[str, ...]] = ("temperature",)
+
+    def check_inside(self) -> None:
+        """One temperature for all heat."""
+        if self.chip_temperature is not None:
+            return
+        for effect in effects(self.device):
+            if isinstance(effect, ThermalNoise) and effect.temperature != self.temperature:
+                raise ValueError(
+                    f"temperature = {self.temperature!r} K around one of {effect.temperature!r} K: a chip "
+                    "has one temperature at a time; give both the same, or let a Temperature effect say it"
+                )
 
     def variance(self, g_now: Tensor) -> Tensor:
         """``4 k T G``."""
-        return 4 * BOLTZMANN * self.temperature * g_now
+        kelvin = self.chip_temperature
+        return 4 * BOLTZMANN * (self.temperature if kelvin is None else kelvin) * g_now
 
 
 @config
@@ -134,6 +147,7 @@ def without_current_noise(device: Device) -> tuple[Device, float, float]:
     (0.0, '6.4358e-10')
     """
     shot = thermal = 0.0
+    device = at_temperature(device, temperature_of(device))
     made: Device = innermost(device)
     best = torch.tensor(device.g_max, dtype=torch.float64)
     full = (device.v_read * device.g_max / device.read_scale) ** 2 if device.read_scale else math.inf
@@ -141,7 +155,7 @@ def without_current_noise(device: Device) -> tuple[Device, float, float]:
     for k, effect in reversed(list(enumerate(chain))):
         own = k > 0 and isinstance(chain[k - 1], Varied)  # parameters that differ from cell to cell
         if own or not isinstance(effect, CurrentNoise):
-            made = around(effect, made)
+            made = modified(effect, device=made)
         elif effect.of_current:
             shot += float(effect.variance(best)) * effect.bandwidth / full
         else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import Finite, NonNegative, config
 from mho.devices.base import Device
 from mho.devices.dynamics.base import SwitchingModel
-from mho.devices.effects.base import Effect
+from mho.devices.effects.base import Effect, modified
 from mho.devices.ideal import Ideal
 
 
@@ -18,7 +20,8 @@ class ReadDisturb(Effect):
 
     Each cell takes the state in which the model has its conductance, and the pulses of all reads move it from
     there. Pulses of one voltage add up: n of them are one that lasts n times as long. A voltage below the
-    thresholds of the model moves nothing.
+    thresholds of the model moves nothing. Reads come after programming. Where the model has an ambient
+    temperature and a :class:`~mho.devices.Temperature` says that of the chip, states move at the chip's.
 
     Attributes:
         device: the device inside.
@@ -44,6 +47,8 @@ class ReadDisturb(Effect):
     pulse: NonNegative
     voltage: Finite | None = None
 
+    temperatures: ClassVar[tuple[str, ...]] = ("model.t_ambient",)
+
     def validate(self) -> None:
         """One model for all cells, which has all conductances of the device."""
         super().validate()
@@ -60,11 +65,19 @@ class ReadDisturb(Effect):
                 "reads can move only states that the model has; narrow the device or widen the model"
             )
 
+    def as_programmed(self) -> ReadDisturb:
+        """Before the first read."""
+        return modified(self, reads=0.0)
+
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
         """``now`` times what the pulses make of the model's conductance."""
         if self.reads * self.pulse == 0:
             return now
         inside = now.double().clamp(float(self.model.g_min), float(self.model.g_max))
         voltage = self.v_read if self.voltage is None else self.voltage
-        state = self.model.step(self.model.inverse(inside), voltage, self.reads * self.pulse)
+        kelvin = self.chip_temperature
+        warm = self.model
+        if kelvin is not None and hasattr(warm, "t_ambient"):
+            warm = warm.replaced(t_ambient=kelvin)
+        state = warm.step(self.model.inverse(inside), voltage, self.reads * self.pulse)
         return now * (self.model.conductance(state) / inside).to(now.dtype)

@@ -11,6 +11,7 @@ fitted parameters could not be checked and are not here; you give your own.
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 
@@ -38,6 +39,14 @@ class Failure(ABC):
     cell_size: Positive
     temperature: Positive
     threshold: Positive
+
+    def at(self, kelvin: float | None) -> Failure:
+        """The law at another temperature; None leaves its own."""
+        if kelvin is None or kelvin == self.temperature:
+            return self
+        made = copy.copy(self)
+        object.__setattr__(made, "temperature", kelvin)
+        return made
 
     def onset(self, p: Four) -> float:
         """Cycles or seconds that a cell with these parameters lasts."""

@@ -1,4 +1,4 @@
-"""Cells read at another temperature than they were programmed at."""
+"""The temperature of a chip, which is another one than it was programmed at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mho.config import Finite, NonNegative, Positive, config
 from mho.devices.base import Device
-from mho.devices.effects.base import Effect
+from mho.devices.effects.base import Effect, at_temperature, effects, modified
+from mho.devices.effects.varied import Varied
 from mho.devices.ideal import Ideal
 
 BOLTZMANN_EV = 8.617333262e-5  # eV/K, CODATA 2018
@@ -25,15 +26,22 @@ class Temperature(Effect):
 
         G(T) = g_hrs exp(-E / k (1/T - 1/T_ref)) + (G - g_hrs) / (1 + alpha (T - T_ref))
 
-    Stuck cells inside stay as they are. Typical values, not verified: E = 0.05 to 0.2 eV in hafnium oxide,
+    Stuck cells inside stay as they are.
+
+    All cells of a chip have one temperature at a time, and this effect says which: wherever it stands, noise
+    of heat, lost retention and the disturbance by reads go on at its temperature, whatever one of their own
+    they were given. Of several such effects the outermost one says it, and all of them act at that
+    temperature. The chip was programmed at ``reference``: what a compensation remembers of it was read there.
+
+    Typical values, not verified: E = 0.05 to 0.2 eV in hafnium oxide,
     0.2 to 0.3 eV in amorphous phase-change material, alpha about 1e-3 per kelvin in a filament.
 
     Attributes:
         device: the device inside.
-        kelvin: temperature of the cells when they are read.
+        kelvin: temperature of the chip since it was programmed.
         activation: activation energy E of the high-resistance state, electronvolts.
         alpha: temperature coefficient of the filament's resistance, per kelvin.
-        reference: temperature at which the device inside is described, kelvin.
+        reference: temperature at which the device inside is described and was programmed, kelvin.
         g_hrs: siemens; None for the lowest conductance of the cell.
 
     Example:
@@ -51,15 +59,39 @@ class Temperature(Effect):
     g_hrs: NonNegative | None = None
 
     def validate(self) -> None:
-        """A filament whose resistance stays positive."""
-        if 1 + self.alpha * (self.kelvin - self.reference) <= 0:
+        """Filaments whose resistance stays positive, and one temperature for all cells."""
+        super().validate()
+        for effect in effects(self):
+            if isinstance(effect, Temperature):
+                effect._check_filament(self.kelvin)
+            if isinstance(effect, Varied):
+                effect.check_one_temperature()
+
+    def _check_filament(self, kelvin: float) -> None:
+        if 1 + self.alpha * (kelvin - self.reference) <= 0:
             raise ValueError(
-                f"alpha = {self.alpha!r} /K at {self.kelvin!r} K: the filament's resistance would not be "
+                f"alpha = {self.alpha!r} /K at {kelvin!r} K: the filament's resistance would not be "
                 "positive; a linear coefficient holds near the reference temperature only"
             )
 
+    @property
+    def sets_temperature(self) -> float:
+        """``kelvin``."""
+        return self.kelvin
+
+    def as_programmed(self) -> Temperature:
+        """At the reference temperature."""
+        return modified(self, kelvin=self.reference)
+
+    def of_cells(self, own: Tensor) -> Device:
+        """The device inside, at the temperature of the chip."""
+        return at_temperature(self.device, self.chip_temperature)
+
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
-        """The formula above."""
+        """The formula above, at the temperature of the chip."""
+        kelvin = self.chip_temperature
+        if kelvin is None or kelvin == self.reference:
+            return now
         matrix = torch.clamp(now, max=self.bounds[0] if self.g_hrs is None else self.g_hrs)
-        hot = math.exp(-self.activation / BOLTZMANN_EV * (1 / self.kelvin - 1 / self.reference))
-        return matrix * hot + (now - matrix) / (1 + self.alpha * (self.kelvin - self.reference))
+        hot = math.exp(-self.activation / BOLTZMANN_EV * (1 / kelvin - 1 / self.reference))
+        return matrix * hot + (now - matrix) / (1 + self.alpha * (kelvin - self.reference))

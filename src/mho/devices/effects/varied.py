@@ -191,9 +191,20 @@ class Varied(Effect):
                 f"cycle = {self.cycle!r}: pulses move a switching model, devices.Switching; the variation "
                 f"from pulse to pulse of {type(self.device).__name__} is its programming error"
             )
+        if self.chip_temperature is not None:
+            self.check_one_temperature()
         self._check_order()
         self._check_values()
         self._check_cells()
+
+    def check_one_temperature(self) -> None:
+        """Raise ``ValueError`` if cells have temperatures of their own; asked where the chip has one."""
+        for name in self.spreads:
+            if isinstance(self.device, Effect) and name in self.device.temperatures:
+                raise ValueError(
+                    f"{name} differs from cell to cell, and a Temperature effect says that of the whole "
+                    "chip: leave one of them out"
+                )
 
     def _check_name(self, name: str) -> None:
         if name in _SHARED:

@@ -21,7 +21,8 @@ class Endurance(Effect):
     """Cells that were switched many times before this programming.
 
     A cell that failed suddenly is stuck: nothing moves it any more. One that fails gradually is written
-    with a larger resistance, and drifts from there.
+    with a larger resistance, and drifts from there. The wear is there when the chip is programmed, and its
+    temperature is the law's own: that of the cycles, whatever the chip's is now.
 
     Attributes:
         device: the device inside.
@@ -97,7 +98,8 @@ class RetentionFailure(Effect):
     Attributes:
         device: the device inside.
         law: ``SuddenFailure`` or ``GradualFailure``, ``x`` counting seconds since programming. With a
-            ``drift_scale`` of 0 nothing is lost.
+            ``drift_scale`` of 0 nothing is lost. Its temperature is that at which the chip is kept, unless a
+            :class:`~mho.devices.Temperature` says the chip's.
 
     Cells that are stuck for another reason stay so. What goes around this effect acts on failed cells too.
     """
@@ -105,14 +107,17 @@ class RetentionFailure(Effect):
     device: InstanceOf[Device] = Ideal()
     law: InstanceOf[Failure]
 
+    temperatures: ClassVar[tuple[str, ...]] = ("law.temperature",)
+
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
         """Failed cells at their stable conductance, or with the factor of gradual failure."""
         if self.drift_scale == 0:
             return now
-        lost = self.law.sudden(g, seconds, *self.bounds)
+        law = self.law.at(self.chip_temperature)
+        lost = law.sudden(g, seconds, *self.bounds)
         if lost is not None:
             return torch.where(lost[0], lost[1], now)
-        return now * self.law.gradual(g, seconds, *self.bounds)
+        return now * law.gradual(g, seconds, *self.bounds)
 
 
 def _positive(mean: float, std: float, eps: Tensor) -> Tensor:

@@ -1,0 +1,55 @@
+"""All devices and effects that mho exports, each around the others: a new one joins by having an example.
+
+The examples are those of the contract of devices, which fails for a device without one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from mho.devices import Device, Effect, Ideal, Varied
+from mho.devices.effects.base import around
+
+
+def _contract() -> Any:
+    path = Path(__file__).parents[1] / "devices" / "test_contract.py"
+    spec = importlib.util.spec_from_file_location("examples_of_devices", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_MODULE = _contract()
+
+
+def name_of(part: object) -> str:
+    return type(part).__name__
+
+
+def plain_devices() -> list[Device]:
+    """The first example of each device that is no effect."""
+    kinds = [kind for kind in _MODULE.exported() if not issubclass(kind, Effect)]
+    return [_MODULE.EXAMPLES[kind][0] for kind in kinds]
+
+
+def bare_effects() -> list[Effect]:
+    """All examples of all effects, each without a device of its own."""
+    found: list[Effect] = []
+    for kind in _MODULE.exported():
+        if issubclass(kind, Effect) and kind is not Varied:  # its parameters belong to one device
+            bare = [around(example, Ideal()) for example in _MODULE.EXAMPLES[kind]]
+            found += [e for k, e in enumerate(bare) if e not in bare[:k]]
+    return found
+
+
+def fits(effect: Effect, device: Device) -> Effect | None:
+    """The effect around the device; None where it does not go around it."""
+    try:
+        whole = around(effect, device)
+        whole.check_inside()  # the default device is taken for one still to come
+    except ValueError:
+        return None
+    return whole
