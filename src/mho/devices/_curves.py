@@ -29,7 +29,7 @@ def interpolated(x: Tensor, xs: Sequence[float], ys: Sequence[float]) -> Tensor:
     nodes = torch.tensor(xs, dtype=x.dtype, device=x.device)
     values = torch.tensor(ys, dtype=x.dtype, device=x.device)
     x = torch.minimum(torch.maximum(x, nodes[0]), nodes[-1])
-    right = torch.bucketize(x, nodes[1:-1].contiguous(), right=True) + 1
+    right = torch.bucketize(x.contiguous(), nodes[1:-1].contiguous(), right=True) + 1
     fraction = (x - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
     return torch.lerp(values[right - 1], values[right], fraction)
 
