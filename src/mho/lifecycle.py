@@ -12,6 +12,7 @@ torch.Size([1, 4])
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable
@@ -225,15 +226,18 @@ def _fit_affine(
     handles = []
     for path, layer in layers.items():
 
-        def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor, path: str = path) -> None:
+        def record(
+            module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: Tensor, path: str = path
+        ) -> None:
             layer = layers[path]
+            inputs = inspect.signature(module.forward).bind(*given, **named).args
             wanted = layer.digital_forward(*inputs)
             held = layer.digital_bias
             bias = 0.0 if held is None else held.detach().double()
             columns = (y.detach().movedim(layer.output_axis, -1).flatten(0, -2) for y in (output, wanted))
             fits[path].add(*(y.double() - bias for y in columns))
 
-        handles.append(layer.register_forward_hook(record))
+        handles.append(layer.register_forward_hook(record, with_kwargs=True))
     try:
         run_all(model, data)
     finally:

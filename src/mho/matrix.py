@@ -193,6 +193,8 @@ def _curved(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState
         sums = (combine(c / device.g_max, how) for c in array.chords(g, places, device.v_read))
         return [cut.kernel(apart(one, cut)[0]) for one in sums]
 
+    if cut.one_hot and not array.separable:  # rows are on at full scale, or off
+        return read._replace(kernel=kernels([1.0])[0])
     return curved.with_points(read, array, kernels)
 
 
@@ -384,12 +386,17 @@ def _unprogrammed(g: Tensor, scale: Tensor, weight: Tensor) -> TileState:
 
 
 def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> Read:
-    """The same values, with the gradient of the product straight through to ``weight``."""
+    """The same values, with the gradient of the product straight through to ``weight``.
+
+    It is the gradient by the weights that the chip holds now, digital gain included.
+    """
     if not is_tiled(hardware):
         ideal, bias = _whole(weight, cut)
     else:
-        scale = hardware.mapping.scale.reference(weight.detach())
-        matrices, bias = apart(_as_channels(hardware, weight / scale), cut)
+        assert read.out is not None
+        out = read.out.view(weight.shape[0], 1, -1)
+        out = torch.where(out == 0, 1.0, out)  # a column without gain has no gradient anyway
+        matrices, bias = apart(_as_channels(hardware, weight / out), cut)
         ideal = cut.kernel(matrices)
     if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
         ideal = curved.in_proportion(ideal, hardware.array)

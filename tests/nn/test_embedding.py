@@ -180,7 +180,9 @@ def test_the_adc_converts_each_column(converter: Any) -> None:
     with torch.no_grad():
         layer.weight[:4] *= 5
     dac = mho.DAC(bits=2, range=Fixed(limit=0.3))
-    analog = mho.convert(layer, mho.Hardware(tile=SMALL, dac=dac, adc=mho.ADC(bits=4, range=converter)))
+    mapping = mho.mapping.DifferentialPair(scale=mho.mapping.Maximum(per_column=False))  # steps alike
+    hardware = mho.Hardware(mapping=mapping, tile=SMALL, dac=dac, adc=mho.ADC(bits=4, range=converter))
+    analog = mho.convert(layer, hardware)
     mho.calibrate(analog, [IDS[:1]])  # rows that were never asked for are not clipped
     got, table, peak = (
         analog.eval()(torch.arange(10)).detach(),
@@ -295,3 +297,41 @@ def test_compiled() -> None:
         assert (compiled(IDS) - run(IDS)).abs().max() < 1e-2 and not torch.allclose(
             run(IDS), before, atol=1e-2
         )
+
+
+SINH = mho.array.Nonlinear(law=mho.array.Sinh(v_c=0.1))
+CELLS: dict[str, mho.array.NonlinearCells] = {
+    "one law": SINH,
+    "each its own": mho.array.Nonlinear(
+        law=mho.array.Series(cell=mho.array.Ohmic(), selector=mho.array.Sinh(v_c=0.2), selector_g=1e-4),
+        points=5,
+    ),
+}
+
+
+@pytest.mark.parametrize("make", [embedding, lambda: bag("sum")], ids=["embedding", "bag"])
+@pytest.mark.parametrize("name", CELLS)
+def test_a_row_that_is_on_feels_no_law(name: str, make: Callable[[], nn.Module]) -> None:
+    """Conductances are those at the read voltage, which is what a row that is on has."""
+    dac = mho.DAC(bits=2, range=Fixed(limit=0.3))
+    parts: dict[str, Any] = {"device": PCM.device, "tile": SMALL, "dac": dac, "adc": mho.ADC(bits=8)}
+    chips = []
+    for array in (mho.array.Ideal(), CELLS[name]):
+        chip = mho.convert(make(), mho.Hardware(array=array, **parts))
+        mho.program(chip, seed=0)
+        mho.calibrate(chip, [IDS])
+        mho.compensate(chip)
+        chips.append(chip.eval())
+    late = mho.convert(make(), mho.Hardware(**parts))
+    mho.program(late, seed=0)
+    mho.degrade(late, CELLS[name], seed=0)
+    mho.calibrate(late, [IDS])
+    mho.compensate(late)
+    wanted = chips[0](IDS)
+    torch.testing.assert_close(chips[1](IDS), wanted)
+    torch.testing.assert_close(late.eval()(IDS), wanted)
+    gradients = []
+    for chip in chips:
+        chip(IDS).square().sum().backward()
+        gradients.append(next(iter(mho.nn.analog_layers(chip).values())).stored_weight().grad)
+    torch.testing.assert_close(gradients[1], gradients[0])

@@ -33,7 +33,8 @@ class NonlinearCells(Array):
     Where the law of all cells has one shape, ``i = f(G) h(v)``, it is a transformation of the inputs and
     costs next to nothing. Else the currents of all cells are computed for ``points`` voltages of each sign
     when the chip is packed, and a read adds one product for each: exact for a DAC with as many codes,
-    linear between the points for others. Cells in rows of a bias are driven in proportion.
+    linear between the points for others. Cells in rows of a bias are driven in proportion. The rows of an
+    embedding are on at the read voltage, or off: there no law is felt.
 
     Attributes:
         points: voltages of each sign.
@@ -123,7 +124,10 @@ class Nonlinear(NonlinearCells):
         v, wide = torch.full_like(g, v_read, dtype=torch.float64), g.double()
         low, high = torch.zeros_like(wide), wide.clone()
         for _ in range(60):
-            high = torch.where(self.law.current(v, high) < wide * v, 2 * high, high)
+            short = self.law.current(v, high) < wide * v
+            if not bool(short.any()):
+                break
+            high = torch.where(short, 2 * high, high)
         if bool((self.law.current(v, high) < wide * v * (1 - 1e-9)).any()):
             raise ValueError(
                 f"law = {self.law!r}: no cell carries {float(wide.max() * v_read):.3g} A at {v_read:g} V; "
@@ -131,6 +135,8 @@ class Nonlinear(NonlinearCells):
             )
         for _ in range(80):
             middle = (low + high) / 2
+            if bool(((middle == low) | (middle == high)).all()):
+                break
             below = self.law.current(v, middle) < wide * v
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return ((low + high) / 2).to(g.dtype)

@@ -70,7 +70,7 @@ class Jumps:
         """The change at a chance, float64."""
         nodes = torch.tensor(self.g, dtype=torch.float64, device=g.device)
         g = g.double().clamp(nodes[0], nodes[-1])
-        row = torch.bucketize(g, nodes[1:-1].contiguous(), right=True)
+        row = torch.bucketize(g.contiguous(), nodes[1:-1].contiguous(), right=True)
         part = (g - nodes[row]) / (nodes[row + 1] - nodes[row])
         # All rows one behind the other are one rising list: row + chance. One search finds the place.
         table = torch.tensor(self.cdf, dtype=torch.float64, device=g.device)
@@ -82,7 +82,7 @@ class Jumps:
     def _inverse(self, table: Tensor, rising: Tensor, row: Tensor, chance: Tensor) -> Tensor:
         change = torch.tensor(self.change, dtype=torch.float64, device=chance.device)
         last = len(self.change) - 1
-        right = torch.searchsorted(rising, row + chance) - row * (last + 1)
+        right = torch.searchsorted(rising, (row + chance).contiguous()) - row * (last + 1)
         inside = (right > 0) & (right <= last)
         high = right.clamp(1, last)
         below, above = table[row, high - 1], table[row, high]

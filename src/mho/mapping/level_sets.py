@@ -177,7 +177,7 @@ def nearest(w: Tensor, levels: Table) -> Tensor:
         levels: what :func:`table` made.
     """
     w = w.contiguous()
-    return torch.where(w.isnan(), w, levels.values[torch.bucketize(w, levels.midpoints)])
+    return torch.where(w.isnan(), w, levels.values[torch.bucketize(w.contiguous(), levels.midpoints)])
 
 
 def distinct(values: Tensor, tolerance: float) -> Tensor:

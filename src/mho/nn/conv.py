@@ -377,9 +377,9 @@ class _AnalogConv(AnalogLayer):
 class _Forward(_AnalogConv):
     """The forward pass of the plain convolutions."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Read the array with every patch of ``x[batch, channel, *space]``, batch optional."""
-        x, batched = self._checked(x)
+    def forward(self, input: Tensor) -> Tensor:
+        """Read the array with every patch of ``input[batch, channel, *space]``, batch optional."""
+        x, batched = self._checked(input)
         if self.padding_mode != "zeros":
             x = F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode)  # type: ignore[arg-type]
         y = self.analog(x)
@@ -389,8 +389,9 @@ class _Forward(_AnalogConv):
 class _TransposedForward(_AnalogConv):
     """The forward pass of the transposed convolutions."""
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Read the array; ``output_size`` resolves the ambiguous size as in torch."""
+        x = input
         n = len(self.kernel_size)
         if output_size is not None:
             padding = tuple(

@@ -2,8 +2,8 @@
 
 The word line of the wanted row is switched on at the full read voltage, and every column gives that
 row's entry with its read noise; only the tile that holds the row is read and converted. A word line
-that is on or off needs no DAC, so the hardware's DAC is left out; the ADC is calibrated on the whole
-table. Gradients are dense.
+that is on or off needs no codes: whatever DAC the hardware has, an input of one is its full scale, and
+there is no other. The ADC is calibrated on the whole table. Gradients are dense.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho import tile
-from mho.converters import AutoRange
+from mho.converters import DAC, AutoRange, Fixed
 from mho.cut import Cut, Read
 from mho.hardware import Hardware, auto_range
 from mho.mapping import spans
@@ -134,9 +134,9 @@ class _Table(AnalogLayer):
         return self
 
     def setup(self, hardware: Hardware, bias_rows: int = 0) -> None:
-        """An array without DAC; a table has no bias."""
-        if isinstance(hardware, Hardware):
-            hardware = dataclasses.replace(hardware, dac=None)
+        """An array whose rows are on or off; a table has no bias."""
+        if isinstance(hardware, Hardware) and hardware.dac is not None:
+            hardware = dataclasses.replace(hardware, dac=DAC(bits=None, range=Fixed(limit=1.0)))
         super().setup(hardware, bias_rows)
 
     def make_cut(self) -> EmbeddingCut:
@@ -168,8 +168,9 @@ class _Table(AnalogLayer):
         """The rows of the Parameter."""
         return F.embedding(x, self.from_matrix(self.matrix(self.weight)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Read the rows ``x[...]``, whole numbers; returns ``[..., column]``."""
+    def forward(self, input: Tensor) -> Tensor:
+        """Read the rows ``input[...]``, whole numbers; returns ``[..., column]``."""
+        x = input
         if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
             raise TypeError(f"x has dtype {x.dtype}: an embedding takes row numbers, integers")
         if self.training and self.options().max_norm is not None:

@@ -173,11 +173,11 @@ class AnalogLinear(AnalogLayer, nn.Linear):
         """``x W^T + b``."""
         return nn.Linear.forward(self, x)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Read the array with the vectors ``x[..., in_features]``; returns ``[..., out_features]``."""
-        if x.shape[-1] != self.in_features:
+    def forward(self, input: Tensor) -> Tensor:
+        """Read the array with the vectors ``input[..., in_features]``; returns ``[..., out_features]``."""
+        if input.shape[-1] != self.in_features:
             raise ValueError(
-                f"x has shape {tuple(x.shape)}: its last size must be in_features = {self.in_features} "
+                f"x has shape {tuple(input.shape)}: its last size must be in_features = {self.in_features} "
                 f"of {self.path or 'AnalogLinear'!r}"
             )
-        return self.analog(x)
+        return self.analog(input)

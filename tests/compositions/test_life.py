@@ -1,0 +1,117 @@
+"""Every device with every effect in every array: what holds for one chip holds for all of them.
+
+The parts are found by walking mho (``parts.py``): a new one joins by existing.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+import mho
+from mho.array import Array, Ideal
+from mho.devices import Device, Effect, Varied
+from mho.periphery import Compensation
+
+from .compositions import (
+    CANNOT_VARY,
+    Composition,
+    differences,
+    inputs,
+    read,
+    saved_and_loaded,
+    times,
+    weights,
+    with_effects,
+    without_scales,
+)
+from .parts import all_examples, kinds, varied
+
+EFFECTS = [(), *((effect,) for effect in kinds(Effect))]
+LIVES = [
+    Composition(device, effects, array)
+    for device in kinds(Device, Effect)
+    for effects in EFFECTS
+    for array in kinds(Array)
+    if not Composition(device, effects, array).refused
+]
+
+
+@pytest.mark.parametrize("kind", [*kinds(Device, Effect), *kinds(Effect)], ids=lambda kind: kind.__name__)
+def test_what_can_vary(kind: type[Device]) -> None:
+    """What the compositions leave out is refused, and nothing else is."""
+    inside = Composition(kind, (), Ideal).bare_device()
+    if kind in CANNOT_VARY:
+        with pytest.raises(ValueError, match="no parameter"):
+            varied(inside)
+    else:
+        assert varied(inside).spreads
+
+
+@functools.cache
+def sound(hardware: mho.Hardware, bias_rows: int, seconds: float) -> nn.Module:
+    """A chip without effects at some age."""
+    chip = mho.convert(weights(), hardware, bias_rows=bias_rows)
+    mho.program(chip, seed=0)
+    mho.age(chip, seconds)
+    return chip
+
+
+@pytest.mark.parametrize("case", LIVES, ids=str)
+def test_life(case: Composition) -> None:
+    """Programmed, aged, degraded, calibrated, compensated, saved and loaded."""
+    plain, effects = case.bare_device(), case.bare_effects()
+    device = with_effects(plain, effects)
+    hardware = case.hardware(device)
+    assert mho.Hardware.from_json(hardware.to_json()) == hardware
+    early, late = times(device)
+    layer, x, bias_rows = weights(), inputs(), case.choose("bias rows", (0, 1))
+
+    chip = mho.convert(layer, hardware, bias_rows=bias_rows)
+    mho.program(chip, seed=0)
+    for seconds in case.choose("ages", ((late, early), (early,))):
+        mho.age(chip, seconds)
+    if any(isinstance(effect, Varied) for effect in effects):
+        other = mho.convert(layer, case.hardware(plain), bias_rows=bias_rows)
+        mho.degrade(other, *effects, seed=0)
+        mho.program(other, seed=0)
+        mho.age(other, early)
+    else:
+        other = copy.deepcopy(sound(case.hardware(plain), bias_rows, early))
+        if effects:
+            mho.degrade(other, *effects, seed=0)
+    found = differences(chip, other)
+    assert not found, "a seed and an age must give one chip, in any order, whenever the effects came"
+
+    mho.calibrate(chip, [x])
+    method = case.choose("compensation", all_examples(Compensation))(device)
+    mho.compensate(chip, method, [x] if method.needs_data else None)
+    y = read(chip, x)
+    assert y.isfinite().all()
+    back = saved_and_loaded(chip, mho.convert(layer, hardware, bias_rows=bias_rows))
+    assert not differences(chip, back), "a chip must come back whole"
+    assert torch.equal(read(back, x), y), "a loaded chip must read the same"
+
+
+@pytest.mark.parametrize(
+    "case", [life for life in LIVES if life.array is Ideal], ids=lambda case: str(case).rpartition("-")[0]
+)
+def test_without_scales(case: Composition) -> None:
+    """What program_scale, drift_scale and read_scale belong to is gone with them."""
+    device = with_effects(case.bare_device(), case.bare_effects())
+    chip = mho.convert(weights(), case.hardware(without_scales(device)))
+    mho.program(chip, seed=0)
+    first = mho.conductances(chip)[""]
+    mho.age(chip, times(device)[1])
+    assert torch.equal(mho.conductances(chip)[""], first), "drift_scale = 0 must stop all drift"
+    noise = [name for name in ("variance", "shot", "thermal") if getattr(chip, f"packed_{name}") is not None]
+    assert not noise, "read_scale = 0 must remove all noise"
+    if not case.effects:
+        w = chip.wide_weight().detach()
+        scale = chip.hardware.mapping.scale.reference(chip.matrix(w))
+        wanted = chip.hardware.mapping.targets(chip.matrix(w) / scale, device.g_min, device.g_max)
+        torch.testing.assert_close(first, wanted, rtol=1e-5, atol=1e-6 * device.g_max)
