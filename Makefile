@@ -8,12 +8,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
+OLDEST := .venv-oldest
+OLDEST_PYTHON ?= python3.10
+OLDEST_TESTS := "tests/test_docs.py::test_code_in_the_documentation_runs[README.md]" $(addprefix tests/, \
+  test_random.py test_tile.py test_lifecycle.py test_convert.py test_config.py nn/test_contract.py \
+  nn/test_layers.py nn/test_functional.py devices/test_pcm.py training/test_modifiers.py)
 # One thread per process: the arrays in the tests are small and the processes already fill the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo hwa hwa-docs test lint format bench examples docs constraints clean
+.PHONY: help demo hwa hwa-docs test kernels oldest lint format bench examples docs constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +51,31 @@ hwa-docs: $(READY)  ## the tables and the picture of docs/hwa.md (runs/hwa-quick
 
 test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+# Kernels of other processors, on an x86 one. "other" are kernels that no processor has (tests/kernels.py);
+# MKL_ENABLE_INSTRUCTIONS acts on Intel, MKL_CBWR everywhere. avx512 needs a processor that has it.
+KERNELS ?= own sse avx2 other
+KERNELS_own :=
+KERNELS_sse := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE
+KERNELS_avx2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+KERNELS_cbwr := $(KERNELS_avx2) MKL_CBWR=AVX2
+KERNELS_avx512 := ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=AVX512_CORE MKL_ENABLE_INSTRUCTIONS=AVX512
+KERNELS_other := MHO_TEST_KERNELS=1
+NUMERIC ?= $(wildcard tests/test_*.py) $(addprefix tests/,array calibration converters devices mapping nn \
+  periphery physics programming reference statistics training experiments/test_batched.py)
+NUMERIC_TESTS := $(filter-out $(addprefix tests/test_,bad_input.py cli.py cli_wires.py config.py docs.py \
+  examples.py notebook.py package.py),$(NUMERIC))
+
+kernels: $(READY)  ## the numeric tests under other kernels (KERNELS="sse avx2", NUMERIC=files, ARGS=... for pytest)
+	@set -e; $(foreach name,$(KERNELS),echo "kernels: $(name)"; \
+	  $(ONE_THREAD) $(KERNELS_$(name)) $(BIN)/python -m pytest -q -n $(JOBS) $(NUMERIC_TESTS) $(ARGS);)
+
+oldest:  ## README example and some tests with the oldest packages that pyproject.toml allows (.venv-oldest)
+	@test -x $(OLDEST)/bin/pip || $(OLDEST_PYTHON) -m venv $(OLDEST)
+	@echo "installing the oldest packages into $(OLDEST) (several minutes the first time)"
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[study]" \
+	  $$($(OLDEST)/bin/python scripts/oldest.py) pytest hypothesis
+	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -q -W ignore::DeprecationWarning $(OLDEST_TESTS) $(ARGS)
 
 lint: $(READY)  ## style, types, floors of the house, documentation
 	@$(BIN)/ruff check --quiet .

@@ -29,7 +29,6 @@ from mho.training import DropConnect, Recipe, WeightClip, WeightNoise, attach, d
 MONTH = 30 * 86_400
 HARDWARE = mho.Hardware(
     device=mho.devices.PCM(program_scale=2.0, drift_scale=2.0),
-    mapping=mho.mapping.DifferentialPair(scale=mho.mapping.Maximum(per_column=True)),
     tile=mho.Tile(rows=256, columns=256),
 )
 

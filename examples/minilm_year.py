@@ -103,11 +103,9 @@ def main() -> None:
     assert error < 1e-4
     del ideal
 
-    scale = mho.mapping.Maximum(per_column=True)
     each = mho.converters.Calibrated(quantile=0.9999, per_tile=True)
     hardware = mho.Hardware(
         device=mho.devices.PCM(),
-        mapping=mho.mapping.DifferentialPair(scale=scale),
         tile=mho.Tile(rows=256, columns=256),
         dac=mho.DAC(bits=8, range=each),
         adc=mho.ADC(bits=8, range=each),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+from collections.abc import Iterator
 
 # Before torch and numpy start: the processes of pytest-xdist already fill the cores.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -15,9 +17,29 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from .kernels import other_kernels  # noqa: E402
+
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("mho", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("mho")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kernels_of_the_session() -> Iterator[None]:
+    """With ``MHO_TEST_KERNELS=1`` (or 2, 3...) all tests run with kernels that round otherwise."""
+    number = int(os.environ.get("MHO_TEST_KERNELS", "0"))
+    with other_kernels(number) if number else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture(params=["own", "other"])
+def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both this machine's kernels and such as round otherwise, for tests of what is promised bit for bit."""
+    if request.param == "own":
+        yield request.param
+        return
+    with other_kernels():
+        yield request.param
 
 
 @pytest.fixture(autouse=True)

@@ -308,7 +308,9 @@ def test_vmap_and_compile(converters: dict[str, object]) -> None:
         assert float((other.std(0) / spread).log().abs().max()) < 5 * (1 / 300) ** 0.5
     with torch.no_grad():
         one = torch.func.vmap(analog, randomness="same")(x[:1].expand(2, *x[:1].shape))
-    assert torch.equal(one[0], one[1])
+    assert (
+        one[0] - one[1]
+    ).abs().max() <= 2e-6 * one.abs().max()  # the same noise, at two places of a product
 
 
 def test_vmap_over_chips() -> None:

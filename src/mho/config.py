@@ -182,14 +182,57 @@ def to_json(value: Any) -> str:
 
 def from_json(text: str) -> Any:
     """The description written by :func:`to_json`."""
-    return _from_document(_plain_json(text))
+    return _from_document(parse_json(text))
 
 
-def _plain_json(text: str) -> Any:
+def parse_json(text: str) -> Any:
+    """The plain dicts, lists, numbers and strings of a JSON text; all JSON that mho reads comes through here.
+
+    Raises:
+        ConfigError: it is no JSON, or an object has a key twice (JSON itself would keep the last value).
+
+    >>> parse_json('{"rows": 8}')
+    {'rows': 8}
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            raise ConfigError(_twice(text))
+        return made
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique)  # noqa: TID251
     except json.JSONDecodeError as error:
         raise ConfigError(f"not JSON: {error}") from None
+
+
+_TOKEN = re.compile(
+    r'("(?:[^"\\]|\\.)*")(\s*:)?|[{}]'
+)  # a string, with a colon if it is a key; an object's ends
+
+
+def _twice(text: str) -> str:
+    """The sentence about the first key that an object of this JSON has a second time."""
+    objects: list[dict[str, int]] = []  # line of each key of the objects around a place
+    for token in _TOKEN.finditer(text):
+        if token[0] == "{":
+            objects.append({})
+        elif token[0] == "}":
+            objects.pop()
+        elif token[2] is not None:
+            key: str = json.loads(token[1])  # noqa: TID251
+            line = text.count("\n", 0, token.start()) + 1
+            if key in objects[-1]:
+                path = ".".join([*(list(around)[-1] for around in objects[:-1]), key])
+                return _twice_sentence(path, line, objects[-1][key])
+            objects[-1][key] = line
+    raise AssertionError("no key is there twice")
+
+
+def _twice_sentence(key: str, line: int, first: int) -> str:
+    where = "the same line" if line == first else f"line {first}"
+    return f"line {line}: {key!r} is there twice, the first time in {where}; remove one of them"
 
 
 def _from_document(data: Any) -> Any:
@@ -224,18 +267,34 @@ def read_plain(path: str | os.PathLike[str]) -> Any:
     """The plain dicts, lists, numbers and strings of a ``.json``, ``.yaml`` or ``.yml`` file."""
     path = Path(path)
     text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        return _plain_json(text)
-    if path.suffix in (".yaml", ".yml"):
-        return _from_yaml(text)
-    raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
+    if path.suffix not in (".json", ".yaml", ".yml"):
+        raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
+    try:
+        return parse_json(text) if path.suffix == ".json" else _from_yaml(text)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def _from_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """YAML 1.1 takes 25e-6, without a dot, for text; here it is a number, as in YAML 1.2."""
+        """YAML 1.1 takes 25e-6, without a dot, for text; here it is a number, as in YAML 1.2.
+
+        A mapping has no key twice; keys that a merge (``<<``) brings give way, as YAML says.
+        """
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            lines: dict[str, int] = {}
+            for name, _ in node.value:
+                merge = name.tag == "tag:yaml.org,2002:merge"
+                key = "<<" if merge else str(self.construct_object(name, deep=True))
+                line = name.start_mark.line + 1
+                if key in lines:
+                    raise ConfigError(_twice_sentence(key, line, lines[key]))
+                lines[key] = line
+            return node
 
     number = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))

@@ -15,6 +15,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from mho.hardware import Hardware
 from mho.macs import Macs, count_macs
 from mho.nn import AnalogLayer, Array, SeveralArrays
+from mho.packed import packed_weights
 from mho.range_use import LOW, together
 
 if TYPE_CHECKING:
@@ -87,7 +88,11 @@ class Report:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """One row for each module with parameters, and after :meth:`measure` for each that multiplies."""
+        """One row for each module with weights, and after :meth:`measure` for each that multiplies.
+
+        Weights are Parameters, what torch's quantisation packs, and constants of frozen graphs. Buffers that
+        may hold weights are named without a count until the model is measured.
+        """
         return tuple(self._with_range(row) for row in self._sizes())
 
     def _with_range(self, row: Row) -> Row:
@@ -109,6 +114,7 @@ class Report:
         """The rows by what there is, without a look at the weights."""
         seen: set[int] = set()
         rows = []
+        packed = packed_weights(self.model)
         for path, module in self.model.named_modules():
             if isinstance(module, (Array, ParametrizationList)):
                 continue  # in the row of its owner
@@ -118,11 +124,19 @@ class Report:
             kind = self.kinds.get(path, type(module).__name__)
             if isinstance(module, (AnalogLayer, SeveralArrays)):
                 row = _analog_row(path, kind, module, new)
+            elif path in packed:
+                count = sum(p.numel() for p in (*new, *packed[path]))
+                row = Row(path, module._get_name(), False, _packed_note(packed[path]), count)
             elif own or self._multiplied(path):
                 why = self._why(path, module)
                 row = Row(path, kind, False, why, sum(p.numel() for p in new if not is_lazy(p)))
+            elif self.macs is None and _matrices_in_buffers(module):
+                row = Row(path, kind, False, f"{', '.join(_matrices_in_buffers(module))}: {_MAY_BE}", 0)
             elif self.macs is not None and self.macs.of(path).total:
-                row = Row(path, kind, False, "products of activations stay digital", 0)
+                why = "products of activations stay digital"
+                if self.macs.of(path).weights:
+                    why = "calls scripted modules, whose products count here"
+                row = Row(path, kind, False, why, 0)
             else:
                 continue
             rows.append(row if self.macs is None else _with_macs(row, self.macs))
@@ -176,9 +190,10 @@ class Report:
     def left_digital(self) -> tuple[Row, ...]:
         """The rows of digital modules that hold a weight matrix, by shape or, once measured, by use."""
         modules = dict(self.model.named_modules())
+        packed = packed_weights(self.model)
 
         def holds(path: str) -> bool:
-            if self._multiplied(path):
+            if self._multiplied(path) or any(_forms_matrix(t) for t in packed.get(path, [])):
                 return True
             known = self.reasons.get(path) == NO_MATRIX or isinstance(modules[path], _ELEMENTWISE)
             return not known and bool(own_parameters(modules[path]))
@@ -272,6 +287,25 @@ def _forms_matrix(parameter: Tensor) -> bool:
     """At least two axes longer than one, and no leading axis of one (a table added to each sample)."""
     shape = parameter.shape
     return len(shape) >= 2 and shape[0] > 1 and parameter.numel() > max(shape)
+
+
+def _packed_note(packed: list[Tensor]) -> str:
+    """Why packed weights stay digital, and how large they are."""
+    sizes = ", ".join(" x ".join(map(str, t.shape)) for t in packed if t.dim() >= 2)
+    kind = "packed" if any(t.is_quantized for t in packed) else "frozen"
+    return f"{kind} weights ({sizes or 'no matrix'}): no mapping onto arrays; convert the model before that"
+
+
+def _matrices_in_buffers(module: nn.Module) -> list[str]:
+    """Buffers of numbers in the shape of a matrix: names and shapes."""
+    if isinstance(module, _ELEMENTWISE):
+        return []
+    numbers = (torch.int8, torch.uint8)
+    return [
+        f"{name} ({' x '.join(map(str, b.shape))})"
+        for name, b in module.named_buffers(recurse=False)
+        if (b.is_floating_point() or b.is_quantized or b.dtype in numbers) and _forms_matrix(b)
+    ]
 
 
 def _may_hold_a_matrix(module: nn.Module) -> bool:

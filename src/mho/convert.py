@@ -45,7 +45,10 @@ from mho.nn import (
     SeveralArrays,
 )
 from mho.nn.bias import check_bias_rows
-from mho.nn.computed import compute, copied, make_plain
+from mho.nn.computed import compute, copied, inject_parametrizations, is_computed, make_plain
+from mho.nn.loading import guard, unguard
+from mho.nn.unprogrammed import share_notice
+from mho.packed import packed_weights, subclassed
 from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite
 
@@ -112,17 +115,17 @@ def analog_modules(model: nn.Module) -> dict[str, Analog]:
 
 
 def inconvertible_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules that own Parameters and stay digital whatever :func:`convert` is told, by path.
+    """The modules that own weights and stay digital whatever :func:`convert` is told, by path.
 
     ``convert(model, hardware).report`` says why.
     """
-    able = convertible_modules(model)
+    able, packed = convertible_modules(model), packed_weights(model)
     return {
         path: module
         for path, module in _modules(model).items()
         if path not in able
         and not isinstance(module, (AnalogLayer, SeveralArrays, parametrize.ParametrizationList))
-        and own_parameters(module)
+        and (own_parameters(module) or path in packed)
     }
 
 
@@ -213,6 +216,8 @@ def convert(
         modules[path] = made[id(module)]
     model = modules[""]
     _close_fast_paths(model)
+    guard(model)
+    share_notice(model)
     report = Report(model, kinds, reasons)
     model.report = report  # type: ignore[assignment]
     if example is not None:
@@ -257,6 +262,7 @@ def revert(model: nn.Module, weights: PerLayer[Weights] = "ideal") -> nn.Module:
         modules[path] = made[id(module)]
     model = modules[""]
     _open_fast_paths(model)
+    unguard(model)
     return model
 
 
@@ -331,6 +337,9 @@ def _twin(
         return None, "a weight of it is empty"
     if any(p.is_complex() for p in module.parameters()):
         return None, "complex weights"
+    held = subclassed(module)
+    if held is not None:
+        return None, f"its weights are of the type {held}: convert the model before they are"
     if "forward" in module.__dict__:
         return None, "its forward was replaced on the object"
     if any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _COMPUTES):
@@ -372,7 +381,7 @@ def _to_analog(
     layer.__dict__["_digital_type"] = type(module)
     if parametrize.is_parametrized(module):
         layer.__dict__["_digital_type"] = type(module).__bases__[0]
-        _inject_parametrizations(layer)
+        inject_parametrizations(layer)
     try:
         layer.setup(hardware, bias_rows, **({"each": each} if each else {}))
     except NotMappableError as error:
@@ -381,12 +390,6 @@ def _to_analog(
     for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
         check_finite(array.present_weight(), array.path)
     return layer
-
-
-def _inject_parametrizations(layer: nn.Module) -> None:
-    parametrize._inject_new_class(layer)
-    for name in layer.parametrizations:  # type: ignore[union-attr]
-        parametrize._inject_property(layer, name)
 
 
 def _to_digital(layer: Analog, weights: str) -> nn.Module:
@@ -406,13 +409,15 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
     for name in (*layer.ARRAY_ATTRIBUTES, "_digital_type"):
         module.__dict__.pop(name, None)
     if parametrize.is_parametrized(layer):
-        _inject_parametrizations(module)
+        inject_parametrizations(module)
     if weights == "programmed" and isinstance(layer, AnalogLayer):
         dtype, shift = layer.weight.dtype, layer.require_chip("revert").shift
         value, on_rows = layer.effective_weight(), layer.effective_bias()
-        if "bias" not in layer._parameters:  # a table: the shift is part of each row
+        if "bias" not in layer._parameters and not is_computed(
+            layer, "bias"
+        ):  # a table: the shift is part of each row
             value, shift = value + shift, torch.zeros_like(shift)
-        held = layer.bias if on_rows is None else on_rows
+        held = layer.present_bias() if on_rows is None else on_rows
         bias = shift if held is None else held.detach() + shift
         make_plain(module, value.to(dtype))
         if on_rows is not None or bool(shift.any()):
@@ -423,9 +428,6 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
 def _take_over(layer: SeveralArrays) -> None:
     """Give a layer Parameters of its own that hold what its arrays hold."""
     held = [(array, array.effective_weight(), array.effective_bias()) for array in layer.each()]
-    if parametrize.is_parametrized(layer):  # a copy shares its class, which torch is about to change
-        layer.__class__ = type(layer).__bases__[0]
-        _inject_parametrizations(layer)
     for name in dict.fromkeys(n for array, *_ in held for n in array.parameter_names()):
         if getattr(layer, name) is not None:
             make_plain(layer, compute(layer, name).clone(), name)

@@ -5,7 +5,7 @@ The interfaces between the layers, the composition and the product, without any 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -188,6 +188,11 @@ class Read(NamedTuple):
     bias_shot: Tensor | None = None
     thermal: Tensor | None = None
     lines: Lines | None = None
+
+    def changed(self, **parts: Any) -> Read:
+        """The same but for some parts, as ``_replace``, which torch < 2.6 cannot compile."""
+        own: dict[str, Any] = dict(zip(Read._fields, self, strict=True))
+        return Read(**{**own, **parts})
 
 
 class Channels(NamedTuple):

@@ -19,12 +19,23 @@ class NotCalibratedError(RuntimeError):
     """A converter's range was left to calibration and none was made: call ``mho.calibrate`` first."""
 
 
+class DamagedChipError(ValueError, RuntimeError):
+    """The saved or changed state of a chip is that of no chip of its description.
+
+    It is a ``RuntimeError`` too, as everything else that ``load_state_dict`` refuses.
+    """
+
+
 class NotMappableError(TypeError):
     """A layer was asked to be analog and no mapping onto arrays exists for it."""
 
 
 class ChipNotUsedWarning(UserWarning):
     """A programmed model is evaluated in training mode, which multiplies by the clean weights."""
+
+
+class NotProgrammedWarning(UserWarning):
+    """A model without a chip is evaluated: its weights are the mapped targets, without device errors."""
 
 
 class StaleChipWarning(UserWarning):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
@@ -19,6 +19,8 @@ from mho.converters import DAC, ColumnConverter
 from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
 from mho.nn import AnalogLayer, Array, SeveralArrays
+from mho.nn.unprogrammed import on_purpose
+from mho.packed import constants, multiplications, unpacked
 
 _aten = torch.ops.aten
 _BY_A_VECTOR: dict[Any, Callable[..., int]] = {  # multiply-accumulates that torch does not count
@@ -144,6 +146,14 @@ class _Ledger(TorchDispatchMode):
         given = [t for t in tree_leaves((args, names)) if isinstance(t, Tensor)]
         made = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
         macs = _multiplications(func, args, names, out)
+        packed = 0 if macs else multiplications(str(func._overloadpacket), (args, names), out)
+        if packed:
+            here = self.stack[-1]
+            self.count(here).weights += packed
+            objects = [leaf for leaf in tree_leaves((args, names)) if isinstance(leaf, torch.ScriptObject)]
+            for tensor in unpacked(objects):
+                if tensor.dim() >= 2:
+                    self._list(here, "packed weight", tensor)
         if macs:
             weights = self._weights(given, macs // max(made[0].numel(), 1))
             count = self.count(self.stack[-1])
@@ -173,10 +183,14 @@ class _Ledger(TorchDispatchMode):
             path, name, _ = owned[-1]
             self.bypassed[f"{path}.{name}" if path else name] = here
         for path, name, tensor in digital:
-            line = f"{name} ({' x '.join(map(str, tensor.shape))})"
-            lines = self.macs.multiplied.setdefault(path, [])
-            if line not in lines:
-                lines.append(line)
+            self._list(path, name, tensor)
+
+    def _list(self, path: str, name: str, tensor: Tensor) -> None:
+        """Note what was multiplied by."""
+        line = f"{name} ({' x '.join(map(str, tensor.shape))})"
+        lines = self.macs.multiplied.setdefault(path, [])
+        if line not in lines:
+            lines.append(line)
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -185,6 +199,7 @@ def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     if isinstance(module, (AnalogLayer, SeveralArrays)):
         return
     yield from module.named_buffers(recurse=False)
+    yield from (("constant", value) for value in constants(module))
     yield from ((name, value) for name, value in vars(module).items() if isinstance(value, Tensor))
 
 
@@ -217,13 +232,13 @@ def count_macs(model: nn.Module, example: Any) -> Macs:
     Count(analog=0, weights=24, activations=0)
     """
     ledger = _Ledger(model)
-    modes = {module: module.training for module in model.modules()}
+    modes = {module: module.training for module in model.modules() if hasattr(module, "training")}
     handles: list[Any] = []
     for path, module in model.named_modules():
         handles += _watch(module, path, ledger)
     try:
         model.eval()
-        with torch.no_grad(), _unfused(), ledger:
+        with torch.no_grad(), _unfused(), on_purpose(model), ledger:
             run(model, example)
     finally:
         for handle in handles:
@@ -280,6 +295,8 @@ class _Uncalibrated:
 
 def _watch(module: nn.Module, path: str, ledger: _Ledger) -> Iterator[Any]:
     """Hooks that keep the ledger's place; what runs inside an array is counted as one product."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return  # it takes no hooks: what it does counts for the module that calls it
     owner = path
     if isinstance(module, AnalogLayer):
         yield _Uncalibrated(module)
@@ -319,4 +336,6 @@ def _unfused() -> Iterator[None]:
 
 def _storage(tensor: Tensor) -> int:
     """Where a tensor lies; 0 for one without a place of its own."""
+    if is_traceable_wrapper_subclass(tensor):  # quantised: numbers in tensors of its own
+        return _storage(getattr(tensor, tensor.__tensor_flatten__()[0][0]))
     return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,19 +21,19 @@ from mho.devices.effects.base import temperature_of
 from mho.devices.effects.currents import without_current_noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
-from mho.noise import Noise, apart, behind_wires, combine, of_one_row, packed_lines, squared
+from mho.noise import Noise, added, apart, behind_wires, combine, of_one_row, packed_lines, squared
 from mho.read_noise import over_currents
 from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
 
+Check = Callable[[TileState], None]
 _LINES = "lines."
 
 
 def normalised(sums: Tensor, how: Readout) -> Tensor:
     """Channel sums ``[channel, group, row, column]`` to normalised weights ``[group, row, column]``."""
-    digital = torch.tensor(how.digital, dtype=sums.dtype, device=sums.device)
     if how.unit_column:
         sums = sums[..., :-1] - sums[..., -1:]
-    return torch.einsum("c,c...->...", digital, sums) - how.offset
+    return added(sums, how.digital) - how.offset
 
 
 def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
@@ -54,11 +55,10 @@ def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
     """The weights that the chip holds now, gain included, read noise never: ``[group, row, column]``."""
     how = readout(hardware)
     g = through_wires(hardware, conductances(hardware, state), cut)
-    w = normalised(combine(g / hardware.device.g_max, how), how) * state.scale
-    return w * state.gain.view(w.shape[0], 1, w.shape[2])
+    return normalised(combine(g / hardware.device.g_max, how), how) * column_factors(state)
 
 
-def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
+def pack(hardware: Hardware, state: TileState, cut: Cut, check: Check | None = None) -> Read:
     """What a product by this chip needs: the work done once per state.
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
@@ -66,11 +66,19 @@ def pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     currents has no mean. Behind wires, noise is what reaches the sense amplifiers of it
     (:mod:`mho.array._noise`). The chips that
     ``torch.func.vmap`` stacks are packed one after the other.
+
+    Args:
+        hardware: the description.
+        state: the chip.
+        cut: the layer's cut into tiles.
+        check: called with each chip before it is packed, also with those that are stacked.
     """
     if not in_transform():
+        if check is not None and not torch.compiler.is_compiling():
+            check(state)
         return _pack(hardware, state, cut)
     parts = _Parts()
-    values = _EachChip.apply(hardware, cut, parts, *state)  # type: ignore[no-untyped-call]
+    values = _EachChip.apply(hardware, cut, check, parts, *state)  # type: ignore[no-untyped-call]
     return _read_of(dict(zip(parts.names, values, strict=True)))
 
 
@@ -99,8 +107,10 @@ class _EachChip(torch.autograd.Function):
     """:func:`pack` under ``vmap``: the age of a chip is a number, one for each chip."""
 
     @staticmethod
-    def forward(hardware: Hardware, cut: Cut, parts: _Parts, *state: Any) -> tuple[Tensor, ...]:
-        found = _values_of(pack(hardware, TileState(*state), cut))
+    def forward(
+        hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts, *state: Any
+    ) -> tuple[Tensor, ...]:
+        found = _values_of(pack(hardware, TileState(*state), cut, check))
         parts.names = tuple(found)
         return tuple(found.values())
 
@@ -110,12 +120,13 @@ class _EachChip(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, parts: _Parts, *state: Any
-    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts,
+        *state: Any,
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:  # fmt: skip
         reads = []
         for k in range(info.batch_size):
-            chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[3:], strict=True)]
-            reads.append(_values_of(pack(hardware, TileState(*chip), cut)))
+            chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[4:], strict=True)]
+            reads.append(_values_of(pack(hardware, TileState(*chip), cut, check)))
         some = {name: v for read in reads for name, v in read.items()}
         parts.names = tuple(some)
         stacked = (
@@ -313,9 +324,9 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     state = _unprogrammed(g, scale, weight)
     if isinstance(hardware.array, NonlinearCells):
-        return _curved(hardware, g, None, state, cut)._replace(shift=None)
+        return _curved(hardware, g, None, state, cut).changed(shift=None)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
-    return _layout(hardware, sums, None, state, cut)._replace(shift=None)
+    return _layout(hardware, sums, None, state, cut).changed(shift=None)
 
 
 def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
@@ -358,7 +369,7 @@ def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tens
     g = hardware.mapping.targets(inside, device.g_min, device.g_max)
     sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
     sums = sums + _as_channels(hardware, w - inside)
-    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut)._replace(shift=None)
+    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut).changed(shift=None)
 
 
 def _as_channels(hardware: Hardware, w: Tensor) -> Tensor:
@@ -390,5 +401,5 @@ def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> R
     if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
         ideal = curved.in_proportion(ideal, hardware.array)
     if bias is not None and read.bias is not None:
-        read = read._replace(bias=straight_through(bias, read.bias))
-    return read._replace(kernel=straight_through(ideal, read.kernel))
+        read = read.changed(bias=straight_through(bias, read.bias))
+    return read.changed(kernel=straight_through(ideal, read.kernel))

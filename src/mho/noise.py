@@ -6,6 +6,7 @@ array (:mod:`mho.array._noise`), for all tiles of a layer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -53,10 +54,24 @@ class Noise(NamedTuple):
 
 def combine(cells: Tensor, how: Readout) -> Tensor:
     """``cells[copy, group, row, column]`` added as currents: ``[channel, group, row, column]``."""
-    if how.analog == ((1.0, -1.0),):
-        return (cells[0] - cells[1]).unsqueeze(0)
-    analog = torch.tensor(how.analog, dtype=cells.dtype, device=cells.device)
-    return torch.einsum("ck,k...->c...", analog, cells)
+    channels = [added(cells, factors) for factors in how.analog]
+    return channels[0].unsqueeze(0) if len(channels) == 1 else torch.stack(channels)
+
+
+def added(terms: Tensor, factors: Sequence[float]) -> Tensor:
+    """The sum of ``terms[k]`` times ``factors[k]``, one after the other.
+
+    A matrix product would add them in an order that depends on the processor and on the shape; so the
+    weights of a chip are the same bits whichever chips are made with it.
+    """
+    total: Tensor | None = None
+    for term, factor in zip(terms, factors, strict=True):
+        if factor == -1 and total is not None:
+            total = total - term
+        elif factor != 0:
+            part = term if factor == 1 else term * factor
+            total = part if total is None else total + part
+    return torch.zeros_like(terms[0]) if total is None else total
 
 
 def squared(how: Readout) -> Readout:

@@ -58,7 +58,7 @@ def tiled(
     stream = _stream(dac, x_limit)
     driven = dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic))
     if not driven:  # drivers that are left out have no offset
-        read = read._replace(constant=None)
+        read = read.changed(constant=None)
     top = stream.high if stream is not None else high_in
     one = _constant_input(cut, 1 / step, dac, stream) if read.bias is not None else 1.0
     currents = _currents(read, cut, _driven(cut, codes, dac, stream), top, one)
@@ -129,7 +129,7 @@ def _prepared(
         else:
             total = total.add_(summed) if may_overwrite() else total + summed
     assert total is not None
-    return _finish(read._replace(out=None), cut, cut.output(total, x), cut.over_output(out), bias)
+    return _finish(read.changed(out=None), cut, cut.output(total, x), cut.over_output(out), bias)
 
 
 def _digits(

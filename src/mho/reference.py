@@ -70,7 +70,7 @@ def _read(
     else:
         level = by_blocks(lambda *cells: _levels(quiet, seconds, *cells), state.g, state.cells, eps)
         read = magnitude(combine(_currents(hardware, level, shot, thermal, cut) / device.g_max, how))
-    return read.mean(dim=-2).flatten()
+    return read.contiguous().mean(dim=-2).flatten()  # added in one order, whichever way the cells lie
 
 
 def _levels(quiet: Device, seconds: float, g: Tensor, cells: Tensor, eps: Tensor) -> Tensor:

@@ -76,6 +76,7 @@ def test_a_metric_is_a_number(value: object) -> None:
 # --- affine: of each column, of each layer ----------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::mho.errors.NotProgrammedWarning")  # the targets are what is wanted
 @pytest.mark.parametrize("bias", [True, False])
 def test_one_line_for_a_layer_is_the_line_through_all_outputs(bias: bool) -> None:
     """Without the bias, which the array never saw (with it, the line would be another)."""

@@ -126,6 +126,19 @@ def test_layouts_and_their_unit(here, layout) -> None:
     check_page(here / "runs" / "device-t", ("fit", "programming", "drift", "read_noise"))
 
 
+def test_ohms_and_amperes(here) -> None:
+    """Ohms by a name of their unit; amperes by the read voltage, which is asked for."""
+    time, g = np.array([1, 10, 100, 1000]), 10e-6 * np.array([1, 10, 100, 1000]) ** -0.05
+    np.savetxt("bare.csv", np.stack([time, 1e-3 / g], 1))
+    np.savetxt("currents.csv", np.stack([time, 0.1e9 * g], 1), header="t/s i/nA")
+    result = call("fit", "currents.csv", "--layout", "retention")
+    assert result.exit_code == 2 and "say v_read (volts)" in result.stderr
+    for words in (("bare.csv", "--unit", "kohm"), ("currents.csv", "--v-read", 0.1)):
+        result = call("fit", *words, "--layout", "retention", "--output", "out")
+        assert result.exit_code == 0, result.output
+        assert Fit.load(here / "out" / "device.json").device.g_max == pytest.approx(10e-6)
+
+
 def test_cells_and_jumps_are_kept_as_they_are(here) -> None:
     (here / "cell.csv").write_text("0,1000000,0.0,0\n1,100000,0.05,0\n")
     result = call("fit", "cell.csv", "--layout", "cells")
@@ -195,6 +208,12 @@ def test_a_saved_measurement_is_a_layout(here) -> None:
         (("fit", STATES, "--layout", "states"), "memristor_states.csv: no column 'mean_S'"),
         (("fit", STATES, "--layout", "pulses", "--model", "VTEAM"), "--model: only --layout loop"),
         (("fit", STATES, "--layout", "pulses", "--unit", 1e-6), "says its unit already"),
+        (("fit", STATES, "--layout", "pulses", "--unit", "volts"), "no unit of cells; give a name, such as"),
+        (
+            ("fit", STATES, "--layout", "loop", "--model", "VTEAM", "--free", "r_on", "--v-read", 1),
+            "--v-read: a loop has volts and amperes",
+        ),
+        (("PCM", "--v-read", 0.1), "--v-read: only mho device fit reads a measurement"),
         (("fit", "none.csv", "--layout", "pulses"), "No such file"),
         (("fit", STATES, "--layout", "fusion"), "say --target"),
         (("fit", STATES, "--layout", "states", "--target", STATES), "only --layout fusion"),

@@ -43,6 +43,7 @@ EXAMPLES: dict[type[Device], list[Device]] = {
     devices.Switching: [
         devices.Switching(),
         devices.Switching(model=devices.dynamics.StanfordPKU(), read=devices.Proportional(sigma=0.02)),
+        devices.Switching(model=devices.dynamics.LinearStep(noise_up=1e-7, noise_down=3e-7, memory_up=0.5)),
     ],
     devices.JumpCell: [
         devices.JumpCell(up=JUMPS),
@@ -63,6 +64,12 @@ EXAMPLES: dict[type[Device], list[Device]] = {
             read=devices.Polynomial(coefficients=(0.01, 0.05, -0.02)),
         ),
         devices.Generic(nu=devices.JoshiNu(), t0=20.0),
+        devices.Generic(
+            program=devices.Proportional(sigma=0.05),
+            bias=devices.PolynomialBias(coefficients=(0.01, 0.3)),
+            nu=devices.SignedNu(law=devices.ConstantNu(mean=0.01, std=0.02)),
+        ),
+        devices.Generic(bias=devices.TableBias(g=(0.0, 10e-6, 25e-6), mean=(1e-6, 8e-6, 20e-6)), clip=True),
     ],
     devices.OwnBounds: [
         devices.OwnBounds(r_on=devices.Spread(mean=5e4, std=1e4), r_off=devices.Spread(mean=5e5, std=2e5)),

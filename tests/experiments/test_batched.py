@@ -10,7 +10,6 @@ from torch.utils.data import TensorDataset
 
 import mho
 from mho import random
-from mho.experiments import batched
 from mho.experiments.batched import accuracies, outputs
 from mho.experiments.copies import array_weights, chip_weights, noisy_weights
 from mho.experiments.fitting import accuracy, seeded
@@ -140,22 +139,22 @@ def loop(network, copies, x):
     return torch.stack(results)
 
 
-@pytest.mark.parametrize("chunk", [None, 1, 2, 5, 7, 100])
-def test_all_copies_together_have_the_bits_of_the_loop(any_case, chunk):
+@pytest.mark.usefixtures("kernels")
+def test_all_copies_together_have_the_bits_of_the_loop(any_case):
     network, x = any_case
     copies = noisy_weights(network, [0.1] * 7, range(7), seed=3)
     expected = loop(network, copies, x)
-    assert torch.equal(outputs(network, copies, x, chunk), expected)
+    assert torch.equal(outputs(network, copies, x), expected)
     assert expected.std(0).max() > 1e-3
 
 
 def test_grouped_kernels_agree_within_rounding(case):
     network, x = case
-    copies = noisy_weights(network, [0.1] * 4, range(4), seed=3)
+    copies = noisy_weights(network, [0.1] * 7, range(7), seed=3)
     expected = loop(network, copies, x)
-    torch.testing.assert_close(
-        outputs(network, copies, x, chunk=4, exact=False), expected, rtol=1e-4, atol=1e-4
-    )
+    for chunk in (None, 1, 2, 5, 7, 100):
+        found = outputs(network, copies, x, chunk, exact=False)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_mode_and_the_weights_of_the_network_stay(case):
@@ -183,27 +182,25 @@ def test_accuracies_are_those_of_the_ordinary_test(workers):
 def test_out_of_memory_halves_the_chunk_and_one_copy_alone_fails(monkeypatch):
     network, x = cnn(), torch.randn(3, 1, 8, 8)
     copies = noisy_weights(network, [0.1] * 5, range(5), seed=0)
-    expected = outputs(network, copies, x, chunk=1)
+    expected = outputs(network, copies, x)
     sizes, most = [], 2
-    real = batched._runner
+    real = torch.func.vmap
 
-    def short_of_memory(*arguments):
-        run = real(*arguments)
-
-        def checked(part, size):
-            sizes.append(size)
-            if size > most:
+    def short_of_memory(function):
+        def checked(part):
+            sizes.append(len(part["0.weight"]))
+            if sizes[-1] > most:
                 raise torch.OutOfMemoryError("too much")
-            return run(part, size)
+            return real(function)(part)
 
         return checked
 
-    monkeypatch.setattr(batched, "_runner", short_of_memory)
-    assert torch.equal(outputs(network, copies, x, chunk=5), expected)
+    monkeypatch.setattr(torch.func, "vmap", short_of_memory)
+    torch.testing.assert_close(outputs(network, copies, x, chunk=5, exact=False), expected)
     assert sizes == [5, 3, 2, 1, 2]
     most = 0
     with pytest.raises(torch.OutOfMemoryError):
-        outputs(network, copies, x, chunk=5)
+        outputs(network, copies, x, chunk=5, exact=False)
 
 
 def test_copies_that_do_not_fit_the_network():
@@ -327,6 +324,7 @@ HARDWARE = {
 }
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", HARDWARE)
 @pytest.mark.parametrize("compensated", [False, True])
 def test_chips_made_together_have_the_bits_of_the_verbs(case, name, compensated):
@@ -345,7 +343,7 @@ def test_chips_made_together_have_the_bits_of_the_verbs(case, name, compensated)
             with seeded(seed, "compensate", repr(seconds)):
                 mho.compensate(model)
         for path, weight in mho.effective_weights(model).items():
-            torch.testing.assert_close(copies[f"{path}.weight"][number], weight)
+            assert torch.equal(copies[f"{path}.weight"][number], weight)
         with torch.no_grad():
             y = model(x)
         if not mho.tile.readout(hardware).unit_column:

@@ -14,6 +14,7 @@ from mho.experiments.arms import AWARE, FLOAT, PLAIN, Arms, HardwareAware
 from mho.experiments.drift import (
     ARMS,
     COLUMNS,
+    LOG,
     DriftStudy,
     paired_differences,
     read_table,
@@ -23,7 +24,7 @@ from mho.experiments.drift import (
 from mho.experiments.fitting import Schedule
 from mho.experiments.models import SmallCNN
 from mho.experiments.progress import Progress
-from mho.experiments.store import LOG, OtherStudyError, Store
+from mho.experiments.store import OtherStudyError, Store
 
 TINY = DriftStudy(
     model=SmallCNN(first=4, second=4, hidden=8),
@@ -111,10 +112,10 @@ def test_the_files_hold_the_tables(finished):
 def test_a_stopped_run_goes_on_to_the_same_table(finished, tmp_path, stage, steps):
     with pytest.raises(KeyboardInterrupt):
         run(TINY, tmp_path, progress=StopAfter(stage, steps))
-    kept = (tmp_path / LOG).read_text() if stage == "chips" else ""
+    kept = (tmp_path / LOG.name).read_text() if stage == "chips" else ""
     assert kept.count("\n") == (steps if stage == "chips" else 0)
     run(TINY, tmp_path)
-    assert (tmp_path / LOG).read_text().startswith(kept)
+    assert (tmp_path / LOG.name).read_text().startswith(kept)
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
 
@@ -157,7 +158,7 @@ def test_a_folder_of_another_configuration_is_refused(finished, change, field):
 def test_both_copies_start_equal_and_differ_afterwards(finished):
     folder = finished[1]
     data = TINY.data.load()
-    arms = Arms(TINY, data, Store(folder, TINY), Progress(), torch.device("cpu"))
+    arms = Arms(TINY, data, Store(folder, TINY, helps=True), Progress(), torch.device("cpu"))
     plain, aware = arms.load(PLAIN), arms.load(AWARE)
     assert not torch.equal(plain[0].weight, aware[0].weight)
     noise, clip = TINY.hardware_aware, TINY.hardware_aware.clip
@@ -181,7 +182,9 @@ def test_without_noise_and_clipping_and_converters_the_copies_are_one(tmp_path):
     result = run(study, tmp_path)
     states = {}
     for arm in ARMS:
-        arms = Arms(study, study.data.load(), Store(tmp_path, study), Progress(), torch.device("cpu"))
+        arms = Arms(
+            study, study.data.load(), Store(tmp_path, study, helps=True), Progress(), torch.device("cpu")
+        )
         states[arm] = arms.load(arm).state_dict()
     for name in states[PLAIN]:
         torch.testing.assert_close(states[PLAIN][name], states[AWARE][name], rtol=1e-4, atol=1e-5)
@@ -259,7 +262,7 @@ def test_a_learned_range_keeps_what_training_made_of_it(tmp_path):
         TINY, hardware=dataclasses.replace(TINY.hardware, dac=learned), chips=1, times=(1.0,)
     )
     run(study, tmp_path)
-    arms = Arms(study, study.data.load(), Store(tmp_path, study), Progress(), torch.device("cpu"))
+    arms = Arms(study, study.data.load(), Store(tmp_path, study, helps=True), Progress(), torch.device("cpu"))
     ranges = {arm: arms.load(arm)[0].input_range.detach() for arm in ARMS}
     largest = study.data.load().train.tensors[0].abs().max()
     assert ranges[PLAIN] == pytest.approx(float(largest), rel=0.02)

@@ -47,7 +47,8 @@ from mho.experiments.hwa.tables import COLUMNS
 from mho.experiments.hwa.tasks import Problem, shown
 from mho.experiments.models import LSTM, SmallResNet
 from mho.experiments.progress import Progress
-from mho.experiments.store import LOG, OtherStudyError, Store
+from mho.experiments.store import OtherStudyError, Store
+from mho.report.hwa import _verdict
 from mho.training import Distillation, DropConnect, PolynomialNoise
 
 TINY = HWAStudy(
@@ -180,7 +181,7 @@ def test_recovery_by_hand():
 
 
 def test_recovery_does_not_hold_where_intervals_overlap_or_less_than_half_comes_back():
-    overlap = recovery(made_table([0.10, 0.30, 0.20], [0.02, 0.12, 0.05]), "vision")
+    overlap = recovery(made_table([0.15, 0.30, 0.20], [0.02, 0.12, 0.05]), "vision")
     assert overlap["recovered"] > 0.5
     assert not overlap["apart"]
     assert not overlap["holds"]
@@ -189,10 +190,32 @@ def test_recovery_does_not_hold_where_intervals_overlap_or_less_than_half_comes_
     assert not little["holds"]
 
 
-def test_nothing_can_be_recovered_where_nothing_was_lost():
-    found = recovery(made_table([0.0, 0.0], [0.0, 0.0]), "vision")
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ([0.0, 0.0], "the plain one loses nothing"),
+        ([-0.01, -0.02], "the plain one loses nothing"),
+        ([0.01, -0.01, 0.0015], "the 95 % interval of the loss of the plain one (-2.44 to 2.54) holds zero"),
+    ],
+)
+def test_nothing_can_be_recovered_where_no_loss_is_shown(plain, words):
+    """Half a thousandth lost and a hundredth gained would be 2,100 % recovered."""
+    found = recovery(made_table(plain, [-0.01] * len(plain)), "vision")
     assert found["recovered"] is None
     assert not found["holds"]
+    summary = summarise(made_table(plain, plain))
+    verdict = _verdict("vision", {"metric": "accuracy", "recovery": [found], "summary": summary})
+    assert verdict.endswith(f"{words}: there is nothing to recover.")
+    assert " is recovered" not in verdict
+
+
+def test_nothing_is_recovered_where_the_aware_network_loses_more():
+    made = made_table([0.02, 0.021, 0.022], [0.05, 0.04, 0.045])
+    found = recovery(made, "vision")
+    assert found["recovered"] == pytest.approx(1 - 45 / 21)
+    assert not found["holds"]
+    document = {"metric": "accuracy", "recovery": [found], "summary": summarise(made)}
+    assert "4.50: nothing is recovered" in _verdict("vision", document)
 
 
 def test_one_chip_has_no_interval():
@@ -234,7 +257,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
 
 
 def networks_in(folder, study=TINY):
-    store = Store(folder, study, log="none.jsonl")
+    store = Store(folder, study, helps=True)
     return Networks(study, study.task.load(), store, Progress(), torch.device("cpu"))
 
 
@@ -355,10 +378,10 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished, tmp_path, stage, step
         (tmp_path / f"{name}.pt").write_bytes((finished[1] / f"{name}.pt").read_bytes())
     with pytest.raises(KeyboardInterrupt):
         run(TINY, tmp_path, FEW, progress=StopAfter(stage, steps))
-    kept = (tmp_path / LOG).read_text() if stage == "chips" else ""
+    kept = (tmp_path / "chips.jsonl").read_text() if stage == "chips" else ""
     assert kept.count("\n") == (steps if stage == "chips" else 0)
     run(TINY, tmp_path, FEW)
-    assert (tmp_path / LOG).read_text().startswith(kept)
+    assert (tmp_path / "chips.jsonl").read_text().startswith(kept)
     assert not list(tmp_path.glob("*.checkpoint"))
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
@@ -374,9 +397,9 @@ def test_workers_train_and_test_to_the_same_table(finished, tmp_path):
 def test_more_chips_keep_those_that_are_there(finished, tmp_path):
     for file in finished[1].iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    kept = (tmp_path / LOG).read_text()
+    kept = (tmp_path / "chips.jsonl").read_text()
     more = run(TINY, tmp_path, replace(FEW, chips=3), train=False).table
-    assert (tmp_path / LOG).read_text().startswith(kept)
+    assert (tmp_path / "chips.jsonl").read_text().startswith(kept)
     same = more[more["chip"] < 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(same, finished[0].table, check_dtype=False)
 

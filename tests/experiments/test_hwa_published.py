@@ -81,7 +81,7 @@ def test_the_published_study_runs_on_the_published_files(modality, data, tmp_pat
 def test_the_published_recipe_is_attached(modality, data, tmp_path):
     study = small(modality)
     problem = study.task.load(data)
-    networks = Networks(study, problem, Store(tmp_path, study), Progress(), torch.device("cpu"))
+    networks = Networks(study, problem, Store(tmp_path, study, helps=True), Progress(), torch.device("cpu"))
     analog = networks.converted(networks._new(), study.hardware)
     attach(analog, study.in_the_loop.recipe(study.tuning, len(problem.train)))
     layers = mho.nn.analog_layers(analog)

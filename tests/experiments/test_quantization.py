@@ -38,7 +38,6 @@ from mho.experiments.models import ResNet18, SmallResNet
 from mho.experiments.progress import Progress
 from mho.experiments.quantization import (
     COMBINED_FILE,
-    LOG,
     ROBUSTNESS_FILE,
     TRAINING_FILE,
     QuantizationStudy,
@@ -71,7 +70,7 @@ def load(path):
 
 def methods_in(folder, study=TINY):
     data = study.data.load()
-    store = Store(folder, study, log=LOG, images=fingerprint(data))
+    store = Store(folder, study, images=fingerprint(data), helps=True)
     return Methods(study, data, store, Progress(), usable_device("cpu"))
 
 

@@ -65,11 +65,19 @@ def test_one_repeat_has_no_test_and_one_strength_no_width():
     assert area_under([0.1], [0.7]) == 0.7
 
 
-def test_equal_methods_and_constant_differences():
+def test_equal_methods_and_constant_differences_have_no_test():
     (same,) = compare("L", {"a": [0.5, 0.6], "b": [0.5, 0.6]})
-    assert (same.p, same.t, same.difference) == (1.0, 0.0, 0.0)
+    assert (same.tied, same.difference) == (True, 0.0)
     (apart,) = compare("L", {"a": [0.75, 0.5], "b": [0.5, 0.25]})
-    assert apart.p == 0.0 and apart.t > 1e300
+    assert (apart.tied, apart.difference, apart.best) == (False, 0.25, "a")
+    for found in (same, apart):
+        assert found.p is found.t is found.p_holm is found.low is found.high is None
+
+
+def test_tied_methods_that_rounding_tells_apart():
+    curves = {m: [(0.1, 0.1, 0.1 + k * 1e-17)] * 3 for k, m in enumerate(("ste", "ptq", "baseline"))}
+    comparisons = summarise(table(curves)).comparisons
+    assert len(comparisons) == 2 and all(c.tied and c.p is None for c in comparisons)
 
 
 @pytest.mark.parametrize("n", [2, 5, 30])
@@ -91,4 +99,6 @@ def test_holm_is_in_order_never_smaller_and_at_most_one():
     assert holm([0.5, 0.6, 0.01]) == pytest.approx([1.0, 1.0, 0.03])
     assert holm([0.02, 0.021, 0.5]) == pytest.approx([0.06, 0.06, 0.5])
     assert holm([]) == []
-    assert math.isnan(holm([math.nan, 0.1])[0])
+    untested = holm([math.nan, 0.02, math.nan, 0.01])
+    assert math.isnan(untested[0]) and math.isnan(untested[2])
+    assert untested[1::2] == pytest.approx([0.02, 0.02])  # what cannot be tested makes no false alarm

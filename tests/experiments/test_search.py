@@ -1,8 +1,9 @@
+import dataclasses
 import itertools
 import json
 import math
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 import mho
-from mho.config import from_dict, to_dict
+from mho.config import from_dict, kinds, to_dict
 from mho.errors import ConfigError
 from mho.experiments import search as search_module
 from mho.experiments.chips import ChipStudy
@@ -85,12 +86,12 @@ def analog(module, **fields):
         # one patch for each of 36 pixels, 18 rows in 2 tiles
         (nn.Conv2d(2, 4, 3, padding=1), (1, 2, 6, 6), {}, (36 * 2 * 4, 36 * 18, 2 * 72)),
         (nn.Conv2d(4, 4, 3, groups=2), (1, 4, 5, 5), {}, (9 * 2 * 4, 9 * 36, 2 * 72)),
-        # four slices are four conversions of a column
+        # four slices are four conversions of a column, and arrays with drivers of their own
         (
             nn.Linear(16, 8),
             (1, 16),
             {"mapping": mho.mapping.BitSlicing(bits=9, slices=4)},
-            (4 * 8, 16, 8 * 128),
+            (4 * 8, 4 * 16, 8 * 128),
         ),
         (nn.Linear(16, 8), (1, 16), {"mapping": mho.mapping.Offset()}, (8, 16, 128)),
     ],
@@ -188,6 +189,94 @@ def test_the_hardware_of_a_choice():
     error = (hardware.device.programmed(g, torch.randn(20_000)) - g) / hardware.device.g_max
     assert error.abs().max() <= 0.03 * (1 + 1e-5)
     assert error.std().item() == pytest.approx(0.03 / math.sqrt(3), rel=0.03)
+
+
+def unusual(cls):
+    """A description with all fields that have another value than by default."""
+    values = {}
+    for field in dataclasses.fields(cls):
+        usual = getattr(cls(), field.name)
+        if field.name in ("bits", "steps"):
+            continue
+        if isinstance(usual, bool):
+            tries = [not usual]
+        elif isinstance(usual, (int, float)):
+            tries = [usual + 2, usual + 0.01]
+        elif field.name == "stream":
+            tries = [mho.converters.Stream(bits=2, each=False)]
+        else:
+            tries = [mho.converters.Fixed(limit=3.0)] if field.name == "range" else []
+        for value in tries:
+            with suppress(ConfigError):
+                made = cls(**{**values, field.name: value})
+                if getattr(made, field.name) != usual:
+                    values[field.name] = value
+                    break
+    return cls(**values)
+
+
+ADCS = [c for c in kinds(mho.converters.ColumnConverter).values() if c.__module__.startswith("mho.")]
+
+
+@pytest.mark.parametrize(
+    "adc", [None, *map(unusual, ADCS), mho.ADC(steps=100)], ids=lambda c: type(c).__name__
+)
+@pytest.mark.parametrize("dac", [None, mho.DAC(steps=100), unusual(mho.DAC)], ids=["none", "steps", "all"])
+def test_what_is_not_searched_stays(adc, dac):
+    """Of every converter, and of the mapping and the tile."""
+    mapping = mho.mapping.BitSlicing(bits=6, slices=3, offset=True, scale=mho.mapping.Percentile())
+    base = replace(BASE.hardware, adc=adc, dac=dac, mapping=mapping, tile=mho.Tile(rows=64, full=True))
+    made = replace(STUDY, base=replace(BASE, hardware=base)).hardware(Choice(4, 5, 32, 2, 0.03))
+    searched = {"bits": None, "steps": None}
+    for before, after, bits in ((adc or mho.ADC(), made.adc, 4), (dac or mho.DAC(), made.dac, 5)):
+        assert (after.bits, getattr(after, "steps", None)) == (bits, None)
+        assert type(after) is type(before)
+        assert {**to_dict(after), **searched} == {**to_dict(before), **searched}
+    assert made.mapping == replace(mapping, bits=8, slices=2)
+    assert made.tile == replace(base.tile, rows=32)
+    rest = {"device", "mapping", "tile", "adc", "dac"}
+    assert all(getattr(made, f.name) == getattr(base, f.name) for f in fields(base) if f.name not in rest)
+
+
+def test_unusual_converters_are_unusual():
+    changed = {
+        f.name for f in fields(mho.DAC) if getattr(unusual(mho.DAC), f.name) != getattr(mho.DAC(), f.name)
+    }
+    assert changed >= {"stream", "range", "noise", "gain", "offset"}
+    sar = unusual(mho.converters.SAR)
+    assert sar.capacitor and sar.noise and sar.comparator and not sar.split
+
+
+def test_of_another_mapping_the_scale_stays():
+    for mapping in (mho.mapping.Offset(scale=mho.mapping.Fixed(weight=2.0)), mho.mapping.DifferentialPair()):
+        base = replace(BASE, hardware=replace(BASE.hardware, mapping=mapping))
+        made = replace(STUDY, base=base).hardware(Choice(4, 5, 32, 2, 0.03)).mapping
+        assert made == mho.mapping.BitSlicing(bits=8, slices=2, scale=mapping.scale)
+
+
+def test_a_resolution_that_cannot_be_set_is_refused():
+    @dataclasses.dataclass(frozen=True)
+    class Sign(mho.converters.ColumnConverter):
+        range = mho.converters.Fixed(limit=1.0)
+        noise = 0.0
+
+        def quantise(self, value, limit):
+            return value.sign() * limit
+
+    with pytest.raises(ValueError, match="has no field bits"):
+        replace(STUDY, base=replace(BASE, hardware=replace(BASE.hardware, adc=Sign())))
+
+
+def test_the_price_of_a_trial_is_that_of_its_conversions(tmp_path):
+    """With a stream in the base, the drivers have the voltages of a group of bits."""
+    dac = mho.DAC(bits=8, stream=mho.converters.Stream())
+    prices = Prices(step_energy=1e-12, pulse_energy=0.0)
+    study = replace(
+        STUDY, base=replace(BASE, hardware=replace(BASE.hardware, dac=dac)), prices=prices, trials=1
+    )
+    row = run(study, tmp_path).table.iloc[0]
+    expected = row["adc_conversions"] * 2.0 ** row["adc_bits"] + row["dac_conversions"] * 4
+    assert row["energy"] == pytest.approx(1e-12 * expected)
 
 
 class Stop(Progress):

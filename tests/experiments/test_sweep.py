@@ -88,7 +88,7 @@ def test_a_stopped_sweep_goes_on_and_runs_no_cell_twice(small, finished, tmp_pat
     first, second = Here(stop_after=2), Here()
     with pytest.raises(KeyboardInterrupt):
         run(small, tmp_path, first)
-    assert len((tmp_path / LOG).read_text().splitlines()) == 2
+    assert len((tmp_path / LOG.name).read_text().splitlines()) == 2
     assert len(pd.read_csv(tmp_path / TABLE)) == 2
     table = run(small, tmp_path, second)
     assert len(first.ran) == len(second.ran) == 2
@@ -99,8 +99,8 @@ def test_a_stopped_sweep_goes_on_and_runs_no_cell_twice(small, finished, tmp_pat
 
 def test_a_line_that_was_cut_short_is_run_again(small, finished, tmp_path):
     run(small, tmp_path, Here())
-    text = (tmp_path / LOG).read_text()
-    (tmp_path / LOG).write_text(text[:-30])
+    text = (tmp_path / LOG.name).read_text()
+    (tmp_path / LOG.name).write_text(text[:-30])
     engine = Here()
     run(small, tmp_path, engine)
     assert len(engine.ran) == 1
@@ -391,7 +391,7 @@ def test_the_real_ray_refuses_a_gpu_that_is_not_there_and_runs_wide_cells(toy, t
 
 
 def rows(folder):
-    path = folder / LOG
+    path = folder / LOG.name
     return path.read_text().count("\n") if path.exists() else 0
 
 

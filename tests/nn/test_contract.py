@@ -46,6 +46,7 @@ LAYERS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", LAYERS)
 def test_contract(name: str) -> None:
     make, example = LAYERS[name]

@@ -11,7 +11,7 @@ from mho.devices.dynamics import VTEAM, LinearIonDrift, StanfordPKU, SwitchingMo
 from mho.errors import ConfigError
 from mho.hardware import Hardware
 from mho.programming import Correction, Train, VoltagePulses, WriteVerify, write_verify
-from mho.programming.voltage import fire
+from mho.programming.voltage import _Chance, fire
 
 UP, DOWN = Train(voltage=-0.3, width=1e-10), Train(voltage=0.1, width=1e-8)  # for VTEAM
 BISECT = VoltagePulses(up=UP, down=DOWN)
@@ -212,7 +212,10 @@ def test_one_round_is_that_of_a_loop_over_single_pulses(scheme, model, volts: fl
     widths[1, 2] = widths[3] = 0.0
     train = Train(voltage=-volts, width=width)
     pulse = VoltagePulses(up=Train(voltage=volts, width=width), down=train, scheme=scheme)
-    moved, heat = pulse._in_array(model, state, volts, widths)
+    moved, off, heat = pulse._in_array(
+        model, state, torch.zeros_like(state), volts, widths, _Chance(1.0, lambda *names: torch.ones(shape))
+    )
+    assert not bool(off.any())  # pulses on these models do not scatter
     wanted, energy = one_by_one(model, scheme, state, volts, widths)
     span = high - low
     assert float((wanted - state).abs().max()) > 1e-4 * span

@@ -138,12 +138,28 @@ def test_product(name: str) -> None:
 
 @pytest.mark.parametrize("name", TIES)
 def test_product_where_values_lie_between_two_codes_in_float32(name: str) -> None:
-    """In CrossSim's own precision currents of zero round as there, half to even."""
+    """In CrossSim's own precision currents of zero round as there, half to even.
+
+    But for the few that the rounding errors of a sum move: which ones they move depends on the kernel.
+    """
     x = ARRAYS["X"].astype(np.float64)
-    made = layer(name, hardware(parameters(name, x), inputs=16)).float()
-    wanted = ARRAYS[f"y:{name}"]
-    for got in products(made, torch.tensor(x.T).float()):
-        assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    described = hardware(parameters(name, x), inputs=16)
+    exact = layer(name, described)
+    products(exact, torch.tensor(x.T))
+    places = tied(exact, torch.tensor(x.T))
+    for got in products(layer(name, described).float(), torch.tensor(x.T).float()):
+        codes = moved(got, name, tolerance=1e-5)
+        assert np.count_nonzero(codes) <= 5
+        assert all(abs(codes[v, c]) <= sum(places[v][c]) for v, c in zip(*np.nonzero(codes), strict=True))
+
+
+def moved(got: np.ndarray, name: str, tolerance: float) -> np.ndarray:
+    """By how many codes of the lowest bits each output ``[vector, column]`` differs, if by whole codes."""
+    wanted, got = ARRAYS[f"y:{name}"].T, got.T
+    unit = 8 / 255 * 3 / (1 - 1e-2) / 127**2 * np.abs(W).max()  # output of a code of the lowest bits
+    codes = np.rint((got - wanted) / unit)
+    assert np.abs(got - codes * unit - wanted).max() <= tolerance * np.abs(wanted).max()
+    return codes
 
 
 @pytest.mark.parametrize("name", TIES)
@@ -158,10 +174,7 @@ def test_product_where_values_lie_between_two_codes(name: str) -> None:
     upper = hardware(parameters(name, x), inputs=16)
     upper = replace(upper, adc=replace(upper.adc, range=Fixed(limit=4 - 3e-8, low=-4 - 3e-8)))
     made = layer(name, upper)
-    wanted, got = ARRAYS[f"y:{name}"].T, products(made, torch.tensor(x.T))[1].T
-    unit = 8 / 255 * 3 / (1 - 1e-2) / 127**2 * np.abs(W).max()  # output of a code of the lowest bits
-    codes = np.rint((got - wanted) / unit)
-    assert np.abs(got - codes * unit - wanted).max() <= 3e-6 * np.abs(wanted).max()
+    codes = moved(products(made, torch.tensor(x.T))[1], name, tolerance=3e-6)
     assert 0 < np.count_nonzero(codes) <= 5
     places = tied(made, torch.tensor(x.T))
     for vector, column in zip(*np.nonzero(codes), strict=True):

@@ -41,7 +41,7 @@ def document(p=0.01):
             ],
             "comparisons": [
                 {"levels": s, "best": "ste", "other": m, "difference": 0.01, "low": 0.0, "high": 0.02,
-                 "t": 3.0, "p": p, "p_holm": p, "repeats": 10}
+                 "t": 3.0 if p else None, "p": p, "p_holm": p, "repeats": 10 if p else 1, "tied": False}
                 for s in SETS for m in METHODS if m != "ste"
             ],
         },
@@ -96,6 +96,24 @@ def test_the_verdict_says_what_the_test_shows(p, told):
     assert told in one and told in two
     if p is not None:
         assert "+1.00 points against full precision (t(9) = 3.00" in one
+
+
+def test_tied_methods_have_no_winner():
+    made = document()
+    for c in made["robustness"]["comparisons"]:
+        c.update(tied=True, difference=0.0, t=None, p=None, p_holm=None, low=None, high=None)
+    one, _ = quantization_verdicts(made)
+    assert one == (
+        "No method is the most robust on single devices (200 levels): straight-through, full precision, "
+        "alpha blending and post-training are tied, mean accuracy 79.00 % over the noise."
+    )
+    made["robustness"]["comparisons"][0].update(tied=False, difference=0.01, t=3.0, p=0.01, p_holm=0.01)
+    made["robustness"]["comparisons"][1].update(tied=False, difference=0.01)
+    one, _ = quantization_verdicts(made)
+    assert "straight-through and post-training are tied" in one
+    assert "+1.00 points against full precision (t(9) = 3.00, p = 0.01)" in one
+    assert "+1.00 points against alpha blending (the same in every repeat: no test)" in one
+    assert "The noise tells each of them from full precision at 5 %" in one
 
 
 def test_the_page_holds_everything():

@@ -78,5 +78,8 @@ def test_the_front_and_the_target_are_drawn():
 def test_the_page_names_the_best_cell():
     what = view(table(), FIELDS)
     page = sweep_page(what, {}, {"study": {}}, "mho sweep plan.yaml", {"mho": "1"})
-    assert "Highest accuracy: 0.71 with bits = 4, device = PCM, seed = 1." in page.lead
+    assert (
+        "Highest accuracy: 0.71 with bits = 4, device = PCM, seed = 1, and as high in 1 other cell."
+        in page.lead
+    )
     assert len(page.tables[0].rows) == 8 and page.facts[0] == ("8", "cells")

@@ -183,7 +183,11 @@ def test_drift_noise_is_that_of_compensated_chips() -> None:
     assert bool(((forwards.mean(0) - other.mean(0)).abs() < 5.5 * spread * (2 / 300) ** 0.5).all())
     assert float((forwards.std(0) / spread).log().abs().mean()) < 0.08
     for row, column in ((0, 0), (19, 29), (7, 11)):
-        assert stats.ks_2samp(forwards[:, row, column], other[:, row, column]).pvalue > 1e-3
+        # Of a small weight both cells may hold nothing: the same value again and again, up to rounding.
+        ours, theirs = (
+            (v[:, row, column] / spread[row, column]).round(decimals=4) for v in (forwards, other)
+        )
+        assert stats.ks_2samp(ours, theirs).pvalue > 1e-3
 
 
 def test_drift_times_are_uniform_in_their_logarithm() -> None:

@@ -1,4 +1,5 @@
 import copy
+import warnings
 
 import hypothesis.strategies as st
 import pytest
@@ -8,7 +9,9 @@ from torch import nn
 
 import mho
 from mho.config import from_dict, to_dict
+from mho.convert import TWINS
 from mho.errors import ConfigError
+from mho.experiments.copies import array_weights
 from mho.mapping import (
     Affine,
     DevicePair,
@@ -294,10 +297,82 @@ def test_quantised_needs_one_quantiser():
         quantised(nn.Linear(2, 2), q)
 
 
-def test_a_parametrised_weight_is_refused():
-    layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
-    with pytest.raises(ValueError, match="parametrisation: its values cannot be set"):
-        quantised(analog(layer), Quantizer(levels=EvenLevels(count=3)))
+# All that convert knows, each under the type of the digital layer.
+ALL = {
+    nn.Linear: lambda: nn.Linear(6, 4),
+    nn.Conv1d: lambda: nn.Conv1d(4, 6, 3),
+    nn.Conv2d: lambda: nn.Conv2d(4, 6, 3, groups=2),
+    nn.Conv3d: lambda: nn.Conv3d(2, 4, 3),
+    nn.ConvTranspose1d: lambda: nn.ConvTranspose1d(4, 6, 3),
+    nn.ConvTranspose2d: lambda: nn.ConvTranspose2d(4, 6, 3, groups=2),
+    nn.ConvTranspose3d: lambda: nn.ConvTranspose3d(2, 4, 3),
+    nn.RNN: lambda: nn.RNN(5, 4),
+    nn.LSTM: lambda: nn.LSTM(5, 4, num_layers=2, bidirectional=True, proj_size=3),
+    nn.GRU: lambda: nn.GRU(5, 4),
+    nn.RNNCell: lambda: nn.RNNCell(5, 4),
+    nn.LSTMCell: lambda: nn.LSTMCell(5, 4),
+    nn.GRUCell: lambda: nn.GRUCell(5, 4),
+    nn.MultiheadAttention: lambda: nn.MultiheadAttention(6, 2, kdim=4, vdim=5),
+    nn.Bilinear: lambda: nn.Bilinear(4, 5, 3),
+    nn.Embedding: lambda: nn.Embedding(7, 5),
+    nn.EmbeddingBag: lambda: nn.EmbeddingBag(7, 5),
+    "transformers.pytorch_utils.Conv1D": lambda: pytest.importorskip("transformers.pytorch_utils").Conv1D(
+        4, 6
+    ),
+    "one matrix of three": lambda: nn.MultiheadAttention(6, 2),
+}
+
+
+def with_hook(function):
+    def apply(layer, name):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch has newer ones, and keeps these
+            function(layer, name)
+
+    return apply
+
+
+COMPUTED = {
+    "weight norm": nn.utils.parametrizations.weight_norm,
+    "spectral norm": nn.utils.parametrizations.spectral_norm,
+    "orthogonal": nn.utils.parametrizations.orthogonal,
+    "own": lambda layer, name: nn.utils.parametrize.register_parametrization(layer, name, nn.Tanh()),
+    "weight norm in a hook": with_hook(nn.utils.weight_norm),
+    "spectral norm in a hook": with_hook(nn.utils.spectral_norm),
+    "pruned": lambda layer, name: nn.utils.prune.l1_unstructured(layer, name, amount=0.2),
+}
+
+
+def test_all_layers_are_tried():
+    positions = "transformers.models.whisper.modeling_whisper.WhisperPositionalEmbedding"  # an nn.Embedding
+    assert set(ALL) - {"one matrix of three"} == set(TWINS) - {positions}
+
+
+@pytest.mark.parametrize("how", COMPUTED)
+@pytest.mark.parametrize("kind", ALL, ids=str)
+def test_computed_weights_become_levels_and_the_model_stays(kind, how):
+    torch.manual_seed(0)
+    layer = ALL[kind]()
+    weights = array_weights(layer)
+    for name in weights:
+        module, _, own = name.rpartition(".")
+        COMPUTED[how](layer.get_submodule(module), own)
+    model = analog(layer)
+    quantizer = Quantizer(levels=EvenLevels(count=3))
+    before = {path: array.present_weight().clone() for path, array in analog_layers(model).items()}
+    levels = quantised(model, quantizer)
+    for path, array in analog_layers(levels).items():
+        matrix = array.matrix(before[path])
+        assert torch.equal(array.present_weight(), array.from_matrix(quantizer.nearest(matrix)))
+        assert torch.equal(array.weight, array.present_weight()) and len(array.weight.unique()) <= 3
+    assert levels.state_dict().keys() >= weights.keys()
+    assert all(p.requires_grad for p in levels.parameters())
+    for path, array in analog_layers(model).items():  # still computed, from what it was computed from
+        assert torch.equal(array.present_weight(), before[path])
+    assert not weights.keys() & dict(model.named_parameters()).keys()
+    mho.program(levels, seed=0)
+    reverted = mho.revert(levels)
+    assert array_weights(reverted).keys() == weights.keys()
 
 
 @pytest.mark.parametrize(
@@ -344,6 +419,7 @@ def test_methods_train_together_with_noise_and_converters(hardware, method):
 def test_training_with_levels_compiles_as_one_graph_and_moves_dtype():
     layer = analog(nn.Linear(6, 4), STEQuantizer(levels=DevicePair(states=measured_states())))
     x = torch.randn(3, 6)
+    torch._dynamo.reset()  # it compiles a function a few times only, whatever calls it
     compiled = torch.compile(layer, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(x), layer(x))
     double = layer.double()

@@ -97,7 +97,9 @@ def load(folder: Path) -> dict[str, Tensor]:
 
 def main() -> None:
     task, folder = sys.argv[1], Path(sys.argv[2])
-    if task == "killed":
+    if task == "whole":
+        torch.save(finish(train(folder / "whole"), folder / "whole"), folder / "whole.pt")
+    elif task == "killed":
         train(folder, callbacks=(Killer(),))
     elif task == "resume":
         torch.save(finish(train(folder, resume=True), folder), folder / "resume.pt")

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mho.nn.unprogrammed import on_purpose
+
 Progress = Callable[[int], object]
 
 
@@ -48,13 +50,13 @@ def run_all(
         raise TypeError(
             f"data is a {type(data).__name__}: give batches, such as a DataLoader; [x] for a single one"
         )
-    modes = {module: module.training for module in model.modules()}
+    modes = {module: module.training for module in model.modules() if hasattr(module, "training")}
     count = 0
     try:
         model.eval()
         for module in training:
             module.training = True
-        with torch.no_grad():
+        with torch.no_grad(), on_purpose(model):
             for batch in data:
                 run(model, batch)
                 count += 1

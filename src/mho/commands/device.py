@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FIT = "fit"
 LAYOUTS = "pulses, states, cells, jumps, fusion, retention or loop"
+_OPTIONS = {"unit": "--unit", "v_read": "--v-read"}
 OTHERS = ("sklearn", "rich", "yaml")  # packages that this command does not use
 
 
@@ -46,10 +47,15 @@ def device(
         str | None, typer.Option(help=f"What the table holds: {LAYOUTS}; or a saved measurement (.json).")
     ] = None,
     unit: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="Siemens of the number 1 in the table, such as 1e-6; 1 if not given (fusion: 1e-6)."
+            help="Unit of the cells, where the heads of the table say none: uS, kohm, nA, or the siemens of "
+            "the number 1, such as 1e-6; siemens if not given (fusion: uS)."
         ),
+    ] = None,
+    v_read: Annotated[
+        float | None,
+        typer.Option(help="Volts at which the cells were read; a table of currents needs it, or a column."),
     ] = None,
     target: Annotated[
         Path | None, typer.Option(help="For fusion: the exported file, of which the table is the result.")
@@ -72,10 +78,13 @@ def device(
 ) -> None:
     """Draw the page of a device, or fit one to a measured table and draw it.
 
-    mho device PCM; mho device mine.json; mho device fit states.csv --layout states --unit 1e-6.
+    mho device PCM; mho device mine.json; mho device fit states.csv --layout states --unit uS.
 
     Layouts: pulses (conductance under identical pulses), states (mean and spread), cells (the same, kept as
     they are), jumps (what one pulse does), fusion (two Fusion CSVs), retention, loop (current and voltage).
+
+    Units in the heads of the columns are read: c1_uS, c1 (kohm), current_nA. Ohms are inverted, amperes
+    divided by the read voltage.
     """
     with clean_errors():
         if list_all:
@@ -86,10 +95,10 @@ def device(
         need_study(without=OTHERS)
         from mho.config import save
 
-        fits = {"--layout": layout, "--unit": unit, "--model": model, "--free": free, "TABLE": table}
-        fits["--target"] = target
+        fits: dict[str, Any] = {"--layout": layout, "--unit": unit, "--model": model, "--free": free}
+        fits |= {"TABLE": table, "--target": target, "--v-read": v_read}
         if name == FIT:
-            fitted: Fit | None = _fitted(table, target, layout, unit, model, free)
+            fitted: Fit | None = _fitted(table, target, layout, _reading(unit, v_read), model, free)
             assert fitted is not None
             described = fitted.device
         else:
@@ -218,7 +227,7 @@ def _fitted(
     table: Path | None,
     target: Path | None,
     layout: str | None,
-    unit: float | None,
+    reading: dict[str, Any],
     model: str | None,
     free: str | None,
 ) -> Fit:
@@ -228,7 +237,7 @@ def _fitted(
         fail("fit: give the measured table, mho device fit table.csv --layout ...")
     if layout is None:
         fail(f"--layout: say what the table holds: {LAYOUTS}")
-    measurement = _measurement(layout, unit, model, free)
+    measurement = _measurement(layout, reading, model, free)
     if isinstance(measurement, Fusion) != (target is not None):
         fail(
             "--layout fusion: say --target, the exported file of which the table is the result"
@@ -238,7 +247,18 @@ def _fitted(
     return fit(table if target is None else {"target": target, "conductance": table}, measurement)
 
 
-def _measurement(layout: str, unit: float | None, model: str | None, free: str | None) -> Measurement:
+def _reading(unit: str | None, v_read: float | None) -> dict[str, Any]:
+    """What was given of unit and read voltage; a unit that is a number becomes one."""
+    given: dict[str, Any] = {} if v_read is None else {"v_read": v_read}
+    if unit is not None:
+        try:
+            given["unit"] = float(unit)
+        except ValueError:
+            given["unit"] = unit
+    return given
+
+
+def _measurement(layout: str, reading: dict[str, Any], model: str | None, free: str | None) -> Measurement:
     from mho.config import load, unknown_key
     from mho.devices import Fusion, JumpTable, Loop, Measurement, PulseTrain, Retention, States
 
@@ -258,7 +278,8 @@ def _measurement(layout: str, unit: float | None, model: str | None, free: str |
             raise ValueError(
                 f"--layout {layout}: it describes a {type(measurement).__name__}, no measurement"
             )
-        given = [option for option, value in {**loop, "--unit": unit}.items() if value is not None]
+        given = [option for option, value in loop.items() if value is not None]
+        given += [_OPTIONS[name] for name in reading]
         if given:
             fail(f"{', '.join(given)}: the file given with --layout says that already; leave it out")
         return measurement
@@ -267,15 +288,16 @@ def _measurement(layout: str, unit: float | None, model: str | None, free: str |
     if layout == "loop":
         if model is None or free is None:
             fail("--layout loop: say --model, to start from, and --free, the parameters to fit, r_on,r_off")
-        if unit is not None:
-            fail("--unit: a loop has volts and amperes; name a column current_uA for microamperes")
+        if reading:
+            options = ", ".join(_OPTIONS[name] for name in reading)
+            fail(f"{options}: a loop has volts and amperes; name a column current_uA for microamperes")
         start, _ = _described(model)
         names = tuple(word.strip() for word in free.split(","))
         return Loop(model=start, free=names)  # type: ignore[arg-type]  # checked there, in words
     given = [option for option, value in loop.items() if value is not None]
     if given:
         fail(f"{', '.join(given)}: only --layout loop takes a model")
-    made: Measurement = named[layout](**({} if unit is None else {"unit": unit}))
+    made: Measurement = named[layout](**reading)
     return made
 
 

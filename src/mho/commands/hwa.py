@@ -145,9 +145,8 @@ def _study(modality: str, folder: Path, options: Mapping[str, Any], held: bool) 
     """The study that options ask for, or the one whose networks a folder holds."""
     if not held:
         return study_of(modality, options)
-    import json
-
-    from mho.config import from_dict
+    from mho.config import from_dict, parse_json
+    from mho.errors import ConfigError
     from mho.experiments.hwa import HWAStudy, MissingNetworkError
     from mho.experiments.store import CONFIGURATION
 
@@ -155,8 +154,8 @@ def _study(modality: str, folder: Path, options: Mapping[str, Any], held: bool) 
     if not path.is_file():
         raise MissingNetworkError(f"--eval-only: {folder} holds no networks; run without it first")
     try:
-        study = from_dict(json.loads(path.read_text(encoding="utf-8"))["study"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        study = from_dict(parse_json(path.read_text(encoding="utf-8"))["study"])
+    except (KeyError, TypeError, ConfigError) as error:
         raise ValueError(f"{path}: damaged ({error}); choose another --output") from None
     if not isinstance(study, HWAStudy):
         raise ValueError(f"{folder} holds the results of a {type(study).__name__}; choose another --output")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,7 +162,8 @@ def study_of(options: dict[str, Any], folder: Path | None = None) -> Quantizatio
 
 def _held(folder: Path) -> QuantizationStudy | None:
     """The configuration of a folder of results."""
-    from mho.config import from_dict
+    from mho.config import from_dict, parse_json
+    from mho.errors import ConfigError
     from mho.experiments.quantization import QuantizationStudy
     from mho.experiments.store import CONFIGURATION
 
@@ -171,8 +171,8 @@ def _held(folder: Path) -> QuantizationStudy | None:
     if not path.is_file():
         return None
     try:
-        study = from_dict(json.loads(path.read_text(encoding="utf-8"))["study"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        study = from_dict(parse_json(path.read_text(encoding="utf-8"))["study"])
+    except (KeyError, TypeError, ConfigError) as error:
         raise ValueError(f"{path}: damaged ({error}); choose another output folder") from None
     if not isinstance(study, QuantizationStudy):
         raise ValueError(

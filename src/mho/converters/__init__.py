@@ -4,6 +4,7 @@ from mho.converters.adc import ADC as ADC
 from mho.converters.auto_range import AutoRange as AutoRange
 from mho.converters.auto_range import TwosComplement as TwosComplement
 from mho.converters.base import ColumnConverter as ColumnConverter
+from mho.converters.base import with_bits as with_bits
 from mho.converters.circuit import Circuit as Circuit
 from mho.converters.dac import DAC as DAC
 from mho.converters.flash import Flash as Flash

@@ -16,6 +16,10 @@ Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :clas
 
 from mho.devices import dynamics as dynamics
 from mho.devices.base import Device as Device
+from mho.devices.bias_laws import Bias as Bias
+from mho.devices.bias_laws import PolynomialBias as PolynomialBias
+from mho.devices.bias_laws import TableBias as TableBias
+from mho.devices.bias_laws import Unbiased as Unbiased
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift
 from mho.devices.effects import Effect as Effect
@@ -51,6 +55,7 @@ from mho.devices.error_laws import Uniform as Uniform
 from mho.devices.exponents import ConstantNu as ConstantNu
 from mho.devices.exponents import Exponent as Exponent
 from mho.devices.exponents import JoshiNu as JoshiNu
+from mho.devices.exponents import SignedNu as SignedNu
 from mho.devices.exponents import TableNu as TableNu
 from mho.devices.fitting import Card as Card
 from mho.devices.fitting import Fit as Fit

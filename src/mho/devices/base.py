@@ -32,6 +32,9 @@ from torch import Tensor
 from mho.config import NonNegative, Positive
 from mho.devices.moments import rectified_moments
 
+FARTHEST = 9.0
+"""Standard normal draws, of float64 too, do not go beyond."""
+
 
 class Device(ABC):
     """One memory cell.
@@ -140,6 +143,23 @@ class Device(ABC):
         where = low if isinstance(low, Tensor) else high
         both = torch.broadcast_tensors(torch.as_tensor(low).to(where), torch.as_tensor(high).to(where))
         return both[0], both[1]
+
+    def written_span(self) -> tuple[float, float]:
+        """Lowest and highest conductance that writing can leave in a cell, siemens.
+
+        Those of :meth:`programmed` for targets from ``g_min`` to ``g_max`` and every draw there is. A saved
+        conductance outside is none of this device; a device whose error is not smooth says it itself.
+        """
+        near, far = (
+            torch.logspace(-8, -2, 73, dtype=torch.float64),
+            torch.linspace(0, 1, 129, dtype=torch.float64),
+        )
+        g = self.g_min + (self.g_max - self.g_min) * torch.cat((near, far))
+        eps = torch.linspace(-FARTHEST, FARTHEST, 19, dtype=torch.float64)
+        found = self.programmed(g.repeat_interleave(len(eps)), eps.repeat(len(g)))
+        low, high = min(float(found.min()), self.g_min), max(float(found.max()), self.g_max)
+        between = 0.05  # of the error: of targets between those tried
+        return max(low - between * (self.g_min - low), 0.0), high + between * (high - self.g_max)
 
     @property
     def times(self) -> tuple[float, float]:

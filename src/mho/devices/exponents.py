@@ -1,7 +1,8 @@
 """Laws of the drift exponent: how fast the conductance of a cell falls, ``g(t) ~ t^-nu``.
 
-Each cell draws its own exponent when it is programmed, ``nu = |mean + std * eps|``; a law says how
-mean and standard deviation depend on the conductance that the cell was meant to have.
+Each cell draws its own exponent when it is programmed, ``nu = |mean + std * eps|`` (:class:`SignedNu`:
+without the bars); a law says how mean and standard deviation depend on the conductance that the cell was
+meant to have.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
+from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import Finite, NonNegative, config
@@ -78,6 +80,31 @@ class TableNu(Exponent):
     def moments(self, g: Tensor, g_max: float) -> tuple[Tensor, Tensor]:
         """The table at ``g``."""
         return interpolated(g, self.g, self.mean), interpolated(g, self.g, self.std)
+
+
+@config
+class SignedNu(Exponent):
+    """The exponents of another law with their sign: cells of a negative exponent rise with time.
+
+    Attributes:
+        law: mean and standard deviation of the exponent.
+
+    Example:
+        >>> law = SignedNu(law=ConstantNu(mean=0.01, std=0.02))
+        >>> law.drawn(torch.full((2,), 5e-6), torch.tensor([-1.0, 1.0]), g_max=25e-6).tolist()
+        [-0.009999999776482582, 0.029999999329447746]
+    """
+
+    law: InstanceOf[Exponent] = ConstantNu()
+
+    def moments(self, g: Tensor, g_max: float) -> tuple[Tensor, Tensor]:
+        """Those of the law."""
+        return self.law.moments(g, g_max)
+
+    def drawn(self, g: Tensor, eps: Tensor, g_max: float) -> Tensor:
+        """``mean + std * eps``."""
+        mean, std = self.moments(g, g_max)
+        return mean + std * eps
 
 
 @config

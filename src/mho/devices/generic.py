@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mho.config import NonNegative, Positive, config
 from mho.devices.base import Device
+from mho.devices.bias_laws import Bias, Unbiased
 from mho.devices.dynamics._numbers import clip, log1p
 from mho.devices.error_laws import Error, Independent
 from mho.devices.exponents import ConstantNu, Exponent
@@ -14,10 +15,10 @@ from mho.devices.exponents import ConstantNu, Exponent
 
 @config
 class Generic(Device):
-    """A cell with any programming error, drift exponent and read noise; ideal by default.
+    """A cell with any programming error and bias, drift exponent and read noise; ideal by default.
 
     ==================  ======================================================================
-    programmed          the law ``program`` around the target
+    programmed          the law ``program`` around the target, shifted by the law ``bias``
     drift               g(t) = g (1 + seconds / t0)^-nu, nu drawn from the law ``nu`` at the target
     read noise (std)    the standard deviation of the law ``read`` at the conductance of that time
     ==================  ======================================================================
@@ -27,6 +28,8 @@ class Generic(Device):
 
     Attributes:
         program, read: laws of the error (:class:`~mho.devices.Independent` and its neighbours).
+        bias: law of the systematic error of programming (:class:`~mho.devices.PolynomialBias`,
+            ``TableBias``): mean programmed conductance minus the target. ``program_scale`` acts on it too.
         nu: law of the drift exponent (:class:`~mho.devices.ConstantNu`, ``TableNu``, ``JoshiNu``).
         t0: time from the programming pulse to ``seconds`` = 0, seconds.
         clip: keep programmed and aged conductances in [g_min, g_max], not only above zero.
@@ -48,14 +51,18 @@ class Generic(Device):
     drift_scale: NonNegative = 1.0
     read_scale: NonNegative = 1.0
     program: InstanceOf[Error] = Independent(sigma=0.0)
+    bias: InstanceOf[Bias] = Unbiased()
     nu: InstanceOf[Exponent] = ConstantNu()
     read: InstanceOf[Error] = Independent(sigma=0.0)
     t0: Positive = 1.0
     clip: bool = False
 
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
-        """The target with the error ``program``, clipped."""
-        return self._clipped(self.program.perturbed(g_target, eps, self.g_max, self.program_scale))
+        """The target with the errors ``program`` and ``bias``, clipped."""
+        g = self.program.perturbed(g_target, eps, self.g_max, self.program_scale)
+        if not isinstance(self.bias, Unbiased):
+            g = g + self.program_scale * self.bias.shift(g_target, self.g_max)
+        return self._clipped(g)
 
     def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """One parameter: the drift exponent."""

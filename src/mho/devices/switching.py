@@ -19,15 +19,17 @@ from mho.devices.error_laws import Error, Independent
 class Switching(Steady):
     """A cell that is a switching model: its bounds and its read voltage are those of the model.
 
-    ``programming=SingleShot()`` sets the states exactly. ``WriteVerify(pulse=VoltagePulses(...))`` finds
-    them with voltage pulses that move the state as the model says. The cell holds its state: no drift.
+    ``programming=SingleShot()`` sets the states, with the error of one pulse where pulses on the model
+    scatter (:meth:`~mho.devices.dynamics.SwitchingModel.pulse_std`), as if all pulses but the last one had
+    been verified. ``WriteVerify(pulse=VoltagePulses(...))`` finds them with voltage pulses that move the
+    state as the model says. The cell holds its state: no drift.
 
     Attributes:
         model: how the state moves under voltage; all cells alike.
         read: law of the read noise; only its standard deviation counts.
         g_min, g_max: conductances at the ends of the state, siemens (of the model, not given).
         v_read: read voltage, volts (of the model, not given).
-        program_scale: without effect, as programming has no error of its own.
+        program_scale: factor on the scatter of the pulses; without effect where the model has none.
         drift_scale: without effect.
         read_scale: factor on the read noise.
 
@@ -64,8 +66,10 @@ class Switching(Steady):
         return made
 
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
-        """``g_target``, kept between the ends of the state."""
-        return clip(g_target, self.g_min, self.g_max)
+        """``g_target``, kept between the ends of the state, with the error of one pulse; at least 0."""
+        g = clip(g_target, self.g_min, self.g_max)
+        std = None if self.program_scale == 0 else self.model.pulse_std(g)
+        return g if std is None else (g + self.program_scale * std * eps).clamp(min=0)
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Standard deviation of the law ``read`` at ``g_now``."""

@@ -33,7 +33,8 @@ BATCH_OF_CALIBRATION = 500
 class HardwareAware:
     """How one copy is fine-tuned with the hardware in the loop, converters included.
 
-    The strength of the noise was chosen on the validation images of the digits.
+    The strength of the noise was chosen on the validation images of the digits, on chips with one scale
+    for each layer.
 
     Attributes:
         weight_noise: standard deviation of the noise on each weight in each step, as a fraction of the

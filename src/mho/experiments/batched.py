@@ -1,9 +1,10 @@
 """Many noisy copies of one network, evaluated together.
 
-The results are those of a loop over the copies, bit for bit, whatever the number run at once: products,
-convolutions, group norms and attention use the kernel of a single copy (``exact=True``), everything else is
-element by element or sums along the same axes. A network with a recurrent, an attention or a transformer
-layer of torch, whose fused kernels know no copies, runs copy by copy.
+The results are those of a loop over the copies, bit for bit, on any processor: each copy is run by the very
+calls, with operands in the memory layouts, that it would be run by alone. Threads share the copies
+(:func:`accuracies`). Where rounding does not matter, ``exact=False`` runs many at once with torch's grouped
+kernels, which on an accelerator are fewer launches. A network with a recurrent, an attention or a
+transformer layer of torch, whose fused kernels know no copies, runs copy by copy in any case.
 
 >>> from mho.experiments.copies import noisy_weights
 >>> network = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -16,22 +17,22 @@ layer of torch, whose fused kernels know no copies, runs copy by copy.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 from torch.utils.data import TensorDataset
 
 from mho.experiments.copies import parameters
 from mho.experiments.fitting import PIXELS_AT_ONCE, limited_threads
 
 CACHE = 4 << 20  # bytes of activations that one thread of a CPU should keep close
+# Modules with fused kernels that they choose by what their inputs are.
+FUSED = (
+    nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder
+)  # fmt: skip
 
 
 # --- evaluating copies ---------------------------------------------------------------------------
@@ -47,11 +48,10 @@ def outputs(
         copies: stacked weights by name, ``[copy, *weight.shape]``. A tied weight under one of its names
             counts for all that are not given.
         x: the inputs, ``[batch, ...]``, on the device of the network.
-        chunk: copies run at once; None for as many as fit: on a CPU those whose activations stay in the
-            cache, elsewhere those that fit in a quarter of the free memory.
-        exact: use the kernels of a single copy for products and convolutions, so that the result has
-            the bits of the loop; False for torch's grouped kernels (sums in another order, and on
-            an accelerator fewer launches).
+        chunk: copies in one call of the grouped kernels; None for as many as fit: on a CPU those whose
+            activations stay in the cache, elsewhere those that fit in a quarter of the free memory.
+        exact: run each copy as it would run alone, so that the result has the bits of the loop; False for
+            torch's grouped kernels (sums in another order, and on an accelerator fewer launches).
 
     Returns:
         ``[copy, batch, ...]``.
@@ -65,11 +65,10 @@ def outputs(
     try:
         with torch.no_grad():
             copies = _under_all_names(network, copies)
-            if any(isinstance(module, _FUSED) for module in network.modules()):
-                chunk = 1
+            if exact or any(isinstance(module, FUSED) for module in network.modules()):
+                return torch.stack([_alone(network, copies, x, number) for number in range(count)])
             size = chunk if chunk is not None else _fitting(network, copies, x)
-            run = _runner(network, x, exact)
-            return torch.cat([_chunk(run, copies, start, size) for start in range(0, count, size)])
+            return torch.cat([_chunk(network, copies, x, start, size) for start in range(0, count, size)])
     finally:
         network.train(training)
 
@@ -147,37 +146,34 @@ def _under_all_names(network: nn.Module, copies: Mapping[str, Tensor]) -> dict[s
     return {name: given.get(name, first[p]) for name, p in known.items() if p in first}
 
 
-Run = Callable[[Mapping[str, Tensor], int], Tensor]
+def _called(network: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """The outputs of the network with other weights."""
+    y: Tensor = torch.func.functional_call(network, dict(weights), (x,), tie_weights=False)
+    return y
 
 
-def _runner(network: nn.Module, x: Tensor, exact: bool) -> Run:
-    """A function from a chunk of copies and its size to their outputs."""
-
-    def one(weights: Mapping[str, Tensor]) -> Any:
-        return torch.func.functional_call(network, dict(weights), (x,), tie_weights=False)
-
-    def run(part: Mapping[str, Tensor], size: int) -> Tensor:
-        if size == 1:
-            alone: Tensor = one({name: stack[0] for name, stack in part.items()})
-            return alone.unsqueeze(0)
-        with _kernels(exact):
-            together: Tensor = torch.func.vmap(one)(part)
-        return together
-
-    return run
+def _alone(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor, number: int) -> Tensor:
+    """One copy, its weights as the network's own are: torch chooses its kernels by layouts and gradients."""
+    known = parameters(network)
+    weights = {
+        name: torch.empty_like(known[name]).copy_(stack[number]).requires_grad_(known[name].requires_grad)
+        for name, stack in copies.items()
+    }
+    return _called(network, weights, x)
 
 
-def _chunk(run: Run, copies: Mapping[str, Tensor], start: int, size: int) -> Tensor:
+def _chunk(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor, start: int, size: int) -> Tensor:
     """One chunk; in smaller ones if the memory of the accelerator does not hold it."""
     part = {name: stack[start : start + size] for name, stack in copies.items()}
     count = len(next(iter(part.values())))
     try:
-        return run(part, count)
+        found: Tensor = torch.func.vmap(lambda weights: _called(network, weights, x))(part)
+        return found
     except torch.OutOfMemoryError:
         if count == 1:
             raise
     half = -(-count // 2)
-    return torch.cat([_chunk(run, part, first, half) for first in range(0, count, half)])
+    return torch.cat([_chunk(network, part, x, first, half) for first in range(0, count, half)])
 
 
 def _fitting(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor) -> int:
@@ -200,83 +196,3 @@ def _fitting(network: nn.Module, copies: Mapping[str, Tensor], x: Tensor) -> int
     if x.device.type == "cuda":
         room = torch.cuda.mem_get_info(x.device)[0] // 4
     return max(1, min(len(next(iter(copies.values()))), room // max(1, 3 * largest * len(x))))
-
-
-# --- the kernels of a single copy under vmap -----------------------------------------------------
-
-# Functions that torch computes with other kernels, or sums in another order, for a batch of copies.
-_BY_COPY = (
-    F.linear, F.bilinear, F.conv1d, F.conv2d, F.conv3d,
-    F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d,
-    F.group_norm, F.scaled_dot_product_attention, F.multi_head_attention_forward,
-    torch.matmul, torch.mm, torch.bmm, torch.mv, torch.addmm, torch.baddbmm, torch.einsum, torch.tensordot,
-    Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv, Tensor.__matmul__, Tensor.__rmatmul__,
-)  # fmt: skip
-# Modules with fused kernels that they choose by what their inputs are.
-_FUSED = (
-    nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder
-)  # fmt: skip
-
-
-class _Call:
-    """A call of a function, as a function of the tensors among its arguments, giving tensors only."""
-
-    def __init__(self, function: Any, args: Any, kwargs: Any) -> None:
-        self.function = function
-        self.leaves, self.spec = pytree.tree_flatten((args, kwargs))
-        self.places = [k for k, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
-        self.tensors = [self.leaves[k] for k in self.places]
-
-    def __call__(self, tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
-        leaves = list(self.leaves)
-        for k, tensor in zip(self.places, tensors, strict=True):
-            leaves[k] = tensor
-        args, kwargs = pytree.tree_unflatten(leaves, self.spec)
-        self.found, self.found_spec = pytree.tree_flatten(self.function(*args, **kwargs))
-        return tuple(leaf for leaf in self.found if isinstance(leaf, Tensor))
-
-    def result(self, tensors: tuple[Tensor, ...]) -> Any:
-        """What the function returns, with these tensors in it."""
-        rest = iter(tensors)
-        leaves = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in self.found]
-        return pytree.tree_unflatten(leaves, self.found_spec)
-
-
-class _ByCopy(torch.autograd.Function):
-    """A call; for a batch of copies it runs once for each."""
-
-    generate_vmap_rule = False
-
-    @staticmethod
-    def forward(call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return call(tensors)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Nothing is kept: there is no gradient."""
-
-    @staticmethod
-    def vmap(info: Any, dims: Any, call: _Call, *tensors: Tensor) -> tuple[tuple[Tensor, ...], Any]:
-        found = [
-            call(t if dim is None else t.select(dim, k) for t, dim in zip(tensors, dims[1:], strict=True))
-            for k in range(info.batch_size)
-        ]
-        stacked = tuple(torch.stack(copies) for copies in zip(*found, strict=True))
-        return stacked, (0,) * len(stacked)
-
-
-class _SingleKernels(TorchFunctionMode):
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function not in _BY_COPY:
-            return function(*args, **(kwargs or {}))
-        call = _Call(function, args, kwargs or {})
-        return call.result(_ByCopy.apply(call, *call.tensors))  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _kernels(exact: bool) -> Iterator[None]:
-    if not exact:
-        yield
-        return
-    with _SingleKernels():
-        yield

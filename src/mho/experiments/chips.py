@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import mho
 from mho import random
 from mho.config import Count, NonNegative, config, digest
-from mho.experiments.cost import count
+from mho.experiments.cost import Prices, count
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
 from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
@@ -107,7 +107,11 @@ def _stored(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
 
 
 def on_chips(
-    study: ChipStudy, network: nn.Module, data: Data, part: Literal["test", "validation"] = "test"
+    study: ChipStudy,
+    network: nn.Module,
+    data: Data,
+    part: Literal["test", "validation"] = "test",
+    prices: Prices | None = None,
 ) -> dict[str, float]:
     """Put a trained network on chips and test them.
 
@@ -116,6 +120,7 @@ def on_chips(
         network: as :func:`trained` gives it.
         data: the images.
         part: the images to test on; nothing may be chosen with the test images.
+        prices: of conversions.
 
     Returns:
         ``accuracy`` (mean over chips), its ``std``, ``low`` and ``high`` end of the 95 % interval,
@@ -127,11 +132,15 @@ def on_chips(
     """
     device = next(network.parameters()).device
     with memory_for("testing the network on chips", device, "compute on the CPU, or choose a smaller model"):
-        return _tested_on_chips(study, network, data, part)
+        return _tested_on_chips(study, network, data, part, prices)
 
 
 def _tested_on_chips(
-    study: ChipStudy, network: nn.Module, data: Data, part: Literal["test", "validation"]
+    study: ChipStudy,
+    network: nn.Module,
+    data: Data,
+    part: Literal["test", "validation"],
+    prices: Prices | None,
 ) -> dict[str, float]:
     analog = mho.convert(network, study.hardware).eval()
     images, shown = data.train.tensors[0], getattr(data, part)
@@ -145,7 +154,7 @@ def _tested_on_chips(
                 mho.compensate(analog)
             hits.append(accuracy(analog, shown))
     with seeded(study.seed, "cost"):
-        cost = count(analog, images[:1].to(next(network.parameters()).device))
+        cost = count(analog, images[:1].to(next(network.parameters()).device), prices)
     e = estimate(hits)
     return {
         "accuracy": e.mean,

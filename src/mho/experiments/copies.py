@@ -229,6 +229,7 @@ class _Chips:
         matrices = tile.normalised(sums, how) * (self.scale * self.gain)
         inputs = matrices.shape[2] - layer.bias_rows
         found = {"weight": torch.stack([layer.from_matrix(matrix[:, :inputs]) for matrix in matrices])}
-        if layer.bias_rows:
-            found["bias"] = matrices[:, :, inputs:].sum(2).flatten(1)
+        if layer.bias_rows:  # sums round as memory lies: each chip in its own
+            alone = [matrix.clone()[:, inputs:].sum(-2).flatten() for matrix in matrices]
+            found["bias"] = torch.stack(alone)
         return found

@@ -1,8 +1,9 @@
 """What hardware costs: conversions, cells and energy of one inference.
 
 The energy of a converter is taken as ``step_energy * 2^bits`` for each conversion (R. H. Walden, IEEE J.
-Sel. Areas Commun. 17, 539, 1999: energy for each conversion step). Programming to a tolerance is paid
-once and shared by many inferences. These are relative prices to compare hardware with, not a design.
+Sel. Areas Commun. 17, 539, 1999: energy for each conversion step); of a driver of groups of bits, the bits
+are those of a group and the sign. Programming to a tolerance is paid once and shared by many inferences.
+These are relative prices to compare hardware with, not a design.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.config import NonNegative, Positive, config
+from mho.converters import DAC, ColumnConverter
 from mho.nn import AnalogLayer, analog_layers
+from mho.nn.unprogrammed import on_purpose
 
 
 @config
@@ -58,8 +61,8 @@ class Cost:
     Attributes:
         adc: conversions of column currents.
         dac: conversions of inputs.
-        cells: cells that hold weights.
-        converting: energy of all conversions, joule; an absent converter is ideal and free.
+        cells: cells that hold weights, whether or not they are read.
+        converting: energy of all conversions, joule; an absent or ideal converter makes none and is free.
     """
 
     adc: int
@@ -76,7 +79,12 @@ class Cost:
 
 
 def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
-    """Count the conversions of one inference.
+    """Count the conversions of one inference, as they are made.
+
+    A vector is driven into each array that holds its rows: those beside another, and those of other slices,
+    have drivers and ADCs of their own. Inputs that are driven bit by bit are one conversion for each group
+    of bits; the ADC converts each group too, unless their charges are added before. A look-up reads one
+    array of rows and drives nothing. A converter that is absent or ideal makes no conversions.
 
     Args:
         model: what ``mho.convert`` made.
@@ -94,40 +102,64 @@ def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
     prices = prices if prices is not None else Prices()
     if len(x) != 1:
         raise ValueError(f"x has {len(x)} inputs: costs are counted for one")
-    totals = {"adc": 0, "dac": 0, "cells": 0}
+    layers = analog_layers(model)
+    totals = {"adc": 0, "dac": 0}
     energy = 0.0
 
     def see(layer: Any, inputs: Any, output: Tensor) -> None:
         nonlocal energy
-        adc, dac, cells = _of_layer(layer, output)
-        hardware = layer.hardware
-        for name, number, converter in (("adc", adc, hardware.adc), ("dac", dac, hardware.dac)):
-            totals[name] += number
-            if converter is None:
-                continue
-            if converter.bits is not None:
-                energy += number * prices.step_energy * 2.0**converter.bits
-            elif getattr(converter, "steps", None) is not None:
-                energy += number * prices.step_energy * (converter.steps + 1.0)
-        totals["cells"] += cells
+        adc, dac = _conversions(layer, output)
+        totals["adc"] += adc
+        totals["dac"] += dac
+        energy += prices.step_energy * (adc * _levels(layer.hardware.adc) + dac * _levels(layer.hardware.dac))
 
-    handles = [layer.register_forward_hook(see) for layer in analog_layers(model).values()]
+    handles = [layer.register_forward_hook(see) for layer in layers.values()]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), on_purpose(model):
             model.eval()(x)
     finally:
         for handle in handles:
             handle.remove()
-    return Cost(totals["adc"], totals["dac"], totals["cells"], energy)
+    cells = sum(_cells(layer) for layer in layers.values())
+    return Cost(totals["adc"], totals["dac"], cells, energy)
 
 
-def _of_layer(layer: AnalogLayer, output: Tensor) -> tuple[int, int, int]:
-    """ADC conversions, DAC conversions and cells of one layer's run."""
+def _cells(layer: AnalogLayer) -> int:
+    """Cells that hold the weights of a layer, and those of a unit column."""
     groups, rows, columns = layer.matrix(layer.wide_weight().detach()).shape
-    how, cut = tile.readout(layer.hardware), layer.cut
+    columns += tile.readout(layer.hardware).unit_column
+    return groups * (rows + layer.bias_rows) * columns * layer.hardware.mapping.copies
+
+
+def _conversions(layer: AnalogLayer, output: Tensor) -> tuple[int, int]:
+    """Conversions of the ADCs and of the DACs in one run of a layer."""
+    groups, rows, columns = layer.matrix(layer.wide_weight().detach()).shape
+    hardware, cut, how = layer.hardware, layer.cut, tile.readout(layer.hardware)
     vectors = output.numel() // (groups * columns)
-    read = columns + (len(cut.columns) if how.unit_column else 0)
-    adc = vectors * groups * read * len(how.digital) * len(cut.rows)
-    dac = vectors * groups * rows * len(cut.columns)
-    cells = groups * (rows + layer.bias_rows) * read * layer.hardware.mapping.copies
-    return adc, dac, cells
+    driven = vectors * _input_groups(hardware.dac)
+    converted = driven if tile.streams(hardware) else vectors
+    arrays = 1 if cut.one_hot else len(cut.rows)  # a look-up reads the one with its row
+    channels = len(how.digital)
+    adc = converted * groups * (columns + how.unit_column) * channels * arrays
+    dac = driven * groups * rows * channels * len(cut.columns)
+    return (adc if _converts(hardware.adc) else 0), (dac if _converts(hardware.dac) else 0)
+
+
+def _converts(converter: DAC | ColumnConverter | None) -> bool:
+    """Whether there is a converter that makes codes."""
+    return converter is not None and not converter.ideal
+
+
+def _input_groups(dac: DAC | None) -> int:
+    """How often an input is driven: once, or once for each group of its bits."""
+    return 1 if dac is None or dac.stream is None else dac.stream.count(dac.peak)
+
+
+def _levels(converter: DAC | ColumnConverter | None) -> float:
+    """Levels that a conversion chooses among; 0 where they are not given by bits or steps."""
+    if isinstance(converter, DAC) and converter.stream is not None:  # with a sign, as many voltages again
+        return 2.0 ** (converter.stream.bits + int(converter.signed))
+    bits, steps = getattr(converter, "bits", None), getattr(converter, "steps", None)
+    if bits is not None:
+        return float(2.0**bits)
+    return 0.0 if steps is None else steps + 1.0

@@ -11,8 +11,9 @@ tested, as it is and with drift compensation.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,14 +30,15 @@ from mho.experiments.fitting import Schedule, accuracy, limited_threads, seeded
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
-from mho.experiments.statistics import estimate
-from mho.experiments.store import Store
+from mho.experiments.statistics import Estimate, estimate, paired
+from mho.experiments.store import Log, Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ARMS = (PLAIN, AWARE)
 RAW, COMPENSATED = "raw", "compensated"
+LOG = Log("chips.jsonl", key=("arm", "chip"), bounds={"accuracy": (0, 1), "took": (0, math.inf)})
 RESULTS = "results.json"
 TABLE = "results.csv"
 COLUMNS = ("arm", "compensation", "seconds", "chip", "chip_seed", "accuracy", "digital_accuracy")
@@ -124,7 +126,7 @@ def run(
 
     Args:
         study: the configuration.
-        output: folder for the results; one configuration each.
+        output: folder for the results; one configuration and one process each.
         data_folder: where the files of the data set lie, for data that has files.
         progress: told how far the run is.
         device: the torch device that computes.
@@ -132,21 +134,22 @@ def run(
 
     Raises:
         MissingDataError: files of the data set are missing.
+        FolderInUseError: another process works in the folder.
         OtherStudyError: the folder belongs to another configuration.
+        DamagedRecordError: a finished chip is not as it was written.
         ValueError: the training diverged, or torch has no such device.
     """
     progress = progress if progress is not None else Progress()
     target = usable_device(device)
     data = study.data.load(data_folder)
-    store = Store(output, study)
-    with limited_threads(threads):
+    with Store(output, study, LOG) as store, limited_threads(threads):
         arms = Arms(study, data, store, progress, target)
         arms.train()
         networks = {arm: arms.load(arm) for arm in ARMS}
         _program_and_test(study, networks, data, store, progress)
-    result = _result(study, store, data, networks[PLAIN])
-    store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
-    store.write_json(RESULTS, result.document)
+        result = _result(study, store, data, networks[PLAIN])
+        store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
+        store.write_json(RESULTS, result.document)
     return result
 
 
@@ -220,26 +223,33 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``arm, compensation, seconds, chips, mean, std, low, high``.
     """
-    return _estimates(table, ["arm", "compensation", "seconds"], "accuracy")
+    by = ["arm", "compensation", "seconds"]
+    return _estimates(table, by, lambda chips: estimate(chips["accuracy"].to_list()))
 
 
 def paired_differences(table: pd.DataFrame) -> pd.DataFrame:
     """Hardware-aware minus plain accuracy, paired by chip.
 
     Returns:
-        Columns ``compensation, seconds, chips, mean, std, low, high``.
+        Columns ``compensation, seconds, chips, mean, std, low, high``; the interval is NaN where the
+        difference is the same on every chip.
     """
     wide = table.pivot(index=["compensation", "seconds", "chip"], columns="arm", values="accuracy")
-    gap = (wide[AWARE] - wide[PLAIN]).rename("difference").reset_index()
-    return _estimates(gap, ["compensation", "seconds"], "difference")
+
+    def difference(chips: pd.DataFrame) -> Estimate:
+        return paired(chips[AWARE].to_list(), chips[PLAIN].to_list()).difference
+
+    return _estimates(wide.reset_index(), ["compensation", "seconds"], difference)
 
 
-def _estimates(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+def _estimates(
+    table: pd.DataFrame, by: list[str], estimated: Callable[[pd.DataFrame], Estimate]
+) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
     for key, group in table.groupby(by, sort=False):
-        e = estimate(group[value].to_list())
+        e = estimated(group)
         names = dict(zip(by, key, strict=True))
         rows.append({**names, "chips": e.n, "mean": e.mean, "std": e.std, "low": e.low, "high": e.high})
     estimates: pd.DataFrame = pd.DataFrame(rows)

@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import Empty, Queue, SimpleQueue
 from typing import IO, Any
 
+from mho.config import parse_json
 from mho.experiments.worker import Job, Outcome, run_cell
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -127,7 +128,7 @@ class _Process:
         except BrokenPipeError:
             line = ""
         if line:
-            outcome: Outcome = json.loads(line)
+            outcome: Outcome = parse_json(line)
             return outcome
         code = self.process.wait()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"status {code}"

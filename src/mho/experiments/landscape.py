@@ -34,7 +34,7 @@ from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
-from mho.experiments.statistics import estimate, holm, paired
+from mho.experiments.statistics import SAME32, estimate, holm, paired
 from mho.training import Recipe, WeightClip, WeightNoise, attach, detach
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class LandscapeResult:
     def differences(self) -> pd.DataFrame:
         """Each other arm minus plain, paired by training: mean, 95 % interval and p of Student's test.
 
-        The intervals are of one difference each; ``p`` is corrected for all of them (Holm).
+        The intervals are of one difference each; ``p`` is corrected for all of them (Holm). Both are NaN
+        where all trainings differ by the same.
 
         Figures: of each scale and direction, ``log10`` of the loss and the accuracy, averaged over the
         strengths above 0; of each network, its losses, accuracies, curvatures (``log10``) and the gaps of
@@ -139,7 +140,7 @@ class LandscapeResult:
         rows: list[dict[str, Any]] = []
         for name, table in figures.items():
             for arm in (a for a in table.columns if a != PLAIN):
-                test = paired(table[arm].to_list(), table[PLAIN].to_list())
+                test = paired(table[arm].to_list(), table[PLAIN].to_list(), SAME32)
                 e = test.difference
                 row = {"figure": name, "arm": arm, "plain": float(table[PLAIN].mean()), "difference": e.mean}
                 rows.append({**row, "low": e.low, "high": e.high, "p": test.p})

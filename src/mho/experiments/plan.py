@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mho.config import digest, from_dict, kinds, read_plain, to_dict, unknown_key
+from mho.config import digest, from_dict, kinds, parse_json, read_plain, to_dict, unknown_key
 from mho.errors import ConfigError
 from mho.experiments.experiment import experiments
 
@@ -243,7 +243,7 @@ def _axes(grid: Any) -> dict[str, list[Any]]:
 
 def _plain(value: Any) -> Any:
     """As JSON gives it back."""
-    return json.loads(json.dumps(to_dict(value)))
+    return parse_json(json.dumps(to_dict(value)))
 
 
 def plain(value: Any) -> str:

@@ -11,6 +11,7 @@ with the levels), and the baseline quantised after training. Then noise is put o
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from mho.experiments.methods import METHODS, Methods, file_of, load_file
 from mho.experiments.models import Network, ResNet18, SmallResNet
 from mho.experiments.progress import Progress
 from mho.experiments.robustness import RobustnessResult, RobustnessTest, measure_robustness
-from mho.experiments.store import Store
+from mho.experiments.store import Log, Store
 from mho.mapping import LevelSet, Normalisation, SingleDevice, Symmetric, measured_states
 from mho.training import Modifier
 
@@ -39,7 +40,11 @@ TRAINING_FILE = "experiment_results.pth"
 ROBUSTNESS_FILE = "robustness_experiment_results.pth"
 COMBINED_FILE = "combined_experiment_results.pth"
 CURVES_TABLE, ROBUSTNESS_TABLE, DOCUMENT = "training.csv", "robustness.csv", "results.json"
-LOG = "robustness.jsonl"
+LOG = Log(
+    "robustness.jsonl",
+    key=("method", "levels", "part", "std", "hardware", "compensated", "seconds", "repeats"),
+    bounds={"accuracies": (0, 1), "changes": (0, math.inf)},
+)
 IMAGES_AT_ONCE = 1000
 COMMON_MULTIPLE = 4080  # of 255 and 16: the brightest pixel of photographs and of the digits
 
@@ -137,7 +142,7 @@ def run(
 
     Args:
         study: the configuration.
-        output: folder for the results; one configuration each.
+        output: folder for the results; one configuration and one process each.
         test: the noise; more repeats or strengths may be asked for later. None for the usual one.
         train: train the networks that are not stored; False takes them as they are.
         robustness: test them under noise.
@@ -149,7 +154,9 @@ def run(
 
     Raises:
         MissingNetworkError: ``train`` is False and a network was not trained yet.
+        FolderInUseError: another process works in the folder.
         OtherStudyError: the folder holds results of another configuration, or of other images.
+        DamagedRecordError: a finished test is not as it was written.
         DamagedFileError: a stored file cannot be read.
         MissingDataError: files of the data set are missing.
         ValueError: the training diverged, memory did not suffice, or torch has no such device.
@@ -158,16 +165,15 @@ def run(
     target = usable_device(device)
     test = test if test is not None else RobustnessTest()
     data = study.data.load(data_folder)
-    store = Store(output, study, log=LOG, images=fingerprint(data))
-    methods = Methods(study, data, store, progress, target, recompute)
-    with limited_threads(threads):
+    with Store(output, study, LOG, images=fingerprint(data)) as store, limited_threads(threads):
+        methods = Methods(study, data, store, progress, target, recompute)
         if train or recompute:
             methods.train(missing=train)
         trained = _training(study, store, methods)
         tested = measure_robustness(test, methods, threads) if robustness else None
-    results = _kept(store, progress) if tested is None else tested.document
-    document = _document(study, data, trained, results, target)
-    _write(store, document, trained, tested)
+        results = _kept(store, progress) if tested is None else tested.document
+        document = _document(study, data, trained, results, target)
+        _write(store, document, trained, tested)
     return QuantizationResult(training=trained, robustness=tested, document=document)
 
 

@@ -65,10 +65,12 @@ class Comparison:
     Attributes:
         levels: the level set.
         best, other: the methods.
-        difference, low, high: of their areas, with the 95 % interval; ends are None for one repeat.
-        t, p: Student's paired test over repeats; None for one repeat.
+        difference, low, high: of their areas, with the 95 % interval; ends are None without a test.
+        t, p: Student's paired test over repeats; None for one repeat, or if the areas differ by the same in
+            every repeat.
         p_holm: ``p`` corrected for the number of comparisons on this level set (Holm).
         repeats: number of pairs.
+        tied: their mean areas are the same: ``best`` is not better than ``other``.
     """
 
     levels: str
@@ -81,6 +83,7 @@ class Comparison:
     p: float | None
     p_holm: float | None
     repeats: int
+    tied: bool
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def compare(levels: str, areas: dict[str, list[float]]) -> list[Comparison]:
         levels: names the level set.
         areas: area of each repeat, by method, in the same order of repeats.
     """
-    best = max(areas, key=lambda method: float(np.mean(areas[method])))
+    best = max(areas, key=lambda method: float(np.mean(areas[method])))  # of tied ones the first
     others = [method for method in areas if method != best]
     tests = [paired(areas[best], areas[other]) for other in others]
     corrected = holm([test.p for test in tests])
@@ -158,7 +161,7 @@ def compare(levels: str, areas: dict[str, list[float]]) -> list[Comparison]:
         Comparison(
             levels, best, other,
             test.difference.mean, _known(test.difference.low), _known(test.difference.high),
-            _known(test.t), _known(test.p), _known(p), test.difference.n,
+            _known(test.t), _known(test.p), _known(p), test.difference.n, test.tied,
         )
         for other, test, p in zip(others, tests, corrected, strict=True)
     ]  # fmt: skip
@@ -189,7 +192,5 @@ def _point(
 
 
 def _known(value: float) -> float | None:
-    """None for what is not defined; infinity (no spread at all) as the largest number."""
-    if math.isnan(value):
-        return None
-    return max(min(value, 1e308), -1e308)
+    """None for what is not defined."""
+    return None if math.isnan(value) else value

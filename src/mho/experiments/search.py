@@ -26,6 +26,7 @@ from torch import nn
 import mho
 from mho import random
 from mho.config import Count, Fraction, Positive, config, save, to_dict
+from mho.converters import with_bits
 from mho.devices.effects.base import around, effects, innermost
 from mho.experiments.chips import ChipStudy, on_chips, trained
 from mho.experiments.cost import Cost, Prices
@@ -34,12 +35,21 @@ from mho.experiments.fitting import accuracy, limited_threads
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.pareto import pareto_front
 from mho.experiments.progress import Progress
-from mho.experiments.store import Store
+from mho.experiments.store import Log, Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LOG, TABLE, DOCUMENT, HARDWARE = "trials.jsonl", "results.csv", "results.json", "hardware.yaml"
+_COUNT = (0, math.inf)
+LOG = Log(
+    "trials.jsonl",
+    key=("choice",),
+    bounds={
+        **dict.fromkeys(("accuracy", "digital_accuracy", "std"), (0, 1)),
+        **dict.fromkeys(("energy", "cells", "adc_conversions", "dac_conversions", "trial"), _COUNT),
+    },
+)
+TABLE, DOCUMENT, HARDWARE = "results.csv", "results.json", "hardware.yaml"
 FIRST_AT_RANDOM = 20  # trials before the proposals learn from what was seen
 PENALTY = 20.0  # a missed point of accuracy weighs as much as a factor of exp(0.2) in energy
 
@@ -107,9 +117,10 @@ class SearchStudy:
     """Everything that decides the search.
 
     Attributes:
-        base: the network, its training, the number of chips, and of the hardware what is not searched. Of
-            its device the tolerance takes the place of the programming error, the bounds, the read voltage
-            and effects around it stay; a ``devices.Generic`` keeps its drift and read noise too.
+        base: the network, its training, the number of chips, and of the hardware what is not searched: of
+            its converters all but the resolution, of its mapping the scale, and the style of ``BitSlicing``.
+            Of its device the tolerance takes the place of the programming error, the bounds, the read
+            voltage and effects around it stay; a ``devices.Generic`` keeps its drift and read noise too.
         space: the values to choose from.
         target: accuracy to keep; None for the digital accuracy minus ``loss``.
         loss: accuracy that may be lost, if ``target`` is None.
@@ -129,9 +140,12 @@ class SearchStudy:
     seed: int = 0
 
     def validate(self) -> None:
-        """Every number of slices must be possible with these bits, and drift be known."""
+        """Slices must be possible with these bits, converters have bits to search, and drift be known."""
         for slices in self.space.slices:
-            mho.mapping.BitSlicing(bits=self.weight_bits, slices=slices)
+            self._mapping(slices)
+        for converter in (self.base.hardware.adc, self.base.hardware.dac):
+            if converter is not None:
+                with_bits(converter, getattr(converter, "bits", None) or 8)
         inside = innermost(self.base.hardware.device)
         if self.base.seconds > 0 and not isinstance(inside, mho.devices.Generic):
             raise ValueError(
@@ -141,7 +155,7 @@ class SearchStudy:
         self._device(self.space.tolerance[0])
 
     def hardware(self, choice: Choice) -> mho.Hardware:
-        """The chips of a choice.
+        """The chips of a choice: the base's, with the searched fields replaced and no other one.
 
         Cells are written and verified until they are within the tolerance, so the error that remains is
         taken as uniform between its bounds.
@@ -150,11 +164,21 @@ class SearchStudy:
         return replace(
             usual,
             device=self._device(choice.tolerance),
-            mapping=mho.mapping.BitSlicing(bits=self.weight_bits, slices=choice.slices),
+            mapping=self._mapping(choice.slices),
             tile=replace(usual.tile, rows=choice.tile_rows),
-            adc=mho.ADC(bits=choice.adc_bits),
-            dac=mho.DAC(bits=choice.dac_bits),
+            adc=with_bits(usual.adc or mho.ADC(), choice.adc_bits),
+            dac=with_bits(usual.dac or mho.DAC(), choice.dac_bits),
         )
+
+    def _mapping(self, slices: int) -> mho.mapping.BitSlicing:
+        """The base's slices with another number; of another mapping the scale."""
+        usual = self.base.hardware.mapping
+        sliced = (
+            usual
+            if isinstance(usual, mho.mapping.BitSlicing)
+            else mho.mapping.BitSlicing(bits=self.weight_bits, slices=slices, scale=usual.scale)
+        )
+        return replace(sliced, bits=self.weight_bits, slices=slices)
 
     def _device(self, tolerance: float) -> mho.devices.Device:
         """The base's device, written and verified."""
@@ -165,7 +189,9 @@ class SearchStudy:
             else mho.devices.Generic(g_min=usual.g_min, g_max=usual.g_max, v_read=usual.v_read)
         )
         error = mho.devices.Uniform(width=mho.devices.Independent(sigma=2 * tolerance))
-        device: mho.devices.Device = replace(kept, program=error, program_scale=1.0, clip=True)
+        device: mho.devices.Device = replace(
+            kept, program=error, bias=mho.devices.Unbiased(), program_scale=1.0, clip=True
+        )
         for effect in reversed(list(effects(self.base.hardware.device))):
             device = around(effect, device)
         return device
@@ -205,26 +231,28 @@ def run(
 
     Args:
         study: the configuration.
-        output: folder for the results; one configuration each.
+        output: folder for the results; one configuration and one process each.
         data_folder: where the files of the data set lie, for data that has files.
         progress: told after each trial.
         device: the torch device that computes.
         threads: threads on the CPU.
 
     Raises:
+        FolderInUseError: another process works in the folder.
         OtherStudyError: the folder belongs to another configuration.
+        DamagedRecordError: a finished trial is not as it was written.
         ValueError: all trials failed.
     """
     progress = progress if progress is not None else Progress()
     target_device = usable_device(device)
     data = study.base.data.load(data_folder)
-    store = Store(output, replace(study, trials=1), log=LOG)  # more trials may be asked for later
-    with limited_threads(threads):
+    bound_to = replace(study, trials=1)  # more trials may be asked for later
+    with Store(output, bound_to, LOG) as store, limited_threads(threads):
         network = trained(study.base, data, output, target_device)
         digital = accuracy(network, data.validation)
         target = study.target if study.target is not None else digital - study.loss
         wanted = min(study.trials, study.space.size)
-        done = len(store.records)
+        done = len(store.records)  # choices that were tried, however often
         with progress.stage("trials", wanted, min(done, wanted)) as step:
             for number in range(done, wanted):
                 choice = _propose(study, number, _known(store), target)
@@ -239,8 +267,8 @@ def run(
             chosen = on_chips(replace(study.base, hardware=result.hardware), network, data)
             result = replace(result, document={**result.document, "test": _finite(chosen)})
             save(result.hardware, output / HARDWARE)
-    store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
-    store.write_json(DOCUMENT, result.document)
+        store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
+        store.write_json(DOCUMENT, result.document)
     return result
 
 
@@ -248,7 +276,7 @@ def _tried(study: SearchStudy, choice: Choice, network: nn.Module, data: Data) -
     """``{"figures": ...}`` of a choice, or ``{"error": sentence}``: the other trials go on."""
     try:
         chips = replace(study.base, hardware=study.hardware(choice))
-        figures = on_chips(chips, network, data, "validation")
+        figures = on_chips(chips, network, data, "validation", study.prices)
     except (torch.OutOfMemoryError, MemoryError):
         raise  # says nothing about the choice
     except Exception as error:
@@ -272,11 +300,7 @@ def _energy(study: SearchStudy, choice: Choice, figures: Mapping[str, float]) ->
         adc=round(figures["adc_conversions"]),
         dac=round(figures["dac_conversions"]),
         cells=round(figures["cells"]),
-        converting=study.prices.step_energy
-        * (
-            figures["adc_conversions"] * 2.0**choice.adc_bits
-            + figures["dac_conversions"] * 2.0**choice.dac_bits
-        ),
+        converting=figures["energy"],
     )
     return counted.energy(study.prices, choice.tolerance)
 
@@ -344,11 +368,11 @@ def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, di
     names = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
     rows = [
         {
-            "trial": r["trial"],
+            "trial": number,
             **r["choice"],
             **{name: r["figures"][name] if "figures" in r else None for name in names},
         }
-        for r in records
+        for number, r in enumerate(records)
     ]
     table: pd.DataFrame = pd.DataFrame(rows).astype(dict.fromkeys(names, float))
     table["error"] = [r.get("error", "") for r in records]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
+
+SAME = 1e-12  # of the values: beyond it two float64 results of some operations are different numbers
+SAME32 = 1e-6  # the same for results that were computed in float32
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,15 @@ class Estimate:
     std: float
     low: float
     high: float
+
+    @property
+    def varies(self) -> bool:
+        """Whether the values differ by more than their rounding; else the width of the interval says nothing.
+
+        >>> estimate([0.1 + 0.2, 0.3]).varies, estimate([0.30, 0.31]).varies, estimate([0.3]).varies
+        (False, True, False)
+        """
+        return self.std > SAME * abs(self.mean)
 
 
 def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
@@ -60,54 +72,64 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
 class Paired:
     """What two samples of the same chips say about their difference.
 
+    A test compares a difference with how much it varies. One pair, or pairs that all differ by the same up
+    to the rounding of their values, do not say how much that is: there is no test and no interval.
+
     Attributes:
-        difference: of the first sample minus the second.
-        t: Student's statistic of the paired test; NaN for one pair.
-        p: probability of a difference at least as large if there is none; NaN for one pair.
+        difference: of the first sample minus the second; its interval is NaN without a test.
+        t: Student's statistic of the paired test; NaN without a test.
+        p: probability of a difference at least as large if there is none; NaN without a test.
+        tied: the means of both samples are the same up to the rounding of their values.
     """
 
     difference: Estimate
     t: float
     p: float
+    tied: bool
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
+def paired(first: Sequence[float], second: Sequence[float], rounding: float = SAME) -> Paired:
     """Student's paired test, two-sided.
 
     Args:
         first, second: values in pairs.
+        rounding: values that differ by less, relative to the largest one, are the same; ``SAME32`` for
+            values that were computed in float32.
 
     Raises:
-        ValueError: not as many of both.
+        ValueError: not as many of both, none, or a value that is not finite.
 
     >>> result = paired([0.9, 0.8, 0.85], [0.7, 0.71, 0.66])
     >>> round(result.t, 3), round(result.p, 4)
     (4.556, 0.045)
+    >>> paired([520 / 600, 518 / 600], [519 / 600, 517 / 600]).p  # one image more, twice
+    nan
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values: a paired test needs as many of both")
-    e = estimate([a - b for a, b in zip(first, second, strict=True)])
-    if e.n == 1:
-        return Paired(e, math.nan, math.nan)
-    if e.std == 0:  # every pair differs by the same
-        return Paired(e, 0.0 if e.mean == 0 else math.copysign(math.inf, e.mean), float(e.mean == 0))
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    e = estimate(differences)
+    same = rounding * max(map(abs, (*first, *second)))
+    tied = abs(e.mean) <= same
+    if max(differences) - min(differences) <= same:
+        return Paired(replace(e, low=math.nan, high=math.nan), math.nan, math.nan, tied)
     t = e.mean / (e.std / math.sqrt(e.n))
-    return Paired(e, t, float(2 * special.stdtr(e.n - 1, -abs(t))))
+    return Paired(e, t, float(2 * special.stdtr(e.n - 1, -abs(t))), tied)
 
 
 def holm(p: Sequence[float]) -> list[float]:
     """Probabilities of several tests, corrected so that one false alarm among all is as rare as in one.
+
+    NaN, of what could not be tested, stays NaN and does not count.
 
     Source: S. Holm, Scand. J. Statist. 6, 65 (1979).
 
     >>> [round(v, 3) for v in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
-    order = sorted(range(len(p)), key=lambda i: p[i])
+    order = sorted((i for i in range(len(p)) if not math.isnan(p[i])), key=lambda i: p[i])
     corrected, highest = [math.nan] * len(p), 0.0
     for place, i in enumerate(order):
-        if math.isnan(p[i]):
-            continue
-        highest = max(highest, min(1.0, (len(p) - place) * p[i]))
+        highest = max(highest, min(1.0, (len(order) - place) * p[i]))
         corrected[i] = highest
     return corrected

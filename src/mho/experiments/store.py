@@ -1,10 +1,11 @@
-"""The output folder of a study: one configuration, finished pieces of work, nothing half written.
+"""The output folder of a study: one configuration, one process at a time, nothing half written.
 
 ::
 
     study.json      the configuration that the folder belongs to, and the version of mho
     chips.jsonl     one line for each finished chip, appended as it ends
     *.pt            trained networks
+    .lock           held by the process that works here (see mho.experiments.lock)
 
 A run that was stopped finds its finished pieces here and goes on with the others. A folder that
 holds results of another configuration is refused.
@@ -13,82 +14,188 @@ holds results of another configuration is refused.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Self
 
 import mho
-from mho.config import digest, to_dict, write_whole
+from mho.config import digest, parse_json, to_dict, write_whole
+from mho.errors import ConfigError
 from mho.experiments.files import load_tensors, save_tensors
+from mho.experiments.lock import FolderLock
 
 CONFIGURATION = "study.json"
-LOG = "chips.jsonl"
+Limits = tuple[float, float]
 
 
 class OtherStudyError(ValueError):
     """The output folder holds the results of another configuration."""
 
 
+class DamagedRecordError(ValueError):
+    """A line of the finished pieces of work is not as it was written."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """The file of the finished pieces of work of a study.
+
+    Attributes:
+        name: of the file.
+        key: the fields of a record that say which piece of work it is. Of two records of the same piece the
+            last one counts: a piece that was done twice does no harm.
+        bounds: the least and the greatest value that a figure can have, by its name, for all numbers under
+            that name; each must be finite.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    bounds: Mapping[str, Limits] = field(default_factory=dict)
+
+    def piece(self, record: Mapping[str, Any]) -> str:
+        """Which piece of work a record is of."""
+        return json.dumps([record.get(name) for name in self.key])
+
+    def impossible(self, record: Mapping[str, Any]) -> str | None:
+        """The first figure beyond its bounds, in words; None if all are possible."""
+        return _beyond(record, self.bounds, "", None)
+
+
+def _beyond(value: Any, bounds: Mapping[str, Limits], name: str, limits: Limits | None) -> str | None:
+    if isinstance(value, Mapping):
+        parts = [(str(key), inside, bounds.get(str(key), limits)) for key, inside in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [(name, inside, limits) for inside in value]
+    elif limits is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    else:
+        possible = math.isfinite(value) and limits[0] <= value <= limits[1]
+        return (
+            None if possible else f"{name} = {value!r}, which is not within {limits[0]:g} and {limits[1]:g}"
+        )
+    return next((found for k, v, b in parts if (found := _beyond(v, bounds, k, b)) is not None), None)
+
+
 class Store:
-    """The output folder of one study.
+    """The output folder of one study, locked until :meth:`close`, or until its ``with`` block ends.
 
     Args:
         folder: made if it is not there.
         study: a description; its JSON names the folder's configuration.
-        log: name of the file with one line for each finished piece of work.
+        log: the file of finished pieces of work; None for a study that keeps none.
         images: fingerprint of the data, where the description does not say which they are.
+        helps: this process works for the one that holds the folder: it takes no lock.
 
     Raises:
+        FolderInUseError: another process works in this folder.
         OtherStudyError: the folder holds results of another configuration; the message names the fields.
+        DamagedRecordError: a finished piece of work is not as it was written; the message names the line.
         ValueError: the folder's files are damaged.
     """
 
-    def __init__(self, folder: Path, study: object, log: str = LOG, images: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        study: object,
+        log: Log | None = None,
+        images: str | None = None,
+        *,
+        helps: bool = False,
+    ) -> None:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"output = {folder}: this is a file; give the name of a folder")
         configuration = {"mho": mho.__version__, "study": to_dict(study)}
         if images is not None:
             configuration["images"] = images
-        claim(folder, configuration)
-        self.folder, self.log = folder, folder / log
+        self.folder, self.log = folder, log
         self.digest = digest(configuration)
-        self.records = self._read()
+        self._records: dict[str, dict[str, Any]] = {}
+        self._lock = None if helps else FolderLock(folder)
+        try:
+            claim(folder, configuration)
+            if log is not None:
+                self._read(folder / log.name, log)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes into the folder."""
+        if self._lock is not None:
+            self._lock.release()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The finished pieces of work, one record each, in the order in which they were first finished."""
+        return list(self._records.values())
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add the record of a finished piece of work; when this returns, it is on the disk."""
-        line = json.dumps({"study": self.digest, **record})
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.records.append(json.loads(line))
+        """Add the record of a finished piece of work; when this returns, it is on the disk.
 
-    def _read(self) -> list[dict[str, Any]]:
+        Raises:
+            ValueError: a figure is not finite, or beyond its bounds.
+        """
+        if self.log is None:
+            raise ValueError(f"{self.folder}: this study keeps no records; give it a Log")
+        kept = parse_json(json.dumps({"study": self.digest, **record}))
+        wrong = self.log.impossible(kept)
+        if wrong is not None:
+            raise ValueError(f"{self.log.piece(kept)}: {wrong}: this piece of work gave an impossible figure")
+        line = json.dumps({**kept, "check": digest(kept)}) + "\n"
+        with (self.folder / self.log.name).open("ab", buffering=0) as file:
+            file.write(line.encode())
+            os.fsync(file.fileno())
+        self._records[self.log.piece(kept)] = kept
+
+    def _read(self, path: Path, log: Log) -> None:
         """The finished pieces; a last line that was cut short is dropped, from the file too."""
-        path = self.log
         if not path.exists():
-            return []
-        text = path.read_text(encoding="utf-8")
+            return
+        text = path.read_text(encoding="utf-8", errors="replace")
         whole = text[: text.rfind("\n") + 1]
-        records = []
         for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                record = json.loads(line)
-                mine = record["study"] == self.digest
-            except (json.JSONDecodeError, KeyError, TypeError):
-                raise ValueError(f"{path}, line {number}: damaged; remove this line and run again") from None
-            if not mine:
-                raise OtherStudyError(
-                    f"{path}, line {number}: written by another configuration than {CONFIGURATION} says; "
-                    "choose another output folder"
-                )
-            records.append(record)
+            record = self._checked(line, f"{path}, line {number}", log)
+            self._records[log.piece(record)] = record
         if whole != text:
-            write_whole(path, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
-        return records
+            write_whole(path, lambda temporary: temporary.write_text(whole, encoding="utf-8", newline=""))
+
+    def _checked(self, line: str, where: str, log: Log) -> dict[str, Any]:
+        """The record of one line, if it is as it was written."""
+        remedy = "remove this line and run again: that piece of work is done anew"
+        try:
+            record: dict[str, Any] = parse_json(line)
+            mine, check = record["study"] == self.digest, record.pop("check", None)
+        except ConfigError as error:
+            reason = str(error).removeprefix("line 1: ")
+            raise DamagedRecordError(f"{where}: damaged ({reason}); {remedy}") from None
+        except (KeyError, TypeError, AttributeError):
+            raise DamagedRecordError(f"{where}: damaged (it is no record); {remedy}") from None
+        if not mine:
+            raise OtherStudyError(
+                f"{where}: written by another configuration than {CONFIGURATION} says; "
+                "choose another output folder"
+            )
+        wrong = log.impossible(record)
+        if wrong is None and check != digest(record):
+            wrong = "its checksum is not that of its content" if check is not None else "it has no checksum"
+        if wrong is not None:
+            raise DamagedRecordError(f"{where}: changed since it was written ({wrong}); {remedy}")
+        return record
 
     def has(self, name: str) -> bool:
         """Whether a trained network of this name is stored."""
@@ -132,15 +239,15 @@ def claim(folder: Path, configuration: Mapping[str, Any]) -> None:
     Raises:
         OtherStudyError: it holds results of another one; the message names the first fields that differ.
     """
-    wanted = json.loads(json.dumps(configuration))
+    wanted = parse_json(json.dumps(configuration))
     path = folder / CONFIGURATION
     if not path.exists() or not _holds_results(folder):
         text = json.dumps(wanted, indent=2) + "\n"
         write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        held = parse_json(path.read_text(encoding="utf-8"))
+    except ConfigError as error:
         raise ValueError(f"{path}: damaged ({error}); choose another output folder") from None
     found = differences(held, wanted)
     if found:

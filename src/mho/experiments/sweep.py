@@ -18,13 +18,14 @@ from mho.config import config
 from mho.experiments.engines import Engine
 from mho.experiments.plan import COLUMNS, Cell, Plan, plain
 from mho.experiments.progress import Progress
-from mho.experiments.store import Store
+from mho.experiments.store import Log, Store
 from mho.experiments.worker import figures
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LOG, TABLE, WORKERS_LOG = "cells.jsonl", "results.csv", "workers.log"
+LOG = Log("cells.jsonl", key=("cell",), bounds={"metrics": (-math.inf, math.inf), "took": (0, math.inf)})
+TABLE, WORKERS_LOG = "results.csv", "workers.log"
 
 
 @config
@@ -66,7 +67,7 @@ def run(
 
     Args:
         plan: the sweep; it may have grown since an earlier run.
-        output: folder for the results.
+        output: folder for the results; one kind of experiment and one process each.
         engine: where the cells run.
         settings: how they run.
         progress: told after each cell.
@@ -75,17 +76,23 @@ def run(
         The table: one row for each cell in the order of the plan, its fields, its figures, its error.
 
     Raises:
+        FolderInUseError: another process works in the folder.
         OtherStudyError: the folder holds cells of another experiment.
+        DamagedRecordError: a finished cell is not as it was written.
     """
     settings = settings if settings is not None else Settings()
     progress = progress if progress is not None else Progress()
-    store = Store(output, SweepFolder(experiment=plan.kind), log=LOG)
+    with Store(output, SweepFolder(experiment=plan.kind), LOG) as store:
+        return _run(plan, store, engine, settings, progress)
+
+
+def _run(plan: Plan, store: Store, engine: Engine, settings: Settings, progress: Progress) -> pd.DataFrame:
     taken = [*COLUMNS, *plan.fields]
     outcomes = _outcomes(store, taken, settings.retry)
     todo = [cell for cell in plan.cells if cell.key not in outcomes]
     failed = 0
     with progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)) as step:
-        jobs = [_job(cell, plan, output, settings) for cell in todo]
+        jobs = [_job(cell, plan, store.folder, settings) for cell in todo]
         with closing(engine.run(jobs)) as ended:
             for number, outcome in ended:
                 cell = todo[number]
@@ -108,7 +115,7 @@ def _headline(metrics: Mapping[str, Any]) -> str:
 
 
 def _outcomes(store: Store, taken: Sequence[str], retry: bool) -> dict[str, Any]:
-    """Outcome of each cell that is done; the last line of a cell counts."""
+    """Outcome of each cell that is done."""
     found = {record["cell"]: _checked(record, taken) for record in store.records}
     return {key: record for key, record in found.items() if not (retry and "error" in record)}
 

@@ -90,6 +90,8 @@ def figures(found: Any, taken: Sequence[str]) -> dict[str, float | None]:
 
 def main() -> None:
     """Work until standard input is closed."""
+    from mho.config import parse_json
+
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what an experiment prints is no answer
     jobs: SimpleQueue[str] = SimpleQueue()
@@ -101,7 +103,7 @@ def main() -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
-        outcome = run_cell(json.loads(jobs.get()))
+        outcome = run_cell(parse_json(jobs.get()))
         answers.write(json.dumps(outcome) + "\n")
         answers.flush()
 

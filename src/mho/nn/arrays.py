@@ -253,6 +253,8 @@ class SeveralArrays(nn.Module):
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, *rest: Any
     ) -> None:
         """The arrays are loaded after their owner, from a dict that speaks of the owner's weights."""
+        for name, array in zip(self.arrays, self.each(), strict=True):
+            array.refuse_state(state_dict, f"{prefix}arrays.{name}.")
         if not local_metadata.get("assign_to_params_buffers", False):
             layers = zip(self.arrays, self.each(), strict=True)
             carry_over(self, state_dict, prefix, {f"{prefix}arrays.{name}.": a for name, a in layers})

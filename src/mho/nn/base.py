@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mho import tile
-from mho.autograd import learns
-from mho.config import digest
+from mho.autograd import in_transform, learns
 from mho.converters import (
     DAC,
-    Circuit,
     ColumnConverter,
     EachSlice,
     Fixed,
@@ -32,6 +30,7 @@ from mho.converters import (
     OnData,
 )
 from mho.cut import Cut, Limit, Lines, Read
+from mho.damage import Rules, chip_entries, damage, range_damage, refuse, rules
 from mho.errors import (
     ChipNotUsedWarning,
     NotCalibratedError,
@@ -47,11 +46,25 @@ from mho.nn.fingerprint import fingerprint
 from mho.nn.kept import kept_limits
 from mho.nn.loading import carry_over
 from mho.nn.observer import Observer
+from mho.nn.unprogrammed import Notice
 from mho.programming import Summary
 from mho.tile import TileState
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
+SAVED = (*CHIP, "chip_weights", *RANGES)
+_PLACE = {name: place for place, name in enumerate(SAVED)}
+_WEIGHTS = ("chip_weights",)
+_ACTING = (
+    "chip_g",
+    "chip_cells",
+    "chip_scale",
+    "chip_seconds",
+    "chip_gain",
+    "chip_converters",
+    "chip_drivers",
+)
+"""What is packed: each comparison costs a graph its microseconds, and the shift is read as it is."""
 _WEIGHT, _BOTH = ("weight",), ("weight", "bias")
 _STEPS = ("packed_into", "packed_middle", "packed_scale")
 _LINES = tuple(f"packed_line_{name}" for name in Lines._fields)
@@ -73,11 +86,12 @@ class AnalogLayer(BiasRows):
         on_chip: whether training mode multiplies by the chip.
         modifiers: what training does to the weights, in order (see ``mho.training``).
         written: what the last programming took; None for a single shot, or if the chip was loaded.
+        notice: says once that the model is evaluated without a chip.
     """
 
     ARRAY_ATTRIBUTES = (
-        "hardware", "bias_rows", "cut", "path", "on_chip", "modifiers", "written", "_observer",
-        "_packed_from", "_seen", "_versions",
+        "hardware", "bias_rows", "cut", "path", "on_chip", "modifiers", "written", "notice",
+        "_observer", "_rules", "_packed_from", "_seen", "_versions",
     )  # fmt: skip
 
     hardware: Hardware
@@ -162,7 +176,9 @@ class AnalogLayer(BiasRows):
         self.modifiers: tuple[Any, ...] = ()
         self.written: Summary | None = None
         self._observer: Observer | None = None
-        self._packed_from: list[Tensor | None] = [None, None, None, None]
+        self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
+        self.notice = Notice(type(self).__name__)
+        self._rules: Rules | None = None
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._versions: tuple[int, ...] = ()
         for name in (*CHIP, "chip_weights"):
@@ -201,15 +217,22 @@ class AnalogLayer(BiasRows):
         return chip
 
     def set_chip(self, chip: TileState) -> None:
-        """Take a chip and pack it; ``chip_weights`` is left alone."""
+        """Take a chip and pack it; ``chip_weights`` is left alone.
+
+        Raises:
+            DamagedChipError: an entry can be that of no chip of this layer; then it keeps the one it has.
+        """
+        self._check_ranges()
+        self._check_state(chip)
         for name, value in zip(CHIP, chip, strict=True):
             setattr(self, name, value)
-        self.repack()
+        self._pack(chip)
 
     def correct(self, gain: Tensor, shift: Tensor) -> None:
         """Take other digital corrections ``[column]``; what is packed of the array stays, if it can."""
         chip = self.require_chip("compensate")._replace(gain=gain, shift=shift)
-        ours = self._packed_from[0] is self.chip_g and self._packed_from[1] is self.packed_kernel
+        refuse(self._damage({"gain": gain, "shift": shift}), self.path)
+        ours = self._own(CHIP) and self._packed_from[-1] is self.packed_kernel
         if not (ours and tile.is_tiled(self.hardware) and self._versions == self._present_versions()):
             self.set_chip(chip)
             return
@@ -261,6 +284,7 @@ class AnalogLayer(BiasRows):
         """Set the full scale of a converter, ``"input_range"`` or ``"output_range"``."""
         here = getattr(self, name)
         value = value.to(self.weight.device, torch.float32)
+        refuse(range_damage(self.hardware, self.cut, name, value), self.path)
         if isinstance(here, nn.Parameter):
             here.data.copy_(value)
         else:
@@ -276,10 +300,19 @@ class AnalogLayer(BiasRows):
             self._mark_fresh()
 
     def repack(self) -> None:
-        """Rebuild what products need; to be called when the chip changed."""
+        """Rebuild what products need; to be called when the chip changed.
+
+        Raises:
+            DamagedChipError: an entry can be that of no chip of this layer.
+        """
         chip = self.chip
         if chip is None:
             return
+        self._check_ranges()
+        self._check_state(chip)
+        self._pack(chip)
+
+    def _pack(self, chip: TileState) -> None:
         with plain():
             read = tile.pack(self.hardware, chip, self.cut)
         values = (
@@ -322,17 +355,42 @@ class AnalogLayer(BiasRows):
         )
 
     def _sync(self) -> None:
-        """These very packed tensors belong to these very conductances and ranges."""
-        self._packed_from[:] = [self.chip_g, self.packed_kernel, self.input_range, self.output_range]
+        """These very packed tensors belong to these very entries and ranges."""
+        self._packed_from[:] = [*self._saved(), self.packed_kernel]
         self._versions = self._present_versions()
 
+    def _saved(self) -> list[Tensor | None]:
+        """The entries of the chip and the ranges, as they are held now."""
+        buffers, parameters = self._buffers, self._parameters  # learned ranges are Parameters
+        return [buffers[name] if name in buffers else parameters[name] for name in SAVED]
+
     def _present_versions(self) -> tuple[int, ...]:
-        tensors = (self.chip_g, self.input_range, self.output_range)
-        return tuple(-1 if t is None or t.is_inference() else t._version for t in tensors)
+        own = self._saved()
+        own[len(CHIP)] = None  # the fingerprint is read where it is needed
+        return tuple(-1 if t is None or t.is_inference() else t._version for t in own)
 
     def _mark_fresh(self) -> None:
         self.chip_weights = self._fingerprint()
+        self._packed_from[len(CHIP)] = self.chip_weights
         self._seen = self._sight()
+
+    def _check_state(self, chip: TileState) -> None:
+        """Raise ``DamagedChipError`` unless each entry can be that of a chip of this layer."""
+        refuse(self._damage(chip._asdict()), self.path)
+
+    def _check_ranges(self) -> None:
+        """Raise ``DamagedChipError`` unless the full scales are numbers above zero."""
+        for name in RANGES:
+            value = getattr(self, name)
+            if value is not None and not torch.compiler.is_compiling():
+                refuse(range_damage(self.hardware, self.cut, name, value), self.path)
+
+    def _damage(self, entries: dict[str, Tensor | None]) -> str | None:
+        """What is wrong with entries of a chip of this layer, in words."""
+        if self._rules is None or self._rules.hardware is not self.hardware:
+            groups, rows, columns = self.logical(self.weight.detach()).shape
+            self._rules = rules(self.hardware, self.cut, (groups, rows, columns))
+        return damage(self._rules, entries)
 
     def array_state(self) -> set[str]:
         """Names of the buffers and Parameters that the array adds to the torch layer."""
@@ -353,7 +411,7 @@ class AnalogLayer(BiasRows):
         with plain():
             chip = self.require_chip("effective_bias")
             matrix = tile.effective_weight(self.hardware, chip, self.cut)
-            return matrix[:, -self.bias_rows :].sum(1).flatten()
+            return matrix[..., -self.bias_rows :, :].sum(-2).flatten()
 
     def is_stale(self) -> bool:
         """Whether the weights changed since the chip was programmed, in whatever way: it reads them all.
@@ -370,12 +428,15 @@ class AnalogLayer(BiasRows):
         """Warn (``StaleChipWarning``) if the chip no longer holds the weights."""
         self._seen = self._sight()
         if self.is_stale():
-            warnings.warn(
-                f"the weights of {self.path or 'this layer'!r} changed after programming: the chip still "
-                "holds the old ones; call mho.program again",
-                StaleChipWarning,
-                stacklevel=3,
-            )
+            self._warn_stale()
+
+    def _warn_stale(self) -> None:
+        warnings.warn(
+            f"the weights of {self.path or 'this layer'!r} changed after programming: the chip still "
+            "holds the old ones; call mho.program again",
+            StaleChipWarning,
+            stacklevel=4,
+        )
 
     # --- the forward pass ------------------------------------------------------------------------
 
@@ -393,24 +454,43 @@ class AnalogLayer(BiasRows):
             read = self._evaluation_read()
             if self._learns():
                 read = tile.with_gradient(self.hardware, read, self.logical(self.wide_weight()), self.cut)
-        return read._replace(inputs=self.tile_index)
+        return read.changed(inputs=self.tile_index)
 
     def _evaluation_read(self) -> Read:
         if self.chip_g is None:
             if self.training:
                 self.require_chip("train_on_chip")
+            if torch.compiler.is_compiling():
+                self.notice.traced(self.path, self.hardware)
+            elif self._observer is None:
+                self.notice.evaluated(self.path, self.hardware)
             return tile.ideal_read(self.hardware, self.logical(self.wide_weight()), self.cut)
-        own_g, own_kernel, own_input, own_output = self._packed_from
-        if own_g is not self.chip_g:  # torch.func.functional_call gave another chip's state
-            if own_kernel is self.packed_kernel:  # the saved entries alone
-                return tile.pack(self.hardware, self.require_chip("forward"), self.cut)
-        elif not torch.compiler.is_compiling():
+        compiling = torch.compiler.is_compiling()
+        own = self._own(_ACTING if compiling else CHIP)
+        alone = self._packed_from[-1] is self.packed_kernel  # nothing packed was given with the entries
+        own_ranges = self._own(RANGES)
+        if not (compiling or in_transform()) and not (own_ranges and self._own(_WEIGHTS)):
+            self._notice_given()
+        if not own:  # torch.func.functional_call gave entries of another chip
+            if alone:
+                return tile.pack(self.hardware, self.require_chip("forward"), self.cut, self._check_state)
+        elif not compiling:
             self._notice_changes()
         read = self._packed()
-        foreign = own_input is not self.input_range or own_output is not self.output_range
-        if self.packed_into is None or (foreign and own_kernel is self.packed_kernel):
+        if self.packed_into is None or (alone and not own_ranges):
             return read
-        return read._replace(steps=(self.packed_into, self.packed_middle, self.packed_scale))
+        return read.changed(steps=(self.packed_into, self.packed_middle, self.packed_scale))
+
+    def _own(self, names: tuple[str, ...]) -> bool:
+        """Whether these entries and ranges are the ones that were packed, whatever their values."""
+        held, learned, packed = self._buffers, self._parameters, self._packed_from
+        return all((held[name] if name in held else learned[name]) is packed[_PLACE[name]] for name in names)
+
+    def _notice_given(self) -> None:
+        """Checks of what ``functional_call`` gave beside the entries that are packed."""
+        self._check_ranges()
+        if not self._own(_WEIGHTS) and self.is_stale():
+            self._warn_stale()
 
     def _learns(self) -> bool:
         """Whether something on the array wants a gradient."""
@@ -566,12 +646,8 @@ class AnalogLayer(BiasRows):
         missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
     ) -> None:  # fmt: skip
         """Take the chip of the dict; a dict without one leaves the chip (stale if the weights differ)."""
-        names = [*CHIP, "chip_weights", *RANGES]
-        given = {name: state_dict[prefix + name] for name in names if prefix + name in state_dict}
-        refusal = self._refusal({name: given[name] for name in CHIP if name in given})
-        if refusal:
-            error_msgs.append(prefix + refusal)
-            return
+        given = {name: state_dict[prefix + name] for name in SAVED if prefix + name in state_dict}
+        self.refuse_state(state_dict, prefix)
         if not local_metadata.get("assign_to_params_buffers", False):
             carry_over(self, state_dict, prefix, {prefix: self})
         for name, value in given.items():
@@ -582,7 +658,7 @@ class AnalogLayer(BiasRows):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-        absent = {prefix + name for name in names if name not in given}
+        absent = {prefix + name for name in SAVED if name not in given}
         missing_keys[:] = [key for key in missing_keys if key not in absent]
         recipe = prefix + "training_"  # of an attached recipe; either side may be without one
         missing_keys[:] = [key for key in missing_keys if not key.startswith(recipe)]
@@ -591,28 +667,24 @@ class AnalogLayer(BiasRows):
             self.written = None
             self.repack()
 
-    def _refusal(self, chip: dict[str, Tensor]) -> str | None:
-        """Why the saved parts of a chip are no chip of this layer; None if they are, or if there are none."""
+    def refuse_state(self, state: Mapping[str, Any], prefix: str) -> None:
+        """Raise ``DamagedChipError`` unless what a state dict says of this chip can be so; load nothing."""
+        given = {name: state[prefix + name] for name in SAVED if prefix + name in state}
+        refuse(self._refusal(given), prefix.removesuffix("."))
+
+    def _refusal(self, given: dict[str, Tensor]) -> str | None:
+        """Why saved entries are none of a chip of this layer; None if they are, or if there are none."""
+        for name in RANGES:
+            found = range_damage(self.hardware, self.cut, name, given[name]) if name in given else None
+            if found is not None:
+                return found
+        chip = {name: value for name, value in given.items() if name.startswith("chip_")}
         if not chip:
             return None
-        dac, nothing = self.hardware.dac, set()  # converters without errors of their own save none
-        if not isinstance(self.hardware.adc, Circuit):
-            nothing.add("chip_converters")
-        if dac is None or not dac.mismatched:
-            nothing.add("chip_drivers")
-        absent = [name for name in CHIP if name not in chip and name not in nothing]
+        absent = [name for name in (*chip_entries(self.hardware), "chip_weights") if name not in chip]
         if absent:
             return f"a chip is whole or not there, and {', '.join(absent)} is missing: save and load them all"
-        if int(chip["chip_hardware"]) != digest(self.hardware):
-            return (
-                "chip_hardware: this chip was programmed with another hardware description; convert "
-                "the model with that description, or drop the 'chip_' keys and program again"
-            )
-        groups, rows, columns = self.logical(self.weight.detach()).shape
-        shape = tuple(chip["chip_g"].shape)
-        if shape[1:3] != (groups, rows) or shape[3] - columns not in (0, 1):  # 1: a unit column
-            return f"chip_g has shape {shape}: this layer's array holds {groups} x {rows} x {columns} weights"
-        return None
+        return self._damage({name.removeprefix("chip_"): value for name, value in chip.items()})
 
     def extra_repr(self) -> str:
         """The torch layer's line, and the state of the chip."""

@@ -91,17 +91,49 @@ def _still(module: nn.Module) -> Iterator[None]:
 
 
 def make_plain(module: nn.Module, value: Tensor, name: str = "weight") -> None:
-    """Give a module a plain Parameter in place of a tensor that is computed, or of its own Parameter."""
-    own = module._parameters.get(name)
-    sources = module.named_parameters() if own is None else [(name, own)]
-    trained = any(p.requires_grad for path, p in sources if path != "bias")
+    """Give a module a plain Parameter in place of a tensor that is computed, or of its own Parameter.
+
+    It is trained if what it takes the place of was: one of the Parameters that the tensor was computed
+    from or, where there was none, one of the module's. Copies of the module stay as they are.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> make_plain(layer, torch.ones(2), "bias")
+    >>> layer.bias.tolist(), layer.bias.requires_grad
+    ([1.0, 1.0], True)
+    """
+    trained = any(p.requires_grad for p in _made_from(module, name))
     if parametrize.is_parametrized(module, name):
+        with_own_class(module)
         parametrize.remove_parametrizations(module, name)
     for key in _hooks(module, name):
         kind = type(module._forward_pre_hooks[key])
         remove = {WeightNorm: remove_weight_norm, SpectralNorm: remove_spectral_norm}.get(kind, prune.remove)
         remove(module, name)
     setattr(module, name, nn.Parameter(value.detach(), requires_grad=trained))
+
+
+def _made_from(module: nn.Module, name: str) -> list[nn.Parameter]:
+    """A Parameter, or those that a tensor is computed from; of an absent one all Parameters of the module."""
+    own = module._parameters.get(name)
+    if own is not None:
+        return [own]
+    origins = (f"parametrizations.{name}.", *(f"{name}_{end}" for end in ("orig", "g", "v")))
+    return [p for path, p in module.named_parameters() if path.startswith(origins)] or list(
+        module.parameters()
+    )
+
+
+def with_own_class(module: nn.Module) -> None:
+    """Give a parametrised module a class of its own: torch changes the class, which copies share."""
+    module.__class__ = type(module).__bases__[0]
+    inject_parametrizations(module)
+
+
+def inject_parametrizations(module: nn.Module) -> None:
+    """Give a module that has a table of parametrisations the class that computes with them."""
+    parametrize._inject_new_class(module)
+    for name in module.parametrizations:  # type: ignore[union-attr]
+        parametrize._inject_property(module, name)
 
 
 def copied(model: M) -> M:

@@ -203,7 +203,7 @@ class ConvCut:
             "kernel", "variance", "constant", "bias", "bias_variance", "shot", "bias_shot", "thermal", "lines"
         )  # fmt: skip
         return [
-            (single, read._replace(**dict(zip(names, part, strict=True))), x.narrow(1, start, size))
+            (single, read.changed(**dict(zip(names, part, strict=True))), x.narrow(1, start, size))
             for start, *part in parts
         ]
 

@@ -188,7 +188,7 @@ class _Table(AnalogLayer):
             limit = limit.expand(-1, len(self.cut.rows), -1)[:, self.cut.tile_of(x.reshape(-1))]  # type: ignore[attr-defined]
         if read.levels is not None:
             order = torch.arange(read.levels.shape[:4].numel(), device=x.device).view(read.levels.shape[:4])
-            read = read._replace(readers=order[:, self.cut.tile_of(x.reshape(-1))])  # type: ignore[attr-defined]
+            read = read.changed(readers=order[:, self.cut.tile_of(x.reshape(-1))])  # type: ignore[attr-defined]
         y = self._converted(
             lambda limits: tile.matvec(self.hardware, read, self.cut, x, None, limits), (None, limit)
         )

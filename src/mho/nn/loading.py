@@ -1,4 +1,4 @@
-"""A saved chip in a model of another dtype: weights that only the load rounds make no chip stale."""
+"""Loading chips: all of a model or nothing; weights that only the load rounds make no chip stale."""
 
 from __future__ import annotations
 
@@ -38,6 +38,30 @@ def carry_over(
         fresh = [key for key, layer in names.items() if int(layer._fingerprint()) == int(state[key])]
     with _holding(owner, prefix, {key: value.to(held[key]) for key, value in saved.items()}):
         state.update({key: names[key]._fingerprint() for key in fresh})
+
+
+def guard(model: nn.Module) -> None:
+    """Let a model refuse damaged chips before it loads anything, wherever in it they are."""
+    if not any(_is_ours(hook) for hook in model._load_state_dict_pre_hooks.values()):
+        model.register_load_state_dict_pre_hook(_look)
+
+
+def unguard(model: nn.Module) -> None:
+    """Undo :func:`guard`."""
+    hooks = model._load_state_dict_pre_hooks
+    for key in [key for key, hook in hooks.items() if _is_ours(hook)]:
+        del hooks[key]
+
+
+def _is_ours(hook: Any) -> bool:
+    return getattr(hook, "hook", None) is _look  # torch wraps what it is given
+
+
+def _look(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for path, layer in model.named_modules():
+        check = getattr(layer, "refuse_state", None)
+        if check is not None:
+            check(state, f"{prefix}{path}." if path else prefix)
 
 
 def _tensors(owner: nn.Module, prefix: str) -> dict[str, tuple[dict[str, Any], str]]:

@@ -12,8 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Written out: what torch makes of annotations differs between its versions.
+_REST = "int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups"
 
-@torch.library.custom_op("mho::convolution", mutates_args=())
+
+@torch.library.custom_op(
+    "mho::convolution", mutates_args=(), schema=f"(Tensor x, Tensor weight, {_REST}) -> Tensor"
+)
 def _convolution(
     x: Tensor, weight: Tensor, stride: list[int], padding: list[int], dilation: list[int],
     transposed: bool, output_padding: list[int], groups: int,
@@ -33,7 +38,11 @@ def _(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
     return torch.empty(y.shape, dtype=y.dtype, device=y.device)
 
 
-@torch.library.custom_op("mho::convolution_backward", mutates_args=())
+@torch.library.custom_op(
+    "mho::convolution_backward",
+    mutates_args=(),
+    schema=f"(Tensor grad, Tensor x, Tensor weight, {_REST}, bool need_x) -> (Tensor, Tensor)",
+)
 def _backward(
     grad: Tensor, x: Tensor, weight: Tensor, stride: list[int], padding: list[int], dilation: list[int],
     transposed: bool, output_padding: list[int], groups: int, need_x: bool,

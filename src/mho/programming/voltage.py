@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -18,7 +19,7 @@ _PATIENCE = 2  # pulses in one direction, after a turn, before the width grows a
 _NARROWEST, _WIDEST = 2.0**-20, 2.0**10  # factors on the first width
 
 
-_OWN = 5  # tensors that are kept of each cell, besides parameters that change from pulse to pulse
+_OWN = 6  # tensors that are kept of each cell, besides parameters that change from pulse to pulse
 
 
 class SwitchingModel(Protocol):
@@ -43,6 +44,12 @@ class SwitchingModel(Protocol):
 
     def step(self, state: Tensor, voltage: Tensor, dt: Tensor) -> Tensor:
         """State after ``dt`` seconds at a constant voltage."""
+
+    def scatter(self, state: Tensor, voltage: Tensor, dt: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What a pulse keeps of a cell's deviation from the law, and the std of what it adds; None: exact."""
+
+    def deviated(self, state: Tensor, deviation: Tensor) -> Tensor:
+        """State of a cell with its deviation from the law."""
 
     def take(self, index: Tensor, shape: torch.Size) -> SwitchingModel:
         """The model of some cells of a flattened array."""
@@ -89,6 +96,7 @@ class _Cells(NamedTuple):
         raising, lowering: factors on the widths of both trains.
         run: number of the last pulses in one direction, with its sign; 0 for a fresh cell.
         turns: how often the direction changed.
+        deviation: from the law of the model, where its pulses scatter; in the unit of the state.
     """
 
     state: Tensor
@@ -96,6 +104,40 @@ class _Cells(NamedTuple):
     lowering: Tensor
     run: Tensor
     turns: Tensor
+    deviation: Tensor
+
+
+class _Chance(NamedTuple):
+    """What pulses do by chance.
+
+    Attributes:
+        scale: factor on it.
+        draw: standard normal draws in the shape of the cells, by names.
+    """
+
+    scale: float
+    draw: Callable[..., Tensor]
+
+    def draws(self, *names: str, index: Tensor | None = None) -> Tensor:
+        """Those of some cells of the flattened array, or of all."""
+        eps = self.draw("scatter", *names)
+        return eps if index is None else eps.reshape(-1)[index]
+
+    def after(
+        self,
+        model: SwitchingModel,
+        state: Tensor,
+        deviation: Tensor,
+        volts: float,
+        width: Tensor,
+        eps: Callable[[], Tensor],
+    ) -> Tensor:
+        """Deviations of cells from the law after a pulse of each cell's own width."""
+        found = None
+        if self.scale > 0:
+            voltage = torch.tensor(volts, dtype=state.dtype, device=state.device)
+            found = model.scatter(state, voltage, width)
+        return deviation if found is None else found[0] * deviation + self.scale * found[1] * eps()
 
 
 @config
@@ -108,7 +150,9 @@ class VoltagePulses(Pulse):
     shrink=1`` keeps the width. A width grows to at most 1024 times that of the train.
 
     The model integrates each pulse (in closed form where it has one), without the noise of the velocity that
-    some models have; ``spread`` stands for it. The energy is that of the
+    some models have; ``spread`` stands for it. Where the pulses of a model scatter
+    (:meth:`~mho.devices.dynamics.SwitchingModel.scatter`), each pulse leaves its cell off the law by chance;
+    ``program_scale`` of the device is a factor on that. The energy is that of the
     current, by Simpson's rule over four parts of the pulse.
 
     With a ``scheme`` the array has no transistors. Cells are then pulsed one at a time, row by row, first
@@ -196,12 +240,14 @@ class VoltagePulses(Pulse):
         """Fresh cells, no pulse yet."""
         fresh = torch.as_tensor(_model(device).initial, dtype=g_target.dtype, device=g_target.device)
         one, zero = torch.ones_like(g_target), torch.zeros_like(g_target)
-        cells = _Cells(fresh.expand(g_target.shape).clone(), one, one, zero, zero)
+        cells = _Cells(fresh.expand(g_target.shape).clone(), one, one, zero, zero, zero)
         return Moved((*cells, *_before_pulses(device, g_target)), zero, zero)
 
     def conductance(self, device: Cell, memory: Memory) -> Tensor:
-        """That of the state."""
-        return _model(device, memory).conductance(memory[0])
+        """That of the state with its deviation from the law."""
+        model, cells = _model(device, memory), _Cells(*memory[:_OWN])
+        exact = not bool(cells.deviation.any())
+        return model.conductance(cells.state if exact else model.deviated(cells.state, cells.deviation))
 
     def apply(
         self,
@@ -217,8 +263,9 @@ class VoltagePulses(Pulse):
         model = _model(device, (*memory[:_OWN], *now))
         cells = self._widths(_Cells(*memory[:_OWN]), step.sign())
         factor = (1 + self.spread * draw()).clamp(min=0) if self.spread > 0 else torch.ones_like(step)
-        state = cells.state
+        state, deviation = cells.state, cells.deviation
         energy, seconds = torch.zeros_like(state), torch.zeros_like(state)
+        chance = _Chance(getattr(device, "program_scale", 1.0), draw)
         for train, sign, scale in ((self.up, 1, cells.raising), (self.down, -1, cells.lowering)):
             pulsed = step.sign() == sign
             if not bool(pulsed.any()):
@@ -228,15 +275,19 @@ class VoltagePulses(Pulse):
             if self.scheme is None:
                 index = pulsed.reshape(-1).nonzero().squeeze(1)
                 some = (width * factor).reshape(-1)[index]
-                few = model.take(index, state.shape)
-                moved, heat = fire(few, state.reshape(-1)[index], volts, some)
+                few, old = model.take(index, state.shape), state.reshape(-1)[index]
+                eps = partial(chance.draws, str(sign), index=index)
+                off = chance.after(few, old, deviation.reshape(-1)[index], volts, some, eps)
+                moved, heat = fire(few, old, volts, some)
                 state = state.reshape(-1).index_copy(0, index, moved).view_as(state)
+                deviation = deviation.reshape(-1).index_copy(0, index, off).view_as(state)
                 heat = torch.zeros_like(state).reshape(-1).index_copy(0, index, heat).view_as(state)
             else:
-                state, heat = self._in_array(model, state, volts, width * factor)
+                dose = width * factor
+                state, deviation, heat = self._in_array(model, state, deviation, volts, dose, chance)
             energy = energy + heat
             seconds = seconds + width
-        return Moved((*cells._replace(state=state), *now), energy, seconds)
+        return Moved((*cells._replace(state=state, deviation=deviation), *now), energy, seconds)
 
     def _widths(self, cells: _Cells, direction: Tensor) -> _Cells:
         """The factors on the widths for pulses in these directions."""
@@ -249,11 +300,18 @@ class VoltagePulses(Pulse):
         for sign, scale in used.items():
             used[sign] = torch.where(direction == sign, (scale * factor).clamp(_NARROWEST, _WIDEST), scale)
         run = torch.where(again, cells.run, 0) + direction
-        return _Cells(cells.state, used[1], used[-1], torch.where(pulsed, run, cells.run), turns)
+        run = torch.where(pulsed, run, cells.run)
+        return _Cells(cells.state, used[1], used[-1], run, turns, cells.deviation)
 
     def _in_array(
-        self, model: SwitchingModel, state: Tensor, volts: float, width: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        model: SwitchingModel,
+        state: Tensor,
+        deviation: Tensor,
+        volts: float,
+        width: Tensor,
+        chance: _Chance,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """One phase in arrays ``[..., row, column]``: each cell feels all others' pulses and its own."""
         assert self.scheme is not None
         held = self.scheme.unselected(volts)
@@ -271,10 +329,12 @@ class VoltagePulses(Pulse):
         energy = torch.zeros_like(state)
         voltages = (volts - bit, word, word - bit)
         phases = (*_felt(before, voltages), (volts, width), *_felt(after, voltages))
-        for voltage, dt in phases:
+        for number, (voltage, dt) in enumerate(phases):
+            eps = partial(chance.draws, f"{volts:g}", str(number))
+            deviation = chance.after(model, state, deviation, voltage, dt, eps)
             state, heat = fire(model, state, voltage, dt)
             energy = energy + heat
-        return state, energy
+        return state, deviation, energy
 
 
 def _felt(exposures: tuple[Tensor, ...], voltages: tuple[float, float, float]) -> list[tuple[float, Tensor]]:

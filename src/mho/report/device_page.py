@@ -209,7 +209,7 @@ def device_page(
         title=type(device).__name__
         if fit is None
         else f"{type(device).__name__} fitted to {fit.card.source}",
-        lead=said.paragraphs if fit is None else [*fit.card.notes, *said.paragraphs],
+        lead=said.paragraphs if fit is None else [*_told(fit.card), *said.paragraphs],
         facts=_facts(device),
         figures=[
             Figure(content=svg(p.figure), media_type="image/svg+xml", alt=p.alt, caption=p.caption)
@@ -234,6 +234,12 @@ def _facts(device: Device | SwitchingModel) -> list[tuple[str, str]]:
 
 def _number(value: float | Tensor) -> float:
     return float(value)
+
+
+def _told(card: Card) -> list[str]:
+    """What the reader of a fit must know: first what the device leaves out."""
+    left_out = [f"The measurement shows {words}; the device does not have it." for words in card.left_out]
+    return [*left_out, *card.notes]
 
 
 def _card_tables(card: Card) -> list[Table]:

@@ -53,7 +53,7 @@ def programming_statistics(
         target = torch.linspace(source.g_min, source.g_max, 201, dtype=torch.float64)
         axes.plot(target, programming_std(source, target), color=BLUE, linewidth=1.6)
     else:
-        states, _ = States().statistics(read_table(source))
+        states = States().statistics(read_table(source))
         axes.plot(states.g, states.std, color=VERMILLION, marker="o", linestyle="none")
     axes.set_ylim(bottom=0)
     return axes

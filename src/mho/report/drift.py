@@ -184,8 +184,13 @@ def _finding(document: Mapping[str, Any]) -> str:
     last = [row for row in document["differences"] if row["compensation"] == "compensated"][-1]
     after, chips = duration_text(last["seconds"]), last["chips"]
     points = f"{100 * last['mean']:+.2f} points"
-    if last["low"] is None:
+    if last["low"] is None and chips == 1:
         return f"After {after}, compensated, one chip of each differs by {points}; one chip shows nothing."
+    if last["low"] is None:
+        return (
+            f"After {after}, compensated, the trainings differ by {points} on each of {chips} chips: "
+            "without a spread there is no test."
+        )
     span = f"95 % interval {100 * last['low']:+.2f} to {100 * last['high']:+.2f}, paired over {chips} chips"
     if last["low"] > 0:
         return f"After {after}, compensated, hardware-aware training is better: {points} ({span})."

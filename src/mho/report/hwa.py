@@ -154,26 +154,37 @@ def _rows(documents: Documents) -> tuple[list[str], list[list[str]]]:
 def _verdict(modality: str, document: Document) -> str:
     found = next(r for r in document["recovery"] if r["correction"] == MAIN)
     last = duration_text(pick(document["summary"], modality, PLAIN, MAIN)["seconds"])
-    unit, factor = ("points", 100) if document["metric"] == "accuracy" else ("% in log-perplexity", 100)
-    lost, left = factor * found["plain_loss"], factor * found["aware_loss"]
-    start = f"{modality}: after {last}, compensated, the plain network is {lost:.2f} {unit} below digital"
+    lost, left = (_loss(document, found[name]) for name in ("plain_loss", "aware_loss"))
+    start = f"{modality}: after {last}, compensated, the plain network"
     if document["metric"] == "perplexity":
-        start = (
-            f"{modality}: after {last}, compensated, the plain network's log-perplexity is "
-            f"{found['plain_loss']:.4f} above digital"
-        )
-        lost, left = found["plain_loss"], found["aware_loss"]
+        start = f"{start}'s log-perplexity is {lost} above digital"
+    else:
+        start = f"{start} is {lost} points below digital"
     if found["recovered"] is None:
-        return f"{start}: it loses nothing, so nothing can be recovered."
-    shown = f"{left:.2f}" if document["metric"] == "accuracy" else f"{left:.4f}"
+        why = _no_loss(document, found)
+        return f"{start}, the hardware-aware one {left}; {why}: there is nothing to recover."
     apart = "do not overlap" if found["apart"] else "overlap"
     held = (
         "at least half is recovered" if found["holds"] else "the aim (half of it, intervals apart) is missed"
     )
+    part = f"{100 * found['recovered']:.0f} %" if found["recovered"] > 0 else "nothing"
     return (
-        f"{start}, the hardware-aware one {shown}: {100 * found['recovered']:.0f} % is recovered; the 95 % "
+        f"{start}, the hardware-aware one {left}: {part} is recovered; the 95 % "
         f"intervals over {found['chips']} chips {apart}: {held}."
     )
+
+
+def _no_loss(document: Document, found: Mapping[str, Any]) -> str:
+    """Why no loss of the plain network is shown."""
+    if found["plain_loss"] <= 0:
+        return "the plain one loses nothing"
+    low, high = (_loss(document, found[name]) for name in ("plain_loss_low", "plain_loss_high"))
+    return f"the 95 % interval of the loss of the plain one ({low} to {high}) holds zero"
+
+
+def _loss(document: Document, error: float) -> str:
+    """Points of accuracy, or a difference of log-perplexities."""
+    return f"{error:.4f}" if document["metric"] == "perplexity" else f"{100 * error:.2f}"
 
 
 def _converged(document: Document) -> str:

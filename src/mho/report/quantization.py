@@ -232,20 +232,34 @@ def _verdict(robustness: Document, levels: str) -> str:
     comparisons = [c for c in robustness["comparisons"] if c["levels"] == levels]
     best = comparisons[0]["best"]
     area = next(a for a in robustness["areas"] if a["levels"] == levels and a["method"] == best)
-    start = (
-        f"Most robust on {_levels_text(levels)}: {METHODS[best]}, mean accuracy {_percent(area['area'])} % "
-        f"over the noise"
-    )
-    if comparisons[0]["p"] is None:
+    accuracy = f"mean accuracy {_percent(area['area'])} % over the noise"
+    tied = [c for c in comparisons if c["tied"]]
+    others = [c for c in comparisons if not c["tied"]]
+    if tied:
+        equals = _and([METHODS[best], *(METHODS[c["other"]] for c in tied)])
+        start = f"No method is the most robust on {_levels_text(levels)}: {equals} are tied, {accuracy}"
+    else:
+        start = f"Most robust on {_levels_text(levels)}: {METHODS[best]}, {accuracy}"
+    if comparisons[0]["repeats"] == 1:
         return f"{start}. With one repeat there is no test; ask for more with --robustness-repeats."
-    against = "; ".join(
-        f"{100 * c['difference']:+.2f} points against {METHODS[c['other']]} "
-        f"(t({c['repeats'] - 1}) = {c['t']:.2f}, p = {c['p_holm']:.3g})"
-        for c in comparisons
+    if not others:
+        return f"{start}."
+    who = "each of them" if tied else "it"
+    shown = [METHODS[c["other"]] for c in others if c["p_holm"] is not None and c["p_holm"] < 0.05]
+    told = f"The noise tells {who} from {_and(shown) if shown else 'no other method'}"
+    return (
+        f"{start}: {'; '.join(map(_against, others))}. {told} at 5 % (paired t-test over repeats, "
+        "Holm-corrected)."
     )
-    shown = [METHODS[c["other"]] for c in comparisons if c["p_holm"] < 0.05 and c["difference"] > 0]
-    told = f"The noise tells it from {_and(shown)}" if shown else "The noise tells it from no other method"
-    return f"{start}: {against}. {told} at 5 % (paired t-test over repeats, Holm-corrected)."
+
+
+def _against(comparison: Document) -> str:
+    """One difference with its test."""
+    c = comparison
+    points = f"{100 * c['difference']:+.2f} points against {METHODS[c['other']]}"
+    if c["p_holm"] is None:
+        return f"{points} (the same in every repeat: no test)"
+    return f"{points} (t({c['repeats'] - 1}) = {c['t']:.2f}, p = {c['p_holm']:.3g})"
 
 
 def _and(words: Sequence[str]) -> str:

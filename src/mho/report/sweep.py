@@ -260,11 +260,13 @@ def sweep_page(
     """
     failed = int((what.table["error"] != "").sum())
     best = what.done.sort_values(what.metric, ascending=False, kind="stable").head(1)
+    tied = int((what.done[what.metric] == what.done[what.metric].max()).sum()) - 1
     lead = [f"{len(what.table)} cells, {failed} failed."]
     facts = []
     for _, row in best.iterrows():
         fields = ", ".join(f"{name} = {row[name]}" for name in what.fields)
-        lead.append(f"Highest {what.metric}: {row[what.metric]:.4g} with {fields}.")
+        also = f", and as high in {tied} other cell{'s' * (tied > 1)}" if tied else ""
+        lead.append(f"Highest {what.metric}: {row[what.metric]:.4g} with {fields}{also}.")
         facts.append((f"{row[what.metric]:.4g}", f"highest {what.metric}"))
     return Page(
         title="Sweep",

@@ -81,7 +81,9 @@ def _unseen(
     for path, layer in layers.items():
         chip = layer.require_chip("check_visible")
         noise = random.normal(chip.g.shape, 0, path, "visible").to(chip.g)
-        layer.set_chip(chip._replace(g=(chip.g + 0.3 * layer.hardware.device.g_max * noise).clamp(min=0)))
+        device = layer.hardware.device
+        other = (chip.g + 0.3 * device.g_max * noise).clamp(device.g_min, device.g_max)
+        layer.set_chip(chip._replace(g=other))
         if torch.equal(_output(call, example, context), before):
             found.append(path)
         layer.set_chip(chip)

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from mho.nn import AnalogLayer
 from mho.nn.arrays import Array
-from mho.nn.computed import is_computed
+from mho.nn.computed import is_computed, with_own_class
 from mho.nn.sharded import is_sharded, keep, to_change
 
 Steps = Annotated[int, Field(ge=0)]
@@ -172,10 +172,7 @@ def unlearn(layer: AnalogLayer) -> None:
             f"the weight of {layer.path or 'the layer'!r} is sharded: learned scales and clips cannot be "
             "folded into it; load the whole state_dict into a model that is not sharded and detach there"
         )
-    module.__class__ = type(module).__bases__[0]  # a copy of a module shares the class that torch changes
-    parametrize._inject_new_class(module)
-    for other in module.parametrizations:  # type: ignore[union-attr]
-        parametrize._inject_property(module, other)
+    with_own_class(module)
     parametrize.remove_parametrizations(module, name, leave_parametrized=True)
     for other in step.order:
         if other in module._parameters:

@@ -27,7 +27,8 @@ class WeightClip(Modifier):
     """Clip the Parameter at a number of standard deviations.
 
     A long tail of large weights wastes conductance range: the mapping gives the full range to the
-    largest weight. Clipped in place before each training forward, and on entering evaluation.
+    largest weight, of each column or of the layer (:class:`~mho.mapping.Maximum`). Clipped in place
+    before each training forward, and on entering evaluation.
 
     Attributes:
         sigmas: standard deviations of the weights that stay in range.

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mho.nn.unprogrammed import on_purpose
 from mho.training import checkpoint as checkpoints
 from mho.training.checkpoint import Position, random_streams, set_random_streams
 
@@ -254,7 +255,8 @@ class _Run:
         position, value = self.position, None
         if validate is not None:
             self.model.eval()
-            value = float(validate(self.model))
+            with on_purpose(self.model):  # a network in training has no chip yet
+                value = float(validate(self.model))
             self.model.train()
         done = Epoch(position.epoch + 1, loss, value, float(self.optimizer.param_groups[0]["lr"]))
         if self.scheduler is not None and _waits_for_plateau(self.scheduler):

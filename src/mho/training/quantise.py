@@ -16,21 +16,20 @@ Sources: Y. Bengio et al., arXiv 1308.3432 (2013), straight-through estimator.
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Literal, cast
 
 import torch
 from pydantic import InstanceOf
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from mho.autograd import straight_through
 from mho.config import Count, Fraction, config
 from mho.mapping.level_sets import LevelSet, Normalisation, Symmetric, nearest, table
 from mho.nn import AnalogLayer, analog_layers
+from mho.nn.computed import compute, copied, is_computed, make_plain
 from mho.tile import check_finite
-from mho.training.base import Modifier
+from mho.training.base import Modifier, holder
 from mho.training.recipe import detach
 
 
@@ -186,15 +185,16 @@ def blend(weight: Tensor, levels: Tensor, alpha: float | Tensor) -> Tensor:
 def quantised(model: nn.Module, quantizer: Quantizer | None = None) -> nn.Module:
     """A copy of a converted model whose Parameters are the nearest levels, without a recipe.
 
-    After a training that knew nothing of levels this is post-training quantisation.
+    After a training that knew nothing of levels this is post-training quantisation. A weight that is
+    computed (parametrised, normed or pruned) is a plain Parameter in the copy, with the levels nearest to
+    its present values.
 
     Args:
         model: what ``mho.convert`` made; it is not changed, so training can go on.
         quantizer: acts on all analog layers; None for the ones attached to the layers.
 
     Raises:
-        ValueError: no quantiser was given and a layer has none, or its weight is a parametrisation, NaN or
-            infinite.
+        ValueError: no quantiser was given and a layer has none, or its weight is NaN or infinite.
 
     >>> import mho
     >>> from mho.mapping import EvenLevels
@@ -203,24 +203,24 @@ def quantised(model: nn.Module, quantizer: Quantizer | None = None) -> nn.Module
     >>> levels.weight.abs().unique().numel()
     2
     """
-    copied = copy.deepcopy(model)
-    layers = analog_layers(copied)
+    made = copied(model)
+    layers = analog_layers(made)
     quantizers = {p: quantizer if quantizer is not None else _attached(m, p) for p, m in layers.items()}
-    detach(copied)
+    detach(made)
     found = []
     for path, layer in layers.items():
-        if parametrize.is_parametrized(layer, "weight"):
-            raise ValueError(
-                f"the weight of {path or 'the layer'!r} is a parametrisation: its values cannot be set; "
-                "call torch.nn.utils.parametrize.remove_parametrizations first"
-            )
-        check_finite(layer.weight.detach(), path)
-        levels = quantizers[path].nearest(layer.matrix(layer.wide_weight()))
-        found.append((layer.weight, layer.from_matrix(levels)))
+        weight = layer.present_weight().detach()
+        check_finite(weight, path)
+        wide = weight if weight.dtype in (torch.float32, torch.float64) else weight.float()
+        found.append((layer, layer.from_matrix(quantizers[path].nearest(layer.matrix(wide)))))
+    for layer, _ in found:  # all found before the first is set: two layers may share a Parameter
+        module, name = holder(layer)
+        if is_computed(module, name):
+            make_plain(module, compute(module, name).clone(), name)
     with torch.no_grad():
-        for weight, levels in found:  # all found before the first is set: two layers may share a Parameter
-            weight.copy_(levels)
-    return copied
+        for layer, levels in found:
+            layer.weight.copy_(levels)
+    return made
 
 
 def _attached(layer: AnalogLayer, path: str) -> Quantizer:

@@ -25,7 +25,7 @@ class WeightRange(Modifier):
     ``FixedClip(relative_to="range")`` keeps the weights in it and noise may be relative to it. The
     weights themselves, and so the outputs, do not change: a range is what other simulators factor out
     when they remap weights to [-1, 1] and scale the outputs back. When a chip is programmed the mapping
-    chooses the reference weight anew; ``Maximum(per_column=True)`` gives each column its full range.
+    chooses the reference weight anew: by default each column gets the full range.
 
     Attributes:
         start: ``"maximum"`` for the largest magnitude; ``"fan_in"`` for ``sqrt(3 / rows)``, the bound of

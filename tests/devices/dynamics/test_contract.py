@@ -44,6 +44,7 @@ EXAMPLES: list[tuple[SwitchingModel, float, float]] = [
     (Yakopcic(), 0.45, 100.0),
     (LinearStep(), 1.0, 1e5),
     (LinearStep(slope_up=-0.02, slope_down=0.0), 1.0, 1e5),
+    (LinearStep(v_up=-0.5, v_down=0.5), 1.0, 1e5),
     (StanfordPKU(), 1.5, 1e5),
     (DataDriven2018(), 1.5, 1e4),
     (DataDriven2021(), 1.5, 1e5),

@@ -10,7 +10,7 @@ import torch
 
 from mho.devices import PulseTrain, fit
 from mho.devices.dynamics import LinearStep
-from mho.devices.fitting.pulse_train import curve, non_linearity
+from mho.devices.fitting.pulse_law import curve, non_linearity
 
 from .coverage import check_coverage
 

@@ -155,7 +155,11 @@ def test_a_polynomial_below_zero_is_told() -> None:
             "two states have the mean 1e-06 S",
         ),
         ({"mean_S": G, "std_S": SIGMA, "count": [1.0] * 12}, States(), "line 1: .* a count of at least 2"),
-        ({"mean_S": [1.0, 2.0], "std_S": [0.1, 0.1]}, States(), "line 2: a conductance of 2 S; .* unit=1e-6"),
+        (
+            {"mean_S": [1.0, 2.0], "std_S": [0.1, 0.1]},
+            States(),
+            'line 2: a conductance of 2 S; .* In its place: "uS"',
+        ),
         ({"mean_S": [1e-6, ""], "std_S": [1e-7, 1e-7]}, States(degree=0), "line 2: a state without mean"),
         ({"target_S": [1e-6, 2e-6, 2e-6], "g_S": [1e-6] * 3}, States(), "target 1e-06 S has one result"),
     ],

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mho.devices.fitting.tables import CONDUCTANCE, CURRENT, TIME, conductances, read_table
+from mho.devices.fitting.siemens import Reading, conductances
+from mho.devices.fitting.tables import CONDUCTANCE, CURRENT, TIME, read_table
 
 UP_DOWN = "1e-6,9e-6\n2e-6,7e-6\n3e-6,6e-6\n"
 
@@ -32,12 +33,12 @@ def written(folder, text, name="table.csv"):
     ],
 )
 def test_units_of_heads(head, factor) -> None:
-    g = conductances(read_table({head: [0.0, 0.5]}), 1.0)
-    np.testing.assert_allclose(g, [0.0, 0.5 * factor], rtol=1e-12)
+    g = conductances(read_table({head: [0.0, 5e-4]}), Reading())
+    np.testing.assert_allclose(g, [0.0, 5e-4 * factor], rtol=1e-12)
 
 
 def test_a_resistance_is_a_conductance() -> None:
-    g = conductances(read_table({"R_kohm": [1.0, 20.0]}), 1.0)
+    g = conductances(read_table({"R_kohm": [1.0, 20.0]}), Reading())
     np.testing.assert_allclose(g, [1e-3, 5e-5])
 
 
@@ -116,12 +117,13 @@ def test_not_a_table(tmp_path) -> None:
 
 def test_conductances_in_the_wrong_unit(tmp_path) -> None:
     path = written(tmp_path, "conductance\n0.5\n12.5\n")
-    with pytest.raises(ValueError, match=r"line 3: a conductance of 12.5 S; .* unit=1e-6"):
-        conductances(read_table(path), 1.0)
-    np.testing.assert_allclose(conductances(read_table(path), 1e-6), [0.5e-6, 12.5e-6])
-    with pytest.raises(ValueError, match="says its unit already"):
-        conductances(read_table({"g_uS": [1.0]}), 1e-6)
+    with pytest.raises(ValueError, match=r'line 3: a conductance of 12.5 S; .* unit="uS"'):
+        conductances(read_table(path), Reading())
+    for unit in (1e-6, "uS"):
+        np.testing.assert_allclose(conductances(read_table(path), Reading(unit)), [0.5e-6, 12.5e-6])
+    with pytest.raises(ValueError, match="says its unit already; leave unit = 1e-06 out"):
+        conductances(read_table({"g_uS": [1.0]}), Reading(1e-6))
     with pytest.raises(ValueError, match="line 2: a conductance of -1 S is negative; .* zero="):
-        conductances(read_table({"g": [0.5, -1.0]}), 1.0)
+        conductances(read_table({"g": [0.5, -1.0]}), Reading())
     with pytest.raises(ValueError, match="line 1: a resistance of 0 ohm"):
-        conductances(read_table({"r_ohm": [0.0]}), 1.0)
+        conductances(read_table({"r_ohm": [0.0]}), Reading())

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-from mho.config import unknown_key
+from mho.config import parse_json, unknown_key
 from mho.errors import ConfigError
 
 
@@ -152,7 +152,7 @@ class Parameters:
                 "file of CrossSim: give the path of simulator/configs/ISAAC.json"
             )
         with Path(filepath).open(**kwargs) as file:
-            data = json.load(file)
+            data = parse_json(file.read())
         if not isinstance(data, dict):
             raise ConfigError(f"{filepath}: {cls.__name__} are an object, this is a {type(data).__name__}")
         return cls(**data)

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from mho.config import Positive, field_names, unknown_key
-from mho.devices.dynamics._numbers import Number, joint_shape, pick, tensor
+from mho.devices.dynamics._numbers import Number, clip, joint_shape, pick, tensor
 from mho.devices.dynamics.integrate import Adaptive, Exact, Method
 from mho.devices.dynamics.trace import Trace, run
 from mho.errors import ConfigError
@@ -123,6 +123,37 @@ class SwitchingModel(ABC):
         """
         raise TypeError(f"{type(self).__name__} moves without noise; leave eps out")
 
+    # ── pulses that scatter ──────────────────────────────────────────────────────────────────────
+
+    def scatter(self, state: Tensor, voltage: Tensor, dt: Number) -> tuple[Tensor, Tensor] | None:
+        """How the cell scatters around its law from pulse to pulse: its cycle-to-cycle noise.
+
+        Each cell has a deviation from the law, which an interval changes to ``kept * deviation + std * eps``
+        with eps a standard normal draw. The law itself, :meth:`step`, knows nothing of it.
+
+        Args:
+            state: before the interval, without the deviation; any shape.
+            voltage: volts, scalar or broadcast to the state.
+            dt: length of the interval, seconds, a number or a tensor that broadcasts to the state.
+
+        Returns:
+            ``kept``, from 0 to 1, and ``std``, in the unit of the state, in the joint shape of all three;
+            None for a model whose pulses all do the same.
+        """
+        return None
+
+    def deviated(self, state: Tensor, deviation: Tensor) -> Tensor:
+        """State of a cell with its deviation from the law, kept between the bounds."""
+        return clip(state + deviation, *self.bounds)
+
+    def pulse_std(self, conductance: Tensor) -> Tensor | None:
+        """Standard deviation of the conductance that one pulse leaves, siemens; None where it has none.
+
+        Args:
+            conductance: that the pulse aims at, siemens, any shape.
+        """
+        return None
+
     def conductance(self, state: Tensor, v_read: float | None = None) -> Tensor:
         """Conductance seen by a read, siemens: current over voltage at ``v_read`` (default: the model's).
 
@@ -173,7 +204,7 @@ class SwitchingModel(ABC):
     def step(
         self, state: Tensor, voltage: Tensor | float, dt: Number, method: Method | None = None
     ) -> Tensor:
-        """State after one pulse of constant voltage.
+        """State after one pulse of constant voltage, by the law: without what pulses scatter.
 
         Args:
             state: any shape.
@@ -202,6 +233,7 @@ class SwitchingModel(ABC):
         every: int = 1,
         chunk: int = 2**18,
         eps: Tensor | None = None,
+        seed: int | None = 0,
     ) -> Trace:
         """Response of any number of cells to a waveform.
 
@@ -218,10 +250,12 @@ class SwitchingModel(ABC):
             chunk: number of cells that go through the waveform together; bounds the memory.
             eps: standard normal draws ``[time - 1, *cells]`` for a model with :meth:`rate_std`: the noise
                 of the velocity in each interval.
+            seed: of the draws of a model whose pulses scatter (:meth:`scatter`); another seed, other draws.
+                None: the law alone.
 
         Returns:
             The trace at the kept samples. ``state[n]`` is the state at ``time[n]``, before the voltage of
-            sample ``n`` has moved it.
+            sample ``n`` has moved it. The first one has no deviation from the law yet.
 
         Raises:
             ValueError: time that does not increase or is negative, a voltage that is not finite, shapes
@@ -235,7 +269,9 @@ class SwitchingModel(ABC):
             ((501,), True)
         """
         method = method or (Exact() if held and self.has_exact else self.method)
-        return run(self, voltage, time, state, method, held=held, every=every, chunk=chunk, eps=eps)
+        return run(
+            self, voltage, time, state, method, held=held, every=every, chunk=chunk, eps=eps, seed=seed
+        )
 
     # ── cells that differ ────────────────────────────────────────────────────────────────────────
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from mho import random
 from mho.devices.dynamics._numbers import Number, joint_shape, tensor
 from mho.devices.dynamics.integrate import Flow, Method, StepError
 
@@ -22,9 +23,9 @@ class Trace:
     Attributes:
         time: seconds, ``[time]``.
         voltage: volts, ``[time]`` or ``[time, *cells]``.
-        current: amperes, ``[time, *cells]``.
-        state: the model's state, ``[time, *cells]``.
-        conductance: at the read voltage of the model, siemens, ``[time, *cells]``.
+        current: amperes, ``[time, *cells]``, with what pulses scatter.
+        state: the model's state, ``[time, *cells]``; by the law alone where pulses scatter.
+        conductance: at the read voltage of the model, siemens, ``[time, *cells]``, with what pulses scatter.
     """
 
     time: Tensor
@@ -62,6 +63,32 @@ class Noisy(NamedTuple):
         return Noisy(self.model.take(index, shape), self.eps.expand(shape).reshape(-1)[index])
 
 
+class _Scatter(NamedTuple):
+    """The deviation of cells from their law, from interval to interval.
+
+    Attributes:
+        model: of these cells.
+        places: of the cells among all, flattened; a cell has its draws whichever others are simulated.
+        seed: of the draws.
+    """
+
+    model: SwitchingModel
+    places: Tensor
+    seed: int
+
+    def after(
+        self, deviation: Tensor | None, state: Tensor, voltage: Tensor, dt: float, number: int
+    ) -> Tensor | None:
+        """The deviation after an interval, by its number; None as long as there is none."""
+        found = self.model.scatter(state, voltage, dt)
+        if found is None:
+            return deviation
+        kept, std = found
+        before = torch.zeros_like(state) if deviation is None else deviation
+        draws = random.normal_at(self.places, self.seed, "simulate", str(number)).to(state)
+        return kept * before + std * draws
+
+
 def run(
     model: SwitchingModel,
     voltage: Tensor,
@@ -73,6 +100,7 @@ def run(
     every: int,
     chunk: int,
     eps: Tensor | None,
+    seed: int | None,
 ) -> Trace:
     """See :meth:`mho.devices.dynamics.SwitchingModel.simulate`."""
     _check(voltage, time, eps, every, chunk)
@@ -92,12 +120,13 @@ def run(
         index = torch.arange(start.numel(), device=start.device)[part]
         some = model.like(state).take(index, cells)
         v = flat if shared else flat[:, part]
-        states = _states(
-            some, v, time, start[part], method, held, kept, noise if noise is None else noise[:, part]
-        )
+        eps_of_part = noise if noise is None else noise[:, part]
+        scatter = None if seed is None else _Scatter(some, index, seed)
+        states, off = _states(some, v, time, start[part], method, held, kept, eps_of_part, scatter)
+        seen = states if off is None else some.deviated(states, off)
         v_kept = v[kept].reshape(len(kept), -1)
         for whole, piece in zip(
-            out, (some.current(v_kept, states), states, some.conductance(states)), strict=True
+            out, (some.current(v_kept, seen), states, some.conductance(seen)), strict=True
         ):
             whole[:, part] = piece
     current, states, conductance = (x.reshape(len(kept), *cells) for x in out)
@@ -113,19 +142,25 @@ def _states(
     held: bool,
     kept: list[int],
     eps: Tensor | None,
-) -> Tensor:
-    """States of a flat list of cells at the kept samples, ``[kept, cell]``."""
+    scatter: _Scatter | None,
+) -> tuple[Tensor, Tensor | None]:
+    """States of a flat list of cells at the kept samples, and their deviations, ``[kept, cell]``."""
     samples = voltage.unbind(0)
     lengths = time.double().diff().tolist()
     wanted = set(kept)
     states = [state]
+    off: list[Tensor | None] = [None]
     flow: Flow = model
+    deviation: Tensor | None = None
     for n, dt in enumerate(lengths):
         if eps is not None:
             flow = Noisy(model, eps[n])
         v0 = samples[n]
+        v1 = v0 if held else samples[n + 1]
+        if scatter is not None:
+            deviation = scatter.after(deviation, state, v0 if held else 0.5 * (v0 + v1), dt, n)
         try:
-            state = method.advance(flow, state, v0, v0 if held else samples[n + 1], dt)
+            state = method.advance(flow, state, v0, v1, dt)
         except StepError as error:
             raise StepError(
                 f"between samples {n} and {n + 1} (t = {float(time[n]):g} s to {float(time[n + 1]):g} s, "
@@ -133,7 +168,10 @@ def _states(
             ) from None
         if n + 1 in wanted:
             states.append(state)
-    return torch.stack(states)
+            off.append(deviation)
+    if deviation is None:
+        return torch.stack(states), None
+    return torch.stack(states), torch.stack([torch.zeros_like(state) if d is None else d for d in off])
 
 
 def _check(voltage: Tensor, time: Tensor, eps: Tensor | None, every: int, chunk: int) -> None:

@@ -14,7 +14,7 @@ from pydantic import InstanceOf
 from mho.config import Count, Finite, NonNegative, config, digest, load, save, write_whole
 from mho.devices.base import Device
 from mho.devices.dynamics.base import SwitchingModel
-from mho.devices.fitting.base import Estimate, Measurement, Points, Span
+from mho.devices.fitting.base import Estimate, Measurement, Points, Span, check_determined
 from mho.devices.fitting.tables import read_table
 from mho.errors import ConfigError
 
@@ -37,6 +37,7 @@ class Card:
             for a law that holds; None where the table does not tell the errors of its points.
         correlation: of neighbouring residuals: about 0 for a law that holds.
         notes: what the numbers do not say.
+        left_out: what the measurement shows and the device does not have.
         device_digest: fingerprint of the description that the card belongs to.
         software: names and versions.
     """
@@ -53,6 +54,7 @@ class Card:
     reduced_chi2: NonNegative | None = None
     correlation: Finite = 0.0
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     device_digest: int
     software: tuple[str, ...] = ()
 
@@ -116,9 +118,10 @@ class Fit:
         return Fit(device, card, {n: table.numbers(k) for k, n in enumerate(table.columns)})
 
     def __str__(self) -> str:
-        """The parameters with their errors, and how well they fit."""
+        """What the device leaves out, in the first line; parameters with errors, and how well they fit."""
         width = max(len(e.name) for e in self.card.parameters)
-        lines = [f"{type(self.device).__name__} fitted to {self.card.source}"]
+        without = f", without {' and without '.join(self.card.left_out)}" if self.card.left_out else ""
+        lines = [f"{type(self.device).__name__} fitted to {self.card.source}{without}"]
         lines += [
             f"  {e.name:<{width}}  {e.value:.6g} ± {e.error:.2g} {e.unit}".rstrip()
             for e in self.card.parameters
@@ -156,7 +159,8 @@ def fit(source: Any, measurement: Measurement) -> Fit:
     Raises:
         TypeError: ``measurement`` is none, or ``source`` is no table.
         ValueError: a column is missing, a cell is no number, a conductance has the wrong unit, or there
-            are too few points; the message names file, line and column.
+            are too few points; the message names file, line and column. Or the measurement does not
+            determine a parameter; the message names it, with its standard error.
 
     Example:
         >>> from mho.devices import States
@@ -172,6 +176,7 @@ def fit(source: Any, measurement: Measurement) -> Fit:
         )
     table = measurement.read(source)
     outcome = measurement.evaluate(table)
+    check_determined(Path(table.name).name, outcome.parameters, measurement.remedy)
     card = Card(
         source=Path(table.name).name,
         sha256=table.sha256,
@@ -185,6 +190,7 @@ def fit(source: Any, measurement: Measurement) -> Fit:
         reduced_chi2=outcome.reduced_chi2,
         correlation=outcome.correlation,
         notes=outcome.notes,
+        left_out=outcome.left_out,
         device_digest=digest(outcome.device),
         software=_software(),
     )

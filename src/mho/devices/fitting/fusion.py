@@ -7,16 +7,20 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from pydantic import Field
 
 from mho.config import Count, Positive, config
 from mho.devices.fitting.base import Measurement, Outcome
-from mho.devices.fitting.states import TARGET, States, Statistics
-from mho.devices.fitting.tables import Array, Table, conductances, read_table
+from mho.devices.fitting.heads import Unit
+from mho.devices.fitting.siemens import Reading, cell_column, check_stated, conductances
+from mho.devices.fitting.states import TARGET, States, Statistics, mean_law, standardised
+from mho.devices.fitting.tables import CONDUCTANCE, Array, Table, read_table
 
+MICRO = 1e-6  # siemens: the files are in microsiemens
 HEAD = ("id", "class", "num_weights", "height", "width")
 
 
@@ -39,7 +43,7 @@ class FusionLayer(NamedTuple):
     g: Array
 
 
-def read_fusion(path: str | os.PathLike[str], unit: float = 1e-6) -> tuple[FusionLayer, ...]:
+def read_fusion(path: str | os.PathLike[str], unit: float = MICRO) -> tuple[FusionLayer, ...]:
     """The layers of a Fusion CSV, as aihwkit exports them for the chip and reads them back.
 
     Five rows tell of each layer its id, class, number of weights, height and width; a sixth their names (it
@@ -93,19 +97,23 @@ class Fusion(Measurement):
 
     ``fit({"target": "exported.csv", "conductance": "measured.csv"}, Fusion())`` takes two Fusion CSVs of one
     network (:func:`read_fusion`). The targets go into groups of about equal size, each with its standard
-    deviation; the law through them is that of :class:`States`.
+    deviation and its mean; the laws through them, of scatter and of bias, are those of :class:`States`.
 
     Attributes:
-        unit: siemens of the number 1.
+        unit: of columns whose heads say none: ``"uS"``, ``"kohm"``, or the siemens of the number 1. Fusion
+            CSVs are in microsiemens.
         degree: of the polynomial; None keeps the groups as a table law.
         groups: of targets.
-        v_read: read voltage, volts.
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
+            device.
     """
 
-    unit: Positive = 1e-6
+    remedy: ClassVar[str] = States.remedy
+
+    unit: Unit = MICRO
     degree: Annotated[int, Field(ge=0, le=6)] | None = 2
     groups: Count = 20
-    v_read: Positive = 0.2
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -139,36 +147,46 @@ class Fusion(Measurement):
 
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
-        g = conductances(table, self.unit)
-        target = table.take(TARGET, self.unit)
+        places = cell_column(table, TARGET), table.place(TARGET)
+        for place, quantity in zip(places, (CONDUCTANCE, TARGET), strict=True):
+            if place is None:
+                raise table.missing(quantity)
+        results, targets = (place for place in places if place is not None)
+        check_stated(table, results, targets)
+        own = table.heads[results].unit and self.unit == MICRO  # heads that say a unit come first
+        how = Reading(1.0 if own else self.unit, self.v_read)
+        g, target = conductances(table, how, results), conductances(table, how, targets)
         if len(g) < 2 * self.groups:
             raise ValueError(
                 f"{table.name}: {len(g)} conductances for {self.groups} groups; at least two each: groups = "
                 f"{max(1, len(g) // 2)}"
             )
-        found = _grouped(target, g, self.groups)
+        low, high = float(target.min()), float(target.max())
+        raw = _grouped(target, g - target, self.groups)
+        law = mean_law(raw, raw.std, high).law
+        shift = law.shift(torch.as_tensor(target), high).numpy()
+        clean = _grouped(target, g - target - shift, self.groups)  # the bias within a group is no scatter
         states = States(degree=self.degree, v_read=self.v_read)
-        return states.outcome(table, *found, ends=(float(target.min()), float(target.max())))
+        return states.outcome(table, clean._replace(mean=raw.mean), ends=(low, high))
 
 
-def _grouped(target: Array, g: Array, groups: int) -> tuple[Statistics, float]:
-    """Groups of neighbouring targets; and how far a mean misses its target at most, in standard errors."""
+def _grouped(target: Array, error: Array, groups: int) -> Statistics:
+    """Groups of neighbouring targets."""
     order = np.argsort(target, kind="stable")
     parts = np.array_split(order, groups)
     edges = [target[part[0]] for part in parts]  # equal targets stay together
     place = np.searchsorted(np.unique(edges), target, side="right")
-    means, stds, counts, missed = [], [], [], 0.0
+    rows, results = [], []
     for k in np.unique(place):
-        error = (g - target)[place == k]
-        if len(error) < 2:
+        some = error[place == k]
+        if len(some) < 2:
             continue
-        std = float(error.std(ddof=1))
-        means.append(float(target[place == k].mean()))
-        stds.append(std)
-        counts.append(float(len(error)))
-        if std > 0:
-            missed = max(missed, abs(float(error.mean())) / std * len(error) ** 0.5)
-    return Statistics(np.array(means), np.array(stds), np.array(counts)), missed
+        middle, off = float(target[place == k].mean()), float(some.mean())
+        std = float(some.std(ddof=1))
+        rows.append((middle, std, float(len(some)), middle + off))
+        results.append(standardised(some - off, np.full_like(some, std), np.full_like(some, len(some))))
+    g, std_, count, mean = np.array(rows).T
+    return Statistics(g, std_, count, mean, np.concatenate(results))
 
 
 def _whole(path: Any, line: int, cell: str, name: str) -> int:

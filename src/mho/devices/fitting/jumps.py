@@ -13,7 +13,9 @@ import numpy as np
 
 from mho.config import Positive, config
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
-from mho.devices.fitting.tables import CONDUCTANCE, Array, Quantity, Table, conductances, read_table
+from mho.devices.fitting.heads import SIEMENS, Unit
+from mho.devices.fitting.siemens import V_READ, Reading, cell_column, changes, check_stated, conductances
+from mho.devices.fitting.tables import CONDUCTANCE, Array, Quantity, Table, read_table
 from mho.devices.jumps import JumpCell, Jumps
 
 CHANGE = Quantity(("dg", "change", "step", "jump", "delta g"), "S")
@@ -49,12 +51,14 @@ class JumpTable(Measurement):
     Source: the jump tables of G. W. Burr et al., IEEE Trans. Electron Devices 62, 3498 (2015).
 
     Attributes:
-        unit: siemens of the number 1, for numbers without unit (1e-6: microsiemens).
-        v_read: read voltage, volts.
+        unit: of the conductances and changes, for numbers without unit: ``"uS"``, or the siemens of the
+            number 1 (1e-6: microsiemens).
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
+            device.
     """
 
-    unit: Positive = 1.0
-    v_read: Positive = 0.2
+    unit: Unit = 1.0
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -76,7 +80,8 @@ class JumpTable(Measurement):
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         laws = {name: _law(rows, f"{table.name}, {name}") for name, rows in self._rows(table).items()}
-        device = JumpCell(up=laws.get("up"), down=laws.get("down"), v_read=self.v_read)
+        v_read = V_READ if self.v_read is None else self.v_read
+        device = JumpCell(up=laws.get("up"), down=laws.get("down"), v_read=v_read)
         points = _points(laws)
         changes = np.concatenate([np.array(law.change) for law in laws.values()])
         return Outcome(
@@ -89,21 +94,19 @@ class JumpTable(Measurement):
             None,
             0.0,
             _notes(laws),
+            _left_out(laws),
         )
 
     def _rows(self, table: Table) -> dict[str, list[_Row]]:
         """The distributions of each direction, by rising conductance."""
-        headless = not table.headed and len(table.columns) == 3
-        if headless:
-            g = conductances(table, self.unit, column=0)
-            change, cdf = table.numbers(1) * self.unit, table.numbers(2)
+        how = Reading(self.unit, self.v_read)
+        if not table.headed and len(table.columns) == 3:
+            state, step, cdf = 0, 1, table.numbers(2)
         else:
-            g, change, cdf = conductances(table, self.unit), table.take(CHANGE, self.unit), table.take(CDF)
-            if table.united(CONDUCTANCE) != table.united(CHANGE):
-                raise ValueError(
-                    f"{table.name}: one of the columns of conductance and change has a unit in its head; "
-                    "name that of both, G_S and dG_S"
-                )
+            state, step = _place(table, CONDUCTANCE), _place(table, CHANGE)
+            cdf = table.take(CDF)
+            check_stated(table, state, step)
+        g, change = conductances(table, how, state), changes(table, how, step)
         for line, chance in zip(table.lines(), cdf, strict=True):
             if not -_DIP <= chance <= 1 + _DIP:
                 raise ValueError(f"{table.name}, line {line}: a chance of {chance:g}; it lies from 0 to 1")
@@ -120,6 +123,13 @@ class JumpTable(Measurement):
             median = np.mean([np.interp(0.5, row.cdf, row.change) for row in some])
             found["up" if median >= 0 else "down"] = some
         return found
+
+
+def _place(table: Table, quantity: Quantity) -> int:
+    place = cell_column(table, CHANGE) if quantity is CONDUCTANCE else table.place(quantity)
+    if place is None:
+        raise table.missing(quantity)
+    return place
 
 
 def _directions(table: Table) -> list[str]:
@@ -190,17 +200,23 @@ def _points(laws: dict[str, Jumps]) -> Points:
 
 def _notes(laws: dict[str, Jumps]) -> tuple[str, ...]:
     notes = ["a table as it was given: nothing was fitted, and the errors of its numbers are not known"]
+    if len(laws) == 1:
+        notes.append(f"only pulses {next(iter(laws))} were measured; a verified write needs both directions")
+    return tuple(notes)
+
+
+def _left_out(laws: dict[str, Jumps]) -> tuple[str, ...]:
+    """The pulses that go beyond the changes of the table."""
+    found = []
     for name, law in laws.items():
         cdf = np.array(law.cdf)
         outside = float(np.maximum(cdf[:, 0], 1 - cdf[:, -1]).max())
         if outside > 0.01:
-            notes.append(
-                f"{name}: up to {100 * outside:.0f} % of the pulses go beyond the changes of the table; they "
-                "count as its last change"
+            found.append(
+                f"the jumps {name} beyond the changes of the table (up to {100 * outside:.0f} % of the "
+                "pulses count as its first or last change)"
             )
-    if len(laws) == 1:
-        notes.append(f"only pulses {next(iter(laws))} were measured; a verified write needs both directions")
-    return tuple(notes)
+    return tuple(found)
 
 
 # --- three files of each direction ---------------------------------------------------------------
@@ -233,12 +249,13 @@ def _found(folder: Path) -> dict[str, tuple[Path, ...]]:
 def _joined(source: Mapping[str, Any]) -> Table:
     """One table of all files: direction, conductance, change and chance."""
     rows: list[tuple[int, tuple[Any, ...]]] = []
-    names, digest = [], hashlib.sha256()
+    names, digest, stated = [], hashlib.sha256(), set[str]()
     for direction, three in source.items():
         if not isinstance(three, (tuple, list)) or len(three) != 3:
             raise ValueError(f"{direction} = {three!r}: give three files, of {', '.join(_PARTS)}")
         tables = [read_table(part if not _is_list(part) else np.asarray(part)[:, None]) for part in three]
         g, change = (_axis(table) for table in tables[:2])
+        stated |= {table.heads[0].unit for table in tables[:2]}
         if len(tables[2].rows) != len(g) or len(tables[2].columns) != len(change):
             raise ValueError(
                 f"{tables[2].name}: {len(tables[2].rows)} rows of {len(tables[2].columns)} chances, for "
@@ -250,7 +267,13 @@ def _joined(source: Mapping[str, Any]) -> Table:
         names.append(Path(tables[2].name).name)
         for table in tables:
             digest.update(table.sha256.encode())
-    columns = ("direction", CONDUCTANCE.names[0], CHANGE.names[0], CDF.names[0])
+    if stated not in ({""}, {SIEMENS}):
+        raise ValueError(
+            f"{' and '.join(names)}: the heads of the axes say {sorted(stated)}; name siemens in all of "
+            "them, or in none"
+        )
+    unit = "_S" if SIEMENS in stated else ""
+    columns = ("direction", CONDUCTANCE.names[0] + unit, CHANGE.names[0] + unit, CDF.names[0])
     return Table(" and ".join(names), digest.hexdigest(), columns, True, tuple(rows))
 
 
@@ -259,9 +282,10 @@ def _is_list(part: Any) -> bool:
 
 
 def _axis(table: Table) -> Array:
-    """The numbers of a file with one number in each line, or all in one line."""
+    """The numbers of a file, one in each line or all in one line; in SI units if its head says a unit."""
     if len(table.rows) == 1:
         return np.array([table.numbers(k)[0] for k in range(len(table.columns))])
     if len(table.columns) != 1:
         raise ValueError(f"{table.name}: an axis has one number in each line, not {len(table.columns)}")
-    return table.numbers(0)
+    factor = table.heads[0].factor
+    return table.numbers(0) * (1.0 if factor is None else factor)

@@ -133,13 +133,15 @@ def _inverse(jacobian: Array, names: Sequence[str]) -> Array:
     if not np.all(norms > 0):
         loose = [name for name, norm in zip(names, norms, strict=True) if not norm > 0]
         raise ValueError(
-            f"the measurement does not depend on {', '.join(loose)}: fix what it cannot tell, or measure more"
+            f"the measurement does not depend on {', '.join(loose)}, with a standard error without bound: "
+            "fix what it cannot tell, or measure more"
         )
     _, sizes, rows = np.linalg.svd(jacobian / norms, full_matrices=False)
     if sizes[-1] < _SAME * sizes[0]:
         loose = [name for name, part in zip(names, rows[-1], strict=True) if abs(part) > 0.1]
         raise ValueError(
-            f"the measurement cannot tell {' and '.join(loose)} apart: fix one of them, or measure more"
+            f"the measurement cannot tell {' and '.join(loose)} apart, with standard errors without bound: "
+            "fix one of them, or measure more"
         )
     inverse = (rows.T / sizes**2) @ rows
     return np.asarray(inverse / np.outer(norms, norms), dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from mho.config import Count, Fraction, Positive, config, field_names, unknown_k
 from mho.devices.dynamics.base import SwitchingModel
 from mho.devices.dynamics.integrate import ErrorBounded, Method, StepError
 from mho.devices.dynamics.trace import Trace
-from mho.devices.fitting.base import Estimate, Measurement, Outcome, span
+from mho.devices.fitting.base import Estimate, Measurement, Outcome, check_explained, span
 from mho.devices.fitting.least_squares import Solution, r_squared, solve
 from mho.devices.fitting.tables import CURRENT, TIME, VOLTAGE, Array, Quantity, Table
 from mho.errors import ConfigError
@@ -22,7 +22,10 @@ from mho.errors import ConfigError
 START = "start"  # the state at the first row, as if it were a parameter
 ERROR = Quantity(("error", "sigma", "std"), "A")
 _LARGEST = 1.0  # amperes
+_STEEPEST = 0.1  # siemens: most that is believed of currents whose unit nobody names
 _ACCURATE = 1e-4  # of the span: far below the noise of a measured current
+_FLAT = 12**-0.5  # of a range: the spread of a value of which nothing but the range is known
+_EXACT = 1e-4  # of the largest current: a scatter below it is that of the integrator
 _STEP = 1e-3  # of a difference quotient, in a transformed parameter
 
 
@@ -65,6 +68,12 @@ class _Free(NamedTuple):
             return (value - self.low) * (self.high - value) / (self.high - self.low)
         return self.size
 
+    def largest_error(self, value: float) -> float:
+        """The largest standard error with which a measurement still tells the parameter."""
+        if self.kind == "logit":
+            return (self.high - self.low) * _FLAT
+        return abs(value) / 2 if self.kind == "log" else max(abs(value), self.size)
+
     @property
     def size(self) -> float:
         """What counts as one, for a parameter of any sign."""
@@ -95,6 +104,11 @@ class Loop(Measurement):
         >>> Loop(model=LinearIonDrift(), free=("r_on", "mobility")).free
         ('r_on', 'mobility')
     """
+
+    remedy: ClassVar[str] = (
+        "fix it at a value that you know (leave it out of free), start nearer to the measurement, or measure "
+        "a loop in which it shows"
+    )
 
     model: InstanceOf[SwitchingModel]
     free: tuple[str, ...]
@@ -152,16 +166,20 @@ class Loop(Measurement):
         points = {"x": voltage, "measured": current, "fitted": fitted, "residual": residual, "time": time}
         if error is not None:
             points["error"] = error
+        noise = math.sqrt(float(residual @ residual) / (len(current) - len(free)))
+        explained = r_squared(current, fitted)
+        check_explained(table.name, self.free, explained, len(current), self.remedy)
         return Outcome(
             model,
             _estimates(free, found),
             (span("voltage", voltage, "V"), span("current", current, "A"), span("time", time, "s")),
             points,
-            math.sqrt(float(residual @ residual) / (len(current) - len(free))),
-            r_squared(current, fitted),
+            noise,
+            explained,
             found.reduced_chi2,
             found.correlation,
             _notes(found, len(current)),
+            _left_out(noise, explained, current),
         )
 
     def _read(self, table: Table) -> tuple[Array, Array, Array]:
@@ -184,6 +202,12 @@ class Loop(Measurement):
         if float(np.abs(current).max()) > _LARGEST:
             raise ValueError(
                 f"{table.name}: a current above {_LARGEST:g} A; name the column current_mA or current_uA"
+            )
+        named = table.heads[table.place(CURRENT) or 0].unit
+        if not named and float(np.abs(current).max()) > _STEEPEST * float(np.abs(voltage).max()):
+            raise ValueError(
+                f"{table.name}: currents up to {np.abs(current).max():g} A under {np.abs(voltage).max():g} "
+                "V; name their unit in the head of the column: current_A, current_mA or current_uA"
             )
         if not bool((current != 0).any()):
             raise ValueError(f"{table.name}: the current is 0 in every row; nothing to fit")
@@ -239,7 +263,7 @@ class _Simulation(NamedTuple):
             low, high = (torch.as_tensor(b, dtype=torch.float64) for b in model.bounds)
             state = low + (high - low) * fraction
         with torch.no_grad():
-            trace: Trace = model.simulate(self.voltage, self.time, state, self.method)
+            trace: Trace = model.simulate(self.voltage, self.time, state, self.method, seed=None)
         return np.asarray(trace.current.numpy(), dtype=np.float64)
 
     def residuals(self, z: Array) -> Array:
@@ -288,10 +312,19 @@ def _replaced(model: SwitchingModel, values: dict[str, float]) -> SwitchingModel
 
 
 def _estimates(free: list[_Free], found: Solution) -> tuple[Estimate, ...]:
-    return tuple(
-        Estimate(name=f.name, value=float(f.outer(z)), error=f.slope(float(z)) * float(e))
-        for f, z, e in zip(free, found.values, found.errors, strict=True)
-    )
+    made = []
+    for f, z, e in zip(free, found.values, found.errors, strict=True):
+        value, error = float(f.outer(z)), f.slope(float(z)) * float(e)
+        made.append(Estimate(name=f.name, value=value, error=error, scale=f.largest_error(value)))
+    return tuple(made)
+
+
+def _left_out(noise: float, explained: float, current: Array) -> tuple[str, ...]:
+    """What the loop shows and the model has not."""
+    if noise <= _EXACT * float(np.abs(current).max()):
+        return ()
+    part = f", {100 * (1 - explained):.2g} % of its variance"
+    return (f"the scatter of the current around the law ({noise:.2g} A{part})",)
 
 
 def _notes(found: Solution, points: int) -> tuple[str, ...]:

@@ -3,58 +3,39 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
 from mho.config import Count, Finite, Positive, config
-from mho.devices.dynamics._numbers import Negative
 from mho.devices.dynamics.linear_step import LinearStep
-from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
-from mho.devices.fitting.least_squares import Solution, r_squared, solve
-from mho.devices.fitting.tables import (
-    CONDUCTANCE,
-    VOLTAGE,
-    Array,
-    Quantity,
-    Table,
-    conductances,
+from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, check_explained, span
+from mho.devices.fitting.heads import Unit
+from mho.devices.fitting.least_squares import r_squared
+from mho.devices.fitting.pulse_law import (
+    FAR,
+    NAMES,
+    Branch,
+    Sweep,
+    fitted_branch,
+    non_linearity,
+    together,
 )
+from mho.devices.fitting.siemens import Reading, cell_column, check_alike, conductances
+from mho.devices.fitting.tables import CELL, VOLTAGE, Array, Quantity, Table
 
 PULSE = Quantity(("pulse", "pulses", "n"), "")
 UP, DOWN = Quantity(("up", "ltp", "potentiation"), "S"), Quantity(("down", "ltd", "depression"), "S")
 WORDLINE, BITLINE = Quantity(("wordline", "wl", "word line"), ""), Quantity(("bitline", "bl", "bit line"), "")
 WIDTH = Quantity(("pulse width", "pulsewidth", "width"), "s")
 NDBool = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+_ALIKE = 1e-3  # of the largest: pulses of amplitudes or lengths that differ by less are identical
 _TURN = 0.15  # of the range of the conductances: a change back that noise does not explain
-_FAR = 60.0  # largest curvature looked for: all the change within the first pulses
-
-
-class _Sweep(NamedTuple):
-    """Pulses of one direction: number of the pulse, counted from the first point, and conductance."""
-
-    pulse: Array
-    g: Array
-
-
-class _Branch(NamedTuple):
-    """The fitted law of one direction."""
-
-    sweep: _Sweep
-    solution: Solution
-    fitted: Array
-    pulses: float
-
-    @property
-    def slope(self) -> float:
-        """Loss of the step for each siemens moved, 1/pulse."""
-        return float(self.solution.values[2]) / self.pulses
-
-    @property
-    def step(self) -> float:
-        """Change of the conductance at the first point, siemens for each pulse."""
-        first, last, c = map(float, self.solution.values)
-        return (last - first) / self.pulses * (c / -math.expm1(-c) if abs(c) > 1e-6 else 1 + c / 2)
+V_READ = 0.1  # volts, of a model whose read voltage is not told
+_BENT = (
+    4.0  # error of a curvature near 0 that leaves no shape: from e^-4 to e^4 of the first step at the last
+)
 
 
 @config
@@ -75,29 +56,38 @@ class PulseTrain(Measurement):
     the same with ``voltage_V``, whose sign is the direction of each pulse (rows at 0 V, or with a
     ``pulse width`` of 0, are no pulses); with ``wordline`` and ``bitline``, name the cell (the raw logs of
     ArC instruments, with their heads or without). Several trains one after the other, told apart by the
-    sign, are fitted together.
+    sign, are fitted together. A column ``cell`` or ``device`` names cells: each has a fit of its own, and the
+    model is the mean cell, with the noise within cells; the spread over cells (restricted maximum likelihood)
+    is reported.
 
     Source: P.-Y. Chen, X. Peng, S. Yu, IEEE TCAD 37, 3067 (2018).
 
     Attributes:
-        unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
+        unit: of the cells, for a table whose heads have none: ``"uS"``, ``"kohm"``, ``"nA"``, or the siemens
+            of the number 1 (1e-6: microsiemens).
         zero: the number that means no conductance, for normalised weights.
         up: the first so many points of a single column rise, the others fall; None: all go one way (a column
             that goes both ways is refused).
         cell: (word line, bit line) of the cell, where the table has several.
-        width: length of a pulse, seconds.
-        v_up, v_down: amplitude of the pulses, volts.
-        v_read: read voltage, volts.
+        width: length of a pulse, seconds; None: that of the table, or 1e-6.
+        v_up, v_down: amplitude of the pulses that raise and that lower the conductance, volts, of opposite
+            signs; None: those of the table, or 1 and -1.
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.1 for the
+            model.
     """
 
-    unit: Positive = 1.0
+    remedy: ClassVar[str] = (
+        "measure more pulses, over a larger part of the way, or leave out what is no part of the train"
+    )
+
+    unit: Unit = 1.0
     zero: Finite = 0.0
     up: Count | None = None
     cell: tuple[int, int] | None = None
-    width: Positive = 1e-6
-    v_up: Positive = 1.0
-    v_down: Negative = -1.0
-    v_read: Positive = 0.1
+    width: Positive | None = None
+    v_up: Finite | None = None
+    v_down: Finite | None = None
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -106,16 +96,16 @@ class PulseTrain(Measurement):
 
     def evaluate(self, table: Table) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
-        rising, falling = self._sweeps(table)
-        branches = {
-            name: _fitted(sweep, f"{table.name}, {name}")
-            for name, sweep in (("up", rising), ("down", falling))
-            if len(sweep.g)
-        }
+        cells = [self._branches(part) for part in _cells(table)]
+        branches = cells[0] if len(cells) == 1 else _mean_cell(table, cells)
+        for name, branch in branches.items():
+            names = [f"{name}.{of}" for of in NAMES]
+            explained = r_squared(branch.sweep.g, branch.fitted)
+            check_explained(table.name, names, explained, len(branch.fitted), self.remedy)
         _check_directions(table, branches)
         points = _points(branches)
         residuals, fitted = points["residual"], points["fitted"]
-        freedom = sum(len(b.fitted) - 3 for b in branches.values())
+        freedom = sum(len(b.fitted) - 3 * len(cells) for b in branches.values())
         worst = max((b.solution.correlation for b in branches.values()), key=abs)
         return Outcome(
             self._model(branches),
@@ -127,32 +117,52 @@ class PulseTrain(Measurement):
             None,
             worst,
             _notes(branches),
+            _left_out(branches),
         )
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _sweeps(self, table: Table) -> tuple[_Sweep, _Sweep]:
+    def _branches(self, table: Table) -> dict[str, Branch]:
+        """The laws of one cell, by direction."""
+        rising, falling = self._sweeps(table)
+        return {
+            name: fitted_branch(sweep, f"{table.name}, {name}")
+            for name, sweep in (("up", rising), ("down", falling))
+            if len(sweep.g)
+        }
+
+    def _sweeps(self, table: Table) -> tuple[Sweep, Sweep]:
         two = _two_columns(table)
         if two is not None:
-            rising, falling = (_counted(conductances(table, self.unit, self.zero, place)) for place in two)
+            check_alike(table, list(two))
+            rising, falling = (_counted(conductances(table, self._how, k, blanks=True)) for k in two)
             return rising, falling
         g = self._one_column(table)
         keep = self._rows(table)
         pulse = table.take(PULSE) if table.has(PULSE) else np.arange(len(g), dtype=np.float64)
         pulse, g = pulse[keep], g[keep]
+        width = table.take(WIDTH)[keep] if table.has(WIDTH) else None
         if table.has(VOLTAGE):
-            return _by_sign(pulse if table.has(PULSE) else None, g, table.take(VOLTAGE)[keep])
+            return _by_sign(pulse if table.has(PULSE) else None, g, table.take(VOLTAGE)[keep], width)
         if self.up is None:
             _check_one_way(table, g)
             turn = len(g) if g[-1] >= g[0] else 0
         else:
             turn = min(self.up, len(g))
-        return _from_zero(pulse[:turn], g[:turn]), _from_zero(pulse[turn:], g[turn:])
+        first, second = (
+            _from_zero(pulse[part], g[part])._replace(width=None if width is None else width[part])
+            for part in (slice(None, turn), slice(turn, None))
+        )
+        return first, second
+
+    @property
+    def _how(self) -> Reading:
+        return Reading(self.unit, self.v_read, self.zero)
 
     def _one_column(self, table: Table) -> Array:
         if table.headed or len(table.columns) > 1:
-            return conductances(table, self.unit, self.zero)
-        return conductances(table, self.unit, self.zero, 0)
+            return conductances(table, self._how, cell_column(table, UP, DOWN))
+        return conductances(table, self._how, 0, blanks=True)
 
     def _rows(self, table: Table) -> NDBool:
         """The rows that are pulses of the chosen cell."""
@@ -179,7 +189,7 @@ class PulseTrain(Measurement):
 
     # --- the model -------------------------------------------------------------------------------
 
-    def _model(self, branches: dict[str, _Branch]) -> LinearStep:
+    def _model(self, branches: dict[str, Branch]) -> LinearStep:
         ends = [float(v) for b in branches.values() for v in b.solution.values[:2]]
         high = max(ends)
         low = (
@@ -187,41 +197,42 @@ class PulseTrain(Measurement):
             if min(ends) > 0
             else min(float(b.sweep.g[b.sweep.g > 0].min()) for b in branches.values())
         )
-        up, down = branches.get("up"), branches.get("down")
-        rise = 0.0 if up is None else up.step + up.slope * (float(up.solution.values[0]) - low)
-        fall = 0.0 if down is None else -down.step + down.slope * (high - float(down.solution.values[0]))
-        return LinearStep(
-            g_low=low,
-            g_high=high,
-            step_up=max(rise, 0.0),
-            step_down=max(fall, 0.0),
-            slope_up=0.0 if up is None else up.slope,
-            slope_down=0.0 if down is None else down.slope,
-            width=self.width,
-            v_up=self.v_up,
-            v_down=self.v_down,
-            v_read=self.v_read,
-        )
+        lengths = {n: b.sweep.length for n, b in branches.items() if b.sweep.length is not None}
+        width = self.width or next(iter(lengths.values()), 1e-6)
+        volts = {n: b.sweep.threshold for n, b in branches.items() if b.sweep.threshold is not None}
+        v_up = self.v_up or volts.get("up", -volts["down"] if "down" in volts else 1.0)
+        v_down = self.v_down or volts.get("down", -v_up if self.v_up or "up" in volts else -1.0)
+        found: dict[str, float] = {}
+        for name, branch in branches.items():
+            start = float(branch.solution.values[0])
+            step, slope = branch.step, branch.slope
+            step = step + slope * (start - low) if name == "up" else -step + slope * (high - start)
+            part = 1.0 if self.width else width / (branch.sweep.length or width)  # of its own pulse
+            found[f"step_{name}"], found[f"slope_{name}"] = part * max(step, 0.0), part * slope
+            found[f"noise_{name}"] = branch.scatter.std
+            found[f"memory_{name}"] = branch.scatter.memory**part
+        missing = {f"{k}_{name}": 0.0 for name in ("up", "down") for k in ("step", "slope")}
+        ends_and_pulses = {"g_low": low, "g_high": high, "width": width, "v_up": v_up, "v_down": v_down}
+        v_read = V_READ if self.v_read is None else self.v_read
+        return LinearStep(**ends_and_pulses, **(missing | found), v_read=v_read)
 
 
-def curve(p: Array, c: float) -> Array:
-    """The normalised law ``(1 - exp(-c p)) / (1 - exp(-c))``, p from 0 to 1; the diagonal at c = 0."""
-    if abs(c) < 1e-5:
-        return np.asarray(p * (1 + 0.5 * c * (1 - p)), dtype=np.float64)
-    return np.asarray(np.expm1(-c * p) / math.expm1(-c), dtype=np.float64)
+def _cells(table: Table) -> list[Table]:
+    """The rows of each cell, where a column names the cells."""
+    if not table.has(CELL):
+        return [table]
+    names = table.texts(CELL)
+    return [
+        replace(table, rows=tuple(row for row, of in zip(table.rows, names, strict=True) if of == name))
+        for name in dict.fromkeys(names)
+    ]
 
 
-def non_linearity(c: float) -> float:
-    """The label of NeuroSim, signed like the curvature ``c``.
-
-    >>> round(non_linearity(1 / 0.499181), 3)
-    2.4
-    """
-    size = abs(c)
-    if size < 0.01:
-        return c / 8 * math.sqrt(2) / 0.14
-    a, b = 1 / size, -1 / math.expm1(-size)
-    return math.copysign((b - a - a * math.log(b / a)) * math.sqrt(2) / 0.14, c)
+def _mean_cell(table: Table, cells: list[dict[str, Branch]]) -> dict[str, Branch]:
+    """The laws of the mean of several cells."""
+    if any(set(cell) != set(cells[0]) for cell in cells):
+        raise ValueError(f"{table.name}: some cells have pulses up and down, others of one direction only")
+    return {name: together([cell[name] for cell in cells]) for name in cells[0]}
 
 
 def _check_one_way(table: Table, g: Array) -> None:
@@ -251,7 +262,7 @@ def _two_columns(table: Table) -> tuple[int, int] | None:
         return up, down
     if not table.headed and len(table.columns) == 2:
         return 0, 1
-    if (up is None) != (down is None) and not table.has(CONDUCTANCE):
+    if (up is None) != (down is None) and cell_column(table, UP, DOWN) is None:
         missing = UP if up is None else DOWN
         raise ValueError(
             f"{table.name}: no column {missing.wanted!r} beside the other direction; it has "
@@ -260,76 +271,32 @@ def _two_columns(table: Table) -> tuple[int, int] | None:
     return None
 
 
-def _counted(g: Array) -> _Sweep:
+def _counted(g: Array) -> Sweep:
     """The points of a column, without its empty cells."""
     keep = np.flatnonzero(~np.isnan(g))
     return _from_zero(keep.astype(np.float64), g[keep])
 
 
-def _from_zero(pulse: Array, g: Array) -> _Sweep:
-    return _Sweep(pulse - pulse[0] if len(pulse) else pulse, g)
+def _from_zero(pulse: Array, g: Array) -> Sweep:
+    return Sweep(pulse - pulse[0] if len(pulse) else pulse, g)
 
 
-def _by_sign(pulse: Array | None, g: Array, voltage: Array) -> tuple[_Sweep, _Sweep]:
+def _by_sign(pulse: Array | None, g: Array, voltage: Array, width: Array | None) -> tuple[Sweep, Sweep]:
     """Runs of pulses of one sign; each run counts its pulses from 0."""
     runs = np.split(np.arange(len(g)), np.flatnonzero(np.diff(np.sign(voltage))) + 1)
     rising = [np.sign(np.median(g[r][-1] - g[r][0])) * np.sign(voltage[r[0]]) for r in runs if len(r) > 1]
     set_sign = 1.0 if sum(rising) >= 0 else -1.0  # which polarity raises the conductance
-    parts: dict[bool, list[tuple[Array, Array]]] = {True: [], False: []}
-    for r in runs:
-        count = np.arange(len(r), dtype=np.float64) if pulse is None else pulse[r] - pulse[r][0]
-        parts[bool(np.sign(voltage[r[0]]) == set_sign)].append((count, g[r]))
+    count = np.concatenate(
+        [np.arange(len(r), dtype=np.float64) if pulse is None else pulse[r] - pulse[r][0] for r in runs]
+    )
     made = []
-    for up in (True, False):
-        some = parts[up] or [(np.empty(0), np.empty(0))]
-        made.append(_Sweep(np.concatenate([n for n, _ in some]), np.concatenate([x for _, x in some])))
+    for sign in (set_sign, -set_sign):
+        k = np.sign(voltage) == sign
+        made.append(Sweep(count[k], g[k], voltage[k], None if width is None else width[k]))
     return made[0], made[1]
 
 
-def _fitted(sweep: _Sweep, name: str) -> _Branch:
-    if len(sweep.g) < 5:
-        raise ValueError(
-            f"{name}: {len(sweep.g)} points; the law has three parameters, give at least 5 pulses"
-        )
-    last = float(sweep.pulse.max())
-    if last <= 0 or bool((np.diff(np.unique(sweep.pulse)) <= 0).any()):
-        raise ValueError(f"{name}: the pulse numbers do not rise")
-    p, size = sweep.pulse / last, float(np.abs(sweep.g).max())
-    y = sweep.g / size
-
-    def law(values: Array) -> Array:
-        return np.asarray(values[0] + (values[1] - values[0]) * curve(p, float(values[2])), dtype=np.float64)
-
-    found = solve(
-        lambda values: y - law(values),
-        _start(p, y),
-        ("g_first", "g_last", "curvature"),
-        bounds=((-np.inf, -np.inf, -2 * _FAR), (np.inf, np.inf, 2 * _FAR)),
-    )
-    scale = np.array([size, size, 1.0])
-    solution = found._replace(
-        values=found.values * scale,
-        covariance=found.covariance * np.outer(scale, scale),
-        residuals=found.residuals * size,
-        noise=found.noise * size,
-    )
-    return _Branch(sweep, solution, law(found.values) * size, last)
-
-
-def _start(p: Array, y: Array) -> tuple[float, float, float]:
-    """The best of many curvatures; the two ends follow by linear least squares."""
-    best, start = math.inf, (float(y[0]), float(y[-1]), 0.0)
-    for c in np.linspace(-_FAR, _FAR, 61):
-        shape = curve(p, float(c))
-        columns = np.stack([1 - shape, shape], axis=1)
-        ends, *_ = np.linalg.lstsq(columns, y, rcond=None)
-        error = float(((y - columns @ ends) ** 2).sum())
-        if error < best:
-            best, start = error, (float(ends[0]), float(ends[1]), float(c))
-    return start
-
-
-def _check_directions(table: Table, branches: dict[str, _Branch]) -> None:
+def _check_directions(table: Table, branches: dict[str, Branch]) -> None:
     for name, sign in (("up", 1), ("down", -1)):
         if name in branches:
             first, last, _ = branches[name].solution.values
@@ -340,21 +307,43 @@ def _check_directions(table: Table, branches: dict[str, _Branch]) -> None:
                 )
 
 
-def _estimates(name: str, branch: _Branch) -> tuple[Estimate, ...]:
+def _estimates(name: str, branch: Branch) -> tuple[Estimate, ...]:
     values, errors = branch.solution.values, branch.solution.errors
     c, h = float(values[2]), 1e-3
     bent = abs(non_linearity(c + h) - non_linearity(c - h)) / (2 * h)
-    noise, freedom = branch.solution.noise, len(branch.fitted) - 3
+    noise, freedom, memory = branch.solution.noise, len(branch.fitted) - 3, branch.scatter.memory
+    alike = math.sqrt((1 + memory**2) / (1 - memory**2))  # deviations that are alike tell less of their size
+    way, most = abs(float(values[1] - values[0])) / 2, max(abs(c), _BENT)
+
+    def siemens(of: str, value: float, error: float, scale: float = way) -> Estimate:
+        return Estimate(name=f"{name}.{of}", value=value, error=error, unit="S", scale=scale)
+
+    spread = [
+        Estimate(
+            name=f"{name}.{of}_std",
+            value=one.std,
+            error=one.std_error,
+            unit=unit,
+            scale=max(one.std, scale),
+        )
+        for of, unit, scale, one in zip(NAMES, ("S", "S", ""), (way, way, most), branch.spread, strict=False)
+    ]
+
+    def number(of: str, value: float, error: float, scale: float) -> Estimate:
+        return Estimate(name=f"{name}.{of}", value=value, error=error, scale=scale)
+
     return (
-        Estimate(name=f"{name}.g_first", value=float(values[0]), error=float(errors[0]), unit="S"),
-        Estimate(name=f"{name}.g_last", value=float(values[1]), error=float(errors[1]), unit="S"),
-        Estimate(name=f"{name}.curvature", value=c, error=float(errors[2])),
-        Estimate(name=f"{name}.non_linearity", value=non_linearity(c), error=bent * float(errors[2])),
-        Estimate(name=f"{name}.noise", value=noise, error=noise / math.sqrt(2 * freedom), unit="S"),
+        siemens("g_first", float(values[0]), float(errors[0])),
+        siemens("g_last", float(values[1]), float(errors[1])),
+        number("curvature", c, float(errors[2]), most),
+        number("non_linearity", non_linearity(c), bent * float(errors[2]), max(bent, 1.0) * most),
+        *spread,
+        siemens("noise", noise, min(alike * noise / math.sqrt(2 * freedom), noise), noise),
+        number("memory", memory, branch.scatter.memory_error, 1.0),
     )
 
 
-def _points(branches: dict[str, _Branch]) -> Points:
+def _points(branches: dict[str, Branch]) -> Points:
     parts = [(1.0 if name == "up" else -1.0, b) for name, b in branches.items()]
     return {
         "x": np.concatenate([b.sweep.pulse for _, b in parts]),
@@ -365,20 +354,48 @@ def _points(branches: dict[str, _Branch]) -> Points:
     }
 
 
-def _notes(branches: dict[str, _Branch]) -> tuple[str, ...]:
+def _left_out(branches: dict[str, Branch]) -> tuple[str, ...]:
+    """What the trains show and the model has not."""
+    found = []
+    for name, branch in branches.items():
+        scatter, sweep = branch.scatter, branch.sweep
+        if branch.spread:
+            first, last, curvature = (one.std for one in branch.spread)
+            found.append(
+                f"the spread of the cells in pulses {name} (standard deviation {first:.2g} S at the first, "
+                f"{last:.2g} S at the last pulse, {curvature:.2g} of the curvature)"
+            )
+        if scatter.trend > 0:
+            found.append(f"the trend that the law leaves in pulses {name} ({scatter.trend:.2g} S)")
+        if scatter.halves is not None:
+            low, high = scatter.halves
+            found.append(
+                f"the change of the noise of pulses {name} (from {low:.2g} S at low to {high:.2g} S at high "
+                "conductances)"
+            )
+        for values, what, unit in ((sweep.volts, "voltage", "V"), (sweep.width, "width", "s")):
+            if values is not None and float(np.ptp(values)) > _ALIKE * float(np.abs(values).max()):
+                found.append(
+                    f"the effect of the {what} of pulses {name} ({values.min():g} to {values.max():g} {unit} "
+                    "count as alike)"
+                )
+    return tuple(found)
+
+
+def _notes(branches: dict[str, Branch]) -> tuple[str, ...]:
     notes = []
     for name, branch in branches.items():
         if branch.solution.correlation > 2 / math.sqrt(len(branch.fitted)):
             notes.append(
                 f"{name}: neighbouring residuals are alike (correlation {branch.solution.correlation:.2f}): "
                 "the law leaves a trend, or the noise adds up from pulse to pulse; "
-                "the errors are widened for it"
+                "the errors are widened for it, and the noise of the model is alike from pulse to pulse too"
             )
         if min(branch.solution.values[:2]) <= 0:
             notes.append(
                 f"{name}: the fitted law begins at 0 S or below; the model's g_low is the least measured"
             )
-        if abs(float(branch.solution.values[2])) > _FAR:
+        if abs(float(branch.solution.values[2])) > FAR:
             notes.append(f"{name}: almost all of the change is in the first pulses; the curvature is a bound")
     if len(branches) == 1:
         notes.append(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from mho.config import Count, Positive, config
 from mho.devices.error_laws import Independent, Proportional
-from mho.devices.exponents import ConstantNu, Exponent, TableNu
+from mho.devices.exponents import ConstantNu, Exponent, SignedNu, TableNu
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
+from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import r_squared
-from mho.devices.fitting.tables import CELL, CONDUCTANCE, RESISTANCE, TIME, Array, Table, conductances
+from mho.devices.fitting.population import population
+from mho.devices.fitting.siemens import V_READ, Reading, cell_columns, conductances, named_column, passed_over
+from mho.devices.fitting.tables import CELL, TIME, Array, Table
 from mho.devices.generic import Generic
 
+_FEW = 2.0  # standard deviations of the exponent from 0, below which some cells rise
 _LEAST = 3  # points of a cell
+_LARGE = 0.1  # exponent larger than those of memory cells: an error of it says nothing
 
 
 class Series(NamedTuple):
@@ -40,15 +45,6 @@ class _Line(NamedTuple):
     spread: float  # sum of the squared distances of ln(t / t0) from their mean
 
 
-class _Population(NamedTuple):
-    """Mean and spread of the exponent over cells, with standard errors."""
-
-    mean: float
-    mean_error: float
-    std: float
-    std_error: float
-
-
 @config
 class Retention(Measurement):
     """Conductance of cells over time; gives a :class:`~mho.devices.Generic` that drifts.
@@ -59,21 +55,26 @@ class Retention(Measurement):
     normal population, so the noise does not count as a difference between cells. What is left around the
     lines is the read noise, relative to the conductance.
 
-    Layouts: columns ``time_s`` and ``conductance_S`` (or ``resistance_ohm``), with ``cell`` for several
-    cells; or ``time_s`` and one column for each cell, where empty cells are left out.
+    Layouts: columns ``time_s`` and ``conductance_S`` (or ``resistance_ohm``, or ``current_A``), with ``cell``
+    for several cells; or ``time_s`` and one column for each cell, where empty cells are left out. Columns of
+    volts, kelvins, cycles or addresses are no cells.
 
     Attributes:
-        unit: siemens of the number 1, for a table whose heads have no unit (1e-6: microsiemens).
+        unit: of the cells, for a table whose heads have none: ``"uS"``, ``"kohm"``, ``"nA"``, or the siemens
+            of the number 1 (1e-6: microsiemens).
         t0: time after the pulse at which the device has its programmed conductance, seconds: ``seconds`` = 0
             of the device; None: the first time measured.
         groups: cells in so many groups of rising conductance, each with its own law; 1: one for all.
-        v_read: read voltage, volts.
+        v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
+            device.
     """
 
-    unit: Positive = 1.0
+    remedy: ClassVar[str] = "measure over a longer time, more cells or with less noise"
+
+    unit: Unit = 1.0
     t0: Positive | None = None
     groups: Count = 1
-    v_read: Positive = 0.2
+    v_read: Positive | None = None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -97,7 +98,7 @@ class Retention(Measurement):
         device = Generic(
             g_min=0.0,
             g_max=float(max(math.exp(line.log_g) for line in lines)),
-            v_read=self.v_read,
+            v_read=V_READ if self.v_read is None else self.v_read,
             program=Independent(sigma=0.0),
             nu=law,
             read=Proportional(sigma=noise),
@@ -112,7 +113,8 @@ class Retention(Measurement):
             r_squared(np.log(points["measured"]), np.log(points["fitted"])),
             None,
             _correlation(points["series"], left),
-            _notes(parameters, len(cells)),
+            _notes(parameters, len(cells), _passed_over(table)),
+            _left_out(lines, _correlation(points["series"], left), len(left)),
         )
 
     # --- reading ---------------------------------------------------------------------------------
@@ -130,16 +132,24 @@ class Retention(Measurement):
                     f"{table.name}, line {line}: a time of {t:g} s; times count from the programming pulse "
                     "and are positive"
                 )
-        if table.has(CONDUCTANCE) or table.has(RESISTANCE):
+        how = Reading(self.unit, self.v_read, steady=True)
+        place = table.place(TIME) if table.headed else 0
+        assert place is not None
+        column = named_column(table)
+        if column is None and table.has(CELL):
+            column, *others = cell_columns(table, place)
+            if others:
+                raise ValueError(
+                    f"{table.name}: several columns of conductances beside one of cells; give each cell its "
+                    "rows, or its column"
+                )
+        if column is not None:
             names = table.texts(CELL) if table.has(CELL) else ["1"] * len(time)
-            long = conductances(table, self.unit)
+            long = conductances(table, how, column)
             columns = [(name, long, np.array([n == name for n in names])) for name in dict.fromkeys(names)]
         else:
-            place = table.place(TIME) if table.headed else 0
-            others = [k for k in range(len(table.columns)) if k != place]
-            if not others:
-                raise ValueError(f"{table.name}: no column of conductances beside the time")
-            wide = [(table.columns[k], conductances(table, self.unit, column=k)) for k in others]
+            places = cell_columns(table, place)
+            wide = [(table.columns[k], conductances(table, how, k, blanks=True)) for k in places]
             columns = [(name, g, ~np.isnan(g)) for name, g in wide]
         return [self._series(table, name, time[keep], g[keep]) for name, g, keep in columns]
 
@@ -170,7 +180,8 @@ class Retention(Measurement):
         found, where = [], []
         for part in parts:
             some = [rising[int(k)] for k in part]
-            found.append(_population(some, noise))
+            nu = np.array([line.nu for line in some])
+            found.append(population(nu, np.array([noise**2 / line.spread for line in some])))
             where.append(float(np.mean([math.exp(line.log_g) for line in some])))
             if found[-1].mean < 0:
                 raise ValueError(
@@ -180,11 +191,14 @@ class Retention(Measurement):
         parameters: list[Estimate] = []
         for g, one in zip(where, found, strict=True):
             at = "" if self.groups == 1 else f"({g:.4g} S)"
-            parameters.append(Estimate(name=f"nu{at}", value=one.mean, error=one.mean_error))
-            parameters.append(Estimate(name=f"nu_std{at}", value=one.std, error=one.std_error))
-        if self.groups == 1:
-            return ConstantNu(mean=found[0].mean, std=found[0].std), tuple(parameters)
-        law = TableNu(g=tuple(where), mean=tuple(p.mean for p in found), std=tuple(p.std for p in found))
+            for name, value, error in (("nu", one.mean, one.mean_error), ("nu_std", one.std, one.std_error)):
+                scale = max(abs(value), _LARGE)
+                parameters.append(Estimate(name=f"{name}{at}", value=value, error=error, scale=scale))
+        law: Exponent = ConstantNu(mean=found[0].mean, std=found[0].std)
+        if self.groups > 1:
+            law = TableNu(g=tuple(where), mean=tuple(p.mean for p in found), std=tuple(p.std for p in found))
+        if any(0 < one.mean < _FEW * one.std for one in found):
+            law = SignedNu(law=law)
         return law, tuple(parameters)
 
 
@@ -194,44 +208,6 @@ def _line(cell: Series, t0: float) -> _Line:
     spread = float(dx @ dx)
     nu = -float(dx @ y) / spread
     return _Line(nu, float(y.mean()) + nu * float(x.mean()), spread)
-
-
-def _population(lines: list[_Line], noise: float) -> _Population:
-    """Mean and spread of exponents that each have a known error: restricted maximum likelihood."""
-    nu = np.array([line.nu for line in lines])
-    own = np.array([noise**2 / line.spread for line in lines])  # variance of each slope
-    if len(nu) == 1:
-        return _Population(float(nu[0]), math.sqrt(float(own[0])), 0.0, 0.0)
-    from scipy.optimize import minimize_scalar
-
-    largest = float(nu.var(ddof=1))
-
-    def loss(between: float) -> float:
-        weight = 1 / (own + between)
-        mean = float(weight @ nu) / float(weight.sum())
-        return float((weight @ (nu - mean) ** 2) - np.log(weight).sum() + math.log(float(weight.sum())))
-
-    between = 0.0
-    if largest > 0 and not bool((own + 2 * largest == 0).any()):
-        scale = largest + float(own.mean())
-        found = minimize_scalar(
-            loss, bounds=(1e-9 * scale, 3 * scale), method="bounded", options={"xatol": 1e-9 * scale}
-        )
-        at_zero = bool((own > 0).all()) and loss(0.0) <= float(found.fun)
-        between = 0.0 if at_zero else float(found.x)
-    total = own + between
-    if not bool((total > 0).all()):
-        return _Population(float(nu.mean()), 0.0, 0.0, 0.0)
-    weight = 1 / total
-    freedom = (len(nu) - 1) / len(nu)
-    error = math.sqrt(2 / (freedom * float((weight**2).sum())))  # of the variance between cells
-    std = math.sqrt(between)
-    return _Population(
-        float(weight @ nu) / float(weight.sum()),
-        1 / math.sqrt(float(weight.sum())),
-        std,
-        min(error / (2 * std), math.sqrt(error)) if std else math.sqrt(error),
-    )
 
 
 def _points(cells: list[Series], lines: list[_Line], t0: float) -> Points:
@@ -255,16 +231,34 @@ def _correlation(series: Array, left: Array) -> float:
     return float((left[1:] * left[:-1])[together].sum()) / total if total > 0 else 0.0
 
 
-def _notes(parameters: tuple[Estimate, ...], cells: int) -> tuple[str, ...]:
+def _passed_over(table: Table) -> list[str]:
+    place = table.place(TIME)
+    return [] if place is None or named_column(table) is not None else passed_over(table, place)
+
+
+def _notes(parameters: tuple[Estimate, ...], cells: int, others: list[str]) -> tuple[str, ...]:
     notes = []
+    if others:
+        notes.append(f"columns that hold no conductances were passed over: {', '.join(map(repr, others))}")
     if cells == 1:
         notes.append("one cell: the spread over cells is not known and is 0 in the device")
     by = {e.name: e.value for e in parameters}
     for name, value in by.items():
         std = by.get(name.replace("nu", "nu_std", 1), 0.0) if name.startswith("nu") else 0.0
-        if not name.startswith("nu_std") and 0 < value < 2 * std:
-            notes.append(
-                f"{name}: some cells would rise; the device takes the magnitude of each exponent, so "
-                "its mean is a little higher"
-            )
+        if not name.startswith("nu_std") and 0 < value < _FEW * std:
+            notes.append(f"{name}: some cells would rise by this law; those of the device do")
     return tuple(notes)
+
+
+def _left_out(lines: list[_Line], correlation: float, points: int) -> tuple[str, ...]:
+    """What the cells show and the device has not."""
+    found = []
+    start = np.array([line.log_g for line in lines])
+    if len(lines) > 1 and float(start.std(ddof=1)) > 0:
+        found.append(
+            f"the spread of the cells at t0 ({100 * float(start.std(ddof=1)):.2g} % of their conductance): "
+            "their targets are not known"
+        )
+    if abs(correlation) > 2 / math.sqrt(points):
+        found.append(f"the correlation of the read noise in time ({correlation:.2f})")
+    return tuple(found)

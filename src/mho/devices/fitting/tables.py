@@ -1,7 +1,8 @@
 """Measured tables: a CSV file, a data frame, a mapping or an array, as columns of numbers.
 
-A column is found by its name. A unit behind the name (``conductance_uS``, ``time (ms)``, ``R_kohm``) is
-used; without one the numbers are in SI units, or in those that the measurement says.
+A column is found by its name. What its head says of units is in :mod:`mho.devices.fitting.heads`; without a
+unit the numbers are in SI units, or in those that the measurement says. How the numbers of cells become
+siemens is in :mod:`mho.devices.fitting.siemens`.
 """
 
 from __future__ import annotations
@@ -9,26 +10,27 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from mho.devices.fitting.heads import CELLS, SIEMENS, Head, read_heads, read_unit
 
-LARGEST = 1.0  # siemens: no memory cell conducts more
-_PREFIX = {"": 1.0, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6}
-_HEAD = re.compile(
-    r"\s*(?P<name>.*?)[\s_]*[\[(]?(?P<prefix>[pnuµμmkM]?)(?P<unit>S|s|V|A|[Oo]hms?|Ω)[\])]?\s*"
-)
-_COMMENT = "#"
+Array = NDArray[np.float64]
+Rows = list[tuple[int, tuple[Any, ...]]]
+
+_COMMENTS = ("#", "%")
 _TITLES = 5  # lines in which the heads of a log are looked for
+_WORDS = 4  # of a head behind #, at most: a sentence is none
 LOG = ("wordline", "bitline", "resistance_ohm", "voltage_V", "pulse width_s", "tag", "read tag")
 """Columns of the raw logs of ArC instruments, which have no heads in some data sets."""
+_ARC = {"wordline", "bitline", "resistance", "amplitude", "pulse width"}  # heads of such a log: ohms
 
 
 class Quantity(NamedTuple):
@@ -43,11 +45,11 @@ class Quantity(NamedTuple):
         return f"{self.names[0]}_{self.unit}" if self.unit else self.names[0]
 
 
-CONDUCTANCE = Quantity(("conductance", "g"), "S")
-RESISTANCE = Quantity(("resistance", "r"), "ohm")
-TIME = Quantity(("time", "t", "seconds"), "s")
-VOLTAGE = Quantity(("voltage", "v", "amplitude"), "V")
-CURRENT = Quantity(("current", "i"), "A")
+CONDUCTANCE = Quantity(("conductance", "g", ""), "S")  # "": the unit alone is the head
+RESISTANCE = Quantity(("resistance", "r", ""), "ohm")
+TIME = Quantity(("time", "t", "elapsed time", "retention time", "time stamp", "timestamp", ""), "s")
+VOLTAGE = Quantity(("voltage", "v", "amplitude", ""), "V")
+CURRENT = Quantity(("current", "i", "read current", "measured current", ""), "A")
 CELL = Quantity(("cell", "device"), "")
 
 
@@ -69,35 +71,34 @@ class Table:
     headed: bool
     rows: tuple[tuple[int, tuple[Any, ...]], ...]
 
+    @cached_property
+    def heads(self) -> tuple[Head, ...]:
+        """What the heads say."""
+        return read_heads(self.columns)
+
     def has(self, quantity: Quantity) -> bool:
         """Whether a column holds it."""
         return self.place(quantity) is not None
 
-    def take(self, quantity: Quantity, unit: float = 1.0, blanks: bool = False) -> Array:
+    def take(self, quantity: Quantity) -> Array:
         """The numbers of a quantity in its SI unit.
 
-        Args:
-            quantity: what to look for.
-            unit: SI value of the number 1, for a column whose head has no unit.
-            blanks: empty cells are allowed and become NaN.
-
         Raises:
-            ValueError: no such column, a cell that is not a number, or two units.
+            ValueError: no such column, or a cell that is not a number.
         """
         place = self.place(quantity)
         if place is None:
-            raise ValueError(
-                f"{self.name}: no column {quantity.wanted!r}; it has {', '.join(map(repr, self.columns))}"
-                + ("" if self.headed else " (no heads: the first line holds numbers)")
-                + _guess(self)
-            )
-        factor = _head(self.columns[place])[2]
-        if factor is not None and unit != 1.0:
-            raise ValueError(
-                f"{self.name}: the head {self.columns[place]!r} says its unit already; leave "
-                f"unit = {unit:g} out"
-            )
-        return self.numbers(place, blanks) * (unit if factor is None else factor)
+            raise self.missing(quantity)
+        factor = self.heads[place].factor
+        return self.numbers(place) * (1.0 if factor is None else factor)
+
+    def missing(self, quantity: Quantity) -> ValueError:
+        """What to raise where a column is missing."""
+        return ValueError(
+            f"{self.name}: no column {quantity.wanted!r}; it has {', '.join(map(repr, self.columns))}"
+            + ("" if self.headed else " (no heads: the first line holds numbers)")
+            + _guess(self)
+        )
 
     def numbers(self, place: int, blanks: bool = False) -> Array:
         """The numbers of the column at a place, as they stand there."""
@@ -116,18 +117,24 @@ class Table:
         return [line for line, _ in self.rows]
 
     def place(self, quantity: Quantity) -> int | None:
-        """Which column holds a quantity; None for none."""
-        for wanted in quantity.names:
-            for place, column in enumerate(self.columns):
-                name, unit, _ = _head(column)
-                if name == wanted and unit in ("", quantity.unit):
-                    return place
-        return None
+        """Which column holds a quantity; None for none.
 
-    def united(self, quantity: Quantity) -> bool:
-        """Whether the head of a quantity's column says a unit."""
-        place = self.place(quantity)
-        return place is not None and _head(self.columns[place])[2] is not None
+        Raises:
+            ValueError: two columns of the same name do.
+        """
+        for wanted in quantity.names:
+            found = [k for k, head in enumerate(self.heads) if _fits(head, wanted, quantity.unit)]
+            united = [k for k in found if self.heads[k].unit]
+            found = united if len(united) == 1 else found  # t_s beside T
+            if len(found) > 1:
+                both = " and ".join(repr(self.columns[k]) for k in found[:2])
+                raise ValueError(
+                    f"{self.name}: {both} may both be the column {quantity.wanted!r}; give one of them "
+                    "another name, or leave it out"
+                )
+            if found:
+                return found[0]
+        return None
 
     def _number(self, cells: Sequence[Any], place: int, line: int, head: str, blanks: bool) -> float:
         cell = cells[place] if place < len(cells) else ""
@@ -150,8 +157,10 @@ def read_table(source: Any) -> Table:
 
     Args:
         source: the path of a CSV file (separated by commas, semicolons, tabs or blanks; a head line is
-            optional; lines that begin with # are skipped), a data frame, a mapping of names to columns,
-            or a two-dimensional array.
+            optional, perhaps with a line of units below; lines that begin with # or % are skipped, but the
+            last of them above the numbers names the columns if it has as many fields; a quantity in each
+            row, its head in front, is read as well), a data frame, a mapping of names to columns, or a
+            two-dimensional array.
 
     Raises:
         TypeError: something else.
@@ -194,32 +203,85 @@ def _from_file(path: Path) -> Table:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
     numbered = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip(" \t,;")]
-    lines = [(n, line) for n, line in numbered if not line.lstrip().startswith(_COMMENT)]
+    lines = [(n, line) for n, line in numbered if not line.lstrip().startswith(_COMMENTS)]
     lines = lines[_preamble([line for _, line in lines[:_TITLES]]) :]
     if not lines:
         raise ValueError(f"{path}: no rows; a table with at least one line of numbers is needed")
     mark = next((mark for mark in "\t;," if any(mark in line for _, line in lines[:2])), None)
-    split = [(n, tuple(_cells(line, mark))) for n, line in lines]
-    if len(split) > 5 and all(cell.startswith("Analog") for cell in split[1][1]):
+    rows: Rows = [(n, tuple(_cells(line, mark))) for n, line in lines]
+    if len(rows) > 5 and all(cell.startswith("Analog") for cell in rows[1][1]):
         raise ValueError(
             f"{path}: a Fusion CSV (id, class and sizes of each layer, then conductances): read it with "
             'mho.devices.read_fusion, or fit({"target": ..., "conductance": ...}, Fusion())'
         )
-    headed = not any(_is_number(cell) for cell in split[0][1])
-    if not headed:
-        heads = tuple(f"column {k + 1}" for k in range(max(len(cells) for _, cells in split)))
-        if _is_log(split[0][1]):
+    above = [line.strip() for n, line in numbered if n < lines[0][0]]
+    comments = [line for line in above if line.startswith(_COMMENTS)]
+    heads, rows = _headed(rows, comments)
+    headed = heads is not None
+    if heads is not None and {head.name for head in read_heads(heads)} >= _ARC:
+        heads = tuple(LOG[2] if head.strip().lower() == "resistance" else head for head in heads)
+    if heads is None:
+        heads = tuple(f"column {k + 1}" for k in range(max(len(cells) for _, cells in rows)))
+        if _is_log(rows[0][1]):
             heads = (*LOG, *heads[len(LOG) :])
-        return Table(str(path), hashlib.sha256(content).hexdigest(), heads, False, tuple(split))
-    heads = split[0][1]
-    if len(split) == 1:
+    if not rows:
         raise ValueError(f"{path}: a head line and no row of numbers")
-    for n, cells in split[1:]:
+    for n, cells in rows:
         if len(cells) > len(heads):
             raise ValueError(
                 f"{path}, line {n}: {len(cells)} cells under {len(heads)} heads; is it separated by {mark!r}?"
             )
-    return Table(str(path), hashlib.sha256(content).hexdigest(), heads, True, tuple(split[1:]))
+    return Table(str(path), hashlib.sha256(content).hexdigest(), heads, headed, tuple(rows))
+
+
+def _headed(rows: Rows, comments: Sequence[str]) -> tuple[tuple[str, ...] | None, Rows]:
+    """The heads of a file, None if it has none, and the rows below them."""
+    first = rows[0][1]
+    if len(rows) > 1 and _are_units(rows[1][1]) and not all(map(_is_number, first)):
+        units = [cell.strip("()[]") for cell in rows[1][1]]
+        heads = (
+            f"{name} ({unit})" if unit else name for name, unit in zip_longest(first, units, fillvalue="")
+        )
+        return tuple(heads), rows[2:]
+    if not any(map(_is_number, first)):
+        return first, rows[1:]
+    across = _across(rows)
+    if across is not None:
+        return across
+    return _commented(comments, len(first)), rows
+
+
+def _are_units(cells: Sequence[str]) -> bool:
+    """Whether a row is one of units below the heads."""
+    return any(cells) and all(not cell or read_unit(cell.strip("()[]")) is not None for cell in cells)
+
+
+def _across(rows: Rows) -> tuple[tuple[str, ...], Rows] | None:
+    """The table of a file with a quantity in each row, its head in front; None if it is none."""
+    heads = tuple(cells[0] for _, cells in rows)
+    width = max(len(cells) for _, cells in rows)
+    numbers = [cell for _, cells in rows for cell in cells[1:] if cell]
+    if len(set(heads)) < max(2, len(heads)) or width < 3 or any(map(_is_number, heads)):
+        return None
+    if not all(map(_is_number, numbers)) or not any(head.known for head in read_heads(heads)):
+        return None
+    filled = [(*cells, *[""] * (width - len(cells))) for _, cells in rows]
+    return heads, [(k, tuple(cells[k] for cells in filled)) for k in range(1, width)]
+
+
+def _commented(comments: Sequence[str], width: int) -> tuple[str, ...] | None:
+    """The heads in the last comment above the numbers that has as many; None if no comment does."""
+    for comment in reversed(comments):
+        text = comment.lstrip("".join(_COMMENTS)).strip()
+        for mark in ("\t", ";", ",", None):
+            heads = _cells(text, mark)
+            if mark is None and len(heads) == 2 * width and _are_units(heads[1::2]):
+                heads = [f"{name} ({unit})" for name, unit in zip(heads[::2], heads[1::2], strict=True)]
+            known = any(head.known for head in read_heads(heads))
+            short = all(len(head.split()) <= _WORDS and not _is_number(head) for head in heads)
+            if len(heads) == width and known and short:
+                return tuple(heads)
+    return None
 
 
 def _preamble(lines: Sequence[str]) -> int:
@@ -248,9 +310,23 @@ def _guess(table: Table) -> str:
 
 
 def _cells(line: str, mark: str | None) -> list[str]:
-    return (
-        line.split() if mark is None else [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
-    )
+    if mark is not None:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
+    cells: list[str] = []
+    for word in line.split():
+        if cells and word[0] in "([":  # the unit of "time (s)"
+            cells[-1] += f" {word}"
+        else:
+            cells.append(word)
+    return cells
+
+
+def _fits(head: Head, name: str, unit: str) -> bool:
+    """Whether a head of this name may hold a quantity in this unit."""
+    if head.name != name or (not name and not head.unit):
+        return False
+    measured = unit == SIEMENS and head.unit in CELLS and not head.meanings and bool(name)  # up_kohm
+    return head.unit in ("", unit) or measured
 
 
 def _is_number(text: str) -> bool:
@@ -259,65 +335,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _head(text: str) -> tuple[str, str, float | None]:
-    """Name in lower case, unit, and SI value of 1 (None: no unit) of the head of a column."""
-    match = _HEAD.fullmatch(text)
-    if match is None or not match["name"]:
-        return _plain(text), "", None
-    unit = "ohm" if match["unit"].lower().startswith("ohm") or match["unit"] == "Ω" else match["unit"]
-    if match["name"][-1].isalnum() and not re.search(r"[\s_\[(]", text):
-        return _plain(text), "", None  # "states" is no "state" in seconds
-    return _plain(match["name"]), unit, _PREFIX[match["prefix"]]
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", text).strip(" ([").lower()
-
-
-def conductances(table: Table, unit: float, zero: float = 0.0, column: int | None = None) -> Array:
-    """A column of conductances, siemens; one of resistances serves too.
-
-    Args:
-        table: the measured table.
-        unit: siemens of the number 1, where the head has no unit.
-        zero: the number that means no conductance.
-        column: which one, empty cells are NaN then; the one named conductance if not given.
-
-    Raises:
-        ValueError: a conductance that is negative or above 1 S (the line is named), or no such column.
-    """
-    if column is None and not table.has(CONDUCTANCE) and table.has(RESISTANCE):
-        r = table.take(RESISTANCE)
-        for line, value in zip(table.lines(), r, strict=True):
-            if value <= 0:
-                raise ValueError(
-                    f"{table.name}, line {line}: a resistance of {value:g} ohm; it must be positive"
-                )
-        g = 1 / r
-    elif column is None:
-        g = table.take(CONDUCTANCE, unit) - zero * unit
-    else:
-        _, of, factor = _head(table.columns[column])
-        g = (table.numbers(column, blanks=True) - zero) * (
-            factor if of == "S" and factor is not None else unit
-        )
-    check_conductances(table, g)
-    return g
-
-
-def check_conductances(table: Table, g: Array) -> None:
-    """Raise ``ValueError`` at a conductance that no cell has; NaN passes."""
-    for line, value in zip(table.lines(), g, strict=True):
-        if value > LARGEST:
-            raise ValueError(
-                f"{table.name}, line {line}: a conductance of {value:g} S; no cell has more than "
-                f"{LARGEST:g} S. Numbers in microsiemens? Say unit=1e-6, or name the column conductance_uS"
-            )
-        if value < 0:
-            raise ValueError(
-                f"{table.name}, line {line}: a conductance of {value:g} S is negative; are the numbers "
-                "normalised weights? Say zero= (the number that means no conductance) and unit= (siemens "
-                "of 1)"
-            )

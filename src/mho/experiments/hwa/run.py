@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mho.config import to_dict
+from mho.config import parse_json, to_dict
+from mho.errors import ConfigError
 from mho.experiments.fitting import limited_threads
 from mho.experiments.hwa.chips import IDEALISED, columns_of, key
 from mho.experiments.hwa.networks import ARMS, LONGER, PLAIN, STUDENTS, TEACHER, MissingNetworkError, Networks
@@ -18,7 +20,7 @@ from mho.experiments.hwa.tables import idealised_loss, normalised, recovery, sum
 from mho.experiments.hwa.tasks import Problem
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.progress import Progress
-from mho.experiments.store import Store
+from mho.experiments.store import Log, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +61,7 @@ def run(
 
     Args:
         study: the configuration of the networks.
-        output: folder for the results; one configuration each.
+        output: folder for the results; one configuration and one process each.
         test: chips and times; more chips or other times may be asked for later.
         train: train the networks that are not stored; False takes them as they are.
         data_folder: where published files lie, for data that has files.
@@ -72,7 +74,9 @@ def run(
         MissingDataError: files of the data are missing.
         MissingModelError: pretrained weights are missing.
         MissingNetworkError: ``train`` is False and a network was not trained yet.
+        FolderInUseError: another process works in the folder.
         OtherStudyError: the folder belongs to another configuration.
+        DamagedRecordError: a finished chip is not as it was written.
         ValueError: the training diverged, or torch has no such device.
     """
     (result,) = run_together(
@@ -111,10 +115,11 @@ def run_together(
             )
             for folder, study in studies.items()
         ]  # fmt: skip
-    with limited_threads(threads):
-        modalities = [
-            Modality(study, folder, test, data_folder, progress, device) for folder, study in studies.items()
-        ]
+    with limited_threads(threads), ExitStack() as held:
+        modalities = []
+        for folder, study in studies.items():
+            modalities.append(Modality(study, folder, test, data_folder, progress, device))
+            held.callback(modalities[-1].store.close)
         data = None if data_folder is None else str(data_folder)
         settings = {"data": data, "device": device, "threads": threads}
         shared = Shared(modalities[::-1], progress, settings, workers)  # the costliest first
@@ -124,6 +129,13 @@ def run_together(
             modality.check_networks(ARMS if train else STUDENTS)
         shared.test_chips(train)
         return [modality.result() for modality in modalities]
+
+
+def _log(problem: Problem) -> Log:
+    """The finished chips of a study; an error is a part of all items, or a mean in nats."""
+    error = (0, 1 if problem.metric == "accuracy" else math.inf)
+    seconds = dict.fromkeys(("seconds", "cpu_seconds"), (0, math.inf))
+    return Log("chips.jsonl", key=("test", "arm", "chip", "protocol"), bounds={"found": error, **seconds})
 
 
 class Modality:
@@ -142,7 +154,7 @@ class Modality:
         self.progress = progress
         place = usable_device(device)
         self.problem: Problem = study.task.load(data)
-        self.store = Store(output, study)
+        self.store = Store(output, study, _log(self.problem))
         self.networks = Networks(study, self.problem, self.store, progress, place)
 
     def check_networks(self, students: Sequence[str]) -> None:
@@ -293,6 +305,15 @@ def finished(folder: Path) -> dict[str, dict[str, Any]]:
     """The documents of all modalities that a folder holds, by modality."""
     found = {}
     for path in sorted(folder.glob(f"*/{RESULTS}")):
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = _document(path)
         found[str(document["modality"])] = document
     return found
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """The document of one modality."""
+    try:
+        document: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise ValueError(f"{path}: damaged ({error}); run that modality again") from None
+    return document

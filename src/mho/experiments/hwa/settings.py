@@ -1,7 +1,8 @@
 """The studies of the three modalities: stand-ins that need no files, and the published ones.
 
 The settings of the stand-ins were chosen on validation data, with seed 0 for images and texts and seeds 0, 1
-and 2 for words, where each student has the rate that serves it best: see docs/hwa.md.
+and 2 for words, where each student has the rate that serves it best, on chips with one scale for each layer:
+see docs/hwa.md.
 """
 
 from __future__ import annotations

@@ -157,10 +157,13 @@ def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> di
         correction: of the drift, the same for both.
 
     Returns:
-        ``plain_loss`` and ``aware_loss`` (error minus that of the digital plain network), ``recovered``
-        (1 - aware / plain; None if the plain network lost nothing), ``apart`` (the 95 % intervals of the
-        two errors do not overlap, the aware one is lower), the mean ``gain`` paired by chip with its
-        interval, and ``holds``: at least half was recovered, and the intervals are apart.
+        ``plain_loss`` and ``aware_loss`` (error minus that of the digital plain network), ``plain_loss_low``
+        and ``plain_loss_high`` (its 95 % interval; None for one chip), ``recovered`` (1 - aware / plain:
+        below 0 where the aware network loses more, None where no loss of the plain one is shown, for its
+        interval holds zero), ``apart`` (the 95 % intervals of the two errors do not overlap, the aware one is
+        lower), the mean ``gain`` paired by chip with its interval (None where there is no test), and
+        ``holds``: at least half was recovered, and the intervals are apart. Intervals of errors that are the
+        same on every chip say nothing: they are not apart.
     """
     rows = found[(found["modality"] == modality) & (found["correction"] == correction)]
     rows = rows[rows["seconds"] == rows["seconds"].max()]
@@ -169,19 +172,23 @@ def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> di
     plain, aware = (estimate(errors[arm]) for arm in (PLAIN, AWARE))
     lost, left = plain.mean - reference, aware.mean - reference
     gain = paired(errors[PLAIN], errors[AWARE]).difference
-    recovered = None if lost <= 0 else 1 - left / lost
-    apart = plain.n > 1 and aware.high < plain.low
+    known = plain.n > 1
+    shown = plain.low > reference if known else lost > 0
+    recovered = 1 - left / lost if shown else None
+    apart = plain.varies and aware.varies and aware.high < plain.low
     return {
         "modality": modality,
         "correction": correction,
         "chips": plain.n,
         "plain_loss": lost,
+        "plain_loss_low": plain.low - reference if known else None,
+        "plain_loss_high": plain.high - reference if known else None,
         "aware_loss": left,
         "recovered": recovered,
         "apart": apart,
         "gain": gain.mean,
-        "gain_low": gain.low if gain.n > 1 else None,
-        "gain_high": gain.high if gain.n > 1 else None,
+        "gain_low": None if math.isnan(gain.low) else gain.low,
+        "gain_high": None if math.isnan(gain.high) else gain.high,
         "holds": recovered is not None and recovered >= 0.5 and apart,
     }
 

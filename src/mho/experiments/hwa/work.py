@@ -20,8 +20,6 @@ from mho.experiments.machine import usable_device
 from mho.experiments.progress import Progress
 from mho.experiments.store import Store
 
-LOG_OF_WORKERS = "workers.jsonl"  # never written: the one who shares the work out keeps the log
-
 
 @config
 class Piece:
@@ -69,7 +67,7 @@ def networks_of(study: str, place: Place) -> Networks:
     described = _config.from_json(study)
     if not isinstance(described, HWAStudy):
         raise ValueError(f"this describes a {type(described).__name__}, not an HWAStudy")
-    store = Store(Path(place.folder), described, log=LOG_OF_WORKERS)
+    store = Store(Path(place.folder), described, helps=True)  # who shares the work out keeps the log
     problem = described.task.load(place.data)
     return Networks(described, problem, store, Progress(), torch.device(usable_device(place.device)))
 

@@ -1,0 +1,249 @@
+"""What cannot be the state of a chip: values that no cell, clock or correction has, and wrong shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mho.config import digest
+from mho.converters import Circuit, Learned, OnData
+from mho.cut import Cut
+from mho.devices import Device, Effect, Varied
+from mho.devices.base import FARTHEST
+from mho.devices.effects.varied import programmable
+from mho.errors import DamagedChipError
+from mho.hardware import Hardware
+from mho.state import TileState, readout
+
+_ROUNDING = 1e-5  # of g_max: float32, and what is lost between two dtypes
+
+Size = tuple[int, int, int]
+
+
+class Allowed(NamedTuple):
+    """What an entry of a chip may be.
+
+    Attributes:
+        shapes: every shape that it may have.
+        words: what its values are.
+        low, high: lowest and highest value; tensors in the shape of the entry where they differ.
+        whole: int64 instead of floating-point numbers.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    words: str = "finite numbers"
+    low: float | Tensor = -math.inf
+    high: float | Tensor = math.inf
+    whole: bool = False
+
+
+def refuse(found: str | None, path: str) -> None:
+    """Raise ``DamagedChipError`` if something was found in the chip of the layer at ``path``."""
+    if found is not None:
+        raise DamagedChipError(f"{path}.{found}" if path else found)
+
+
+class Rules(NamedTuple):
+    """What the chips of one layer may be.
+
+    Attributes:
+        hardware: the description of the layer.
+        entries: what each entry may be, by its name in :class:`~mho.state.TileState`; and ``weights``, the
+            fingerprint of the weights.
+        digest: of the description.
+    """
+
+    hardware: Hardware
+    entries: dict[str, Allowed]
+    digest: int
+
+
+def rules(hardware: Hardware, cut: Cut, size: Size) -> Rules:
+    """What the chips of a layer may be.
+
+    Args:
+        hardware: the description of the layer.
+        cut: its cut into tiles.
+        size: groups, rows and columns of its array, bias rows included.
+    """
+    return Rules(hardware, dict(_entries(hardware, cut, size)), digest(hardware))
+
+
+def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
+    """The first entry that can be that of no such chip, in words; None for a sound chip.
+
+    Values on the meta device are not looked at.
+
+    Args:
+        rules: what chips of this layer may be.
+        chip: entries by name, as in ``rules.entries``; those left out are not looked at.
+    """
+    first = ["hardware"] if "hardware" in chip else []  # of another description the rest is different too
+    for name in (*first, *chip):
+        value = chip[name]
+        if name not in rules.entries and value is not None:
+            return f"chip_{name}: converters of this hardware have no draws of their own; drop the key"
+        found = _wrong(f"chip_{name}", value, rules.entries[name]) if name in rules.entries else None
+        if found is not None:
+            return found
+        if name == "hardware" and value is not None and not value.is_meta and int(value) != rules.digest:
+            return (
+                "chip_hardware: this chip was programmed with another hardware description; convert the "
+                "model with that description, or drop the 'chip_' keys and program again"
+            )
+    known = {name: value for name, value in chip.items() if value is not None and not value.is_meta}
+    device = rules.hardware.device
+    if "seconds" in known:
+        try:
+            device.check_time(float(known["seconds"]))
+        except ValueError as error:
+            return f"chip_seconds: {error}"
+    if "g" in known and "cells" in known and isinstance(programmable(device), Varied):
+        low, high = _span_of_each(device, known["g"], known["cells"])
+        return _wrong("chip_g", known["g"], _held(device, tuple(known["g"].shape), low, high))
+    return None
+
+
+def chip_entries(hardware: Hardware) -> list[str]:
+    """Names of the buffers that a chip of this description has, its fingerprint of the weights left out."""
+    dac, without = hardware.dac, set()
+    if not isinstance(hardware.adc, Circuit):
+        without.add("converters")
+    if dac is None or not dac.mismatched:
+        without.add("drivers")
+    return [f"chip_{name}" for name in TileState._fields if name not in without]
+
+
+def range_damage(hardware: Hardware, cut: Cut, name: str, value: Tensor) -> str | None:
+    """What is wrong with the full scale of a converter, in words; None for a sound one.
+
+    Args:
+        hardware: the description of the layer.
+        cut: its cut into tiles.
+        name: ``"input_range"`` or ``"output_range"``.
+        value: the full scale.
+    """
+    converter = hardware.dac if name == "input_range" else hardware.adc
+    how = None if converter is None else converter.range
+    if not isinstance(how, (OnData, Learned)):
+        return None
+    shape: tuple[int, ...] = ()
+    slices, tiles = len(readout(hardware).digital), len(cut.rows)
+    if isinstance(how, OnData) and how.per_tile:
+        shape = (tiles,) if name == "input_range" else (slices, tiles, 1)
+    elif isinstance(how, OnData) and how.per_slice:
+        shape = (slices, 1, 1)
+    least = torch.finfo(torch.float32).tiny
+    return _wrong(name, value, Allowed((shape,), "full scales are finite and above 0", least))
+
+
+def _entries(hardware: Hardware, cut: Cut, size: Size) -> Iterator[tuple[str, Allowed]]:
+    """What each entry may be; of cells that differ not yet what each of them holds."""
+    groups, rows, columns = size
+    how, device, adc, dac = readout(hardware), hardware.device, hardware.adc, hardware.dac
+    with torch.no_grad():
+        line = hardware.mapping.targets(torch.zeros(1, 1, columns), device.g_min, device.g_max)
+    g = (line.shape[0], groups, rows, line.shape[-1])
+    channels, each = len(how.digital), (groups * columns,)
+    base = programmable(device)
+    span = (0.0, math.inf) if isinstance(base, Varied) else base.written_span()
+    yield "g", _held(device, g, *span)
+    yield "cells", Allowed(((_parameters(device), *g),), "parameters of cells are finite")
+    scales = tuple((a, 1, b) for a in {1, groups} for b in {1, columns})
+    least = torch.finfo(torch.float32).tiny
+    yield "scale", Allowed(scales, "reference weights are finite and above 0", least)
+    yield "seconds", Allowed(((),), "the time since programming is finite and not negative", 0.0)
+    yield "gain", Allowed((each,), "gains are finite")
+    yield "shift", Allowed((each,), "shifts are finite")
+    yield "baseline", Allowed((each,), "magnitudes of a read are finite and not negative", 0.0)
+    yield "hardware", Allowed(((),), whole=True)
+    yield "weights", Allowed(((),), whole=True)
+    if isinstance(adc, Circuit):
+        draws = adc.own_draws + adc.array_draws
+        yield "converters", Allowed(((groups, len(cut.rows), channels, g[-1], draws),), "draws are finite")
+    if dac is not None and dac.mismatched:
+        places = (len(cut.columns), channels, groups, rows - cut.bias_rows, 2)
+        yield "drivers", Allowed((places,), "draws are finite")
+
+
+def _parameters(device: Device) -> int:
+    """Numbers that a chip keeps of each cell."""
+    count = 0
+    while isinstance(device, Effect):
+        count += device.parameters
+        device = device.device
+    return count + device.drift_state(torch.full((1,), device.g_max), torch.zeros(1)).shape[0]
+
+
+def _span_of_each(device: Device, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest conductance that writing can have left in each of cells that differ, siemens.
+
+    Args:
+        device: the device, perhaps with effects around it.
+        g: conductance after programming, ``[copy, group, row, column]``.
+        cells: parameters of each cell, ``[n, copy, group, row, column]``.
+    """
+    base = programmable(device)
+    assert isinstance(base, Varied)
+    first = cells.shape[0] - _parameters(base)
+    own = base.of_cells(cells[first : first + base.parameters])
+    both = own.bounds_of(cells[first + base.parameters :])
+    low, high = (torch.full_like(g, b) for b in (base.g_min, base.g_max)) if both is None else both
+    least, most = torch.minimum(low, high), torch.maximum(low, high)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        target = low + share * (high - low)
+        for eps in (-FARTHEST, FARTHEST):
+            written = own.programmed(target, torch.full_like(g, eps))
+            least, most = torch.minimum(least, written), torch.maximum(most, written)
+    return least, most
+
+
+def _held(device: Device, shape: tuple[int, ...], low: float | Tensor, high: float | Tensor) -> Allowed:
+    """What cells hold; effects act on what was written, and change nothing in it."""
+    base = programmable(device)
+    kind = type(base.device if isinstance(base, Varied) else base).__name__
+    words = (
+        f"conductances are finite, and cells of {kind} hold g_min = {device.g_min:g} S to "
+        f"g_max = {device.g_max:g} S and what its programming error adds"
+    )
+    slack = _ROUNDING * device.g_max
+    return Allowed((shape,), words, low - slack, high + slack)
+
+
+_REMEDY = "load the chip from a file that is whole, or program it again with mho.program(model, seed=...)"
+
+
+def _wrong(name: str, value: Tensor | None, allowed: Allowed) -> str | None:
+    """What is wrong with one entry, in words."""
+    if value is None:
+        return f"{name} is missing: this hardware has one; {_REMEDY}"
+    kinds = (torch.int64,) if allowed.whole else (torch.float32, torch.float64)
+    if value.dtype not in kinds:
+        wanted = " or ".join(str(kind).removeprefix("torch.") for kind in kinds)
+        return f"{name} is {value.dtype}: it must be {wanted}; {_REMEDY}"
+    if tuple(value.shape) not in allowed.shapes:
+        shapes = " or ".join(map(str, sorted(allowed.shapes)))
+        return f"{name} has shape {tuple(value.shape)}: this layer's is {shapes}; {_REMEDY}"
+    if allowed.whole or value.is_meta or not value.numel():
+        return None
+    return _beyond(name, value.detach(), allowed)
+
+
+def _beyond(name: str, value: Tensor, allowed: Allowed) -> str | None:
+    """The first value that is not finite or not within its bounds, in words."""
+    if not (isinstance(allowed.low, Tensor) or isinstance(allowed.high, Tensor)):
+        least, most = (float(v) for v in torch.aminmax(value))  # NaN goes through both
+        if math.isfinite(least) and math.isfinite(most) and allowed.low <= least and most <= allowed.high:
+            return None
+    bad = ~(torch.isfinite(value) & (value >= allowed.low) & (value <= allowed.high))
+    count = int(bad.sum())
+    if not count:
+        return None
+    place = tuple(bad.nonzero()[0].tolist())
+    where = f"{name}[{', '.join(map(str, place))}]" if place else name
+    more = f" ({count:,} of {value.numel():,} values are like this)" if count > 1 else ""
+    return f"{where} = {float(value[place]):g}{more}: {allowed.words}; {_REMEDY}"

@@ -1,0 +1,273 @@
+"""What an inference costs: conversions and cells as they are made, counted where they are made."""
+
+import pytest
+import torch
+from torch import nn
+
+import mho
+from mho import product
+from mho.config import kinds
+from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Stream, TwosComplement
+from mho.experiments.cost import Prices, count
+from mho.mapping import BitSlicing, DifferentialPair, Mapping, Offset, SignificancePairs
+from mho.nn import analog_layers
+
+OF_DAC = 5  # bits of the DAC, which tell its codes from those of an ADC
+TILE = mho.Tile(rows=4, columns=3)
+
+
+class Attention(nn.Module):
+    """A decoder's attention, with a memory of its own length."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x[:, :2], x[:, :2])[0]
+
+
+class Bilinear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.both = nn.Bilinear(6, 3, 4)
+
+    def forward(self, x):
+        return self.both(x, x[..., :3])
+
+
+class Recurrent(nn.Module):
+    """A whole sequence; ``step`` for a cell, which is called once for each step."""
+
+    def __init__(self, layer, step=False):
+        super().__init__()
+        self.layer, self.step = layer, step
+
+    def forward(self, x):
+        if not self.step:
+            return self.layer(x)[0]
+        state = None
+        for t in range(x.shape[1]):
+            state = self.layer(x[:, t], state)
+        return state
+
+
+class Twice(nn.Module):
+    """One layer that is used twice: its cells are there once."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.layer(self.layer(x))
+
+
+class Bag(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bag = nn.EmbeddingBag(10, 5, mode="sum")
+
+    def forward(self, x):
+        return self.bag(x)
+
+
+ROWS = torch.tensor([[0, 9, 4, 4, 7]])
+# One or more of every layer that mho puts on arrays.
+LAYERS = {
+    "Linear": (lambda: nn.Linear(10, 7), torch.rand(1, 10)),
+    "Linear over positions": (lambda: nn.Linear(10, 7), torch.rand(1, 3, 10)),
+    "Linear used twice": (Twice, torch.rand(1, 6)),
+    "Conv1d": (lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1), torch.rand(1, 4, 9)),
+    "Conv2d": (lambda: nn.Conv2d(2, 4, 3, padding=1), torch.rand(1, 2, 6, 6)),
+    "Conv2d in groups": (lambda: nn.Conv2d(4, 8, 2, groups=2), torch.rand(1, 4, 5, 5)),
+    "Conv3d": (lambda: nn.Conv3d(1, 4, 2), torch.rand(1, 1, 4, 4, 4)),
+    "ConvTranspose1d": (lambda: nn.ConvTranspose1d(4, 4, 3, stride=2), torch.rand(1, 4, 5)),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(2, 4, 2, stride=2), torch.rand(1, 2, 3, 3)),
+    "ConvTranspose3d": (lambda: nn.ConvTranspose3d(1, 4, 2), torch.rand(1, 1, 2, 2, 2)),
+    "Embedding": (lambda: nn.Embedding(10, 5), ROWS),
+    "EmbeddingBag": (Bag, ROWS),
+    "Bilinear": (Bilinear, torch.rand(1, 6)),
+    "MultiheadAttention": (Attention, torch.rand(1, 3, 8)),
+    "RNN": (lambda: Recurrent(nn.RNN(5, 4, bidirectional=True, batch_first=True)), torch.rand(1, 3, 5)),
+    "LSTM": (lambda: Recurrent(nn.LSTM(5, 4, proj_size=2, batch_first=True)), torch.rand(1, 3, 5)),
+    "GRU": (lambda: Recurrent(nn.GRU(5, 4, num_layers=2, batch_first=True)), torch.rand(1, 3, 5)),
+    "RNNCell": (lambda: Recurrent(nn.RNNCell(5, 4), step=True), torch.rand(1, 3, 5)),
+    "LSTMCell": (lambda: Recurrent(nn.LSTMCell(5, 4), step=True), torch.rand(1, 3, 5)),
+    "GRUCell": (lambda: Recurrent(nn.GRUCell(5, 4), step=True), torch.rand(1, 3, 5)),
+}
+ADCS = {kind: cls() for kind, cls in kinds(ColumnConverter).items() if cls.__module__.startswith("mho.")}
+DACS = {
+    "none": None,
+    "whole": DAC(bits=OF_DAC),
+    "without sign": DAC(bits=OF_DAC, signed=False),
+    "dynamic": DAC(bits=OF_DAC, range=Dynamic()),
+    "bit by bit": DAC(bits=OF_DAC, stream=Stream()),
+    "in threes": DAC(bits=OF_DAC, stream=Stream(bits=3)),
+    "summed as charges": DAC(bits=OF_DAC, stream=Stream(each=False)),
+    "drivers with errors": DAC(bits=OF_DAC, gain=0.01, stream=Stream(bits=2)),
+}
+MAPPINGS = {
+    "DifferentialPair": DifferentialPair(),
+    "Offset": Offset(),
+    "Offset, unit column": Offset(unit_column=True),
+    "SignificancePairs": SignificancePairs(),
+    "BitSlicing": BitSlicing(bits=7, slices=3),
+    "BitSlicing, offset": BitSlicing(bits=6, slices=2, offset=True),
+    "BitSlicing, unit column": BitSlicing(bits=6, slices=2, offset=True, unit_column=True),
+}
+
+
+def built(layer, **parts):
+    """The model on arrays, calibrated and programmed, and an input."""
+    make, x = LAYERS[layer]
+    torch.manual_seed(0)
+    model = mho.convert(make(), mho.Hardware(**{"tile": TILE, "adc": ADC(bits=7), **parts})).eval()
+    mho.calibrate(model, [x])
+    mho.program(model, seed=0)
+    return model, x
+
+
+@pytest.fixture
+def converted(monkeypatch):
+    """Numbers that ADCs turned into codes, and those that drivers put on rows: by the calls themselves."""
+    made = {"adc": 0, "driven": 0}
+    codes, levels, digits = product._codes, Circuit._levels, Stream.digits
+
+    def count_codes(grid, z):
+        of_dac = grid in {d.grid() for d in DACS.values() if d is not None}
+        made["driven" if of_dac else "adc"] += z.numel()
+        return codes(grid, z)
+
+    def count_levels(self, value, convert):
+        made["adc"] += value.numel()
+        return levels(self, value, convert)
+
+    def count_digits(self, values, high, axis):
+        found = digits(self, values, high, axis)
+        made["driven"] += found.numel() - values.numel()  # the codes themselves were counted
+        return found
+
+    monkeypatch.setattr(product, "_codes", count_codes)
+    monkeypatch.setattr(Circuit, "_levels", count_levels)
+    monkeypatch.setattr(Stream, "digits", count_digits)
+    return made
+
+
+def forget(made):
+    made.update(dict.fromkeys(made, 0))
+
+
+def test_every_layer_adc_and_mapping_is_here():
+    kinds_of_layers = {cls.__name__ for name, (make, _) in LAYERS.items() for cls in _torch_layers(make())}
+    wanted = {name.removeprefix("Analog") for name in vars(mho.nn) if name.startswith("Analog")}
+    assert {name for name in wanted if hasattr(nn, name)} <= kinds_of_layers  # others are these inside
+    assert {type(m) for m in MAPPINGS.values()} == {
+        cls for cls in kinds(Mapping).values() if cls.__module__.startswith("mho.")
+    }
+    assert TwosComplement in map(type, ADCS.values())
+
+
+def _torch_layers(module):
+    return [type(m) for m in module.modules() if type(m).__module__.startswith("torch.nn")]
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_adc_conversions_and_cells_of_every_layer_and_mapping(layer, mapping, converted):
+    model, x = built(layer, mapping=MAPPINGS[mapping], dac=DACS["whole"])
+    forget(converted)
+    cost = count(model, x)
+    assert cost.adc == converted["adc"] > 0
+    assert cost.cells == sum(one.chip_g.numel() for one in analog_layers(model).values())
+
+
+@pytest.mark.parametrize("dac", DACS)
+@pytest.mark.parametrize("adc", [*ADCS, "none"])
+def test_adc_conversions_of_every_converter(adc, dac, converted):
+    for layer in ("Linear over positions", "Conv2d", "Embedding"):
+        model, x = built(layer, adc=ADCS.get(adc), dac=DACS[dac], mapping=MAPPINGS["BitSlicing"])
+        forget(converted)
+        assert count(model, x).adc == converted["adc"]
+        assert (converted["adc"] > 0) == (adc != "none")
+
+
+MATRICES = [name for name in LAYERS if "Conv" not in name]  # a convolution shares its inputs among patches
+
+
+@pytest.mark.parametrize("dac", DACS)
+@pytest.mark.parametrize("mapping", ["DifferentialPair", "BitSlicing"])
+@pytest.mark.parametrize("layer", MATRICES)
+def test_dac_conversions_of_every_matrix(layer, mapping, dac, converted):
+    """Each value that is driven, by as many drivers as the chip has for it: of each array beside another
+    and of each slice."""
+    parts = {"mapping": MAPPINGS[mapping], "dac": DACS[dac], "tile": mho.Tile(rows=None, columns=3)}
+    model, x = built(layer, **parts)
+    seen = []
+    for one in analog_layers(model).values():
+        one.register_forward_pre_hook(lambda *_: seen.append(converted["driven"]))
+        one.register_forward_hook(lambda o, *_: seen.append((o, converted["driven"] - seen.pop())))
+    forget(converted)
+    cost = count(model, x)
+    expected = 0
+    for one, driven in seen:
+        if one.hardware.dac is not None:
+            drivers = mho.tile._draw_drivers(_with_errors(one.hardware), one.chip_g, one.cut, 0, "")
+            expected += driven * drivers.shape[0] * drivers.shape[1]
+    assert cost.dac == expected
+    assert (cost.dac > 0) == (dac != "none" and "Embedding" not in layer)
+
+
+def _with_errors(hardware):
+    from dataclasses import replace
+
+    return replace(hardware, dac=replace(hardware.dac, gain=0.01))
+
+
+@pytest.mark.parametrize(
+    "dac, conversions, levels",
+    [
+        (DAC(bits=8), 1, 256),
+        (DAC(steps=254), 1, 255),
+        (DAC(bits=8, stream=Stream()), 7, 4),  # seven bits and a sign: -1, 0, 1
+        (DAC(bits=8, stream=Stream(bits=7)), 1, 256),  # as without a stream
+        (DAC(bits=8, signed=False, stream=Stream()), 8, 2),
+        (DAC(bits=8, signed=False, stream=Stream(bits=3)), 3, 8),
+        (DAC(bits=None), 0, 0),
+        (None, 0, 0),
+    ],
+)
+def test_inputs_bit_by_bit_by_hand(dac, conversions, levels):
+    hardware = mho.Hardware(tile=mho.Tile(rows=4, columns=None), dac=dac, adc=ADC(bits=8))
+    model = mho.convert(nn.Linear(8, 3), hardware)
+    mho.calibrate(model, [torch.ones(2, 8)])
+    cost = count(model, torch.ones(1, 8), Prices(step_energy=1e-15))
+    read = 1 if dac is None or dac.stream is None else conversions
+    assert (cost.adc, cost.dac) == (6 * read, 8 * conversions)
+    assert cost.converting == pytest.approx(1e-15 * (6 * read * 256 + 8 * conversions * levels))
+
+
+def test_a_look_up_reads_one_array_of_rows():
+    hardware = mho.Hardware(tile=mho.Tile(rows=4, columns=None), dac=DAC(bits=8), adc=ADC(bits=8))
+    model = mho.convert(nn.Embedding(40, 3), hardware)
+    mho.calibrate(model, [torch.tensor([[0]])])
+    cost = count(model, torch.tensor([[1, 39]]))
+    assert (cost.adc, cost.dac, cost.cells) == (2 * 3, 0, 2 * 120)
+
+
+def test_the_figures_of_a_study_are_those_of_the_count(tmp_path):
+    from dataclasses import replace
+
+    from mho.experiments.chips import ChipStudy, run
+    from mho.experiments.fitting import Schedule
+    from mho.experiments.models import SmallCNN
+
+    study = ChipStudy(
+        model=SmallCNN(first=2, second=2, hidden=4), training=Schedule(epochs=1, learning_rate=0.1), chips=1
+    )
+    whole = run(study, tmp_path)
+    dac = DAC(bits=8, stream=Stream())
+    bits = run(replace(study, hardware=replace(study.hardware, dac=dac)), tmp_path)
+    assert bits["adc_conversions"] == 7 * whole["adc_conversions"]
+    assert bits["dac_conversions"] == 7 * whole["dac_conversions"]
+    assert bits["cells"] == whole["cells"]

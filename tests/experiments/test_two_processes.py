@@ -1,0 +1,172 @@
+"""Two processes in one folder, for every study that has a folder: no result is lost, doubled or dead.
+
+The processes are real: this file run as a program is one of them (:func:`main`).
+"""
+
+import errno
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import filelock
+import pytest
+
+from mho import experiments
+from mho.experiments import drift, hwa, quantization, search, sweep
+from mho.experiments.chips import ChipStudy
+from mho.experiments.engines import Engine
+from mho.experiments.fitting import Schedule
+from mho.experiments.lock import FolderInUseError
+from mho.experiments.models import SmallCNN, SmallResNet
+from mho.experiments.plan import make_plan
+from mho.experiments.progress import Progress
+from mho.experiments.robustness import RobustnessTest
+from mho.experiments.worker import run_cell
+
+NET = SmallCNN(first=2, second=2, hidden=4)
+SHORT = Schedule(epochs=1, learning_rate=0.1)
+CELL = {"kind": "experiments.ChipStudy", "chips": 1, "training": {"epochs": 1}}
+PLAN = make_plan({"study": CELL, "grid": {"hardware.adc.bits": [4, 6, 8]}})
+SPACE = search.SearchSpace(
+    adc_bits=(4, 6, 8), dac_bits=(8,), tile_rows=(64,), slices=(1,), tolerance=(0.01, 0.1)
+)
+SEARCH = search.SearchStudy(base=ChipStudy(model=NET, training=SHORT, chips=1), space=SPACE, trials=6)
+DRIFT = drift.DriftStudy(model=NET, training=SHORT, fine_tuning=SHORT, chips=2, times=(1.0, 86_400.0))
+QUANTIZATION = quantization.QuantizationStudy(model=SmallResNet(width=2), training=replace(SHORT, batch=256))
+NOISE = RobustnessTest(noise=(0.0, 0.1), repeats=2, times=(60.0,))
+COURSE = hwa.Course(epochs=1, learning_rate=0.1)
+HWA = hwa.HWAStudy(
+    task=hwa.Vision(network=SmallResNet(width=2), test=100), teaching=COURSE, tuning=COURSE, calibration=32
+)
+CHIPS = hwa.ChipTest(chips=1, times=(1.0, 86_400.0), idealised_chips=1)
+
+
+class Here(Engine):
+    """Runs cells in this process, so that a kill reaches them."""
+
+    def run(self, jobs):
+        for number, job in enumerate(jobs):
+            yield number, run_cell(job)
+
+
+# By the module of its ``run``: how it is run in a folder, the stage that keeps records, and its table.
+STUDIES = {
+    "drift": (lambda folder, told: drift.run(DRIFT, folder, progress=told), "chips", "results.csv"),
+    "hwa.run": (lambda folder, told: hwa.run(HWA, folder, CHIPS, progress=told), "chips", "results.csv"),
+    "quantization": (
+        lambda folder, told: quantization.run(QUANTIZATION, folder, NOISE, progress=told),
+        "noise",
+        "robustness.csv",
+    ),
+    "search": (lambda folder, told: search.run(SEARCH, folder, progress=told), "trials", "results.csv"),
+    "sweep": (lambda folder, told: sweep.run(PLAN, folder, Here(), progress=told), "cells", "results.csv"),
+}
+
+
+class Hold(Progress):
+    """Stays for ever in a stage once it has recorded something, and says so by a file."""
+
+    def __init__(self, stage, marker):
+        self.wanted, self.marker, self.here = stage, marker, False
+
+    @contextmanager
+    def stage(self, title, total, done=0):
+        self.here = title == self.wanted
+        yield self
+
+    def advance(self, detail=""):
+        if self.here:
+            self.marker.touch()
+            time.sleep(600)
+
+
+def no_locks(self, **_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def main(name, folder, how):
+    """Run one study in a folder: until it is killed (``"hold"``), or to its end (``"without locks"``)."""
+    run, stage, _ = STUDIES[name]
+    marker = Path(f"{folder}.there")
+    if how == "hold":
+        run(folder, Hold(stage, marker))
+    else:
+        filelock.FileLock.acquire = no_locks
+        marker.touch()
+        run(folder, Progress())
+
+
+@contextmanager
+def other_process(name, folder, how):
+    """Another process with the study, once it is where it says so; killed in the end."""
+    words = [sys.executable, __file__, name, str(folder), how]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        while not Path(f"{folder}.there").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module", params=list(STUDIES))
+def study(request, tmp_path_factory):
+    """Its name, and the table of a run that nothing disturbed."""
+    run, _, table = STUDIES[request.param]
+    folder = tmp_path_factory.mktemp("alone")
+    run(folder, Progress())
+    return request.param, (folder / table).read_bytes()
+
+
+def test_every_study_with_a_folder_is_here():
+    found = set()
+    for module in pkgutil.walk_packages(experiments.__path__, "mho.experiments."):
+        run = vars(importlib.import_module(module.name)).get("run")
+        if (
+            inspect.isfunction(run)
+            and run.__module__ == module.name
+            and "output" in inspect.signature(run).parameters
+        ):
+            found.add(module.name.removeprefix("mho.experiments."))
+    assert found == set(STUDIES)
+
+
+@pytest.mark.slow
+def test_the_second_process_is_refused_and_a_killed_first_one_goes_on(study, tmp_path):
+    name, table = study
+    run, _, file = STUDIES[name]
+    folder = tmp_path / "run"
+    with other_process(name, folder, "hold") as first:
+        sentence = f"output = {folder}: process {first.pid} on "
+        with pytest.raises(FolderInUseError, match=re.escape(sentence)):
+            run(folder, Progress())
+    run(folder, Progress())
+    assert (folder / file).read_bytes() == table
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*this file system has no locks")
+def test_two_at_once_without_locks_leave_a_folder_that_goes_on(study, tmp_path, monkeypatch):
+    name, table = study
+    run, _, file = STUDIES[name]
+    folder = tmp_path / "run"
+    with other_process(name, folder, "without locks") as other, monkeypatch.context() as patch:
+        patch.setattr("filelock.FileLock.acquire", no_locks)
+        with suppress(OSError, ValueError):  # what one of them removes, the other may miss
+            run(folder, Progress())
+        other.communicate(timeout=240)
+    run(folder, Progress())
+    assert (folder / file).read_bytes() == table
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
