@@ -28,8 +28,8 @@ def interpolated(x: Tensor, xs: Sequence[float], ys: Sequence[float]) -> Tensor:
     """The broken line through the points (xs, ys), constant outside; xs increase."""
     nodes = torch.tensor(xs, dtype=x.dtype, device=x.device)
     values = torch.tensor(ys, dtype=x.dtype, device=x.device)
-    x = torch.minimum(torch.maximum(x, nodes[0]), nodes[-1])
-    right = torch.bucketize(x.contiguous(), nodes[1:-1].contiguous(), right=True) + 1
+    x = torch.minimum(torch.maximum(x, nodes[0]), nodes[-1]).contiguous()  # bucketize warns of others
+    right = torch.bucketize(x, nodes[1:-1].contiguous(), right=True) + 1
     fraction = (x - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
     return torch.lerp(values[right - 1], values[right], fraction)
 
