@@ -34,11 +34,11 @@ def test_each_vector_and_tile_by_itself(bits: int, overflow: float) -> None:
     analog = mho.convert(layer, hardware).eval()
     mho.program(analog, seed=0)
     x = torch.randn(5, 10, dtype=torch.float64)
-    peak, largest = x.abs().amax(1, keepdim=True), layer.weight.abs().max()
+    peak, largest = x.abs().amax(1, keepdim=True), layer.weight.abs().amax(1)  # [column]
     expected = torch.zeros(5, 7, dtype=torch.float64)
     for a, b in ((0, 4), (4, 8), (8, 10)):
         for c, d in ((0, 3), (3, 6), (6, 7)):
-            currents = (x / peak)[:, a:b] @ (layer.weight / largest).T[a:b, c:d]
+            currents = (x / peak)[:, a:b] @ (layer.weight.T / largest)[a:b, c:d]
             expected[:, c:d] += torch.stack([quantised(i, bits, overflow) for i in currents.detach()])
     expected = expected * peak * largest
     with torch.no_grad():

@@ -144,7 +144,8 @@ def test_each_projection_has_its_own_scale() -> None:
     layer = make("packed")
     with torch.no_grad():
         layer.in_proj_weight[8:16] *= 100
-    analog = mho.convert(layer, PCM)
+    mapping = mho.mapping.DifferentialPair(scale=mho.mapping.Maximum())  # one scale for an array
+    analog = mho.convert(layer, mho.Hardware(device=PCM.device, tile=SMALL, mapping=mapping))
     mho.program(analog, seed=0)
     q, k, v = (a.chip_scale.item() for a in analog.each())
     assert k == pytest.approx(layer.in_proj_weight[8:16].abs().max().item(), rel=1e-6)

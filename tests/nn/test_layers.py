@@ -92,7 +92,7 @@ def test_bit_slices_are_the_rounded_weights(offset: bool, slices: int) -> None:
     analog = mho.convert(
         layer, mho.Hardware(mapping=mapping, adc=mho.ADC(bits=None), tile=mho.Tile(rows=8))
     ).eval()
-    peak = layer.weight.detach().abs().max()
+    peak = layer.weight.detach().abs().amax(1, keepdim=True)  # of each column
     rounded = (layer.weight.detach() / peak * 127).round() * peak / 127
     wanted = x @ rounded.T + layer.bias
     assert (analog(x) - wanted).abs().max() < 1e-12
@@ -168,18 +168,18 @@ def test_adc_acts_on_each_tile(name: str) -> None:
     adc = mho.ADC(bits=4, range=Fixed(limit=3.0))
     dac = mho.DAC(bits=5, range=Fixed(limit=2.0))
     analog = mho.convert(layer, mho.Hardware(tile=tile, adc=adc, dac=dac)).eval()
-    peak = layer.weight.detach().abs().max()
+    matrix = analog.matrix(layer.weight.detach())
+    peak = matrix.abs().amax(-2, keepdim=True)  # of each column
     v = dac.quantise(x, 2.0) / 2.0
     total = 0
-    matrix = analog.matrix(layer.weight.detach() / peak)
     for a, b in analog.cut.rows:
         part = torch.zeros_like(matrix)
-        part[:, a:b] = matrix[:, a:b]
+        part[:, a:b] = (matrix / peak)[:, a:b]
         sub = copy.deepcopy(layer)
         sub.weight.data, sub.bias = analog.from_matrix(part).contiguous(), None
         total = total + adc.quantise(sub(v), 3.0)
-    bias = layer.bias.detach().view(-1, *(1 for _ in range(total.dim() - 2)))
-    assert (analog(x) - (total * peak * 2.0 + bias)).abs().max() < 1e-12
+    bias, factor = (a.view(-1, *(1 for _ in range(total.dim() - 2))) for a in (layer.bias.detach(), peak))
+    assert (analog(x) - (total * factor * 2.0 + bias)).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("name", ["linear", "conv2d", "conv2d, groups"])

@@ -20,7 +20,7 @@ def truth(layer: nn.Module, tile: mho.Tile) -> torch.Tensor:
     """The weights seen through the wires, solved tile by tile and copy by copy."""
     analog = mho.convert(layer, mho.Hardware(device=DEVICE, tile=tile))
     weight = analog.matrix(layer.weight.detach())
-    scale = weight.abs().max()
+    scale = weight.abs().amax(-2, keepdim=True)  # of each column
     seen = torch.zeros_like(weight)
     for sign, g in zip(
         (1, -1), mho.mapping.DifferentialPair().targets(weight / scale, 1e-6, 50e-6), strict=True
@@ -29,7 +29,7 @@ def truth(layer: nn.Module, tile: mho.Tile) -> torch.Tensor:
             for a, b in analog.cut.rows:
                 for c, d in analog.cut.columns:
                     part = WIRES.effective_conductance(g[group, a:b, c:d])
-                    seen[group, a:b, c:d] += sign * part * scale / 49e-6
+                    seen[group, a:b, c:d] += sign * part * scale[group, :, c:d] / 49e-6
     return analog.from_matrix(seen)
 
 
@@ -52,16 +52,39 @@ def test_each_tile_is_seen_through_its_wires(name: str, converters: dict) -> Non
 def test_training_has_the_gradient_of_the_circuit(name: str) -> None:
     layer, x = make(name, torch.float64)
     analog = mho.convert(layer, mho.Hardware(device=DEVICE, tile=mho.Tile(rows=7, columns=3), array=WIRES))
-    peak = int(analog.weight.detach().abs().argmax())  # the largest weight sets the scale: held
+    size = analog.matrix(analog.weight.detach().abs())
+    peaks = analog.from_matrix(size == size.amax(-2, keepdim=True)).flatten()  # set the scales: held
 
     def loss(weight: torch.Tensor) -> torch.Tensor:
         return torch.func.functional_call(analog.train(), {"weight": weight}, (x,)).square().sum()
 
     weight = layer.weight.detach().clone().requires_grad_()
     (grad,) = torch.autograd.grad(loss(weight), weight)
-    for place in (0, 5, 11):
-        if place == peak:
-            continue
+    for place in [k for k in (0, 5, 11, 17) if not peaks[k]]:
+        step = torch.zeros_like(weight).flatten()
+        step[place] = 1e-5
+        step = step.view_as(weight)
+        numeric = (loss(weight.detach() + step) - loss(weight.detach() - step)) / 2e-5
+        torch.testing.assert_close(grad.flatten()[place], numeric, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "conv transpose 2d, groups"])
+def test_the_largest_weights_have_the_gradient_with_the_scales_held(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weight that sets the scale of its column is one like the others while that scale is held."""
+    layer, x = make(name, torch.float64)
+    analog = mho.convert(layer, mho.Hardware(device=DEVICE, tile=mho.Tile(rows=7, columns=3), array=WIRES))
+    size = analog.matrix(analog.weight.detach().abs())
+    largest = size.amax(-2, keepdim=True)
+    monkeypatch.setattr(mho.mapping.Maximum, "reference", lambda self, weight: 1.001 * largest)
+
+    def loss(weight: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(analog.train(), {"weight": weight}, (x,)).square().sum()
+
+    weight = layer.weight.detach().clone().requires_grad_()
+    (grad,) = torch.autograd.grad(loss(weight), weight)
+    for place in analog.from_matrix(size == largest).flatten().nonzero().flatten().tolist():
         step = torch.zeros_like(weight).flatten()
         step[place] = 1e-5
         step = step.view_as(weight)

@@ -145,9 +145,10 @@ def deviation(analog: nn.Module, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> 
     return outputs[0] - outputs[1]
 
 
-def per_siemens(analog: nn.Module) -> float:
-    """Output for a cell current of one siemens times full scale."""
-    return float(analog.chip_scale) * readout(analog.hardware).digital[0] / analog.hardware.device.g_max
+def per_siemens(analog: nn.Module) -> Tensor:
+    """Output of each column for a cell current of one siemens times full scale."""
+    factor = readout(analog.hardware).digital[0] / analog.hardware.device.g_max
+    return analog.chip_scale.flatten().double() * factor
 
 
 def exact_deviation(analog: nn.Module, x: Tensor, of_cells: Tensor, wires: Wires) -> Tensor:
@@ -166,7 +167,7 @@ def exact_deviation(analog: nn.Module, x: Tensor, of_cells: Tensor, wires: Wires
                 )
     if how.unit_column:
         total = total[:, :-1] - total[:, -1:]
-    return total * float(state.scale)
+    return total * state.scale.flatten().double()
 
 
 @pytest.mark.parametrize("converters", [{}, SMOOTH, {"dac": SMOOTH["dac"]}], ids=["none", "both", "DAC"])

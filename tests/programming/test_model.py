@@ -46,7 +46,8 @@ def test_a_single_shot_is_the_chip_that_it_always_was() -> None:
     analog = programmed(mho.Hardware(device=PCM))
     layer = analog[3]
     weight = layer.matrix(layer.weight.detach())
-    g_target = layer.hardware.mapping.targets(weight / weight.abs().max(), PCM.g_min, PCM.g_max)
+    relative = weight / weight.abs().amax(-2, keepdim=True)
+    g_target = layer.hardware.mapping.targets(relative, PCM.g_min, PCM.g_max)
     draws = random.normal(g_target.shape, 0, "3", "program")
     assert torch.equal(layer.chip_g, PCM.programmed(g_target, draws))
     assert mho.Hardware(device=PCM, programming=SingleShot()) == layer.hardware
@@ -127,7 +128,7 @@ def test_report() -> None:
     weight = layer.matrix(layer.weight.detach())
     done = tile.write_cells(
         layer.hardware,
-        layer.hardware.mapping.targets(weight / weight.abs().max(), PCM.g_min, PCM.g_max),
+        layer.hardware.mapping.targets(weight / weight.abs().amax(-2, keepdim=True), PCM.g_min, PCM.g_max),
         layer.cut,
         0,
         "3",

@@ -203,7 +203,7 @@ def test_a_chip_reads_with_these_moments() -> None:
     mho.age(analog, 1e4)
     g = mho.conductances(analog)[""]
     mean, std = device.read_moments(analog.chip_g, analog.chip_cells, g, 1e4)
-    scale = analog.chip_scale[0, 0, 0] / 25e-6
+    scale = analog.chip_scale[0, 0] / 25e-6  # [column]
     torch.manual_seed(1)
     x = torch.randn(30)
     y = torch.stack([analog(x.expand(500, 30)) for _ in range(20)]).flatten(0, 1).detach()
