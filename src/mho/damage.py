@@ -55,11 +55,13 @@ class Rules(NamedTuple):
         entries: what each entry may be, by its name in :class:`~mho.state.TileState`; and ``weights``, the
             fingerprint of the weights.
         digest: of the description.
+        array: what the array holds, in words.
     """
 
     hardware: Hardware
     entries: dict[str, Allowed]
     digest: int
+    array: str
 
 
 def rules(hardware: Hardware, cut: Cut, size: Size) -> Rules:
@@ -70,7 +72,8 @@ def rules(hardware: Hardware, cut: Cut, size: Size) -> Rules:
         cut: its cut into tiles.
         size: groups, rows and columns of its array, bias rows included.
     """
-    return Rules(hardware, dict(_entries(hardware, cut, size)), digest(hardware))
+    array = f"this layer's array holds {' x '.join(map(str, size))} weights"
+    return Rules(hardware, dict(_entries(hardware, cut, size)), digest(hardware), array)
 
 
 def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
@@ -87,9 +90,10 @@ def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
         value = chip[name]
         if name not in rules.entries and value is not None:
             return f"chip_{name}: converters of this hardware have no draws of their own; drop the key"
-        found = _wrong(f"chip_{name}", value, rules.entries[name]) if name in rules.entries else None
-        if found is not None:
-            return found
+        if name in rules.entries:
+            found = _wrong(f"chip_{name}", value, rules.entries[name], rules.array)
+            if found is not None:
+                return found
         if name == "hardware" and value is not None and not value.is_meta and int(value) != rules.digest:
             return (
                 "chip_hardware: this chip was programmed with another hardware description; convert the "
@@ -217,8 +221,8 @@ def _held(device: Device, shape: tuple[int, ...], low: float | Tensor, high: flo
 _REMEDY = "load the chip from a file that is whole, or program it again with mho.program(model, seed=...)"
 
 
-def _wrong(name: str, value: Tensor | None, allowed: Allowed) -> str | None:
-    """What is wrong with one entry, in words."""
+def _wrong(name: str, value: Tensor | None, allowed: Allowed, array: str = "") -> str | None:
+    """What is wrong with one entry, in words; of an array that holds ``array``."""
     if value is None:
         return f"{name} is missing: this hardware has one; {_REMEDY}"
     kinds = (torch.int64,) if allowed.whole else (torch.float32, torch.float64)
@@ -227,7 +231,8 @@ def _wrong(name: str, value: Tensor | None, allowed: Allowed) -> str | None:
         return f"{name} is {value.dtype}: it must be {wanted}; {_REMEDY}"
     if tuple(value.shape) not in allowed.shapes:
         shapes = " or ".join(map(str, sorted(allowed.shapes)))
-        return f"{name} has shape {tuple(value.shape)}: this layer's is {shapes}; {_REMEDY}"
+        wanted = f"{array}, and the shape is then {shapes}" if array else f"this layer's is {shapes}"
+        return f"{name} has shape {tuple(value.shape)}: {wanted}; {_REMEDY}"
     if allowed.whole or value.is_meta or not value.numel():
         return None
     return _beyond(name, value.detach(), allowed)

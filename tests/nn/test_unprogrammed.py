@@ -98,6 +98,7 @@ SAME: dict[str, dict[str, Any]] = {
     "ideal with converters": {"dac": mho.DAC(range=FIXED), "adc": mho.ADC(range=Dynamic())},
     "wires": {"array": mho.array.Wires(row=2.0, column=2.0), "tile": mho.Tile(rows=4, columns=4)},
     "pulses without error": {"programming": WriteVerify()},
+    "converters without mismatch": {"adc": SAR(bits=6, range=FIXED)},
     "drift alone": {"device": mho.devices.PCM(program_scale=0.0, read_scale=0.0)},
 }
 

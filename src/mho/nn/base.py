@@ -388,8 +388,9 @@ class AnalogLayer(BiasRows):
     def _damage(self, entries: dict[str, Tensor | None]) -> str | None:
         """What is wrong with entries of a chip of this layer, in words."""
         if self._rules is None or self._rules.hardware is not self.hardware:
-            groups, rows, columns = self.logical(self.weight.detach()).shape
-            self._rules = rules(self.hardware, self.cut, (groups, rows, columns))
+            # of its shape alone: the weight may be sharded
+            groups, rows, columns = self.matrix(torch.empty(self.weight.shape, device="meta")).shape
+            self._rules = rules(self.hardware, self.cut, (groups, rows + self.bias_rows, columns))
         return damage(self._rules, entries)
 
     def array_state(self) -> set[str]:

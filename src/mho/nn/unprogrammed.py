@@ -72,8 +72,10 @@ def programming_matters(hardware: Hardware) -> bool:
     device, adc, dac = hardware.device, hardware.adc, hardware.dac
     if isinstance(device, Effect):
         return True
-    if isinstance(adc, Circuit) and adc.own_draws + adc.array_draws > 0:
-        return True
+    if isinstance(adc, Circuit):
+        draws = adc.draw((), [1], seed=0, path="")
+        if not torch.equal(adc.tables(draws), adc.tables(torch.zeros_like(draws))):
+            return True
     if dac is not None and dac.mismatched:
         return True
     g = torch.linspace(device.g_min, device.g_max, 33).view(1, 1, -1, 1)

@@ -16,6 +16,7 @@ from mho.devices import PCM
 from mho.hardware import Hardware, Tile
 from mho.nn import AnalogLayer, SeveralArrays, analog_layers
 from mho.nn.computed import copied
+from mho.nn.unprogrammed import on_purpose
 from mho.testing.promise import demand, promises, same
 
 
@@ -154,7 +155,8 @@ def _check_chip(layer: Any, example: tuple[Any, ...]) -> None:
 
 @torch.no_grad()
 def _read(layer: nn.Module, example: tuple[Any, ...]) -> Tensor:
-    return _flat(layer(*example))
+    with on_purpose(layer):  # one that lost its chip is found by what it computes
+        return _flat(layer(*example))
 
 
 def _conductances(array: AnalogLayer) -> Tensor:
