@@ -73,7 +73,7 @@ def programming_matters(hardware: Hardware) -> bool:
     if isinstance(device, Effect):
         return True
     if isinstance(adc, Circuit):
-        draws = adc.draw((), [1], seed=0, path="")
+        draws = adc.draw((1, 1, 1), [1], seed=0, path="")
         if not torch.equal(adc.tables(draws), adc.tables(torch.zeros_like(draws))):
             return True
     if dac is not None and dac.mismatched:
