@@ -53,7 +53,8 @@ test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 # Kernels of other processors, on an x86 one. "other" are kernels that no processor has (tests/kernels.py);
-# MKL_ENABLE_INSTRUCTIONS acts on Intel, MKL_CBWR everywhere. avx512 needs a processor that has it.
+# MKL_ENABLE_INSTRUCTIONS acts on Intel, MKL_CBWR everywhere. avx512 needs a processor that has it. Each has a cache
+# of compiled graphs of its own: torch would take code for vectors of another length from a common one.
 KERNELS ?= own sse avx2 other
 KERNELS_own :=
 KERNELS_sse := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE
@@ -61,14 +62,15 @@ KERNELS_avx2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INST
 KERNELS_cbwr := $(KERNELS_avx2) MKL_CBWR=AVX2
 KERNELS_avx512 := ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=AVX512_CORE MKL_ENABLE_INSTRUCTIONS=AVX512
 KERNELS_other := MHO_TEST_KERNELS=1
-NUMERIC ?= $(wildcard tests/test_*.py) $(addprefix tests/,array calibration converters devices mapping nn \
+NUMERIC ?= $(wildcard tests/test_*.py) $(addprefix tests/,array calibration compositions converters devices mapping nn \
   periphery physics programming reference statistics training experiments/test_batched.py)
 NUMERIC_TESTS := $(filter-out $(addprefix tests/test_,bad_input.py cli.py cli_wires.py config.py docs.py \
   examples.py notebook.py package.py),$(NUMERIC))
 
 kernels: $(READY)  ## the numeric tests under other kernels (KERNELS="sse avx2", NUMERIC=files, ARGS=... for pytest)
 	@set -e; $(foreach name,$(KERNELS),echo "kernels: $(name)"; \
-	  $(ONE_THREAD) $(KERNELS_$(name)) $(BIN)/python -m pytest -q -n $(JOBS) $(NUMERIC_TESTS) $(ARGS);)
+	  $(ONE_THREAD) TORCHINDUCTOR_CACHE_DIR="$(CURDIR)/$(VENV)/inductor/$(name)" $(KERNELS_$(name)) \
+	  $(BIN)/python -m pytest -q -n $(JOBS) $(NUMERIC_TESTS) $(ARGS);)
 
 oldest:  ## README example and some tests with the oldest packages that pyproject.toml allows (.venv-oldest)
 	@test -x $(OLDEST)/bin/pip || $(OLDEST_PYTHON) -m venv $(OLDEST)
