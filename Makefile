@@ -53,8 +53,7 @@ test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 # Kernels of other processors, on an x86 one. "other" are kernels that no processor has (tests/kernels.py);
-# MKL_ENABLE_INSTRUCTIONS acts on Intel, MKL_CBWR everywhere. avx512 needs a processor that has it. Each has a cache
-# of compiled graphs of its own: torch would take code for vectors of another length from a common one.
+# MKL_ENABLE_INSTRUCTIONS acts on Intel, MKL_CBWR everywhere. avx512 needs a processor that has it.
 KERNELS ?= own sse avx2 other
 KERNELS_own :=
 KERNELS_sse := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE
@@ -69,8 +68,7 @@ NUMERIC_TESTS := $(filter-out $(addprefix tests/test_,bad_input.py cli.py cli_wi
 
 kernels: $(READY)  ## the numeric tests under other kernels (KERNELS="sse avx2", NUMERIC=files, ARGS=... for pytest)
 	@set -e; $(foreach name,$(KERNELS),echo "kernels: $(name)"; \
-	  $(ONE_THREAD) TORCHINDUCTOR_CACHE_DIR="$(CURDIR)/$(VENV)/inductor/$(name)" $(KERNELS_$(name)) \
-	  $(BIN)/python -m pytest -q -n $(JOBS) $(NUMERIC_TESTS) $(ARGS);)
+	  $(ONE_THREAD) $(KERNELS_$(name)) $(BIN)/python -m pytest -q -n $(JOBS) $(NUMERIC_TESTS) $(ARGS);)
 
 oldest:  ## README example and some tests with the oldest packages that pyproject.toml allows (.venv-oldest)
 	@test -x $(OLDEST)/bin/pip || $(OLDEST_PYTHON) -m venv $(OLDEST)

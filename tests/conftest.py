@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import random
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 # Before torch and numpy start: the processes of pytest-xdist already fill the cores.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ["MPLBACKEND"] = "Agg"
+# Compiled graphs of each setting of `make kernels` apart: from a common cache torch takes code for vectors of
+# another length, which computes nonsense or ends the process.
+_KERNELS = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
+    "MHO_TEST_KERNELS",
+)
+_SETTING = hashlib.sha256("".join(os.environ.get(name, "-") for name in _KERNELS).encode()).hexdigest()[:8]
+os.environ.setdefault(
+    "TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir(), f"mho-inductor-{os.getuid()}-{_SETTING}"))
+)
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
