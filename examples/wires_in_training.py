@@ -192,7 +192,7 @@ class Study:
             path: torch.cat(
                 [
                     held[path][..., slice(*rows), slice(*columns)].flatten(0, 1)
-                    for rows, columns in product(layer.cut.rows, layer.cut.columns)
+                    for rows, columns in product(layer.layout.rows, layer.layout.columns)
                 ]
             )
             for path, layer in analog_layers(analog).items()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mho.autograd import clip_learned, materialise, may_overwrite
 from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Learned, Stream
-from mho.cut import Channels, Cut, Limit, Read
+from mho.cut import Channels, Cut, Limit, Read, Steps
 from mho.random import fresh_normal_like
 from mho.read_noise import is_noisy, of_bias, on_currents, on_output
 
@@ -90,7 +90,7 @@ def prepare(
     adc: ColumnConverter | None,
     x_limit: Limit,
     i_limit: Limit,
-) -> tuple[Tensor, Tensor, Tensor] | None:
+) -> Steps | None:
     """The three factors of a read, or None where a limit is not one fixed number."""
     if dac is None or not isinstance(adc, ADC) or dac.ideal or adc.ideal or dac.noise or adc.noise:
         return None
@@ -106,7 +106,7 @@ def prepare(
     full, currents = one * x_limit, one * i_limit
     digital = channels.digital[0] if len(channels.digital) == 1 else 1.0
     top = dac.stream.high if dac.stream is not None and dac.stream.each else high_in
-    return (
+    return Steps(
         high_in / full,
         high_out / (top * currents),
         read.out * (full * currents * (digital * top / (high_in * high_out))),
@@ -114,7 +114,7 @@ def prepare(
 
 
 def _prepared(
-    read: Read, steps: tuple[Tensor, Tensor, Tensor], cut: Cut, x: Tensor, bias: Tensor | None,
+    read: Read, steps: Steps, cut: Cut, x: Tensor, bias: Tensor | None,
     channels: Channels, dac: DAC, grid_out: Grid,
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""

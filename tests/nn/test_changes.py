@@ -44,8 +44,8 @@ def warned(analog: nn.Module, x: torch.Tensor) -> int:
     return len(seen)
 
 
-def arrays(analog: nn.Module) -> list[mho.nn.AnalogLayer]:
-    return [m for m in analog.modules() if isinstance(m, mho.nn.AnalogLayer)]
+def arrays(analog: nn.Module) -> list[mho.nn.Crossbar]:
+    return [m for m in analog.modules() if isinstance(m, mho.nn.Crossbar)]
 
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
@@ -146,8 +146,8 @@ def test_steps_of_others_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     other = nn.Parameter(torch.ones(3))
     optimizer = torch.optim.Adam([other], lr=0.1, fused=True)
     reads = []
-    whole = type(analog)._fingerprint
-    monkeypatch.setattr(type(analog), "_fingerprint", lambda self: reads.append(self) or whole(self))
+    whole = mho.nn.Crossbar.fingerprint
+    monkeypatch.setattr(mho.nn.Crossbar, "fingerprint", lambda self: reads.append(self) or whole(self))
     for _ in range(2):
         other.sum().backward()
         optimizer.step()
