@@ -26,7 +26,7 @@ from mho.calibration.batches import run_all
 from mho.devices import Effect, Ideal
 from mho.nn import AnalogLayer, SeveralArrays, analog_layers
 from mho.nn.base import plain
-from mho.periphery import Affine, AffineFit, ColumnDrift, Compensation, GlobalDrift
+from mho.periphery import Compensation, GlobalDrift
 from mho.random import fork, fresh_normal_like
 
 
@@ -205,25 +205,25 @@ def compensate(
     for layer in layers.values():
         layer.check_chip()
     if data is not None:
-        _fit_affine(model, layers, data, isinstance(method, Affine) and not method.per_column)
+        _fit_outputs(model, layers, data, method)
         return
     for layer in layers.values():
         with plain():
             chip = layer.require_chip("compensate")
             reference = tile.reference_read(layer.hardware, chip, layer.cut, fresh_normal_like(chip.g))
-            made = tile.compensated(chip, reference, isinstance(method, ColumnDrift))
+            made = tile.compensated(chip, reference, method)
             layer.correct(made.gain, made.shift)
 
 
-def _fit_affine(
-    model: nn.Module, layers: dict[str, AnalogLayer], data: Iterable[Any], together: bool
+def _fit_outputs(
+    model: nn.Module, layers: dict[str, AnalogLayer], data: Iterable[Any], method: Compensation
 ) -> None:
     """Fit each layer's columns to its own digital output, on the inputs that it gets in the model.
 
     The digital bias is left out of the fit: the array never saw it.
     """
-    fits = {path: AffineFit() for path in layers}
-    handles = []
+    fits = {path: method.from_outputs(f"the layer {path!r}" if path else "the layer") for path in layers}
+    reached, handles = set(), []
     for path, layer in layers.items():
 
         def record(
@@ -236,6 +236,7 @@ def _fit_affine(
             bias = 0.0 if held is None else held.detach().double()
             columns = (y.detach().movedim(layer.output_axis, -1).flatten(0, -2) for y in (output, wanted))
             fits[path].add(*(y.double() - bias for y in columns))
+            reached.add(path)
 
         handles.append(layer.register_forward_hook(record, with_kwargs=True))
     try:
@@ -243,10 +244,7 @@ def _fit_affine(
     finally:
         for handle in handles:
             handle.remove()
-    found = {}
-    for path, fit in fits.items():
-        if fit.count:  # others did not run on this data
-            found[path] = fit.solve(together, f"the layer {path!r}" if path else "the layer")
+    found = {path: fit.solve() for path, fit in fits.items() if path in reached}  # others did not run
     for path, line in found.items():
         chip = layers[path].require_chip("compensate")
         with plain():

@@ -21,14 +21,7 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.autograd import in_transform, learns
-from mho.converters import (
-    DAC,
-    ColumnConverter,
-    EachSlice,
-    Fixed,
-    Learned,
-    OnData,
-)
+from mho.converters import DAC, ColumnConverter
 from mho.cut import Cut, Limit, Lines, Read
 from mho.damage import Rules, chip_entries, damage, range_damage, refuse, rules
 from mho.errors import (
@@ -189,12 +182,11 @@ class AnalogLayer(BiasRows):
         place, order = self.weight.device, self.cut.input_index()
         index = None if order is None else torch.tensor(order, device=place)
         self.register_buffer("tile_index", index, False)
-        for name, converter in zip(RANGES, (hardware.dac, hardware.adc), strict=True):
-            if converter is not None and isinstance(converter.range, Learned):
-                start = torch.tensor(converter.range.initial, device=place)
-                self.register_parameter(name, nn.Parameter(start))
+        for name in RANGES:
+            kept = kept_limits(hardware, self.cut, name)
+            if kept is not None and kept.requires_grad:
+                self.register_parameter(name, nn.Parameter(kept.detach().to(place)))
             else:
-                kept = kept_limits(hardware, self.cut, name)
                 self.register_buffer(name, None if kept is None else kept.to(place))
 
     # --- the chip --------------------------------------------------------------------------------
@@ -329,8 +321,8 @@ class AnalogLayer(BiasRows):
         dac, adc = self.hardware.dac, self.hardware.adc
         with plain():
             given, wanted = (
-                c.range.limit if c is not None and isinstance(c.range, Fixed) else getattr(self, name)
-                for c, name in zip((dac, adc), RANGES, strict=True)
+                _single(converter, getattr(self, name))
+                for converter, name in zip((dac, adc), RANGES, strict=True)
             )
             read = tile.prepared(self.hardware, self._packed(), (given, wanted))
         for name, value in zip(_STEPS, read.steps or (None, None, None), strict=True):
@@ -580,13 +572,13 @@ class AnalogLayer(BiasRows):
     def _limit(self, converter: DAC | ColumnConverter | None, stored: Tensor | None, name: str) -> Limit:
         if converter is None:
             return None
-        if isinstance(converter.range, Fixed):
-            return converter.range.limit
-        if isinstance(converter.range, EachSlice):  # [channel, tile, column]
-            return torch.tensor(converter.range.limits, device=self.weight.device).view(-1, 1, 1)
-        if stored is not None:
-            return stored
-        if isinstance(converter.range, OnData) and not self.training and not converter.ideal:
+        given = converter.range.given()
+        if isinstance(given, tuple):  # [channel, tile, column]
+            return torch.tensor(given, device=self.weight.device).view(-1, 1, 1)
+        limit = stored if given is None else given
+        if limit is not None or self.training or converter.ideal:
+            return limit
+        if converter.range.shape(1, 1) is not None:
             raise NotCalibratedError(
                 f"{name} of {self.path or 'this layer'!r} was left to calibration and none was made: call "
                 "mho.calibrate(model, loader), or give the converter a Fixed, Learned or Dynamic range"
@@ -693,6 +685,14 @@ class AnalogLayer(BiasRows):
         if self.bias_rows:
             state = f"bias_rows={self.bias_rows}, {state}"
         return f"{super().extra_repr()}, device={type(self.hardware.device).__name__}, {state}"
+
+
+def _single(converter: DAC | ColumnConverter | None, stored: Tensor | None) -> Limit:
+    """The one full scale that is known before a value comes, given or kept; None where there is none."""
+    given = None if converter is None else converter.range.given()
+    if given is None:
+        return stored
+    return None if isinstance(given, tuple) else given
 
 
 def _wide(weight: Tensor) -> Tensor:

@@ -18,9 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho import tile
-from mho.converters import AutoRange
 from mho.cut import Cut, Lines, Read
-from mho.hardware import Hardware, auto_range
+from mho.hardware import Hardware
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 from mho.nn.opaque import convolution
@@ -54,7 +53,6 @@ class ConvCut:
     column_axis: int = 4
     batch_axis: int = 0
     one_hot: bool = False
-    measure: AutoRange | None = None
 
     @property
     def product_axes(self) -> int:
@@ -267,11 +265,13 @@ class ConvCut:
         """``[batch, 1, 1, 1, 1, 1...]``."""
         return peak.view(-1, *(1 for _ in range(4 + len(self.taps))))
 
-    def partial_peak(self, partial: Tensor) -> Tensor:
-        """Of each sample, group, tile and channel."""
-        if self.measure is not None:
-            return self.measure.full_scale(partial, self.column_axis, self.columns)
-        return partial.detach().abs().amax(dim=(4, *range(5, partial.dim())), keepdim=True)
+    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
+        """Of each sample."""
+        return tuple(range(1, x.dim()))
+
+    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
+        """Of each sample, group, tile and channel: columns and positions."""
+        return tuple(range(4, partial.dim()))
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
         """``[batch, group * column, *space]``, in the memory format of the input."""
@@ -308,7 +308,6 @@ class _AnalogConv(AnalogLayer):
             transposed=self.transposed,
             output_padding=self.output_padding if self.transposed else (),  # type: ignore[arg-type]
             bias_rows=self.bias_rows,
-            measure=auto_range(self.hardware),
         )
 
     def matrix(self, weight: Tensor) -> Tensor:

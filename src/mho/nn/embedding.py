@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho import tile
-from mho.converters import DAC, AutoRange, Fixed
+from mho.converters import DAC, Fixed
 from mho.cut import Cut, Read
-from mho.hardware import Hardware, auto_range
+from mho.hardware import Hardware
 from mho.mapping import spans
 from mho.nn.arrays import Array, SeveralArrays
 from mho.nn.base import AnalogLayer
@@ -44,7 +44,6 @@ class EmbeddingCut:
     product_axes: int = 3
     one_hot: bool = True
     batch_axis: int = 1
-    measure: AutoRange | None = None
 
     def input_index(self) -> None:
         """Row numbers need no order."""
@@ -115,11 +114,13 @@ class EmbeddingCut:
         """As it is."""
         return peak
 
-    def partial_peak(self, partial: Tensor) -> Tensor:
+    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
+        """None but the look-ups."""
+        return ()
+
+    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
         """Of each look-up and channel."""
-        if self.measure is not None:
-            return self.measure.full_scale(partial, self.column_axis, self.columns)
-        return partial.detach().abs().amax(dim=3, keepdim=True)
+        return (3,)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
         """``[..., column]``."""
@@ -147,7 +148,6 @@ class _Table(AnalogLayer):
             columns=spans(columns, size.columns, full=size.full),
             padding_idx=getattr(self, "padding_idx", None),
             scale_grad_by_freq=self.options().scale_grad_by_freq,
-            measure=auto_range(self.hardware),
         )
 
     def matrix(self, weight: Tensor) -> Tensor:

@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho.converters import AutoRange
 from mho.cut import Cut, Read
-from mho.hardware import Hardware, auto_range
+from mho.hardware import Hardware
 from mho.mapping import spans, without_bias_rows
 from mho.nn.base import AnalogLayer
 
@@ -29,7 +28,6 @@ class LinearCut:
     product_axes: int = 3
     one_hot: bool = False
     batch_axis: int = 1
-    measure: AutoRange | None = None
 
     @property
     def _inputs(self) -> tuple[tuple[int, int], ...]:
@@ -115,11 +113,13 @@ class LinearCut:
         """``[1, batch, 1, 1]``."""
         return peak.unsqueeze(-1)
 
-    def partial_peak(self, partial: Tensor) -> Tensor:
+    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
+        """Rows, of all tiles."""
+        return (0, 2) if arranged else (-1,)
+
+    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
         """Of each vector, tile and channel."""
-        if self.measure is not None:
-            return self.measure.full_scale(partial, self.column_axis, self.columns)
-        return partial.detach().abs().amax(dim=3, keepdim=True)
+        return (3,)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
         """``[..., column]``."""
@@ -133,7 +133,6 @@ def linear_cut(layer: AnalogLayer, inputs: int, outputs: int) -> LinearCut:
         rows=spans(inputs, tile.rows, full=tile.full, extra=extra),
         columns=spans(outputs, tile.columns, full=tile.full),
         bias_rows=extra,
-        measure=auto_range(layer.hardware),
     )
 
 
