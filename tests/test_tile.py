@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import mho
 from mho import blocks, mapping, random, tile
 from mho.nn import AnalogLinear
+from mho.periphery import ColumnDrift, GlobalDrift
 
 PCM = mho.devices.PCM()
 MAPPINGS = {
@@ -111,9 +112,9 @@ def test_compensation_floors() -> None:
     made = layer(mho.devices.Ideal())
     chip = state(made)
     nothing = torch.zeros_like(chip.baseline)
-    assert float(tile.compensated(chip, nothing, per_column=True).gain.max()) <= 1e4
+    assert float(tile.compensated(chip, nothing, ColumnDrift()).gain.max()) <= 1e4
     empty = chip._replace(baseline=nothing)
-    assert bool((tile.compensated(empty, nothing, per_column=False).gain == 1).all())
+    assert bool((tile.compensated(empty, nothing, GlobalDrift()).gain == 1).all())
 
 
 def test_what_keeps_tiles_apart() -> None:

@@ -116,8 +116,11 @@ class Cut(Protocol):
     def input_peak_over_partial(self, peak: Tensor) -> Tensor:
         """What :meth:`input_peak` gave, to broadcast over a partial."""
 
-    def partial_peak(self, partial: Tensor) -> Tensor:
-        """Largest magnitude of the currents of one vector, to broadcast over a partial."""
+    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
+        """Axes of one input vector."""
+
+    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
+        """Axes of the currents of one vector in a partial, by tile and channel; that of the columns first."""
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
         """A partial summed over tiles and channels, in the shape of the output for the input ``like``."""

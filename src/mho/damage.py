@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from mho.config import digest
-from mho.converters import Circuit, Learned, OnData
 from mho.cut import Cut
 from mho.devices import Device, Effect, Varied
 from mho.devices.base import FARTHEST
@@ -114,10 +113,10 @@ def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
 
 def chip_entries(hardware: Hardware) -> list[str]:
     """Names of the buffers that a chip of this description has, its fingerprint of the weights left out."""
-    dac, without = hardware.dac, set()
-    if not isinstance(hardware.adc, Circuit):
+    without = set()
+    if not _converter_draws(hardware):
         without.add("converters")
-    if dac is None or not dac.mismatched:
+    if hardware.dac is None or not hardware.dac.mismatched:
         without.add("drivers")
     return [f"chip_{name}" for name in TileState._fields if name not in without]
 
@@ -132,15 +131,10 @@ def range_damage(hardware: Hardware, cut: Cut, name: str, value: Tensor) -> str 
         value: the full scale.
     """
     converter = hardware.dac if name == "input_range" else hardware.adc
-    how = None if converter is None else converter.range
-    if not isinstance(how, (OnData, Learned)):
+    channels = None if name == "input_range" else len(readout(hardware).digital)
+    shape = None if converter is None else converter.range.shape(len(cut.rows), channels)
+    if shape is None:
         return None
-    shape: tuple[int, ...] = ()
-    slices, tiles = len(readout(hardware).digital), len(cut.rows)
-    if isinstance(how, OnData) and how.per_tile:
-        shape = (tiles,) if name == "input_range" else (slices, tiles, 1)
-    elif isinstance(how, OnData) and how.per_slice:
-        shape = (slices, 1, 1)
     least = torch.finfo(torch.float32).tiny
     return _wrong(name, value, Allowed((shape,), "full scales are finite and above 0", least))
 
@@ -148,7 +142,7 @@ def range_damage(hardware: Hardware, cut: Cut, name: str, value: Tensor) -> str 
 def _entries(hardware: Hardware, cut: Cut, size: Size) -> Iterator[tuple[str, Allowed]]:
     """What each entry may be; of cells that differ not yet what each of them holds."""
     groups, rows, columns = size
-    how, device, adc, dac = readout(hardware), hardware.device, hardware.adc, hardware.dac
+    how, device, dac = readout(hardware), hardware.device, hardware.dac
     with torch.no_grad():
         line = hardware.mapping.targets(torch.zeros(1, 1, columns), device.g_min, device.g_max)
     g = (line.shape[0], groups, rows, line.shape[-1])
@@ -166,12 +160,17 @@ def _entries(hardware: Hardware, cut: Cut, size: Size) -> Iterator[tuple[str, Al
     yield "baseline", Allowed((each,), "magnitudes of a read are finite and not negative", 0.0)
     yield "hardware", Allowed(((),), whole=True)
     yield "weights", Allowed(((),), whole=True)
-    if isinstance(adc, Circuit):
-        draws = adc.own_draws + adc.array_draws
+    draws = _converter_draws(hardware)
+    if draws:
         yield "converters", Allowed(((groups, len(cut.rows), channels, g[-1], draws),), "draws are finite")
     if dac is not None and dac.mismatched:
         places = (len(cut.columns), channels, groups, rows - cut.bias_rows, 2)
         yield "drivers", Allowed((places,), "draws are finite")
+
+
+def _converter_draws(hardware: Hardware) -> int:
+    """Frozen draws that a chip keeps of each converter."""
+    return 0 if hardware.adc is None else hardware.adc.own_draws + hardware.adc.array_draws
 
 
 def _parameters(device: Device) -> int:

@@ -11,7 +11,7 @@ from mho import config as _config
 from mho import devices
 from mho.array import Array, NonlinearCells
 from mho.config import config
-from mho.converters import DAC, AutoRange, ColumnConverter, EachSlice, OnData
+from mho.converters import DAC, ColumnConverter
 from mho.devices import Device
 from mho.devices.effects.base import effects, innermost
 from mho.errors import ConfigError
@@ -72,20 +72,10 @@ class Hardware:
         self.programming.check(innermost(self.device))
         if isinstance(self.array, NonlinearCells):
             self._check_cells(self.array)
-        if self.dac is not None and isinstance(self.dac.range, EachSlice):
-            raise ValueError("dac.range = EachSlice(...): all slices get the same inputs; use Fixed(...)")
-        if self.dac is not None and isinstance(self.dac.range, OnData) and self.dac.range.per_slice:
-            raise ValueError("dac.range.per_slice = True: all slices get the same inputs; leave it out")
-        if self.dac is not None and isinstance(self.dac.range, AutoRange):
-            raise ValueError("dac.range = AutoRange(...): it measures currents; use Dynamic() for inputs")
-        if self.adc is None or not isinstance(self.adc.range, EachSlice):
-            return
-        channels = len(self.mapping.readout(self.device.g_min, self.device.g_max).digital)
-        if len(self.adc.range.limits) != channels:
-            raise ValueError(
-                f"adc.range.limits = {self.adc.range.limits!r}: this mapping gives an ADC {channels} "
-                "channels (slices); give as many limits"
-            )
+        if self.dac is not None:
+            self.dac.range.check(None)
+        if self.adc is not None:
+            self.adc.range.check(len(self.mapping.readout(self.device.g_min, self.device.g_max).digital))
 
     def _check_cells(self, array: NonlinearCells) -> None:
         """Cells without Ohm's law need to know the voltage of an input."""
@@ -124,9 +114,3 @@ def _hardware(value: object) -> Hardware:
     if not isinstance(value, Hardware):
         raise ConfigError(f"this describes a {type(value).__name__}, not a Hardware")
     return value
-
-
-def auto_range(hardware: Hardware) -> AutoRange | None:
-    """How the ADCs measure their currents, where they do so by tile and position."""
-    found = None if hardware.adc is None else hardware.adc.range
-    return found if isinstance(found, AutoRange) else None

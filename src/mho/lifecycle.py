@@ -25,7 +25,7 @@ from mho.calibration.batches import run_all
 from mho.devices import Effect, Ideal
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
-from mho.periphery import Affine, AffineFit, ColumnDrift, Compensation, GlobalDrift
+from mho.periphery import Compensation, GlobalDrift
 from mho.random import fork, fresh_normal_like
 
 
@@ -200,25 +200,25 @@ def compensate(
     for layer in layers.values():
         layer.check_chip()
     if data is not None:
-        _fit_affine(model, layers, data, isinstance(method, Affine) and not method.per_column)
+        _fit_outputs(model, layers, data, method)
         return
     for layer in layers.values():
         with plain():
             chip = layer.require_chip("compensate")
             reference = tile.reference_read(layer.hardware, chip, layer.layout, fresh_normal_like(chip.g))
-            made = tile.compensated(chip, reference, isinstance(method, ColumnDrift))
+            made = tile.compensated(chip, reference, method)
             layer.correct(made.gain, made.shift)
 
 
-def _fit_affine(
-    model: nn.Module, layers: dict[str, Crossbar], data: Iterable[Any], together: bool
+def _fit_outputs(
+    model: nn.Module, layers: dict[str, Crossbar], data: Iterable[Any], method: Compensation
 ) -> None:
     """Fit each layer's columns to its own digital output, on the inputs that it gets in the model.
 
     The digital bias is left out of the fit: the array never saw it.
     """
-    fits = {path: AffineFit() for path in layers}
-    handles = []
+    fits = {path: method.from_outputs(f"the layer {path!r}" if path else "the layer") for path in layers}
+    reached, handles = set(), []
     for path, layer in layers.items():
 
         def record(_: nn.Module, given: tuple[Any, ...], output: Tensor, path: str = path) -> None:
@@ -229,6 +229,7 @@ def _fit_affine(
             axis = layer.layout.output_axis
             columns = (y.detach().movedim(axis, -1).flatten(0, -2) for y in (output, wanted))
             fits[path].add(*(y.double() - bias for y in columns))
+            reached.add(path)
 
         handles.append(layer.register_forward_hook(record))
     try:
@@ -236,10 +237,7 @@ def _fit_affine(
     finally:
         for handle in handles:
             handle.remove()
-    found = {}
-    for path, fit in fits.items():
-        if fit.count:  # others did not run on this data
-            found[path] = fit.solve(together, f"the layer {path!r}" if path else "the layer")
+    found = {path: fit.solve() for path, fit in fits.items() if path in reached}  # others did not run
     for path, line in found.items():
         chip = layers[path].require_chip("compensate")
         with plain():

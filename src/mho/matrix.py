@@ -14,7 +14,6 @@ from mho.array import Ideal as IdealArray
 from mho.array import NonlinearCells
 from mho.autograd import in_transform, straight_through
 from mho.blocks import by_blocks
-from mho.converters import Circuit
 from mho.cut import Cut, Read, from_entries
 from mho.devices import Device, Effect
 from mho.devices.effects.base import temperature_of
@@ -205,8 +204,8 @@ def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileSt
         sums, bias = apart(sums, cut)
         ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
         levels = None
-        if isinstance(hardware.adc, Circuit) and state.converters is not None:
-            levels = hardware.adc.packed(hardware.adc.tables(state.converters))
+        if hardware.adc is not None and state.converters is not None:
+            levels = hardware.adc.pack(state.converters)
         read = Read(cut.kernel(sums), None, None, out.flatten(), state.shift, ones)
         read = read._replace(levels=levels, constant=constant, bias=bias)
         return read if noise is None else _with_noise(read, noise, cut)

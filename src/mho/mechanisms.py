@@ -17,7 +17,6 @@ from mho import random
 from mho.array import Ideal as IdealArray
 from mho.array import NonlinearCells
 from mho.converters import DAC, ColumnConverter
-from mho.converters.grid import Uniform
 from mho.devices import Device, Effect, RetentionFailure, RetentionLoss, Varied
 from mho.devices.effects.base import Noise, around, effects, innermost
 from mho.hardware import Hardware
@@ -47,7 +46,7 @@ def mechanisms(hardware: Hardware, seconds: float = 0.0) -> tuple[str, ...]:
         DRIFT: not torch.equal(now, g) or (fading and device.drift_scale > 0),
         READ: bool((device.read_std(g, now, seconds) > 0).any()) or noisy,
         WIRES: not isinstance(hardware.array, IdealArray),
-        DRIVERS: _acts(hardware.dac),
+        DRIVERS: _acts(hardware.dac) or (hardware.dac is not None and hardware.dac.mismatched),
         CONVERTERS: _acts(hardware.adc),
     }
     return tuple(name for name, there in found.items() if there)
@@ -87,9 +86,7 @@ def _mechanism(effect: Effect) -> str:
 
 def _acts(converter: DAC | ColumnConverter | None) -> bool:
     """Whether a converter does anything to a number."""
-    if not isinstance(converter, Uniform) or not converter.ideal:
-        return converter is not None
-    return converter.noise > 0 or (isinstance(converter, DAC) and converter.mismatched)
+    return converter is not None and (not converter.ideal or converter.noise > 0)
 
 
 def _silent(hardware: Hardware, ideal_array: bool) -> DAC | None:

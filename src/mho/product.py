@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
-from mho.autograd import clip_learned, materialise, may_overwrite
-from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Learned, Stream
+from mho.autograd import materialise, may_overwrite
+from mho.converters import DAC, ColumnConverter, Stream
 from mho.cut import Channels, Cut, Limit, Read, Steps
 from mho.random import fresh_normal_like
 from mho.read_noise import is_noisy, of_bias, on_currents, on_output
@@ -31,7 +32,8 @@ def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None,
     """
     step: float | Tensor = 1.0
     high = 1.0
-    if dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic)):
+    x_limit = None if dac is None else _full_scale_in(cut, x, dac, x_limit, plain=True)
+    if dac is not None and x_limit is not None:
         codes, step, high = _convert_in(cut, x, dac, x_limit, plain=True)
         x = codes * step
     y = cut.whole_product(x, read.kernel, bias if read.bias is None else read.bias)
@@ -52,13 +54,16 @@ def tiled(
     i_limit: Limit,
 ) -> Tensor:
     """A read with tiles and channels kept apart up to the ADC."""
-    if read.steps is not None and dac is not None and isinstance(adc, ADC):
-        return _prepared(read, read.steps, cut, x, bias, channels, dac, adc.grid())
-    codes, step, high_in = _convert_in(cut, cut.arrange(x, read.inputs), dac, x_limit, plain=False)
-    stream = _stream(dac, x_limit)
-    driven = dac is not None and (x_limit is not None or isinstance(dac.range, Dynamic))
-    if not driven:  # drivers that are left out have no offset
-        read = read.changed(constant=None)
+    step: float | Tensor
+    if read.steps is not None and dac is not None and adc is not None:
+        return _prepared(read, read.steps, cut, x, bias, channels, dac, adc)
+    v, step, high_in = cut.arrange(x, read.inputs), 1.0, 1.0
+    x_limit = None if dac is None else _full_scale_in(cut, v, dac, x_limit, plain=False)
+    if dac is None or x_limit is None:  # drivers that are left out have no offset
+        dac, read, codes = None, read.changed(constant=None), v
+    else:
+        codes, step, high_in = _convert_in(cut, v, dac, x_limit, plain=False)
+    stream = None if dac is None else dac.stream
     top = stream.high if stream is not None else high_in
     one = _constant_input(cut, 1 / step, dac, stream) if read.bias is not None else 1.0
     currents = _currents(read, cut, _driven(cut, codes, dac, stream), top, one)
@@ -72,12 +77,12 @@ def tiled(
         digits, high_in = _shifted(cut, digits, dac, stream, analog=False), stream.high
     full = step * high_in
     if isinstance(step, Tensor) and step.dim() > 0:  # it differs between tiles or vectors
-        digits = digits * (_step_over_partial(cut, dac, step) * high_in)
+        digits = digits * (_step_over_partial(cut, step) * high_in)
         full = 1.0
     total, factor = _sum(cut, digits, factor, channels)
     scale = factor * full
     if read.ones is not None:
-        inputs = _row_sum(read.ones, cut, codes, step, dac) + cut.bias_rows
+        inputs = _row_sum(read.ones, cut, codes, step) + cut.bias_rows
         total = total * scale - inputs * channels.offset
         scale = 1.0
     return _finish(read, cut, cut.output(total, x), scale, bias)
@@ -92,17 +97,17 @@ def prepare(
     i_limit: Limit,
 ) -> Steps | None:
     """The three factors of a read, or None where a limit is not one fixed number."""
-    if dac is None or not isinstance(adc, ADC) or dac.ideal or adc.ideal or dac.noise or adc.noise:
+    if dac is None or adc is None or dac.ideal or adc.ideal or dac.noise or adc.noise:
         return None
-    if read.out is None or read.ones is not None:
+    if read.out is None or read.ones is not None or read.levels is not None:
         return None
     if x_limit is None or i_limit is None:
         return None
-    for converter, limit in ((dac, x_limit), (adc, i_limit)):
-        if isinstance(converter.range, (Dynamic, Learned)) or (isinstance(limit, Tensor) and limit.dim() > 0):
-            return None
+    for limit in (x_limit, i_limit):
+        if isinstance(limit, Parameter) or (isinstance(limit, Tensor) and limit.dim() > 0):
+            return None  # it is trained, or there are several
     one = torch.ones((), dtype=read.out.dtype, device=read.out.device)
-    high_in, high_out = dac.grid().high, adc.grid().high
+    high_in, high_out = dac.high, adc.high
     full, currents = one * x_limit, one * i_limit
     digital = channels.digital[0] if len(channels.digital) == 1 else 1.0
     top = dac.stream.high if dac.stream is not None and dac.stream.each else high_in
@@ -115,14 +120,14 @@ def prepare(
 
 def _prepared(
     read: Read, steps: Steps, cut: Cut, x: Tensor, bias: Tensor | None,
-    channels: Channels, dac: DAC, grid_out: Grid,
+    channels: Channels, dac: DAC, adc: ColumnConverter,
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
     into, mid, out = steps
     one = _constant_input(cut, into, dac, dac.stream) if read.bias is not None else into
     total: Tensor | None = None
     for piece, part, arranged in cut.tiles(read, x):
-        digits = _digits(part, piece, _codes(dac.grid(), arranged * into), mid, one, dac, grid_out)
+        digits = _digits(part, piece, dac.digits(arranged * into), mid, one, dac, adc)
         summed, _ = _sum(piece, piece.partial(digits, len(channels.digital)), 1.0, channels)
         if total is None:
             total = summed
@@ -133,7 +138,7 @@ def _prepared(
 
 
 def _digits(
-    read: Read, cut: Cut, codes: Tensor, mid: Tensor, one: float | Tensor, dac: DAC, grid_out: Grid
+    read: Read, cut: Cut, codes: Tensor, mid: Tensor, one: float | Tensor, dac: DAC, adc: ColumnConverter
 ) -> Tensor:
     """The ADC's codes of the DAC's codes, in the layout of the product."""
     if dac.stream is not None:  # fewer inputs are scaled than currents
@@ -141,16 +146,9 @@ def _digits(
         z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid, high, one * mid)
         z = _shifted(cut, z, dac, dac.stream, analog=True)
     else:
-        currents = _currents(read, cut, codes, dac.grid().high, one)
+        currents = _currents(read, cut, codes, dac.high, one)
         z = currents.mul_(mid) if may_overwrite() else currents * mid
-    return _shifted(cut, _codes(grid_out, z), dac, dac.stream, analog=False)
-
-
-def _stream(dac: DAC | None, limit: Limit) -> Stream | None:
-    """How the inputs are driven bit by bit; None if they are not, or the DAC is left out."""
-    if dac is None or (limit is None and not isinstance(dac.range, Dynamic)):
-        return None
-    return dac.stream
+    return _shifted(cut, adc.digits(z), dac, dac.stream, analog=False)
 
 
 def _driven(cut: Cut, codes: Tensor, dac: DAC | None, stream: Stream | None) -> Tensor:
@@ -179,8 +177,9 @@ def _constant_input(
 
 def driven_groups(cut: Cut, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[Tensor, float | Tensor]:
     """Arranged inputs that are driven bit by bit and the input of bias rows, in units of full scale."""
-    stream = _stream(dac, limit)
-    if dac is None or stream is None:
+    limit = None if dac is None else _full_scale_in(cut, x, dac, limit, plain=False)
+    stream = None if dac is None else dac.stream
+    if dac is None or limit is None or stream is None:
         raise ValueError(f"dac = {dac!r}, limit = {limit!r}: this DAC drives no groups of bits")
     codes, step, _ = _convert_in(cut, x, dac, limit, plain=False)
     one = _constant_input(cut, 1 / step, dac, stream) / stream.high
@@ -211,31 +210,36 @@ def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor, one: float 
     return on_currents(read, cut, v, currents, high, one) if is_noisy(read) else currents
 
 
+def _measured(peak: Tensor | None) -> Tensor | None:
+    """A full scale that was measured on the values themselves; of nothing, any will do."""
+    return None if peak is None else torch.where(peak > 0, peak, torch.ones_like(peak))
+
+
+def _full_scale_in(cut: Cut, x: Tensor, dac: DAC, limit: Limit, plain: bool) -> Limit:
+    """The full scale that is known, or that of these very inputs; None leaves the DAC out."""
+    if limit is not None:
+        return limit
+    return _measured(dac.range.full_scale(x, cut.input_axes(x, arranged=not plain)))
+
+
 def _convert_in(
-    cut: Cut, x: Tensor, dac: DAC | None, limit: Limit, plain: bool
+    cut: Cut, x: Tensor, dac: DAC, limit: float | Tensor, plain: bool
 ) -> tuple[Tensor, float | Tensor, float]:
     """DAC codes, inputs per code, and the code of full scale.
 
     ``plain``: ``x`` is the layer's input, not arranged in tiles (there the limit is one number, or
     one for each vector).
     """
-    if dac is None:
-        return x, 1.0, 1.0
-    if isinstance(dac.range, Dynamic):
-        peak = cut.input_peak(x, arranged=not plain)
-        limit = torch.where(peak > 0, peak, torch.ones_like(peak))
-    if limit is None:
-        return x, 1.0, 1.0
     if isinstance(limit, Tensor):
-        if isinstance(dac.range, Learned) and torch.is_grad_enabled():
-            x = clip_learned(x, limit.to(x.dtype), dac.range.decay, dac.range.inside)
+        if torch.is_grad_enabled():
+            x, _ = dac.range.clip(x, 1.0, limit)
         limit = limit.detach().to(x.dtype)
+    high = dac.high
     if dac.ideal:
-        high, step, v = 1.0, limit, x / _per_input(cut, limit, plain)
+        step, v = limit, x / _per_input(cut, limit, plain)
     else:
-        grid = dac.grid()
-        high, step = grid.high, limit / grid.high
-        v = _codes(grid, x * materialise(grid.high / _per_input(cut, limit, plain)))
+        step = limit / high
+        v = dac.digits(x * materialise(high / _per_input(cut, limit, plain)))
     if dac.noise and dac.stream is None:
         v = v + fresh_normal_like(v) * (dac.noise * high)
     return v, (_per_input(cut, step, plain) if plain else step), high
@@ -248,8 +252,9 @@ def _per_input(cut: Cut, limit: float | Tensor, plain: bool) -> float | Tensor:
     return limit
 
 
-def _step_over_partial(cut: Cut, dac: DAC | None, step: Tensor) -> Tensor:
-    if dac is not None and isinstance(dac.range, Dynamic):
+def _step_over_partial(cut: Cut, step: Tensor) -> Tensor:
+    """A step for each tile, or for each vector."""
+    if step.dim() > 1:
         return cut.input_peak_over_partial(step)
     return cut.over_partial(step.view(1, -1, 1, 1))
 
@@ -271,56 +276,42 @@ def _convert_out(
     partial = currents
     by_column = read.unit is not None and read.unit.numel() > 1
     by_tile = isinstance(limit, Tensor) and limit.dim() > 0
-    if by_column or by_tile or isinstance(adc, Circuit) or (adc and isinstance(adc.range, Dynamic)):
+    by_vector = adc is not None and limit is None  # perhaps: the range will say
+    if by_column or by_tile or by_vector or read.levels is not None:
         partial = cut.partial(currents, channels)
     if read.unit is not None:
         unit = (cut.over_partial(_by_group(cut, read.unit)) if by_column else read.unit.squeeze()) / high_in
     if adc is None:
         return _viewed(cut, partial * unit, channels), 1.0
-    if isinstance(adc.range, Dynamic):
-        peak = cut.partial_peak(partial * unit)
-        limit = torch.where(peak > 0, peak, torch.ones_like(peak))
+    if by_vector:
+        limit = _measured(adc.range.full_scale(partial * unit, cut.column_axes(partial), cut.columns))
     if limit is None or adc.ideal:
         return _viewed(cut, _with_noise(partial * unit, adc.noise), channels), 1.0
     if isinstance(limit, Tensor):
-        if isinstance(adc.range, Learned) and torch.is_grad_enabled():
-            partial = clip_learned(partial * unit, limit.to(partial.dtype), adc.range.decay, adc.range.inside)
-            unit = 1.0
+        if torch.is_grad_enabled():
+            partial, unit = adc.range.clip(partial, unit, limit)
         limit = limit.detach().to(partial.dtype)
         if limit.dim() == 3:
             limit = cut.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
-    if isinstance(adc, Circuit):
-        share = _with_noise(partial * (unit / limit), adc.noise, limit)
-        return _levels(cut, share, adc, read), limit
-    assert isinstance(adc, ADC)
-    grid = adc.grid()
-    factor = materialise(unit * (grid.high / limit))
+    factor = materialise(adc.per_current(unit, limit))
     z = partial.mul_(factor) if may_overwrite() else partial * factor
     if adc.noise:
-        z = z + fresh_normal_like(z) * (adc.noise * grid.high / limit)
-    return _viewed(cut, _codes(grid, z), channels), limit / grid.high
+        z = z + fresh_normal_like(z) * (adc.noise * adc.high / limit)
+    digits = adc.digits(z) if read.levels is None else _each_reads(cut, z, adc, read, read.levels)
+    return _viewed(cut, digits, channels), limit / adc.high
 
 
-def _levels(cut: Cut, partial: Tensor, adc: Circuit, read: Read) -> Tensor:
-    """Each current, in units of full scale, as the level that the converter of its column gives."""
-    table, readers = read.levels, read.readers
-    if table is None:
-        nominal = adc.nominal(partial.detach()).unsqueeze(0)
-        return adc.levels(partial.reshape(1, -1), nominal).view(partial.shape)
+def _each_reads(cut: Cut, z: Tensor, adc: ColumnConverter, read: Read, packed: Tensor) -> Tensor:
+    """Each current, in digits, as the converter of its column reads it."""
+    readers = read.readers
     if readers is None:
-        number = table.shape[:4].numel()
-        readers = torch.arange(number, device=partial.device).view(table.shape[:4])
+        readers = torch.arange(packed.shape[:4].numel(), device=z.device).view(packed.shape[:4])
     place = cut.over_partial(readers)
-    axes = sorted(range(partial.dim()), key=lambda axis: place.shape[axis] == 1)  # the vectors last
-    across = partial.permute(axes)
-    levels = adc.read(across.reshape(place.numel(), -1), table.flatten(0, 3), place.flatten())
+    axes = sorted(range(z.dim()), key=lambda axis: place.shape[axis] == 1)  # the vectors last
+    across = z.permute(axes)
+    digits = adc.read(across.reshape(place.numel(), -1), packed.flatten(0, 3), place.flatten())
     back = sorted(range(len(axes)), key=lambda k: axes[k])
-    return levels.view(across.shape).permute(back)
-
-
-def _codes(grid: Grid, z: Tensor) -> Tensor:
-    """Codes of a fresh tensor, in place where nothing needs its old value."""
-    return grid.codes_(z) if may_overwrite() else grid.codes(z)
+    return digits.view(across.shape).permute(back)
 
 
 def _viewed(cut: Cut, values: Tensor, channels: int) -> Tensor:
@@ -360,11 +351,11 @@ def _sum(
     return total, factor
 
 
-def _row_sum(ones: Tensor, cut: Cut, v: Tensor, step: float | Tensor, dac: DAC | None) -> Tensor:
+def _row_sum(ones: Tensor, cut: Cut, v: Tensor, step: float | Tensor) -> Tensor:
     """Sum of the converted inputs of each vector."""
     sums = cut.partial(cut.product(v, ones), 1)
     if isinstance(step, Tensor) and step.dim() > 0:
-        sums = sums * _step_over_partial(cut, dac, step)
+        sums = sums * _step_over_partial(cut, step)
     else:
         sums = sums * step
     return sums.sum(dim=(cut.tile_axis, cut.channel_axis))

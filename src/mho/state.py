@@ -55,9 +55,7 @@ def readout(hardware: Hardware) -> Readout:
 def is_tiled(hardware: Hardware) -> bool:
     """Whether something acts on the current of each tile's columns, so that tiles stay apart."""
     dac = hardware.dac
-    driven_apart = dac is not None and (
-        getattr(dac.range, "per_tile", False) or dac.stream is not None or dac.offset > 0
-    )
+    driven_apart = dac is not None and (dac.range.per_tile or dac.stream is not None or dac.offset > 0)
     apart = driven_apart or isinstance(hardware.array, NonlinearCells) or _noisy_lines(hardware)
     return hardware.adc is not None or apart or readout(hardware).unit_column
 

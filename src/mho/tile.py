@@ -26,7 +26,6 @@ from mho.array import Ideal as IdealArray
 from mho.array import NonlinearCells
 from mho.blocks import by_blocks as _by_blocks
 from mho.config import digest
-from mho.converters import Circuit
 from mho.cut import Channels, Cut, Limit, Read
 from mho.devices import Device, Effect, Varied
 from mho.devices.effects.base import Tiles, around
@@ -43,6 +42,7 @@ from mho.matrix import (
     with_gradient,
 )
 from mho.noise import combine
+from mho.periphery import Compensation
 from mho.product import prepare, tiled, whole
 from mho.programming import ProgrammingResult, Site, Summary
 from mho.reference import baseline_read, reference_read
@@ -234,18 +234,20 @@ def _with_law(hardware: Hardware, cells: NonlinearCells, path: str) -> Hardware:
 
 def _draw_converters(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:
     """The frozen draws of the ADCs of all tiles and channels."""
-    if not isinstance(hardware.adc, Circuit):
+    if hardware.adc is None:
         return None
     places = (g.shape[1], len(cut.rows), len(readout(hardware).digital))
-    return hardware.adc.draw(places, widths(g, cut), seed, path).to(g)
+    draws = hardware.adc.draw(places, widths(g, cut), seed, path)
+    return None if draws is None else draws.to(g)
 
 
 def _draw_drivers(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:
     """The frozen draws of the DACs of all rows, of each tile of columns and each channel."""
-    if hardware.dac is None or not hardware.dac.mismatched:
+    if hardware.dac is None:
         return None
     places = (len(readout(hardware).digital), g.shape[1], g.shape[2] - cut.bias_rows)
-    return hardware.dac.draw(places, len(cut.columns), seed, path).to(g)
+    draws = hardware.dac.draw(places, len(cut.columns), seed, path)
+    return None if draws is None else draws.to(g)
 
 
 def check_finite(weight: Tensor, path: str) -> None:
@@ -268,22 +270,16 @@ def age(hardware: Hardware, state: TileState, seconds: float) -> TileState:
     )
 
 
-def compensated(state: TileState, reference: Tensor, per_column: bool) -> TileState:
-    """The chip with the digital gain that gives the reference read its magnitude just after programming back.
+def compensated(state: TileState, reference: Tensor, method: Compensation) -> TileState:
+    """The chip with the digital correction that follows from a reference read.
 
     Args:
         state: the chip.
         reference: what :func:`reference_read` gives now.
-        per_column: one gain for each column instead of one for the layer.
-
-    Source: V. Joshi et al., Nat. Commun. 11, 2473 (2020), global drift compensation.
+        method: what makes a correction of it.
     """
-    before, now = state.baseline, reference
-    if not per_column:
-        before, now = before.mean(), now.mean()
-    floor = 1e-4  # of the reference weight: an array that reads nothing gets no infinite gain
-    gain = before.clamp(min=floor) / now.clamp(min=floor)
-    return state._replace(gain=gain.expand_as(state.gain).clone(), shift=torch.zeros_like(state.shift))
+    gain, shift = method.from_reference(state.baseline, reference)
+    return state._replace(gain=gain.to(state.gain), shift=shift.to(state.shift))
 
 
 # --- the product -------------------------------------------------------------------------------

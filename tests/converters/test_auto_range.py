@@ -69,9 +69,9 @@ def test_a_convolution_measures_each_position() -> None:
 def test_powers_of_two_and_zeros() -> None:
     values = torch.tensor([0.0, 1.0, 0.25, 0.26, 3.0, 1e-30])
     each = tuple((k, k + 1) for k in range(6))
-    assert AutoRange().full_scale(values, 0, each).tolist()[:5] == [0.0, 1.0, 0.25, 0.5, 4.0]
-    assert AutoRange(unit=3.0).full_scale(values, 0, each).tolist()[:5] == [0.0, 1.5, 0.375, 0.375, 3.0]
-    assert (AutoRange(powers_of_two=False).full_scale(values, 0, each) == values).all()
+    assert AutoRange().full_scale(values, (0,), each).tolist()[:5] == [0.0, 1.0, 0.25, 0.5, 4.0]
+    assert AutoRange(unit=3.0).full_scale(values, (0,), each).tolist()[:5] == [0.0, 1.5, 0.375, 0.375, 3.0]
+    assert (AutoRange(powers_of_two=False).full_scale(values, (0,), each) == values).all()
 
 
 def test_outputs_do_not_depend_on_the_batch() -> None:

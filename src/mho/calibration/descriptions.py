@@ -7,12 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
 
 from mho import config
-from mho.converters import Learned, OnData
 from mho.errors import ConfigError
 from mho.hardware import Hardware
 from mho.nn import Crossbar, crossbars
@@ -56,13 +55,9 @@ def _converter(converter: Any, stored: Tensor | None) -> Any:
     if converter is None or stored is None:
         return converter
     values = stored.detach().cpu()
-    if isinstance(converter.range, Learned):
-        return replace(converter, range=replace(converter.range, initial=float(values)))
-    if not isinstance(converter.range, OnData):
-        return converter
     table = values.squeeze(-1) if values.dim() == 3 else values.reshape(1, -1)
-    limits, how = tuple(tuple(row) for row in table.tolist()), cast("Any", converter.range)
-    return replace(converter, range=replace(how, limits=limits))
+    limits = tuple(tuple(row) for row in table.tolist())
+    return replace(converter, range=converter.range.with_limits(limits))
 
 
 def save_hardware(layers: Mapping[str, Hardware], path: str | os.PathLike[str]) -> None:

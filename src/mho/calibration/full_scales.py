@@ -10,17 +10,9 @@ from torch import Tensor, nn
 
 from mho import tile
 from mho.calibration.batches import Progress, run_all
-from mho.converters import (
-    DAC,
-    ColumnConverter,
-    Dynamic,
-    Histogram,
-    Learned,
-    OnData,
-)
-from mho.converters.ranges import related_by_powers_of_two
+from mho.converters import DAC, ColumnConverter, Histogram
+from mho.converters.ranges import joined
 from mho.nn import Crossbar, crossbars
-from mho.nn.kept import shaped
 from mho.nn.observer import Observer
 
 
@@ -93,18 +85,18 @@ def _ranges(layer: Crossbar, seen: Observer) -> dict[str, Tensor]:
     inputs = None if seen.streamed else measured_scale(layer, seen)
     if inputs is not None:
         found["input_range"] = inputs
-    if adc is not None and isinstance(adc.range, (OnData, Learned)):
+    if adc is not None and adc.range.shape(1, 1) is not None:
         scale = fixed_scale(layer) if inputs is None and not seen.streamed else inputs
-        found["output_range"] = _full_scales(cell_currents(seen, scale), adc)
+        outputs = _full_scales(cell_currents(seen, scale), adc, len(seen.currents))
+        if outputs is not None:
+            found["output_range"] = outputs
     return found
 
 
 def measured_scale(layer: Crossbar, seen: Observer) -> Tensor | None:
     """The full scale that data gives the DAC of a layer; None if its range asks for none."""
     dac = layer.hardware.dac
-    if dac is None or not isinstance(dac.range, (OnData, Learned)):
-        return None
-    return _full_scales([seen.inputs], dac)
+    return None if dac is None else _full_scales([seen.inputs], dac, None)
 
 
 def fixed_scale(layer: Crossbar) -> Tensor | None:
@@ -114,10 +106,8 @@ def fixed_scale(layer: Crossbar) -> Tensor | None:
     largest input; its currents were observed so.
     """
     dac = layer.hardware.dac
-    if dac is None or isinstance(dac.range, Dynamic):
-        return None
-    limit = getattr(dac.range, "limit", None)
-    return None if limit is None else torch.tensor(float(limit))
+    given = None if dac is None else dac.range.given()
+    return None if given is None else torch.tensor(given)
 
 
 def cell_currents(seen: Observer, scale: Tensor | None) -> list[list[Histogram]]:
@@ -125,32 +115,16 @@ def cell_currents(seen: Observer, scale: Tensor | None) -> list[list[Histogram]]
     if scale is None:
         return seen.currents
     factors = (1 / scale.double()).expand(len(seen.inputs)).tolist()
-    return [[_joined(h.what, [h], [f]) for h, f in zip(row, factors, strict=True)] for row in seen.currents]
+    return [[joined([h], [f]) for h, f in zip(row, factors, strict=True)] for row in seen.currents]
 
 
-def _joined(what: str, histograms: list[Histogram], factors: list[float] | None = None) -> Histogram:
-    total = Histogram(what)
-    for place, histogram in enumerate(histograms):
-        total.absorb(histogram, 1.0 if factors is None else factors[place])
-    return total
-
-
-def _full_scales(seen: list[list[Histogram]], converter: DAC | ColumnConverter) -> Tensor:
-    """The full scale of each range that a converter has, from histograms ``[slice][tile]``."""
+def _full_scales(
+    seen: list[list[Histogram]], converter: DAC | ColumnConverter, channels: int | None
+) -> Tensor | None:
+    """The full scales that a layer keeps, from histograms ``[slice][tile]``; None if it keeps none."""
     how = converter.range
-    per_tile = isinstance(how, OnData) and how.per_tile
-    per_slice = isinstance(how, OnData) and (how.per_slice or per_tile)
-    if not per_tile:
-        seen = [[_joined(row[0].what, row)] for row in seen]
-    if not per_slice:
-        seen = [[_joined(seen[0][0].what, [row[0] for row in seen])]]
-    limits = torch.tensor([[_full_scale(h, converter) for h in row] for row in seen])
-    if isinstance(how, OnData) and how.powers_of_two:
-        limits = related_by_powers_of_two(limits)
-    return shaped(converter, torch.where(limits > 0, limits, 1.0))
-
-
-def _full_scale(seen: Histogram, converter: DAC | ColumnConverter) -> float:
-    if seen.count and isinstance(converter.range, OnData):
-        return converter.range.choose(seen, converter.quantise)
-    return seen.largest
+    shape = how.shape(len(seen[0]), channels)
+    if shape is None:
+        return None
+    limits = how.chosen(seen, converter.quantise)
+    return torch.where(limits > 0, limits, 1.0).reshape(shape)

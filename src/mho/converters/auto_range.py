@@ -12,10 +12,9 @@ from mho.autograd import round_clip
 from mho.config import Positive, config
 from mho.converters.adc import ADC
 from mho.converters.grid import Grid
-from mho.converters.ranges import Dynamic, Range
+from mho.converters.ranges import Dynamic, Range, Spans
 
 Overflow = Annotated[float, Field(ge=0, lt=1)]
-Spans = tuple[tuple[int, int], ...]
 
 
 @config
@@ -33,9 +32,9 @@ class AutoRange(Dynamic):
         unit: in cell currents; one ampere is ``1 / (v_read * g_max)``.
 
     >>> currents = torch.tensor([0.3, 0.7, 1.5, 2.0])
-    >>> AutoRange().full_scale(currents, 0, ((0, 2), (2, 4))).tolist()
+    >>> AutoRange().full_scale(currents, (0,), ((0, 2), (2, 4))).tolist()
     [1.0, 1.0, 2.0, 2.0]
-    >>> AutoRange(overflow=0.25, powers_of_two=False).full_scale(currents, 0, ((0, 4),)).tolist()
+    >>> AutoRange(overflow=0.25, powers_of_two=False).full_scale(currents, (0,), ((0, 4),)).tolist()
     [1.5]
     """
 
@@ -43,18 +42,18 @@ class AutoRange(Dynamic):
     powers_of_two: bool = True
     unit: Positive = 1.0
 
-    def full_scale(self, currents: Tensor, axis: int, columns: Spans) -> Tensor:
-        """The full scale of each current.
+    def full_scale(self, values: Tensor, axes: tuple[int, ...], columns: Spans = ()) -> Tensor:
+        """The full scale of each current (see :meth:`mho.converters.Range.full_scale`).
 
         Args:
-            currents: cell currents, any shape.
-            axis: of the columns.
+            values: cell currents, any shape.
+            axes: that of the columns comes first; positions of a convolution are measured one by one.
             columns: first and last + 1 column of each tile; of one more, the unit column, if there is one.
 
         Returns:
-            To broadcast over ``currents``; 0 where an array gives none.
+            To broadcast over ``values``; 0 where an array gives none.
         """
-        size = currents.detach().abs()
+        size, axis = values.detach().abs(), axes[0]
         ends = [b for _, b in columns[:-1]] + [size.shape[axis]]
         scales = []
         for a, b in zip([0, *ends[:-1]], ends, strict=True):
@@ -64,6 +63,11 @@ class AutoRange(Dynamic):
             scale = _rounded_up(top / self.unit) * self.unit if self.powers_of_two else top
             scales.append(scale if len(ends) == 1 else scale.expand_as(part))
         return scales[0] if len(scales) == 1 else torch.cat(scales, axis)
+
+    def check(self, channels: int | None) -> None:
+        """It measures what arrays give."""
+        if channels is None:
+            raise ValueError("dac.range = AutoRange(...): it measures currents; use Dynamic() for inputs")
 
 
 def _ranked(values: Tensor, axis: int, rank: int) -> Tensor:

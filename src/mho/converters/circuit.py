@@ -11,18 +11,17 @@ neural network accuracy", IEEE J. Explor. Solid-State Comput. Devices Circuits 9
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from mho import random
 from mho.autograd import learns, straight_through
 from mho.config import NonNegative
 from mho.converters.base import ColumnConverter
-from mho.converters.ranges import Fixed, Range
+from mho.converters.ranges import Range
 
 Bits = Annotated[int, Field(ge=2, le=12)]
 Columns = Annotated[int, Field(ge=1)]
@@ -49,21 +48,12 @@ class Circuit(ColumnConverter):
 
     def validate(self) -> None:
         """The reference of a circuit is one voltage: its range cannot be lopsided."""
-        if isinstance(self.range, Fixed) and self.range.low is not None:
+        lowest = self.range.lowest()
+        if lowest is not None:
             raise ValueError(
-                f"range.low = {self.range.low!r}: the span of a circuit is [-limit, limit], or [0, limit] "
-                "with signed=False; leave low out, or use ADC(...) for any other span"
+                f"range.low = {lowest:g} of full scale: the span of a circuit is [-limit, limit], or "
+                "[0, limit] with signed=False; leave low out, or use ADC(...) for any other span"
             )
-
-    @property
-    def own_draws(self) -> int:
-        """Number of frozen standard normal draws of each converter."""
-        return 0
-
-    @property
-    def array_draws(self) -> int:
-        """Number of frozen standard normal draws that all converters of an array share."""
-        return 0
 
     @abstractmethod
     def table(self, own: Tensor, shared: Tensor) -> Tensor:
@@ -86,31 +76,18 @@ class Circuit(ColumnConverter):
             table: what :meth:`table` gave, ``[converter, k]``.
         """
 
-    def draw(self, places: tuple[int, int, int], columns: Sequence[int], seed: int, path: str) -> Tensor:
-        """The frozen draws of all converters of a layer, laid out over the columns that they read.
-
-        Args:
-            places: number of groups, of tiles of rows, and of channels: each has arrays of its own.
-            columns: columns of each array beside another.
-            seed: the chip.
-            path: the layer's path in its model.
-
-        Returns:
-            ``[*places, column, own_draws + array_draws]``, float32 on the CPU, from the streams (seed,
-            path, "adc") and (seed, path, "adc array").
-        """
-        first, which, array = 0, [], []
-        for k, width in enumerate(columns):
-            which += [first + c // self.columns for c in range(width)]
-            array += [k] * width
-            first = which[-1] + 1
-        own = random.normal((*places, first, self.own_draws), seed, path, "adc")
-        shared = random.normal((*places, len(columns), self.array_draws), seed, path, "adc array")
-        return torch.cat([own[..., which, :], shared[..., array, :]], dim=-1)
-
     def tables(self, draws: Tensor) -> Tensor:
         """The tables of all converters of a layer, ``[..., k]``, from what :meth:`draw` gave."""
         return self.table(draws[..., : self.own_draws], draws[..., self.own_draws :])
+
+    def pack(self, draws: Tensor) -> Tensor:
+        """The packed tables."""
+        return self.packed(self.tables(draws))
+
+    def digits(self, z: Tensor) -> Tensor:
+        """The level of each current, in units of full scale."""
+        nominal = self.nominal(z.detach()).unsqueeze(0)
+        return self.levels(z.reshape(1, -1), nominal).view(z.shape)
 
     def nominal(self, like: Tensor) -> Tensor:
         """The table of a converter without mismatch, ``[k]``."""
@@ -168,9 +145,7 @@ class Circuit(ColumnConverter):
             value: any shape.
             limit: full scale, broadcasts over ``value``.
         """
-        scaled = value / limit
-        flat = self.levels(scaled.reshape(1, -1), self.nominal(value.detach()).unsqueeze(0))
-        return flat.view(scaled.shape) * limit
+        return self.digits(value / limit) * limit
 
 
 class Comparing(Circuit):

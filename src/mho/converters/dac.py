@@ -73,7 +73,7 @@ class DAC(Uniform):
         """Whether each driver has errors of its own."""
         return self.gain > 0 or self.offset > 0
 
-    def draw(self, places: Sequence[int], arrays: int, seed: int, path: str) -> Tensor:
+    def draw(self, places: Sequence[int], arrays: int, seed: int, path: str) -> Tensor | None:
         """The frozen draws of all drivers of a layer.
 
         Args:
@@ -84,6 +84,9 @@ class DAC(Uniform):
 
         Returns:
             Standard normal draws of gain and offset, ``[array, *places, 2]``, float32 on the CPU, from the
-            streams (seed, path, "dac", array). They do not depend on the rows of an array.
+            streams (seed, path, "dac", array). They do not depend on the rows of an array. None if
+            drivers have no errors.
         """
+        if not self.mismatched:
+            return None
         return torch.stack([random.normal((*places, 2), seed, path, "dac", str(k)) for k in range(arrays)])

@@ -13,9 +13,9 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from mho.autograd import round_clip
+from mho.autograd import may_overwrite, round_clip
 from mho.config import NonNegative
-from mho.converters.ranges import Fixed, Range
+from mho.converters.ranges import Range
 
 
 class Grid(NamedTuple):
@@ -89,15 +89,31 @@ class Uniform:
             if self.bits is None:
                 raise ValueError("bits = None and steps = None: an ideal converter has no codes")
             steps = self._steps_of(self.bits)
-        ratio = -1.0 if self.signed else 0.0
-        if isinstance(self.range, Fixed) and self.range.low is not None:
-            ratio = self.range.low / self.range.limit
+        ratio = self.range.lowest()
+        if ratio is None:
+            ratio = -1.0 if self.signed else 0.0
         high = steps / (1 - ratio)
         low = high - steps
         return Grid(low, high, 0.0 if float(low).is_integer() else -low)
 
     def _steps_of(self, bits: int) -> int:
         return int(2**bits) - (2 if self.signed and self.zero else 1)
+
+    @property
+    def high(self) -> float:
+        """The digit of full scale: its code, or 1 where there are no codes."""
+        return 1.0 if self.ideal else self.grid().high
+
+    def per_current(self, unit: float | Tensor, limit: float | Tensor) -> float | Tensor:
+        """Steps in ``unit``; ``limit`` is full scale."""
+        return unit * (self.high / limit)
+
+    def digits(self, z: Tensor) -> Tensor:
+        """Codes of ``z = value / lsb``, a fresh tensor: in place where nothing needs its old value."""
+        if self.ideal:
+            return z
+        grid = self.grid()
+        return grid.codes_(z) if may_overwrite() else grid.codes(z)
 
     def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
         """Values on the grid: ``lsb * code``.

@@ -19,6 +19,7 @@ from mho.array import Ideal as IdealArray
 from mho.experiments.fitting import seeded
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
+from mho.periphery import GlobalDrift
 
 Copies = dict[str, Tensor]
 MATRICES = (
@@ -216,7 +217,7 @@ class _Chips:
         state = state._replace(baseline=tile.baseline_read(hardware, state, layer.layout, first))
         state = tile.age(hardware, state, self.seconds)
         now = tile.reference_read(hardware, state, layer.layout, random.fresh_normal_like(g))
-        self.gain[number] = tile.compensated(state, now, per_column=False).gain[0]
+        self.gain[number] = tile.compensated(state, now, GlobalDrift()).gain[0]
 
     def held(self) -> dict[str, Tensor]:
         """Weights ``[chip, *weight.shape]``, and a bias on rows, as a layer that reads its chip has them."""

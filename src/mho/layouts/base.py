@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from mho.converters import AutoRange
-
 
 class ArraySize(NamedTuple):
     """How large an array is that a matrix is cut for.
@@ -17,14 +15,12 @@ class ArraySize(NamedTuple):
         columns: most bit lines of a tile; None for as many as the matrix has.
         full: fill each tile before the next one begins; else the cut is even.
         bias_rows: rows after those of the inputs that hold the bias.
-        measure: how the ADCs measure their currents, where they do so by tile and position.
     """
 
     rows: int | None
     columns: int | None
     full: bool = False
     bias_rows: int = 0
-    measure: AutoRange | None = None
 
 
 def check_floating(x: Tensor, where: str) -> None:

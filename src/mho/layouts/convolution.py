@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mho.converters import AutoRange
 from mho.cut import Cut, Lines, Read
 from mho.layouts.base import check_floating
 from mho.layouts.opaque import convolution
@@ -52,7 +51,6 @@ class ConvolutionLayout:
     column_axis: int = 4
     batch_axis: int = 0
     one_hot: bool = False
-    measure: AutoRange | None = None
 
     @property
     def output_axis(self) -> int:
@@ -291,11 +289,13 @@ class ConvolutionLayout:
         """``[batch, 1, 1, 1, 1, 1...]``."""
         return peak.view(-1, *(1 for _ in range(4 + len(self.taps))))
 
-    def partial_peak(self, partial: Tensor) -> Tensor:
-        """Of each sample, group, tile and channel."""
-        if self.measure is not None:
-            return self.measure.full_scale(partial, self.column_axis, self.columns)
-        return partial.detach().abs().amax(dim=(4, *range(5, partial.dim())), keepdim=True)
+    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
+        """Of each sample."""
+        return tuple(range(1, x.dim()))
+
+    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
+        """Of each sample, group, tile and channel: columns and positions."""
+        return tuple(range(4, partial.dim()))
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
         """``[batch, group * column, *space]``, in the memory format of the input."""

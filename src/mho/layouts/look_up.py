@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Self
 
-from mho.converters import AutoRange
 from mho.cut import Cut, Read
 from mho.layouts.base import ArraySize
 from mho.mapping import spans
@@ -37,7 +36,6 @@ class LookUpLayout:
     product_axes: int = 3
     one_hot: bool = True
     batch_axis: int = 1
-    measure: AutoRange | None = None
     max_norm: float | None = None
     norm_type: float = 2.0
     output_axis: int = -1
@@ -49,7 +47,6 @@ class LookUpLayout:
         return cls(
             rows=spans(rows, size.rows, full=size.full),
             columns=spans(columns, size.columns, full=size.full),
-            measure=size.measure,
         )
 
     def matrix(self, weight: Tensor) -> Tensor:
@@ -143,11 +140,13 @@ class LookUpLayout:
         """As it is."""
         return peak
 
-    def partial_peak(self, partial: Tensor) -> Tensor:
+    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
+        """None but the look-ups."""
+        return ()
+
+    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
         """Of each look-up and channel."""
-        if self.measure is not None:
-            return self.measure.full_scale(partial, self.column_axis, self.columns)
-        return partial.detach().abs().amax(dim=3, keepdim=True)
+        return (3,)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
         """``[..., column]``."""

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Self
 
-from mho.converters import AutoRange
 from mho.cut import Cut, Read
 from mho.layouts.base import ArraySize, check_floating
 from mho.mapping import spans, without_bias_rows
@@ -34,7 +33,6 @@ class MatrixLayout:
     one_hot: bool = False
     batch_axis: int = 1
     shape: tuple[int, ...] = ()
-    measure: AutoRange | None = None
     output_axis: int = -1
 
     @classmethod
@@ -46,7 +44,6 @@ class MatrixLayout:
             rows=spans(inputs, size.rows, full=size.full, extra=size.bias_rows),
             columns=spans(outputs, size.columns, full=size.full),
             bias_rows=size.bias_rows,
-            measure=size.measure,
         )
 
     @staticmethod
@@ -162,11 +159,13 @@ class MatrixLayout:
         """``[1, batch, 1, 1]``."""
         return peak.unsqueeze(-1)
 
-    def partial_peak(self, partial: Tensor) -> Tensor:
+    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
+        """Rows, of all tiles."""
+        return (0, 2) if arranged else (-1,)
+
+    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
         """Of each vector, tile and channel."""
-        if self.measure is not None:
-            return self.measure.full_scale(partial, self.column_axis, self.columns)
-        return partial.detach().abs().amax(dim=3, keepdim=True)
+        return (3,)
 
     def output(self, total: Tensor, like: Tensor) -> Tensor:
         """``[..., column]``."""

@@ -45,7 +45,6 @@ class _AnalogConv(AnalogLayer):
             transposed=self.transposed,
             output_padding=self.output_padding if self.transposed else (),  # type: ignore[arg-type]
             bias_rows=size.bias_rows,
-            measure=size.measure,
         )
 
     def _checked(self, x: Tensor) -> tuple[Tensor, bool]:

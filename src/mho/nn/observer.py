@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mho import tile
-from mho.converters import Dynamic, Histogram
+from mho.converters import Histogram
 from mho.cut import Cut, Limit, Read
 from mho.hardware import Hardware
 from mho.product import driven_groups, mean_currents
@@ -47,9 +47,10 @@ class Observer:
         if read.unit is not None:
             columns = cut.columns[-1][1] if read.unit.numel() > 1 else 1
             partial = partial * cut.over_partial(read.unit.view(-1, 1, 1, columns))
-        if hardware.dac is not None and isinstance(hardware.dac.range, Dynamic) and not self.streamed:
-            peak = cut.input_peak(v, arranged=True)
-            partial = partial / cut.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
+        if hardware.dac is not None and not self.streamed:
+            peak = hardware.dac.range.full_scale(v, cut.input_axes(v, arranged=True))
+            if peak is not None:
+                partial = partial / cut.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
         axis = cut.tile_axis - (cut.channel_axis < cut.tile_axis)
         for channel, row in enumerate(self.currents):
             of_channel = partial.select(cut.channel_axis, channel)

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from mho.autograd import constant_in_graphs
-from mho.converters import Circuit
 from mho.devices import Effect
 from mho.errors import NotProgrammedWarning
 from mho.hardware import Hardware
@@ -72,9 +71,9 @@ def programming_matters(hardware: Hardware) -> bool:
     device, adc, dac = hardware.device, hardware.adc, hardware.dac
     if isinstance(device, Effect):
         return True
-    if isinstance(adc, Circuit):
-        draws = adc.draw((1, 1, 1), [1], seed=0, path="")
-        if not torch.equal(adc.tables(draws), adc.tables(torch.zeros_like(draws))):
+    draws = None if adc is None else adc.draw((1, 1, 1), [1], seed=0, path="")
+    if adc is not None and draws is not None:
+        if not torch.equal(adc.pack(draws), adc.pack(torch.zeros_like(draws))):
             return True
     if dac is not None and dac.mismatched:
         return True

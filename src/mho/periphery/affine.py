@@ -9,13 +9,18 @@ from torch import Tensor
 class AffineFit:
     """Running sums of a straight line for each column, in constant memory.
 
+    Args:
+        together: one line through the samples of all columns.
+        owner: whose columns they are, for messages.
+
     >>> fit = AffineFit()
     >>> fit.add(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [3.0], [5.0]]))
     >>> [v.item() for v in fit.solve()]
     [2.0, 1.0]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: bool = False, owner: str = "a layer") -> None:
+        self.together, self.owner = together, owner
         self.count = 0
         self.sums: Tensor | None = None
 
@@ -26,21 +31,17 @@ class AffineFit:
         self.count += x.shape[0]
         self.sums = sums if self.sums is None else self.sums + sums
 
-    def solve(self, together: bool = False, owner: str = "a layer") -> tuple[Tensor, Tensor]:
-        """``(gain, shift)`` of each column; a column that reads a constant keeps gain 1.
-
-        Args:
-            together: one line through the samples of all columns.
-            owner: whose columns they are, for messages.
-        """
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """``(gain, shift)`` of each column; a column that reads a constant keeps gain 1."""
         if self.sums is None or self.count < 2:
-            raise ValueError(f"an affine correction needs at least two samples of the output of {owner}")
+            raise ValueError(f"an affine correction needs at least two samples of the output of {self.owner}")
         if not bool(self.sums.isfinite().all()):
             raise ValueError(
-                f"an affine correction of {owner} met NaN or infinite outputs; check the data and the weights"
+                f"an affine correction of {self.owner} met NaN or infinite outputs; check the data and the "
+                "weights"
             )
         sums, n = self.sums, self.count
-        if together:
+        if self.together:
             n *= sums.shape[1]
             sums = sums.sum(1, keepdim=True).expand_as(sums)
         sx, sy, sxx, sxy = sums

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mho.config import NonNegative, config
-from mho.converters import Dynamic
 from mho.nn import Crossbar
 from mho.random import fresh_normal_like
 from mho.training.base import Modifier, Steps, input_scale, ramp
@@ -82,10 +81,13 @@ class ConverterSchedule(Modifier):
     def begin(self, layer: Crossbar) -> None:
         """The ranges must be known before the inputs."""
         for name, converter in (("dac", layer.hardware.dac), ("adc", layer.hardware.adc)):
-            if converter is not None and isinstance(converter.range, Dynamic):
+            if converter is None:
+                continue
+            how = converter.range  # known before the values: given, or kept
+            if how.given() is None and how.shape(1, None if name == "dac" else 1) is None:
                 raise ValueError(
-                    f"the {name} of {layer.path or 'this layer'!r} has a Dynamic range, which is always on: "
-                    "choose a Fixed, Calibrated or Learned one for a schedule"
+                    f"the {name} of {layer.path or 'this layer'!r} has a {type(how).__name__} range, which "
+                    "is always on: choose a Fixed, Calibrated or Learned one for a schedule"
                 )
 
     def conversion(self, layer: Crossbar) -> Tensor:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mho import tile
-from mho.converters import Fixed, Learned
-from mho.cut import PACKED, Cut, Read, from_entries
+from mho.converters import DAC, ColumnConverter
+from mho.cut import PACKED, Cut, Limit, Read, from_entries
 from mho.damage import Rules, chip_entries, damage, range_damage, refuse, rules
 from mho.errors import NotMappableError, NotProgrammedError
-from mho.hardware import Hardware, auto_range
+from mho.hardware import Hardware
 from mho.layouts import ArraySize, MatrixLayout
 from mho.nn.crossbar.source import Part, WeightSource, check_bias_rows
 from mho.nn.kept import kept_limits
@@ -93,7 +93,7 @@ class ChipHolder(WeightSource):
         size = hardware.tile
         self.layout = self.make_layout(
             tuple(weight.shape),
-            ArraySize(size.rows, size.columns, size.full, self.bias_rows, auto_range(hardware)),
+            ArraySize(size.rows, size.columns, size.full, self.bias_rows),
         )
         if self.layout.bias_rows != self.bias_rows:
             raise NotMappableError(
@@ -121,12 +121,11 @@ class ChipHolder(WeightSource):
 
     def _make_ranges(self, place: torch.device) -> None:
         """The full scales: trained, brought along by the description, or not there yet."""
-        for name, converter in zip(RANGES, (self.hardware.dac, self.hardware.adc), strict=True):
-            if converter is not None and isinstance(converter.range, Learned):
-                start = torch.tensor(converter.range.initial, device=place)
-                self.register_parameter(name, nn.Parameter(start))
+        for name in RANGES:
+            kept = kept_limits(self.hardware, self.layout, name)
+            if kept is not None and kept.requires_grad:
+                self.register_parameter(name, nn.Parameter(kept.detach().to(place)))
             else:
-                kept = kept_limits(self.hardware, self.layout, name)
                 self.register_buffer(name, None if kept is None else kept.to(place))
 
     # --- the chip --------------------------------------------------------------------------------
@@ -247,8 +246,8 @@ class ChipHolder(WeightSource):
         dac, adc = self.hardware.dac, self.hardware.adc
         with plain():
             given, wanted = (
-                c.range.limit if c is not None and isinstance(c.range, Fixed) else getattr(self, name)
-                for c, name in zip((dac, adc), RANGES, strict=True)
+                _single(converter, getattr(self, name))
+                for converter, name in zip((dac, adc), RANGES, strict=True)
             )
             self._hold(tile.prepared(self.hardware, self.packed().changed(steps=None, shift=None), (given, wanted)))
         self._sync()
@@ -323,6 +322,14 @@ class ChipHolder(WeightSource):
         """Names of the buffers and Parameters that the array has."""
         recipe = {name for name in self._buffers if name.startswith("training_")}
         return {*CHIP, "chip_weights", *_BUFFERS, "tile_index", *recipe, *RANGES}
+
+
+def _single(converter: DAC | ColumnConverter | None, stored: Tensor | None) -> Limit:
+    """The one full scale that is known before a value comes, given or kept; None where there is none."""
+    given = None if converter is None else converter.range.given()
+    if given is None:
+        return stored
+    return None if isinstance(given, tuple) else given
 
 
 def _check_mappable(weight: Tensor) -> None:

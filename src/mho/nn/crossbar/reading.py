@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mho import tile
 from mho.autograd import in_transform, learns
-from mho.converters import DAC, ColumnConverter, EachSlice, Fixed, OnData
+from mho.converters import DAC, ColumnConverter
 from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
 from mho.nn.crossbar.chip import CHIP, RANGES
@@ -185,13 +185,13 @@ class Readable(Watched):
     def _limit(self, converter: DAC | ColumnConverter | None, stored: Tensor | None, name: str) -> Limit:
         if converter is None:
             return None
-        if isinstance(converter.range, Fixed):
-            return converter.range.limit
-        if isinstance(converter.range, EachSlice):  # [channel, tile, column]
-            return torch.tensor(converter.range.limits, device=self.weight.device).view(-1, 1, 1)
-        if stored is not None:
-            return stored
-        if isinstance(converter.range, OnData) and not self.training and not converter.ideal:
+        given = converter.range.given()
+        if isinstance(given, tuple):  # [channel, tile, column]
+            return torch.tensor(given, device=self.weight.device).view(-1, 1, 1)
+        limit = stored if given is None else given
+        if limit is not None or self.training or converter.ideal:
+            return limit
+        if converter.range.shape(1, 1) is not None:
             raise NotCalibratedError(
                 f"{name} of {self.path or 'this layer'!r} was left to calibration and none was made: call "
                 "mho.calibrate(model, loader), or give the converter a Fixed, Learned or Dynamic range"

@@ -1,0 +1,202 @@
+"""Parts of one's own, one file each outside of mho, live as mho's own parts do.
+
+Each file holds a part, what a layer with it computes as a formula, and parts that are wrong on purpose, which
+the public contracts refuse.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+import mho
+from mho import config
+from mho.calibration import calibrated_hardware
+from mho.converters import Fixed
+from mho.errors import ConfigError, StaleChipWarning
+
+from . import converter, correction, range
+from .life import DATA, Stranger, X, converted, lived
+
+FILES = (range, converter, correction)
+STRANGERS = [stranger for file in FILES for stranger in file.STRANGERS]
+each = pytest.mark.parametrize("stranger", STRANGERS, ids=lambda s: s.name)
+wrong_ones = pytest.mark.parametrize(
+    ("check", "wrong"), [(s.check, w) for s in STRANGERS for w in s.wrong], ids=lambda p: type(p).__name__
+)
+
+
+def alike(found: Tensor, wanted: Tensor) -> None:
+    """Equal up to rounding, but for a value on the edge of two codes here and there."""
+    assert found.shape == wanted.shape
+    far = (found.double() - wanted.double()).abs() / wanted.double().abs().max()
+    assert float(far.flatten().quantile(0.9)) < 1e-5 and float(far.max()) < 0.1
+
+
+@each
+def test_a_description_travels(stranger: Stranger) -> None:
+    part, hardware = stranger.part, stranger.hardware(stranger.part)
+    assert config.from_json(config.to_json(part)) == part
+    assert mho.Hardware.from_json(hardware.to_json()) == hardware
+    assert hash(part) == hash(copy.deepcopy(part))
+
+
+@each
+def test_the_contract_is_kept(stranger: Stranger) -> None:
+    stranger.check(stranger.part)
+
+
+@wrong_ones
+def test_a_wrong_part_is_refused(check, wrong) -> None:
+    with pytest.raises(AssertionError, match=type(wrong).__name__):
+        check(wrong)
+
+
+@each
+def test_the_numbers_are_those_of_the_formula(stranger: Stranger) -> None:
+    layer = lived(stranger)
+    with torch.no_grad():
+        found = layer(X)
+        wanted = layer.digital_forward(X)
+    alike(found, stranger.formula(layer, X, DATA))
+    far = (found - wanted).square().mean().sqrt() / wanted.square().mean().sqrt()
+    assert 1e-4 < float(far) < 0.6  # it does something, and still computes
+
+
+@each
+def test_a_read_is_as_fast_as_with_own_parts(stranger: Stranger) -> None:
+    assert (lived(stranger).packed_into is not None) == stranger.fast
+
+
+@each
+def test_a_chip_is_saved_and_loaded(stranger: Stranger) -> None:
+    layer = lived(stranger)
+    file = io.BytesIO()
+    torch.save(layer.state_dict(), file)
+    file.seek(0)
+    again = converted(stranger)
+    again.load_state_dict(torch.load(file))
+    with torch.no_grad():
+        assert torch.equal(again(X), layer(X))
+        assert torch.equal(copy.deepcopy(layer)(X), layer(X))
+
+
+@each
+def test_calibrated_descriptions_bring_the_full_scales(stranger: Stranger) -> None:
+    layer = lived(stranger)
+    described = calibrated_hardware(layer)[""]
+    described = mho.Hardware.from_json(described.to_json())
+    torch.manual_seed(3)
+    again = mho.convert(torch.nn.Linear(12, 6), described).eval()
+    mho.program(again, seed=0)
+    mho.age(again, float(layer.chip.seconds))
+    again.correct(layer.chip.gain, layer.chip.shift)
+    with torch.no_grad():
+        assert torch.equal(again(X), layer(X))
+
+
+@each
+def test_a_read_compiles(stranger: Stranger) -> None:
+    layer = lived(stranger)
+    torch.compiler.reset()
+    with torch.no_grad():
+        alike(torch.compile(layer, fullgraph=True, backend="aot_eager")(X), layer(X))
+
+
+def test_a_converter_compiles_to_machine_code() -> None:
+    layer = lived(converter.STRANGERS[0])
+    torch.compiler.reset()
+    with torch.no_grad():
+        alike(torch.compile(layer, fullgraph=True)(X), layer(X))
+
+
+def chips(stranger: Stranger) -> list[dict[str, Tensor]]:
+    made = []
+    for seed in (0, 1):
+        layer = lived(stranger, seed)
+        made.append({k: v for k, v in layer.state_dict().items() if k.startswith("chip_")})
+    return made
+
+
+@each
+def test_chips_are_stacked(stranger: Stranger) -> None:
+    layer, both = lived(stranger), chips(stranger)
+    stacked = {key: torch.stack([chip[key] for chip in both]) for key in both[0]}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)  # torch's
+        found = vmap(lambda chip: functional_call(layer, chip, (X,)))(stacked)
+        for one, chip in zip(found, both, strict=True):
+            alike(one, functional_call(layer, chip, (X,)))
+    assert not torch.equal(found[0], found[1])
+
+
+@each
+def test_an_entry_given_alone_is_the_entry_loaded(stranger: Stranger) -> None:
+    here, there = lived(stranger), lived(stranger, 1)
+    other = {**there.state_dict(), "chip_scale": 1.3 * here.chip_scale}
+    for name in ("input_range", "output_range"):
+        if name in other:
+            other[name] = other[name] * 0.8
+    passive = {"chip_baseline", "chip_weights", "chip_hardware", "chip_cells"}  # a device may have no drift
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", StaleChipWarning)
+        before = here(X)
+        for entry, own in here.state_dict().items():
+            if entry in passive:
+                continue
+            loaded = copy.deepcopy(here)
+            loaded.load_state_dict({**here.state_dict(), entry: other[entry]})
+            given = functional_call(here, {entry: other[entry]}, (X,))
+            alike(given, loaded(X))
+            if entry != "weight":
+                assert torch.equal(given, before) == torch.equal(other[entry], own), entry
+            assert torch.equal(here.state_dict()[entry], own)
+
+
+@each
+def test_training_reaches_the_weights(stranger: Stranger) -> None:
+    layer = converted(stranger).train()
+    layer(X).square().sum().backward()
+    assert bool(layer.weight.grad.isfinite().all()) and bool(layer.weight.grad.any(0).all())
+
+
+# --- what cannot work is refused, in a sentence ----------------------------------------------------
+
+
+def test_a_range_that_says_nothing_is_refused_with_its_hardware() -> None:
+    for name, kind in (("dac", mho.DAC), ("adc", mho.ADC)):
+        with pytest.raises(ConfigError, match="says no full scale"):
+            mho.Hardware(**{name: kind(range=range.Silent())})
+
+
+def test_a_range_of_ones_own_rounds_as_another_with_its_full_scale() -> None:
+    """It was accepted, and the converter was ideal."""
+    torch.manual_seed(0)
+    layer, found = torch.nn.Linear(12, 6), {}
+    for name, own in (("own", range.Deviations()), ("fixed", Fixed(limit=3 * float(DATA.std(correction=0))))):
+        analog = mho.convert(layer, mho.Hardware(dac=mho.DAC(bits=2, range=own))).eval()
+        mho.calibrate(analog, [DATA])
+        mho.program(analog, seed=0)
+        with torch.no_grad():
+            found[name] = analog(X)
+            assert float((found[name] - layer(X)).square().mean().sqrt()) > 0.1
+    torch.testing.assert_close(found["own"], found["fixed"])
+
+
+def test_a_correction_of_nothing_is_refused() -> None:
+    """It ran as the correction of one gain for each layer."""
+    with pytest.raises(
+        TypeError, match="Nothing is abstract: a correction writes from_reference or from_out"
+    ):
+        correction.Nothing()
+    layer = lived(STRANGERS[0])
+    kept = {name: value.clone() for name, value in layer.state_dict().items()}
+    with pytest.raises(ValueError, match=r"Median\(\) takes no data"):
+        mho.compensate(layer, correction.Median(), [DATA])
+    assert all(torch.equal(value, kept[name]) for name, value in layer.state_dict().items())
