@@ -106,8 +106,8 @@ def learned(name: str, bias_rows: int) -> Record:
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
     """What is saved of a chip, without Parameters."""
-    learn = {n for n, _ in model.named_parameters()}
-    return {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor) and k not in learn}
+    held = {n for n, _ in model.named_buffers()}
+    return {k: v for k, v in model.state_dict().items() if k in held}
 
 
 def stacked(name: str, device: Any, stages: dict[str, Any], how: str) -> Record:
