@@ -8,8 +8,9 @@ A digest is SHA-256 of the bits of a tensor, with its type and shape. Bits are t
 version of torch and one thread; random numbers are drawn from fixed seeds. The combinations stand in
 ``digest_rows.py`` (every two parts meet) and ``digest_cases.py``.
 
-A file of allowed differences has lines ``name: reason``. The name is that of a combination or of one of its
-quantities (``combination / quantity``); with ``*`` at its end it stands for all that begin so.
+A file of allowed differences has lines ``name: reason``, with no colon in the reason. The name is that of a
+combination or of one of its quantities (``combination / quantity``); with ``*`` at its end it stands for all
+that begin so.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def explained(a: str | None, b: str | None) -> str:
 
 
 def read_allowed(path: Path | None) -> dict[str, str]:
-    """``name: reason``, one a line; the name may hold a colon, the reason none that a space follows."""
+    """``name: reason``, one a line; the name may hold a colon."""
     found: dict[str, str] = {}
     for line in path.read_text().splitlines() if path else ():
         if line.strip() and not line.startswith("#"):
