@@ -1,4 +1,4 @@
-"""What compares two trees: digests of what mho computes, and times."""
+"""What holds a tree to another one (digests of what mho computes, times), and imports without circles."""
 
 from __future__ import annotations
 
@@ -141,3 +141,54 @@ def test_a_tree_has_a_source(tmp_path: Path) -> None:
     assert source(SCRIPTS.parent) == SCRIPTS.parent / "src" == source(SCRIPTS.parent / "src")
     with pytest.raises(SystemExit, match="give a checkout"):
         source(tmp_path)
+
+
+# --- circles of imports --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Five modules: two that need each other's types, two with an import in a function, one that is alone."""
+    folder = tmp_path / "housewithcircles"
+    folder.mkdir()
+    files = {
+        "__init__": "",
+        "a": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from housewithcircles.b import B\n",
+        "b": "from housewithcircles.a import A\n",
+        "c": "def f():\n    from housewithcircles import d\n",
+        "d": "import housewithcircles.c\n",
+        "e": "from housewithcircles import a, c\n",
+    }
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+def circle(*names: str) -> frozenset[str]:
+    return frozenset(f"housewithcircles.{name}" for name in names)
+
+
+def test_circles_are_found(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("grimp")
+    found = script("import_circles", monkeypatch).circles("housewithcircles")
+    assert set(found) == {circle("a", "b"), circle("c", "d")}
+    assert found[circle("c", "d")] == [
+        "housewithcircles.c:2 imports housewithcircles.d",
+        "housewithcircles.d:1 imports housewithcircles.c",
+    ]
+
+
+def test_the_list_of_circles_may_only_shrink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("grimp")
+    made = script("import_circles", monkeypatch)
+    found = {circle("a", "b"): ["a:1 imports b", "b:1 imports a"]}
+    assert made.problems(found, [circle("a", "b")]) == []
+    (new,) = made.problems(found, [])
+    assert "a new circle" in new and "b:1 imports a" in new
+    smaller, gone = made.problems(found, [circle("a", "b", "c")])
+    assert "smaller" in smaller and "take it out" in gone
+    (gone,) = made.problems({}, [circle("a", "b")])
+    assert "take it out" in gone
+    (tmp_path / "known.txt").write_text("# why\n\nx.a x.b\n")
+    assert made.read_known(tmp_path / "known.txt") == {frozenset({"x.a", "x.b"})}
