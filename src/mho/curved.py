@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from mho.array import NonlinearCells
-from mho.converters import DAC, Dynamic
-from mho.cut import Cut, Limit, Read
+from mho.array import Array
+from mho.cut import Cut, Read
 
 
 class _CurvedCut:
     """A cut whose product by one matrix goes by the law of the cells."""
 
-    def __init__(self, cut: Cut, array: NonlinearCells, v_read: float, high: float, kernel: Tensor) -> None:
+    def __init__(self, cut: Cut, array: Array, v_read: float, high: float, kernel: Tensor) -> None:
         self._cut, self._array, self._v_read, self._high, self._kernel = cut, array, v_read, high, kernel
 
     def __getattr__(self, name: str) -> Any:
@@ -24,22 +22,19 @@ class _CurvedCut:
 
     def squares(self, x: Tensor) -> Tensor:
         """Of what the noise of the cells is multiplied by."""
-        return self._cut.squares(self._shaped(x) if self._array.separable else x)
+        return self._cut.squares(self._array.driven(x, self._high, self._v_read))
 
     def product(self, x: Tensor, kernel: Tensor) -> Tensor:
         """All column currents."""
         if kernel is not self._kernel:
             return self._cut.product(x, kernel)
         if kernel.dim() == self._cut.product_axes:
-            return self._cut.product(self._shaped(x) if self._array.separable else x, kernel)
+            return self._cut.product(self._array.driven(x, self._high, self._v_read), kernel)
         return self._interpolated(x, kernel)
-
-    def _shaped(self, x: Tensor) -> Tensor:
-        return self._array.shape(x / self._high, self._v_read) * self._high
 
     def _interpolated(self, x: Tensor, kernels: Tensor) -> Tensor:
         """The sum of the products by the matrices of all points, each input shared out between two."""
-        n = self._array.points
+        n = len(kernels) // 2
         place = x * (n / self._high)
         below = place.detach().floor().clamp(-n, n - 1)
         share = place - below
@@ -52,28 +47,31 @@ class _CurvedCut:
         return total
 
 
-def curved(cut: Cut, array: NonlinearCells, v_read: float, read: Read, dac: DAC | None, limit: Limit) -> Cut:
-    """The cut for a product in which the full scale of the DAC is the read voltage."""
-    assert dac is not None
-    if limit is None and not isinstance(dac.range, Dynamic):
-        return cut
-    high = 1.0 if dac.ideal else dac.grid().high
-    if dac.stream is not None:
-        high = dac.stream.high
-    return cast("Cut", _CurvedCut(cut, array, v_read, high, read.kernel))
+def by_law(array: Array, v_read: float, read: Read, cut: Cut, high: float | None) -> tuple[Read, Cut]:
+    """The read and the cut for a product in which the full scale of the DAC is the read voltage.
+
+    Args:
+        array: cells without Ohm's law.
+        v_read: read voltage, volts.
+        read: with one matrix, or one for each of ``array.voltages``.
+        cut: the layer's cut into tiles.
+        high: the converted input of full scale; None where inputs are not converted: no law is felt.
+    """
+    if high is None:
+        return at_full_scale(read, cut), cut
+    return read, cast("Cut", _CurvedCut(cut, array, v_read, high, read.kernel))
 
 
-def with_points(read: Read, array: NonlinearCells, kernels: Callable[[list[float]], list[Tensor]]) -> Read:
-    """The read with a matrix for each voltage; ``kernels`` gives those of voltages over the read voltage."""
-    if array.separable:
-        return read
-    return read._replace(kernel=torch.stack(kernels([k / array.points for k in _points(array.points)])))
+def at_full_scale(read: Read, cut: Cut) -> Read:
+    """The read with one matrix, that of full-scale inputs."""
+    return read._replace(kernel=read.kernel[-1]) if read.kernel.dim() > cut.product_axes else read
 
 
-def in_proportion(kernel: Tensor, array: NonlinearCells) -> Tensor:
-    """A matrix as :func:`with_points` has it for cells that obey Ohm's law."""
-    places = torch.tensor(_points(array.points), dtype=kernel.dtype, device=kernel.device)
-    return kernel * (places / array.points).view(-1, *(1 for _ in kernel.shape))
+def in_proportion(kernel: Tensor, count: int) -> Tensor:
+    """A matrix as there is one for each of ``count`` voltages, for cells that obey Ohm's law."""
+    n = count // 2
+    places = torch.tensor(_points(n), dtype=kernel.dtype, device=kernel.device)
+    return kernel * (places / n).view(-1, *(1 for _ in kernel.shape))
 
 
 def _points(n: int) -> list[int]:

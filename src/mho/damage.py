@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mho.config import digest
 from mho.cut import Cut
-from mho.devices import Device, Effect, Varied
-from mho.devices.base import FARTHEST
+from mho.devices import Device
+from mho.devices.effects.base import effects, innermost
 from mho.devices.effects.varied import programmable
 from mho.errors import DamagedChipError
 from mho.hardware import Hardware
@@ -105,9 +105,10 @@ def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
             device.check_time(float(known["seconds"]))
         except ValueError as error:
             return f"chip_seconds: {error}"
-    if "g" in known and "cells" in known and isinstance(programmable(device), Varied):
-        low, high = _span_of_each(device, known["g"], known["cells"])
-        return _wrong("chip_g", known["g"], _held(device, tuple(known["g"].shape), low, high))
+    if "g" in known and "cells" in known:
+        spans = device.written_spans(known["g"], known["cells"])
+        if spans is not None:
+            return _wrong("chip_g", known["g"], _held(device, tuple(known["g"].shape), *spans))
     return None
 
 
@@ -147,9 +148,7 @@ def _entries(hardware: Hardware, cut: Cut, size: Size) -> Iterator[tuple[str, Al
         line = hardware.mapping.targets(torch.zeros(1, 1, columns), device.g_min, device.g_max)
     g = (line.shape[0], groups, rows, line.shape[-1])
     channels, each = len(how.digital), (groups * columns,)
-    base = programmable(device)
-    span = (0.0, math.inf) if isinstance(base, Varied) else base.written_span()
-    yield "g", _held(device, g, *span)
+    yield "g", _held(device, g, *programmable(device).written_span())
     yield "cells", Allowed(((_parameters(device), *g),), "parameters of cells are finite")
     scales = tuple((a, 1, b) for a in {1, groups} for b in {1, columns})
     least = torch.finfo(torch.float32).tiny
@@ -175,40 +174,14 @@ def _converter_draws(hardware: Hardware) -> int:
 
 def _parameters(device: Device) -> int:
     """Numbers that a chip keeps of each cell."""
-    count = 0
-    while isinstance(device, Effect):
-        count += device.parameters
-        device = device.device
-    return count + device.drift_state(torch.full((1,), device.g_max), torch.zeros(1)).shape[0]
-
-
-def _span_of_each(device: Device, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest conductance that writing can have left in each of cells that differ, siemens.
-
-    Args:
-        device: the device, perhaps with effects around it.
-        g: conductance after programming, ``[copy, group, row, column]``.
-        cells: parameters of each cell, ``[n, copy, group, row, column]``.
-    """
-    base = programmable(device)
-    assert isinstance(base, Varied)
-    first = cells.shape[0] - _parameters(base)
-    own = base.of_cells(cells[first : first + base.parameters])
-    both = own.bounds_of(cells[first + base.parameters :])
-    low, high = (torch.full_like(g, b) for b in (base.g_min, base.g_max)) if both is None else both
-    least, most = torch.minimum(low, high), torch.maximum(low, high)
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        target = low + share * (high - low)
-        for eps in (-FARTHEST, FARTHEST):
-            written = own.programmed(target, torch.full_like(g, eps))
-            least, most = torch.minimum(least, written), torch.maximum(most, written)
-    return least, most
+    base = innermost(device)
+    count = base.drift_state(torch.full((1,), base.g_max), torch.zeros(1)).shape[0]
+    return count + sum(effect.parameters for effect in effects(device))
 
 
 def _held(device: Device, shape: tuple[int, ...], low: float | Tensor, high: float | Tensor) -> Allowed:
     """What cells hold; effects act on what was written, and change nothing in it."""
-    base = programmable(device)
-    kind = type(base.device if isinstance(base, Varied) else base).__name__
+    kind = type(innermost(device)).__name__
     words = (
         f"conductances are finite, and cells of {kind} hold g_min = {device.g_min:g} S to "
         f"g_max = {device.g_max:g} S and what its programming error adds"

@@ -9,7 +9,7 @@ from pydantic import Field, InstanceOf
 from mho import array as arrays
 from mho import config as _config
 from mho import devices
-from mho.array import Array, NonlinearCells
+from mho.array import Array
 from mho.config import config
 from mho.converters import DAC, ColumnConverter
 from mho.devices import Device
@@ -70,26 +70,12 @@ class Hardware:
         for effect in effects(self.device):
             effect.check_inside()
         self.programming.check(innermost(self.device))
-        if isinstance(self.array, NonlinearCells):
-            self._check_cells(self.array)
+        self.array.check_drivers(None if self.dac is None else (self.dac.gain, self.dac.offset))
+        self.array.check(self.device.g_min, self.device.g_max, self.device.v_read)
         if self.dac is not None:
             self.dac.range.check(None)
         if self.adc is not None:
             self.adc.range.check(len(self.mapping.readout(self.device.g_min, self.device.g_max).digital))
-
-    def _check_cells(self, array: NonlinearCells) -> None:
-        """Cells without Ohm's law need to know the voltage of an input."""
-        if self.dac is None:
-            raise ValueError(
-                f"array = {type(array).__name__}(...) with dac = None: a law needs the voltage of each "
-                "input; give a DAC, whose full scale is the read voltage (DAC(bits=None) does not round)"
-            )
-        if self.dac.gain or self.dac.offset:
-            raise ValueError(
-                f"dac.gain = {self.dac.gain!r}, dac.offset = {self.dac.offset!r}: errors of drivers are part "
-                f"of a linear matrix and have no place beside {type(array).__name__}; leave them at 0"
-            )
-        array.check(self.device.g_min, self.device.g_max, self.device.v_read)
 
     def to_json(self) -> str:
         """This description as JSON."""

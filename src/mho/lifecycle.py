@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mho import tile
-from mho.array import NonlinearCells
+from mho.array import Array
 from mho.calibration.batches import run_all
 from mho.devices import Effect, Ideal
 from mho.nn import Crossbar, crossbars
@@ -83,7 +83,7 @@ def age(model: nn.Module, seconds: float) -> None:
 
 def degrade(
     model: nn.Module,
-    *effects: Effect | NonlinearCells,
+    *effects: Effect | Array,
     seed: int,
     select: Callable[[str], bool] | None = None,
 ) -> None:
@@ -123,7 +123,7 @@ def degrade(
     >>> mho.program(ohmic, seed=0)
     >>> mho.degrade(ohmic, mho.array.Nonlinear(law=mho.array.Sinh(v_c=0.1)), seed=0)
     """
-    _check_effects(effects)
+    befalling, law = _sorted(effects)
     fork(seed)  # an integer, or TypeError
     layers = {path: layer for path, layer in crossbars(model).items() if select is None or select(path)}
     if not layers:
@@ -133,7 +133,7 @@ def degrade(
             layer.check_chip()
     with plain():
         made = {
-            path: tile.degraded(layer.hardware, layer.chip, layer.layout, effects, seed, path)
+            path: tile.degraded(layer.hardware, layer.chip, layer.layout, befalling, law, seed, path)
             for path, layer in layers.items()
         }
     for path, (hardware, chip) in made.items():
@@ -142,15 +142,21 @@ def degrade(
             layers[path].set_chip(chip)
 
 
-def _check_effects(effects: tuple[Effect | NonlinearCells, ...]) -> None:
+def _sorted(effects: tuple[Effect | Array, ...]) -> tuple[list[Effect], Array | None]:
+    """Effects, and an array of cells without Ohm's law.
+
+    Two stages are given in one list, and their classes tell them apart.
+    """
     if not effects:
         raise ValueError("no effect: give at least one, such as mho.devices.StuckAt(lrs=0.1)")
-    if sum(isinstance(effect, NonlinearCells) for effect in effects) > 1:
+    laws = [effect for effect in effects if isinstance(effect, Array) and effect.voltages]
+    if len(laws) > 1:
         raise ValueError(
             f"effects = {effects!r}: cells have one current-voltage law; give one of these arrays"
         )
+    befalling = []
     for effect in effects:
-        if isinstance(effect, NonlinearCells):
+        if effect in laws:
             continue
         if not isinstance(effect, Effect):
             raise TypeError(
@@ -162,6 +168,8 @@ def _check_effects(effects: tuple[Effect | NonlinearCells, ...]) -> None:
                 f"{type(effect).__name__}.device = {effect.device!r}: the effect goes around the device that "
                 "each layer has; leave it out, and give several effects one after the other"
             )
+        befalling.append(effect)
+    return befalling, laws[0] if laws else None
 
 
 def compensate(

@@ -10,19 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mho import curved
-from mho.array import Ideal as IdealArray
-from mho.array import NonlinearCells
 from mho.autograd import in_transform, straight_through
 from mho.blocks import by_blocks
 from mho.cut import Cut, Read, from_entries
-from mho.devices import Device, Effect
+from mho.devices import Device
 from mho.devices.effects.base import temperature_of
 from mho.devices.effects.currents import without_current_noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
 from mho.noise import Noise, added, apart, behind_wires, combine, of_one_row, packed_lines, squared
 from mho.read_noise import over_currents
-from mho.state import TileState, conductances, is_tiled, readout, tile_columns, widths
+from mho.state import TileState, conductances, is_plain, is_tiled, readout, tile_columns, widths
 
 Check = Callable[[TileState], None]
 
@@ -36,17 +34,7 @@ def normalised(sums: Tensor, how: Readout) -> Tensor:
 
 def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
     """Effective conductances of all tiles, in the shape of ``g[copy, group, row, column]``."""
-    if isinstance(hardware.array, IdealArray):
-        return g
-    tiles = [(r, c) for r in cut.rows for c in tile_columns(cut, g)]
-    seen = torch.empty_like(g)
-    for shape in dict.fromkeys((r[1] - r[0], c[1] - c[0]) for r, c in tiles):
-        alike = [(r, c) for r, c in tiles if (r[1] - r[0], c[1] - c[0]) == shape]
-        cells = torch.stack([g[..., slice(*r), slice(*c)] for r, c in alike], dim=1)
-        solved = hardware.array.effective_copies(cells, readout(hardware).analog)
-        for (r, c), part in zip(alike, solved.unbind(1), strict=True):
-            seen[..., slice(*r), slice(*c)] = part
-    return seen
+    return hardware.array.effective_tiles(g, cut.rows, tile_columns(cut, g), readout(hardware).analog)
 
 
 def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
@@ -144,7 +132,7 @@ def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
         return None if made == Noise(None, None, None) else made
 
     noisy = _is_noisy(quiet, state)
-    if noisy and isinstance(hardware.array, IdealArray):
+    if noisy and is_plain(hardware):
         sums, variance, *rest = by_blocks(channels, state.g, state.cells)
         return _layout(hardware, sums, noise(variance, rest[0] if rest else None), state, cut)
     std = None
@@ -154,31 +142,31 @@ def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     else:
         g = conductances(hardware, state)
     variance = None if std is None else std * std
-    if isinstance(hardware.array, (NonlinearCells, IdealArray)):
+    seen = through_wires(hardware, g, cut)
+    if seen is g:  # cells are seen as they are, and so is their noise
         cells = None if variance is None else combine(variance, squares)
         found = noise(cells, combine(g / device.g_max, squares) if shot or thermal else None)
-        if isinstance(hardware.array, NonlinearCells):
-            return _curved(hardware, g, found, state, cut)
-        return _layout(hardware, combine(g / device.g_max, how), found, state, cut)
-    sums = combine(through_wires(hardware, g, cut) / device.g_max, how)
+        return _of_voltages(hardware, g, found, state, cut)
+    sums = combine(seen / device.g_max, how)
     behind = behind_wires(hardware, g, variance, shot, thermal, cut)
     return _layout(hardware, sums, behind, state, cut)
 
 
-def _curved(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, cut: Cut) -> Read:
-    """The layout of cells that obey no Ohm's law, with a matrix for each voltage where they need it."""
-    array, device, how = hardware.array, hardware.device, readout(hardware)
-    assert isinstance(array, NonlinearCells)
-    array = array.at_temperature(temperature_of(device))
+def _of_voltages(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, cut: Cut) -> Read:
+    """The layout, with a matrix for each voltage where cells without Ohm's law need it."""
+    device, how, places = hardware.device, readout(hardware), hardware.array.voltages
     read = _layout(hardware, combine(g / device.g_max, how), noise, state, cut)
+    if len(places) <= 1:
+        return read
+    array = hardware.array.at_temperature(temperature_of(device))
 
-    def kernels(places: list[float]) -> list[Tensor]:
+    def kernels(places: tuple[float, ...]) -> list[Tensor]:
         sums = (combine(c / device.g_max, how) for c in array.chords(g, places, device.v_read))
         return [cut.kernel(apart(one, cut)[0]) for one in sums]
 
-    if cut.one_hot and not array.separable:  # rows are on at full scale, or off
-        return read._replace(kernel=kernels([1.0])[0])
-    return curved.with_points(read, array, kernels)
+    if cut.one_hot:  # rows are on at full scale, or off
+        return read._replace(kernel=kernels((1.0,))[0])
+    return read._replace(kernel=torch.stack(kernels(places)))
 
 
 def _is_noisy(device: Device, state: TileState) -> bool:
@@ -186,9 +174,7 @@ def _is_noisy(device: Device, state: TileState) -> bool:
     seconds = float(state.seconds)
 
     def std(g: Tensor, cells: Tensor) -> Tensor:
-        if isinstance(device, Effect):
-            return device.read_moments(g, cells, device.aged(g, cells, seconds), seconds)[1]
-        return device.read_std(g, g, seconds)
+        return device.fluctuation(g, cells, seconds)
 
     first = std(state.g[..., :1, :], state.cells[..., :1, :])
     return bool((first > 0).any()) or bool((by_blocks(std, state.g, state.cells) > 0).any())
@@ -306,9 +292,10 @@ def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
     scale = hardware.mapping.scale.reference(weight)
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     state = _unprogrammed(g, scale, weight)
-    if isinstance(hardware.array, NonlinearCells):
-        return _curved(hardware, g, None, state, cut).changed(shift=None)
-    sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
+    seen = through_wires(hardware, g, cut)
+    if seen is g:
+        return _of_voltages(hardware, g, None, state, cut).changed(shift=None)
+    sums = combine(seen / device.g_max, readout(hardware))
     return _layout(hardware, sums, None, state, cut).changed(shift=None)
 
 
@@ -325,7 +312,7 @@ def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -
     slices, offsets, digital subtraction) multiply by their mapped targets, with the gradient straight
     through, so that each ADC sees the currents it will see on the chip.
     """
-    if not isinstance(hardware.array, IdealArray):
+    if not is_plain(hardware):
         return _training_read_through_wires(hardware, weight, clean, cut)
     if not is_tiled(hardware):
         kernel, bias = _whole(weight, cut)
@@ -381,8 +368,8 @@ def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> R
         out = torch.where(out == 0, 1.0, out)  # a column without gain has no gradient anyway
         matrices, bias = apart(_as_channels(hardware, weight / out), cut)
         ideal = cut.kernel(matrices)
-    if isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > ideal.dim():
-        ideal = curved.in_proportion(ideal, hardware.array)
+    if read.kernel.dim() > ideal.dim():
+        ideal = curved.in_proportion(ideal, len(read.kernel))
     if bias is not None and read.bias is not None:
         read = read.changed(bias=straight_through(bias, read.bias))
     return read.changed(kernel=straight_through(ideal, read.kernel))

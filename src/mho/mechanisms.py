@@ -15,10 +15,9 @@ import torch
 
 from mho import random
 from mho.array import Ideal as IdealArray
-from mho.array import NonlinearCells
 from mho.converters import DAC, ColumnConverter
-from mho.devices import Device, Effect, RetentionFailure, RetentionLoss, Varied
-from mho.devices.effects.base import Noise, around, effects, innermost
+from mho.devices import Device
+from mho.devices.effects.base import around, effects, innermost
 from mho.hardware import Hardware
 from mho.programming import SingleShot
 
@@ -38,14 +37,14 @@ def mechanisms(hardware: Hardware, seconds: float = 0.0) -> tuple[str, ...]:
     draws = (random.normal(target.shape, 0, "budget", name).double() for name in (PROGRAMMING, DRIFT))
     g = device.programmed(target, next(draws))
     now = device.aged(g, device.drift_state(target, next(draws)), seconds)
-    fading = any(isinstance(e, (RetentionLoss, RetentionFailure)) for e in around_it) and seconds > 0
-    noisy = any(isinstance(e, Noise) for e in around_it) and device.read_scale > 0
+    fading = any(e.mechanism == DRIFT for e in around_it) and seconds > 0
+    noisy = any(e.mechanism == READ for e in around_it) and device.read_scale > 0
     found = {
-        PROGRAMMING: not (torch.equal(g, target) and isinstance(hardware.programming, SingleShot)),
-        **{_mechanism(e): True for e in around_it if _mechanism(e) not in _SCALES},
+        PROGRAMMING: not torch.equal(g, target) or hardware.programming != SingleShot(),
+        **{e.mechanism: True for e in around_it if e.mechanism not in _SCALES},
         DRIFT: not torch.equal(now, g) or (fading and device.drift_scale > 0),
         READ: bool((device.read_std(g, now, seconds) > 0).any()) or noisy,
-        WIRES: not isinstance(hardware.array, IdealArray),
+        WIRES: hardware.array != IdealArray(),
         DRIVERS: _acts(hardware.dac) or (hardware.dac is not None and hardware.dac.mismatched),
         CONVERTERS: _acts(hardware.adc),
     }
@@ -60,7 +59,7 @@ def with_only(hardware: Hardware, names: Collection[str], on: Collection[str]) -
     if scales:
         device = dataclasses.replace(device, **scales)  # type: ignore[type-var]
     for effect in reversed(list(effects(hardware.device))):
-        if _mechanism(effect) in _SCALES or _mechanism(effect) not in off:
+        if effect.mechanism in _SCALES or effect.mechanism not in off:
             device = around(effect, device)
     return dataclasses.replace(
         hardware,
@@ -72,18 +71,6 @@ def with_only(hardware: Hardware, names: Collection[str], on: Collection[str]) -
     )
 
 
-def _mechanism(effect: Effect) -> str:
-    """Noise and lost retention go with the scales of the device, other effects by their class.
-
-    Parameters of an effect that differ from cell to cell go with that effect.
-    """
-    if isinstance(effect, Varied) and isinstance(effect.device, Effect):
-        return _mechanism(effect.device)
-    if isinstance(effect, Noise):
-        return READ
-    return DRIFT if isinstance(effect, (RetentionLoss, RetentionFailure)) else type(effect).__name__
-
-
 def _acts(converter: DAC | ColumnConverter | None) -> bool:
     """Whether a converter does anything to a number."""
     return converter is not None and (not converter.ideal or converter.noise > 0)
@@ -91,6 +78,6 @@ def _acts(converter: DAC | ColumnConverter | None) -> bool:
 
 def _silent(hardware: Hardware, ideal_array: bool) -> DAC | None:
     """No DAC, or one that only says which voltage an input is, where cells obey no Ohm's law."""
-    if hardware.dac is None or ideal_array or not isinstance(hardware.array, NonlinearCells):
+    if hardware.dac is None or ideal_array or not hardware.array.voltages:
         return None
     return DAC(bits=None, range=hardware.dac.range)

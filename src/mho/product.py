@@ -14,6 +14,8 @@ Constant factors are gathered, so that each element is touched once before and o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import Parameter
@@ -23,6 +25,8 @@ from mho.converters import DAC, ColumnConverter, Stream
 from mho.cut import Channels, Cut, Limit, Read, Steps
 from mho.random import fresh_normal_like
 from mho.read_noise import is_noisy, of_bias, on_currents, on_output
+
+Law = Callable[[Read, Cut, float | None], tuple[Read, Cut]]
 
 
 def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None, x_limit: Limit) -> Tensor:
@@ -52,8 +56,13 @@ def tiled(
     adc: ColumnConverter | None,
     x_limit: Limit,
     i_limit: Limit,
+    law: Law | None = None,
 ) -> Tensor:
-    """A read with tiles and channels kept apart up to the ADC."""
+    """A read with tiles and channels kept apart up to the ADC.
+
+    ``law``: what read and cut become for cells without Ohm's law, given the converted input of full scale
+    (None if the DAC is left out).
+    """
     step: float | Tensor
     if read.steps is not None and dac is not None and adc is not None:
         return _prepared(read, read.steps, cut, x, bias, channels, dac, adc)
@@ -65,6 +74,8 @@ def tiled(
         codes, step, high_in = _convert_in(cut, v, dac, x_limit, plain=False)
     stream = None if dac is None else dac.stream
     top = stream.high if stream is not None else high_in
+    if law is not None:
+        read, cut = law(read, cut, None if dac is None else top)
     one = _constant_input(cut, 1 / step, dac, stream) if read.bias is not None else 1.0
     currents = _currents(read, cut, _driven(cut, codes, dac, stream), top, one)
     digits, factor = _convert_out(

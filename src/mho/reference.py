@@ -12,7 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mho.array import Ideal as IdealArray
 from mho.blocks import by_blocks
 from mho.cut import Cut
 from mho.devices import Device
@@ -22,7 +21,7 @@ from mho.devices.effects.levels import on_level
 from mho.hardware import Hardware
 from mho.matrix import normalised, through_wires
 from mho.noise import combine, heat_of_rows, noise_through_wires, of_each_row
-from mho.state import TileState, readout
+from mho.state import TileState, is_plain, readout
 
 
 def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) -> Tensor:
@@ -65,7 +64,7 @@ def _read(
         return magnitude(combine(device.one_read(g, cells, now, seconds, eps) / device.g_max, how))
 
     quiet, shot, thermal = without_current_noise(device)
-    if isinstance(hardware.array, IdealArray) and not (shot or thermal):
+    if is_plain(hardware) and not (shot or thermal):
         read = by_blocks(alone, state.g, state.cells, eps)
     else:
         level = by_blocks(lambda *cells: _levels(quiet, seconds, *cells), state.g, state.cells, eps)

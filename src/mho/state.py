@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from mho.array import NonlinearCells
+from mho.array import Ideal as IdealArray
 from mho.blocks import by_blocks
 from mho.cut import Cut
-from mho.devices import Effect, Ideal
-from mho.devices.effects.base import Noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
 
@@ -52,24 +50,21 @@ def readout(hardware: Hardware) -> Readout:
     return hardware.mapping.readout(hardware.device.g_min, hardware.device.g_max)
 
 
+def is_plain(hardware: Hardware) -> bool:
+    """Whether the weights of a chip are the sums of its cells as they are."""
+    # The one question about the class of an array: with ideal wires a chip is packed, read and trained cell
+    # by cell, in blocks of memory, which rounds otherwise than the way through any other array.
+    return isinstance(hardware.array, IdealArray)
+
+
 def is_tiled(hardware: Hardware) -> bool:
     """Whether something acts on the current of each tile's columns, so that tiles stay apart."""
     dac = hardware.dac
     driven_apart = dac is not None and (dac.range.per_tile or dac.stream is not None or dac.offset > 0)
-    apart = driven_apart or isinstance(hardware.array, NonlinearCells) or _noisy_lines(hardware)
-    return hardware.adc is not None or apart or readout(hardware).unit_column
-
-
-def _noisy_lines(hardware: Hardware) -> bool:
-    """Whether the noise of a column goes with the currents of its own tile: noisy cells behind wires."""
-    device = hardware.device
-    if not hardware.array.loaded or not device.read_scale:
-        return False
-    while isinstance(device, Effect):
-        if isinstance(device, Noise):
-            return True
-        device = device.device
-    return not isinstance(device, Ideal)
+    array = hardware.array
+    noisy = array.loaded and hardware.device.noisy  # behind wires it goes with the currents of its own tile
+    apart = driven_apart or noisy or array.voltages
+    return hardware.adc is not None or bool(apart) or readout(hardware).unit_column
 
 
 def streams(hardware: Hardware) -> bool:

@@ -17,18 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from mho import curved, random
-from mho.array import Ideal as IdealArray
-from mho.array import NonlinearCells
+from mho.array import Array
 from mho.blocks import by_blocks as _by_blocks
 from mho.config import digest
 from mho.cut import Channels, Cut, Limit, Read
-from mho.devices import Device, Effect, Varied
-from mho.devices.effects.base import Tiles, around
+from mho.devices import Device, Effect
+from mho.devices.effects.base import Tiles, around, effects
 from mho.devices.effects.varied import programmable
 from mho.hardware import Hardware
 from mho.matrix import (
@@ -46,7 +47,7 @@ from mho.periphery import Compensation
 from mho.product import prepare, tiled, whole
 from mho.programming import ProgrammingResult, Site, Summary
 from mho.reference import baseline_read, reference_read
-from mho.state import TileState, conductances, is_tiled, readout, streams, tile_columns, widths
+from mho.state import TileState, conductances, is_plain, is_tiled, readout, streams, tile_columns, widths
 
 __all__ = [
     "TileState",
@@ -142,8 +143,6 @@ def write_cells(hardware: Hardware, g_target: Tensor, cut: Cut, seed: int, path:
     analog = readout(hardware).analog
 
     def seen(g: Tensor) -> Tensor:
-        if isinstance(hardware.array, IdealArray):
-            return g
         return hardware.array.effective_copies(g, analog)
 
     site = Site(cut.rows, tile_columns(cut, g_target), analog, seen)
@@ -160,12 +159,13 @@ def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], 
         cut: the layer's cut into tiles.
     """
     own: list[Tensor] = []
-    differ = False
-    while isinstance(device, Effect):
-        own.append(effect_state(device, g_target, draw, cut))
-        differ = differ or isinstance(device, Varied)
-        device = device.of_cells(own[-1]) if isinstance(device, Varied) else device.device
-    eps = draw("drift")
+    differ, inside_it = False, device
+    for _ in effects(device):
+        effect = cast("Effect", inside_it)  # of these cells
+        own.append(effect_state(effect, g_target, draw, cut))
+        inside_it = effect.of_cells(own[-1])
+        differ = differ or inside_it is not effect.device
+    device, eps = inside_it, draw("drift")
     inside = device.drift_state(g_target, eps) if differ else _by_blocks(device.drift_state, g_target, eps)
     return torch.cat([*own, inside]) if own else inside
 
@@ -181,26 +181,30 @@ def degraded(
     hardware: Hardware,
     state: TileState | None,
     cut: Cut,
-    more: Sequence[Effect | NonlinearCells],
+    more: Sequence[Effect],
+    law: Array | None,
     seed: int,
     path: str,
 ) -> tuple[Hardware, TileState | None]:
-    """The hardware and the chip with more effects around the device, the first one innermost.
+    """The hardware and the chip with more effects around the device, the first one innermost, and a law.
 
     The chip keeps all it is made of. Only the parameters of the new effects are drawn, from the streams
     that :func:`program` would draw them from, and the noise of a reference read just after programming, of
     the chip as it was then with these effects.
+
+    Args:
+        hardware: the description.
+        state: the chip; None if there is none yet.
+        cut: the layer's cut into tiles.
+        more: the effects.
+        law: an array of cells without Ohm's law, to take the place of ideal wires; None for none.
+        seed, path: name the draws.
     """
-    befallen = state is not None and any(isinstance(effect, Effect) for effect in more)
+    if law is not None:
+        hardware = _with_law(hardware, law, path)
     for effect in more:
-        if isinstance(effect, NonlinearCells):
-            hardware = _with_law(hardware, effect, path)
-            continue
-        if isinstance(effect, Varied) and state is not None:
-            raise ValueError(
-                f"{effect!r}: what the cells are made of counts when they are programmed; give it in "
-                "hardware.device and program, or degrade a model that is not programmed yet"
-            )
+        if state is not None:
+            effect.check_degrade()
         effect = around(effect, hardware.device)
         hardware = replace(hardware, device=effect)
         if state is not None:
@@ -212,18 +216,18 @@ def degraded(
             state = state._replace(cells=torch.cat((effect_state(effect, g, draw, cut), state.cells)))
     if state is not None:
         state = state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
-        if befallen:
+        if more:
             eps = random.normal(state.g.shape, seed, path, "reference").to(state.g)
             state = state._replace(baseline=baseline_read(hardware, state, cut, eps))
     return hardware, state
 
 
-def _with_law(hardware: Hardware, cells: NonlinearCells, path: str) -> Hardware:
+def _with_law(hardware: Hardware, cells: Array, path: str) -> Hardware:
     """The hardware with cells without Ohm's law in the place of ideal wires."""
     here = f"{path or 'the layer'!r} has array = {type(hardware.array).__name__}(...)"
-    if isinstance(hardware.array, NonlinearCells):
+    if hardware.array.voltages:
         raise ValueError(f"{here} already: cells have one current-voltage law")
-    if not isinstance(hardware.array, IdealArray):
+    if not is_plain(hardware):
         raise ValueError(
             f"{here}: cells without Ohm's law need wires without resistance, since the voltages of cells "
             "behind wires depend on every input; convert with array=Ideal(), or solve single tiles with "
@@ -304,21 +308,20 @@ def matvec(
     """
     if not is_tiled(hardware):
         return whole(read, cut, x, bias, hardware.dac, limits[0])
-    if isinstance(hardware.array, NonlinearCells):
-        law = curved.curved(cut, hardware.array, hardware.device.v_read, read, hardware.dac, limits[0])
-        read, cut = (at_full_scale(hardware, read, cut), cut) if law is cut else (read, law)
-    return tiled(read, cut, x, bias, _channels(hardware), hardware.dac, hardware.adc, limits[0], limits[1])
+    law = None
+    if hardware.array.voltages:
+        law = partial(curved.by_law, hardware.array, hardware.device.v_read)
+    return tiled(read, cut, x, bias, _channels(hardware), hardware.dac, hardware.adc, *limits, law)
 
 
 def at_full_scale(hardware: Hardware, read: Read, cut: Cut) -> Read:
     """The read with one matrix, that of full-scale inputs, also where the cells obey no Ohm's law."""
-    several = isinstance(hardware.array, NonlinearCells) and read.kernel.dim() > cut.product_axes
-    return read._replace(kernel=read.kernel[-1]) if several else read
+    return curved.at_full_scale(read, cut) if hardware.array.voltages else read
 
 
 def prepared(hardware: Hardware, read: Read, limits: tuple[Limit, Limit]) -> Read:
     """The read with its constant factors made, where the limits allow it (see ``product.prepare``)."""
-    if not is_tiled(hardware) or isinstance(hardware.array, NonlinearCells):
+    if not is_tiled(hardware) or hardware.array.voltages:
         return read
     return read._replace(steps=prepare(read, _channels(hardware), hardware.dac, hardware.adc, *limits))
 

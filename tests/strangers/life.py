@@ -65,6 +65,13 @@ def lived(stranger: Stranger, seed: int = 0) -> AnalogLinear:
     return layer
 
 
+def of_weights(layer: AnalogLinear, g_min: float, g_max: float) -> Tensor:
+    """Targets of a pair of cells for each weight, one of them at ``g_min``, ``[2, 1, row, column]``."""
+    weight = layer.weight.detach().double().t()
+    w = weight / weight.abs().amax(0)
+    return g_min + (g_max - g_min) * torch.stack([w, -w]).clamp(min=0).unsqueeze(1)
+
+
 def uniform(bits: int) -> Convert:
     """A converter with zero as a level."""
     high = 2.0 ** (bits - 1) - 1

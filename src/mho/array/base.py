@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from mho.array._noise import SeenNoise, plain_noise
+
+Spans = tuple[tuple[int, int], ...]
 
 
 class Array(ABC):
     """The wires around the cells of one tile.
 
     The array of resistive cells is linear: its column currents are ``i = g_eff^T v``. An array
-    description gives ``g_eff`` once per programmed tile; every read is then one matrix product.
+    description gives ``g_eff`` once per programmed tile; every read is then one matrix product. An array of
+    your own writes :meth:`effective_conductance`; cells without Ohm's law derive from
+    :class:`~mho.array.NonlinearCells`.
     """
 
     @abstractmethod
@@ -41,6 +46,80 @@ class Array(ABC):
             ``g_eff`` of the same shape; each copy in an array of its own unless an array says otherwise.
         """
         return self.effective_conductance(g)
+
+    def effective_tiles(
+        self, g: Tensor, rows: Spans, columns: Spans, analog: Sequence[Sequence[float]]
+    ) -> Tensor:
+        """The matrices of all tiles of a layer; those of the same shape are solved together.
+
+        Args:
+            g: ``g[copy, group, row, column]``, siemens.
+            rows, columns: first and last + 1 line of each tile.
+            analog: as for :meth:`effective_copies`.
+
+        Returns:
+            ``g_eff`` of the same shape; ``g`` itself where cells are seen as they are.
+        """
+        tiles = [(r, c) for r in rows for c in columns]
+        seen = torch.empty_like(g)
+        for shape in dict.fromkeys((r[1] - r[0], c[1] - c[0]) for r, c in tiles):
+            alike = [(r, c) for r, c in tiles if (r[1] - r[0], c[1] - c[0]) == shape]
+            cells = torch.stack([g[..., slice(*r), slice(*c)] for r, c in alike], dim=1)
+            solved = self.effective_copies(cells, analog)
+            for (r, c), part in zip(alike, solved.unbind(1), strict=True):
+                seen[..., slice(*r), slice(*c)] = part
+        return seen
+
+    # --- what it fits -----------------------------------------------------------------------------
+
+    def check(self, g_min: float, g_max: float, v_read: float) -> None:
+        """Raise ``ValueError`` if cells with these bounds at this read voltage cannot be in the array."""
+        return
+
+    def check_drivers(self, errors: tuple[float, float] | None) -> None:
+        """Raise ``ValueError`` if rows cannot be driven so.
+
+        Args:
+            errors: standard deviations of gain and offset of the DACs; None without DACs.
+        """
+        return
+
+    def at_temperature(self, kelvin: float | None) -> Array:
+        """The array in a chip of this temperature; None where no effect of the device says one."""
+        return self
+
+    # --- cells without Ohm's law -----------------------------------------------------------------
+
+    @property
+    def voltages(self) -> tuple[float, ...]:
+        """Voltages over the read voltage at which cells have a matrix of their own, rising.
+
+        None where currents are in proportion to voltages; only the read voltage where inputs that are shaped
+        by :meth:`driven` do.
+        """
+        return ()
+
+    def chords(self, g: Tensor, places: Sequence[float], v_read: float) -> Iterator[Tensor]:
+        """Currents at the voltages ``places * v_read`` over ``v_read``, siemens, one after the other.
+
+        Args:
+            g: conductance at ``v_read``, siemens, any shape.
+            places: voltages over the read voltage, from -1 to 1.
+            v_read: read voltage, volts.
+        """
+        return (g * place for place in places)
+
+    def driven(self, v: Tensor, high: float, v_read: float) -> Tensor:
+        """What the matrix of the read voltage multiplies: converted inputs, shaped as the cells' law is.
+
+        Args:
+            v: converted inputs.
+            high: that of full scale.
+            v_read: read voltage, volts.
+        """
+        return v
+
+    # --- noise -----------------------------------------------------------------------------------
 
     loaded: ClassVar[bool] = False
     """Whether the voltage of a cell depends on what the others carry, so that its noise does."""

@@ -20,7 +20,7 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from mho.array.base import Array
+from mho.array.base import Array, Spans
 from mho.array.nonlinear import Law
 from mho.config import Count, NonNegative, config
 
@@ -46,10 +46,42 @@ class NonlinearCells(Array):
         """``g``: that of a full-scale input."""
         return g
 
+    def effective_tiles(
+        self, g: Tensor, rows: Spans, columns: Spans, analog: Sequence[Sequence[float]]
+    ) -> Tensor:
+        """``g``: that of full-scale inputs."""
+        return g
+
+    def check_drivers(self, errors: tuple[float, float] | None) -> None:
+        """Cells without Ohm's law need to know the voltage of an input."""
+        name = type(self).__name__
+        if errors is None:
+            raise ValueError(
+                f"array = {name}(...) with dac = None: a law needs the voltage of each input; give a DAC, "
+                "whose full scale is the read voltage (DAC(bits=None) does not round)"
+            )
+        if any(errors):
+            raise ValueError(
+                f"dac.gain = {errors[0]!r}, dac.offset = {errors[1]!r}: errors of drivers are part of a "
+                f"linear matrix and have no place beside {name}; leave them at 0"
+            )
+
     @property
     def separable(self) -> bool:
         """Whether all cells have one shape of law."""
         return False
+
+    @property
+    def voltages(self) -> tuple[float, ...]:
+        """The read voltage alone, or ``points`` of each sign; nothing flows at 0."""
+        if self.separable:
+            return (1.0,)
+        n = self.points
+        return tuple(k / n for k in range(-n, n + 1) if k)
+
+    def driven(self, v: Tensor, high: float, v_read: float) -> Tensor:
+        """Shaped by the law, if all cells have one shape."""
+        return self.shape(v / high, v_read) * high if self.separable else v
 
     @abstractmethod
     def check(self, g_min: float, g_max: float, v_read: float) -> None:

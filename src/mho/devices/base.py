@@ -162,6 +162,30 @@ class Device(ABC):
         return max(low - between * (self.g_min - low), 0.0), high + between * (high - self.g_max)
 
     @property
+    def noisy(self) -> bool:
+        """Whether two reads of a cell may differ, at any time."""
+        return self.read_scale > 0
+
+    def fluctuation(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
+        """Above zero for the cells of which two reads differ; asked when a chip is packed.
+
+        Args:
+            g: conductance after programming, siemens.
+            cells: what :meth:`drift_state` returned.
+            seconds: time since the end of programming.
+        """
+        return self.read_std(g, g, seconds)
+
+    def written_spans(self, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor] | None:
+        """:meth:`written_span` of each cell, where cells differ; None where they do not.
+
+        Args:
+            g: conductance after programming, siemens.
+            cells: what :meth:`drift_state` returned.
+        """
+        return None
+
+    @property
     def times(self) -> tuple[float, float]:
         """The span of times (first, last; seconds) at which the model is valid, besides 0."""
         return (0.0, math.inf)

@@ -20,6 +20,11 @@ class Ideal(Steady):
     drift_scale: NonNegative = 1.0
     read_scale: NonNegative = 1.0
 
+    @property
+    def noisy(self) -> bool:
+        """No."""
+        return False
+
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """``g_target`` itself."""
         return g_target

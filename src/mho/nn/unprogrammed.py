@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mho.autograd import constant_in_graphs
-from mho.devices import Effect
+from mho.devices.effects.base import innermost
 from mho.errors import NotProgrammedWarning
 from mho.hardware import Hardware
 
@@ -69,7 +69,7 @@ def programming_matters(hardware: Hardware) -> bool:
     (False, True)
     """
     device, adc, dac = hardware.device, hardware.adc, hardware.dac
-    if isinstance(device, Effect):
+    if device is not innermost(device):
         return True
     draws = None if adc is None else adc.draw((1, 1, 1), [1], seed=0, path="")
     if adc is not None and draws is not None:

@@ -15,5 +15,6 @@ from mho.testing.converter import check_adc as check_adc
 from mho.testing.device import check_device as check_device
 from mho.testing.layer import check_layer as check_layer
 from mho.testing.mapping import check_mapping as check_mapping
+from mho.testing.programming import check_programming as check_programming
 from mho.testing.range import check_range as check_range
 from mho.testing.visible import check_visible as check_visible

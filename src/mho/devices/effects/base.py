@@ -114,6 +114,14 @@ class Effect(Device):
         """
         return temperature_of(self) if self._kelvin is None else self._kelvin
 
+    @property
+    def mechanism(self) -> str:
+        """The name under which it is counted among the mechanisms that make errors."""
+        return type(self).__name__
+
+    def check_degrade(self) -> None:
+        """Raise ``ValueError`` if a chip that is programmed cannot get the effect any more."""
+
     def as_programmed(self) -> Effect:
         """The effect as it was just after programming: without what happens to a chip only afterwards."""
         return self
@@ -250,6 +258,20 @@ class Effect(Device):
         """The cells that this effect or the device inside holds."""
         return self.settle(g, cells)[1]
 
+    @property
+    def noisy(self) -> bool:
+        """Whether the device inside is."""
+        return self.device.noisy
+
+    def fluctuation(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
+        """The standard deviation of a read."""
+        return self.read_moments(g, cells, self.aged(g, cells, seconds), seconds)[1]
+
+    def written_spans(self, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Those of the device inside."""
+        own, rest = self._split(cells)
+        return self.of_cells(own).written_spans(g, rest)
+
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """The read noise of the device inside; :meth:`read_moments` has that of the effect too."""
         return self.device.read_std(g, g_now, seconds)
@@ -281,6 +303,16 @@ class Effect(Device):
 
 class Noise(Effect):
     """An effect on the noise of a read alone."""
+
+    @property
+    def noisy(self) -> bool:
+        """Unless all noise is off."""
+        return self.read_scale > 0
+
+    @property
+    def mechanism(self) -> str:
+        """Goes with the scale of all read noise."""
+        return "read noise"
 
     def one_read(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float, eps: Tensor) -> Tensor:
         """A normal number with the mean and the standard deviation of a read."""

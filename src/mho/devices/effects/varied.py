@@ -13,7 +13,7 @@ from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import config
-from mho.devices.base import Device
+from mho.devices.base import FARTHEST, Device
 from mho.devices.dynamics import SwitchingModel
 from mho.devices.dynamics._numbers import clip
 from mho.devices.effects.base import Effect, Tiles, effects, innermost, stream
@@ -176,7 +176,39 @@ class Varied(Effect):
         inside = self.of_cells(own)
         return torch.cat((own, inside.drift_state(g_target, rest if isinstance(inside, Effect) else rest[0])))
 
+    def written_span(self) -> tuple[float, float]:
+        """What cells hold that differ: see :meth:`written_spans`."""
+        return (0.0, math.inf)
+
+    def written_spans(self, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What writing can leave in each of the cells, from some targets and the farthest draws."""
+        own, rest = self._split(cells)
+        inside = self.of_cells(own)
+        if isinstance(inside, Effect):  # programming does not see it
+            return inside.written_spans(g, rest)
+        both = inside.bounds_of(rest)
+        low, high = (torch.full_like(g, b) for b in (self.g_min, self.g_max)) if both is None else both
+        least, most = torch.minimum(low, high), torch.maximum(low, high)
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+            target = low + share * (high - low)
+            for eps in (-FARTHEST, FARTHEST):
+                written = inside.programmed(target, torch.full_like(g, eps))
+                least, most = torch.minimum(least, written), torch.maximum(most, written)
+        return least, most
+
+    @property
+    def mechanism(self) -> str:
+        """Parameters of an effect that differ go with that effect."""
+        return self.device.mechanism if isinstance(self.device, Effect) else type(self).__name__
+
     # --- checks ----------------------------------------------------------------------------------
+
+    def check_degrade(self) -> None:
+        """Cells are what they are before they are programmed."""
+        raise ValueError(
+            f"{self!r}: what the cells are made of counts when they are programmed; give it in "
+            "hardware.device and program, or degrade a model that is not programmed yet"
+        )
 
     def check_inside(self) -> None:
         """The parameters are there, and all draws are values that they may have."""

@@ -75,6 +75,11 @@ class RetentionLoss(Effect):
     draws: ClassVar[int] = 1
 
     @property
+    def mechanism(self) -> str:
+        """Goes with the scale of all drift."""
+        return "drift"
+
+    @property
     def parameters(self) -> int:
         """One: the standard normal number of the cell's exponent; none if all exponents are equal."""
         return int(self.nu_std > 0)
@@ -108,6 +113,11 @@ class RetentionFailure(Effect):
     law: InstanceOf[Failure]
 
     temperatures: ClassVar[tuple[str, ...]] = ("law.temperature",)
+
+    @property
+    def mechanism(self) -> str:
+        """Goes with the scale of all drift."""
+        return "drift"
 
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
         """Failed cells at their stable conductance, or with the factor of gradual failure."""
