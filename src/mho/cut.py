@@ -68,6 +68,10 @@ class Cut(Protocol):
     def check(self, x: Tensor, where: str) -> None:
         """Raise ``TypeError`` or ``ValueError`` unless ``x`` can be an input of the layer ``where``."""
 
+    @property
+    def portioned(self) -> bool:
+        """Whether :meth:`portion` ever gives a number."""
+
     def portion(self, read: Read, x: Tensor, tiled: bool) -> int | None:
         """How many vectors are read at once where that is faster; None for all."""
 

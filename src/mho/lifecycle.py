@@ -235,7 +235,8 @@ def _fit_outputs(
             held = layer.digital_bias
             bias = 0.0 if held is None else held.detach().double()
             axis = layer.layout.output_axis
-            columns = (y.detach().movedim(axis, -1).flatten(0, -2) for y in (output, wanted))
+            lines = (y.detach().movedim(axis, -1) for y in (output, wanted))
+            columns = (y.reshape(-1, y.shape[-1]) for y in lines)
             fits[path].add(*(y.double() - bias for y in columns))
             reached.add(path)
 

@@ -51,6 +51,7 @@ class ConvolutionLayout:
     column_axis: int = 4
     batch_axis: int = 0
     one_hot: bool = False
+    portioned: bool = True
 
     @property
     def output_axis(self) -> int:
@@ -270,7 +271,7 @@ class ConvolutionLayout:
 
     def over_partial(self, values: Tensor) -> Tensor:
         """``[1, group, tile, channel, column, 1...]``."""
-        return values.view(1, *values.shape, *(1 for _ in self.taps))
+        return values.view(1, *values.shape, *(1,) * len(self.taps))
 
     def over_inputs(self, values: Tensor) -> Tensor:
         """Each tile's value for each of its channels, ``[1, channel, 1...]``."""
@@ -279,7 +280,7 @@ class ConvolutionLayout:
 
     def over_output(self, values: Tensor) -> Tensor:
         """``[column, 1...]``."""
-        return values.view(-1, *(1 for _ in self.taps))
+        return values.view(-1, *(1,) * len(self.taps))
 
     def input_peak(self, x: Tensor, arranged: bool) -> Tensor:
         """Of each sample."""

@@ -39,6 +39,7 @@ class LookUpLayout:
     max_norm: float | None = None
     norm_type: float = 2.0
     output_axis: int = -1
+    portioned: bool = False
 
     @classmethod
     def of(cls, shape: tuple[int, ...], size: ArraySize) -> Self:

@@ -34,6 +34,7 @@ class MatrixLayout:
     batch_axis: int = 1
     shape: tuple[int, ...] = ()
     output_axis: int = -1
+    portioned: bool = False
 
     @classmethod
     def of(cls, shape: tuple[int, ...], size: ArraySize) -> Self:
@@ -97,7 +98,8 @@ class MatrixLayout:
         x = x.reshape(-1, x.shape[-1])
         if index is not None:
             x = x.index_select(1, index)
-        return x.view(x.shape[0], len(self.rows), self.size).transpose(0, 1)
+        tiles = len(self.rows)
+        return x.view(x.shape[0], tiles, x.shape[1] // tiles).transpose(0, 1)
 
     def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
         """All tiles in one batched product."""

@@ -23,6 +23,7 @@ from mho.layouts import ArraySize, LookUpLayout
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
 from mho.nn.observer import Observer
+from mho.plan import ReadPlan
 
 
 class LookUpCrossbar(Crossbar):
@@ -56,8 +57,8 @@ class LookUpCrossbar(Crossbar):
 
     def forward(self, x: Tensor, read: Read | None = None) -> Tensor:
         """Read the rows ``x[...]``, whole numbers; returns ``[..., column]``."""
-        self.layout.check(x, self.where)
         if self.training and self.layout.max_norm is not None:
+            self.layout.check(x, self.path or self.called)
             with torch.no_grad():  # as torch: the Parameter itself is cut, where it is used
                 rows = x.reshape(-1).to(torch.int64).contiguous()
                 torch.embedding_renorm_(
@@ -82,6 +83,14 @@ class LookUpCrossbar(Crossbar):
             lambda limits: tile.matvec(self.hardware, read, layout, x, None, limits), (None, limit)
         )
         return self._noisy(y.to(self.weight.dtype), x)
+
+    def _plan_of(self, read: Read, held: dict[str, Tensor | None], weights: dict[str, Tensor]) -> ReadPlan | None:
+        """The plan, where all look-ups have one full scale and one kind of converter."""
+        limit = self._limit(self.hardware.adc, self.output_range, "output_range")
+        if read.levels is not None or (isinstance(limit, Tensor) and limit.dim() > 0):
+            return None
+        gives = self.weight.dtype
+        return ReadPlan(self.hardware, self.layout, read, (None, limit), held, weights, gives)
 
     def _observe(self, x: Tensor, observer: Observer) -> Tensor:
         """A forward without converters; what they would see is known: any row may be asked for."""

@@ -20,6 +20,7 @@ from mho.nn.crossbar.source import Part, WeightSource, check_bias_rows
 from mho.nn.kept import kept_limits
 from mho.nn.observer import Observer
 from mho.nn.unprogrammed import Notice
+from mho.plan import ReadPlan
 from mho.programming import Summary
 from mho.tile import TileState
 
@@ -27,7 +28,7 @@ CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
 SAVED = (*CHIP, "chip_weights", *RANGES)
 PLACE = {name: place for place, name in enumerate(SAVED)}
-_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
+PACKED_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
 
 MakeLayout = Callable[[tuple[int, ...], ArraySize], Cut]
 
@@ -106,12 +107,13 @@ class ChipHolder(WeightSource):
         self.notice = Notice(type(self._owner).__name__)
         self._observer: Observer | None = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
+        self._plan: ReadPlan | None = None
         self._rules: Rules | None = None
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._versions: tuple[int, ...] = ()
         for name in (*CHIP, "chip_weights"):
             self.register_buffer(name, None)
-        for name in _BUFFERS:
+        for name in PACKED_BUFFERS:
             self.register_buffer(name, None, persistent=False)
         self.register_buffer("training_step", None)
         order = self.layout.input_index()
@@ -238,7 +240,7 @@ class ChipHolder(WeightSource):
     def _hold(self, read: Read) -> None:
         """Keep the tensors of a read as buffers."""
         found = read.entries()
-        for name, buffer in zip(PACKED, _BUFFERS, strict=True):
+        for name, buffer in zip(PACKED, PACKED_BUFFERS, strict=True):
             setattr(self, buffer, found.get(name))
 
     def _prepare(self) -> None:
@@ -255,7 +257,7 @@ class ChipHolder(WeightSource):
     def packed(self) -> Read:
         """What is packed, with the corrections and the order of the inputs."""
         held = self._buffers
-        read = from_entries({name: held[buffer] for name, buffer in zip(PACKED, _BUFFERS, strict=True)})
+        read = from_entries({name: held[buffer] for name, buffer in zip(PACKED, PACKED_BUFFERS, strict=True)})
         return read.changed(shift=held["chip_shift"], inputs=held["tile_index"])
 
     def _sync(self) -> None:
@@ -321,7 +323,7 @@ class ChipHolder(WeightSource):
     def array_state(self) -> set[str]:
         """Names of the buffers and Parameters that the array has."""
         recipe = {name for name in self._buffers if name.startswith("training_")}
-        return {*CHIP, "chip_weights", *_BUFFERS, "tile_index", *recipe, *RANGES}
+        return {*CHIP, "chip_weights", *PACKED_BUFFERS, "tile_index", *recipe, *RANGES}
 
 
 def _single(converter: DAC | ColumnConverter | None, stored: Tensor | None) -> Limit:

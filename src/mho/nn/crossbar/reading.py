@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mho import tile
 from mho.autograd import in_transform, learns
 from mho.converters import DAC, ColumnConverter
 from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
-from mho.nn.crossbar.chip import CHIP, RANGES
+from mho.nn.crossbar.chip import CHIP, PACKED_BUFFERS, RANGES, SAVED
 from mho.nn.crossbar.staleness import Watched
 from mho.nn.observer import Observer
+from mho.plan import ReadPlan
 
 _ACTING = (
     "chip_g",
@@ -55,14 +56,49 @@ class Readable(Watched):
         Returns:
             The product, with the bias: ``[..., column]`` for a matrix.
         """
-        self.layout.check(x, self.where)
+        self.layout.check(x, self.path or self.called)
+        plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
+        if plan is not None and read is None and self._is_planned(plan, x):
+            return plan(x, None if self.bias_rows or self.bias_name is None else self._bias())
         if self._observer is not None:
             return self._observe(x, self._observer)
         if read is not None:
             return self.product(read, x)
-        y = self.product(self.read(), x)
+        read = self.read()
+        y = self.product(read, x)
         self.count_step()
+        if not self.training:
+            self._make_plan(read)
         return y
+
+    def _is_planned(self, plan: ReadPlan, x: Tensor) -> bool:
+        """Whether the plan holds for this read: the same chip, the same weights, nothing else to be done."""
+        if self.training or self._observer is not None or torch.is_autocast_enabled(x.device.type):
+            return False
+        return plan.holds(self.hardware, self.layout, self._buffers, self._parameters, self._owner._parameters)
+
+    def _bias(self) -> Tensor | None:
+        """The bias of the outputs, the fast way where it is a plain Parameter."""
+        held = self._owner._parameters.get(self.bias_name)  # type: ignore[arg-type]
+        return self.bias if held is None or self.bias_part is not None else held
+
+    def _make_plan(self, read: Read) -> None:
+        """For the reads to come, where the chip and the weights are this array's own."""
+        if torch.compiler.is_compiling() or torch.is_grad_enabled() or in_transform():
+            return
+        if self.chip_g is None or not self._own(CHIP) or not self._all_else_is_own():
+            return
+        own = self._owner._parameters
+        weights = {name: p for name in self._names() if type(p := own.get(name)) is nn.Parameter}
+        if len(weights) < len(self._names()):
+            return  # computed or sharded weights are looked at anew
+        held = dict(zip(SAVED, self._saved(), strict=True))
+        packed = {name: self._buffers[name] for name in PACKED_BUFFERS}
+        self._plan = self._plan_of(read, {**held, **packed}, weights)
+
+    def _plan_of(self, read: Read, held: dict[str, Tensor | None], weights: dict[str, Tensor]) -> ReadPlan | None:
+        """The plan; None where a read depends on its inputs in other ways."""
+        return ReadPlan(self.hardware, self.layout, read, self.limits(), held, weights)
 
     def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
         """What the digital layer gives for the inputs ``x``, with the bias; arguments as :meth:`forward`."""

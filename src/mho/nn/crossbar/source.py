@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mho.changes import sight
 from mho.cut import Cut
-from mho.nn.changes import sight
 from mho.nn.computed import buffers_of, compute, make_plain, parameters_of
 from mho.nn.fingerprint import fingerprint
 
@@ -40,6 +40,7 @@ class WeightSource(nn.Module):
 
     Attributes:
         weight_name, bias_name, part, bias_part: these.
+        called: type of the layer, for messages.
     """
 
     _owner: nn.Module
@@ -59,16 +60,12 @@ class WeightSource(nn.Module):
         self.__dict__["_owner"] = owner  # not a submodule: the owner holds the array
         self.weight_name, self.bias_name = weight, bias
         self.part, self.bias_part = part, bias_part
+        self.called = type(owner).__name__
 
     @property
     def owner(self) -> nn.Module:
         """The layer that holds the Parameters, and this array."""
         return self._owner
-
-    @property
-    def where(self) -> str:
-        """The array for a reader: its path, or the type of its layer."""
-        return self.path or type(self._owner).__name__
 
     @property
     def key(self) -> str:
