@@ -180,7 +180,7 @@ def test_a_range_of_ones_own_rounds_as_another_with_its_full_scale() -> None:
     """It was accepted, and the converter was ideal."""
     torch.manual_seed(0)
     layer, found = torch.nn.Linear(12, 6), {}
-    for name, own in (("own", range.Deviations()), ("fixed", Fixed(limit=3 * float(DATA.std(correction=0))))):
+    for name, own in (("own", range.Sigmas()), ("fixed", Fixed(limit=3 * float(DATA.std(correction=0))))):
         analog = mho.convert(layer, mho.Hardware(dac=mho.DAC(bits=2, range=own))).eval()
         mho.calibrate(analog, [DATA])
         mho.program(analog, seed=0)
