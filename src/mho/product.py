@@ -64,7 +64,8 @@ def tiled(
     (None if the DAC is left out).
     """
     step: float | Tensor
-    if read.steps is not None and dac is not None and adc is not None:
+    known = x_limit is not None and i_limit is not None  # else the converters are left out
+    if read.steps is not None and dac is not None and adc is not None and known:
         return _prepared(read, read.steps, cut, x, bias, channels, dac, adc)
     v, step, high_in = cut.arrange(x, read.inputs), 1.0, 1.0
     x_limit = None if dac is None else _full_scale_in(cut, v, dac, x_limit, plain=False)
