@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho.converters import Calibrated, Dynamic, Fixed, Learned
+from mho.converters import Calibrated, Dynamic, Fixed, Learned, Range
 from mho.errors import NotCalibratedError, NotProgrammedError
 from mho.periphery import Affine, ColumnDrift, GlobalDrift
 
@@ -147,6 +147,22 @@ def test_batches_of_every_kind(name: str, lazily: bool) -> None:
     mho.compensate(model, Affine(), data=(b for b in batches) if lazily else batches)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.cat(data)), batch_size=7)
     mho.calibrate(model, loader)
+
+
+@pytest.mark.parametrize("how", [Calibrated(), Fixed(limit=2.0)], ids=["calibrated", "fixed"])
+def test_calibration_leaves_converters_out_whatever_ranges_there_are(how: Range) -> None:
+    """Those of the layers before, too: a chip whose ranges were known converted what came to the next."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    first = mho.Hardware(dac=mho.DAC(bits=3, range=how), adc=mho.ADC(bits=3, range=how))
+    second = mho.Hardware(dac=mho.DAC(bits=3))
+    x = [torch.randn(200, 8)]
+    programmed = mho.convert(layers, {"0": first, "1": second})
+    mho.program(programmed, seed=0)
+    for _ in range(2):
+        mho.calibrate(programmed, x)
+        found = float(programmed[1].input_range)
+        assert found == pytest.approx(float(layers[0](x[0]).detach().abs().max()), rel=1e-5)
 
 
 def test_calibration_leaves_modes_statistics_and_weights_alone() -> None:

@@ -71,7 +71,8 @@ def tiled(
     """
     step: float | Tensor
     overwrite = may_overwrite() if overwrite is None else overwrite
-    if read.steps is not None and dac is not None and adc is not None:
+    known = x_limit is not None and i_limit is not None  # else the converters are left out
+    if read.steps is not None and dac is not None and adc is not None and known:
         rest = read.changed(out=None)
         return prepared(rest, read.steps, cut, x, bias, channels, dac, adc, overwrite)
     v, step, high_in = cut.arrange(x, read.inputs), 1.0, 1.0

@@ -105,9 +105,9 @@ def test_one_line_for_a_layer_is_the_line_through_all_outputs(bias: bool) -> Non
 def test_one_line_from_running_sums() -> None:
     x = torch.randn(50, 3) + torch.tensor([0.0, 3.0, -2.0])
     y = 2 * x + torch.randn(50, 3)
-    fit = AffineFit()
+    fit = AffineFit(together=True)
     fit.add(x, y)
-    gain, shift = fit.solve(together=True)
+    gain, shift = fit.solve()
     wanted = np.polyfit(x.double().flatten(), y.double().flatten(), 1)
     assert [gain.tolist(), shift.tolist()] == [pytest.approx([v] * 3) for v in wanted]
 

@@ -14,7 +14,7 @@ from .life import Stranger, outputs
 
 
 @config
-class Deviations(Range):
+class Sigmas(Range):
     """Full scale lies at a number of standard deviations of the values.
 
     Attributes:
@@ -38,7 +38,7 @@ class MeanSquare(Range):
 
 
 @config
-class Absolute(Deviations):
+class Absolute(Sigmas):
     """Wrong: it adds a number of volts, and so depends on the unit."""
 
     def choose(self, seen: Histogram, quantise: object) -> float:
@@ -75,6 +75,6 @@ def hardware(own: Range) -> mho.Hardware:
 
 
 STRANGERS = [
-    Stranger(Deviations(), hardware, by_formula, check_range, [Absolute()], fast=True),
+    Stranger(Sigmas(), hardware, by_formula, check_range, [Absolute()], fast=True),
     Stranger(MeanSquare(), hardware, of_each_vector, check_range, [Together(), Silent()]),
 ]

@@ -6,6 +6,7 @@ the public contracts refuse.
 
 from __future__ import annotations
 
+import builtins
 import copy
 import io
 import warnings
@@ -18,7 +19,7 @@ from torch.func import functional_call, vmap
 import mho
 from mho import config
 from mho.calibration import calibrated_hardware
-from mho.converters import Fixed
+from mho.converters import AutoRange, Calibrated, Dynamic, Fixed, Learned, LeastSquares, Range, Stream
 from mho.errors import ConfigError, StaleChipWarning
 
 from . import array, converter, correction, device, effect, mapping, programming, range
@@ -180,7 +181,7 @@ def test_a_range_of_ones_own_rounds_as_another_with_its_full_scale() -> None:
     """It was accepted, and the converter was ideal."""
     torch.manual_seed(0)
     layer, found = torch.nn.Linear(12, 6), {}
-    for name, own in (("own", range.Deviations()), ("fixed", Fixed(limit=3 * float(DATA.std(correction=0))))):
+    for name, own in (("own", range.Sigmas()), ("fixed", Fixed(limit=3 * float(DATA.std(correction=0))))):
         analog = mho.convert(layer, mho.Hardware(dac=mho.DAC(bits=2, range=own))).eval()
         mho.calibrate(analog, [DATA])
         mho.program(analog, seed=0)
@@ -201,3 +202,58 @@ def test_a_correction_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Median\(\) takes no data"):
         mho.compensate(layer, correction.Median(), [DATA])
     assert all(torch.equal(value, kept[name]) for name, value in layer.state_dict().items())
+
+
+# --- parts of one's own beside all others ----------------------------------------------------------
+
+RANGES = [
+    Fixed(limit=2.0), Calibrated(per_tile=True), LeastSquares(per_slice=True), Learned(), Dynamic(),
+    AutoRange(), range.Sigmas(), range.MeanSquare(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", RANGES, ids=lambda how: type(how).__name__)
+@pytest.mark.parametrize(
+    "dac", [mho.DAC(), mho.DAC(stream=Stream(bits=2)), None], ids=["dac", "stream", "none"]
+)
+def test_a_third_family_takes_every_range_and_layer(how: Range, dac: mho.DAC | None) -> None:
+    hardware = mho.Hardware(
+        device=mho.devices.PCM(read_scale=0.0),
+        mapping=mho.mapping.BitSlicing(bits=7, slices=2),
+        tile=mho.Tile(rows=5, columns=4),
+        dac=dac,
+        adc=converter.Skewed(range=how),
+    )
+    torch.manual_seed(0)
+    linear, conv = torch.nn.Linear(12, 6), torch.nn.Conv2d(12, 6, 1)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight[..., None, None])
+        conv.bias.copy_(linear.bias)
+    found = []
+    for layer, shape in ((linear, (-1, 12)), (conv, (-1, 12, 1, 1))):
+        analog = mho.convert(layer, hardware).eval()
+        mho.calibrate(analog, [DATA.view(shape)])
+        mho.program(analog, seed=0)
+        with torch.no_grad():
+            found.append(analog(X.view(shape)).flatten(1))
+    alike(found[0], found[1])
+    with torch.no_grad():
+        error = (found[0] - linear(X)).square().mean().sqrt() / linear(X).square().mean().sqrt()
+    assert 0.01 < float(error) < 0.5  # codes of a logarithm are coarse where currents are large
+
+
+def test_a_third_family_reads_tables_row_by_row() -> None:
+    hardware = mho.Hardware(tile=mho.Tile(rows=5, columns=4), adc=converter.Skewed())
+    torch.manual_seed(0)
+    table = torch.nn.Embedding(12, 6)
+    analog = mho.convert(table, hardware).eval()
+    rows = torch.arange(12)
+    mho.calibrate(analog, [rows])
+    mho.program(analog, seed=0)
+    with torch.no_grad():
+        found, wanted = analog(rows), table(rows)
+    gains = 1 + 0.05 * analog.chip.converters[0, :, 0, :, 0]  # [tile, column]
+    tiles = torch.tensor([k for k, (a, b) in enumerate(analog.cut.rows) for _ in builtins.range(a, b)])
+    scale = wanted.abs().amax(0)
+    by_hand = converter.logarithmic((wanted / scale * gains[tiles]).double(), analog.output_range.double())
+    alike(found, by_hand * scale)
