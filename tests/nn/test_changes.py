@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import mho
 from mho.errors import StaleChipWarning
-from mho.nn import changes
+from mho import changes
 
 HARDWARE = mho.Hardware(device=mho.devices.PCM(read_scale=0.0), tile=mho.Tile(rows=8))
 LAYERS: dict[str, tuple[Callable[[], nn.Module], torch.Tensor]] = {
@@ -174,12 +174,12 @@ def test_moves_and_copies_change_nothing() -> None:
 
 def test_counts_go_with_their_parameters() -> None:
     gc.collect()
-    before = len(changes._STEPS)
+    before = len(changes.STEPS)
     analog, _ = programmed()
-    assert len(changes._STEPS) == before + 1
+    assert len(changes.STEPS) == before + 1
     del analog
     gc.collect()
-    assert len(changes._STEPS) == before
+    assert len(changes.STEPS) == before
 
 
 def test_a_compiled_step_is_noticed() -> None:
