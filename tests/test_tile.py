@@ -77,7 +77,10 @@ def test_a_reference_read_has_the_noise_of_its_cells() -> None:
     made = layer(device, mapping=mapping.Offset())
     chip = state(made)
     reads = torch.stack(
-        [tile.reference_read(made.hardware, chip, made.layout, torch.randn_like(chip.g)) for _ in range(4_000)]
+        [
+            tile.reference_read(made.hardware, chip, made.layout, torch.randn_like(chip.g))
+            for _ in range(4_000)
+        ]
     )
     silent = tile.reference_read(made.hardware, chip, made.layout, torch.zeros_like(chip.g))
     w = (made.matrix(made.weight) / chip.scale)[0]
@@ -148,5 +151,8 @@ def test_cells_that_no_weight_needs_are_absent() -> None:
     made = layer(mho.devices.PCM(read_scale=1.0), tile=mho.Tile(rows=23, columns=9, full=True))
     chip = state(made)
     assert chip.g.shape == (2, 1, 24, 10)
-    assert [b - a for a, b in made.layout.rows] == [23, 1] and [b - a for a, b in made.layout.columns] == [9, 1]
+    assert [b - a for a, b in made.layout.rows] == [23, 1] and [b - a for a, b in made.layout.columns] == [
+        9,
+        1,
+    ]
     assert nn.Linear(24, 10).weight.numel() * 2 == chip.g.numel()

@@ -417,8 +417,8 @@ def _take_over(layer: AnalogLayer) -> None:
     for name in dict.fromkeys(name for array, *_ in held for name in array.parameter_names()):
         if getattr(layer, name) is not None:
             make_plain(layer, compute(layer, name).clone(), name)
-    for array, *values in held:
-        array.put_back(*values)
+    for array, weight, bias, shift in held:
+        array.put_back(weight, bias, shift)
 
 
 def _close_fast_paths(model: nn.Module) -> None:

@@ -241,7 +241,7 @@ class Read(NamedTuple):
         return found
 
 
-_PARTS = {"lines": Lines, "steps": Steps}  # what a read holds beside single tensors
+_PARTS: dict[str, Any] = {"lines": Lines, "steps": Steps}  # what a read holds beside single tensors
 _MADE_FOR_ONE_READ = ("unit", "shift", "inputs", "readers")
 PACKED = tuple(
     entry

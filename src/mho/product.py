@@ -34,7 +34,9 @@ def is_noisy(read: Read) -> bool:
     return read.variance is not None or read.shot is not None or read.thermal is not None
 
 
-def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | Ready | None, x_limit: Limit) -> Tensor:
+def whole(
+    read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | Ready | None, x_limit: Limit
+) -> Tensor:
     """A read where nothing acts on the currents of single tiles: the layer's own operation.
 
     ``read.kernel`` and the noise are in weights and in the layer's layout.
@@ -213,7 +215,9 @@ def driven_groups(cut: Cut, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[T
     return stream.digits(codes, dac.peak, cut.batch_axis) / stream.high, one
 
 
-def _shifted(cut: Cut, values: Tensor, dac: DAC | Ready | None, stream: Stream | None, analog: bool) -> Tensor:
+def _shifted(
+    cut: Cut, values: Tensor, dac: DAC | Ready | None, stream: Stream | None, analog: bool
+) -> Tensor:
     """The groups of bits shifted and added, if it happens on this side of the ADC."""
     if stream is None or dac is None or stream.each == analog:
         return values

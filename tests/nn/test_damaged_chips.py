@@ -146,7 +146,9 @@ def test_a_reverted_model_knows_nothing_of_it() -> None:
 def test_a_missing_entry_and_one_too_many() -> None:
     state = dict(SOUND.state_dict())
     del state["0.crossbar.chip_weights"]
-    with pytest.raises(DamagedChipError, match="0.crossbar.a chip is whole or not there, and chip_weights is missing"):
+    with pytest.raises(
+        DamagedChipError, match="0.crossbar.a chip is whole or not there, and chip_weights is missing"
+    ):
         copy.deepcopy(SOUND).load_state_dict(state)
     plain = mho.convert(nn.Linear(3, 2), mho.Hardware())
     mho.program(plain, 0)

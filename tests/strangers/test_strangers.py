@@ -134,7 +134,9 @@ def test_chips_are_stacked(stranger: Stranger) -> None:
         found = vmap(lambda chip: functional_call(layer, chip, (X,)))(stacked)
         for one, chip in zip(found, both, strict=True):
             alike(one, functional_call(layer, chip, (X,)))
-    alike_chips = torch.equal(both[0]["crossbar.chip_g"], both[1]["crossbar.chip_g"])  # where nothing is drawn
+    alike_chips = torch.equal(
+        both[0]["crossbar.chip_g"], both[1]["crossbar.chip_g"]
+    )  # where nothing is drawn
     assert torch.equal(found[0], found[1]) == alike_chips
 
 

@@ -76,9 +76,7 @@ class ColumnConverter(ABC):
 
     def ready(self) -> Ready:
         """What a read needs of this converter, made once."""
-        return Ready(
-            self.range, self.ideal, self.high, self.per_current, self.digits, self.read, self.noise
-        )
+        return Ready(self.range, self.ideal, self.high, self.per_current, self.digits, self.read, self.noise)
 
     # --- converters that differ ------------------------------------------------------------------
 

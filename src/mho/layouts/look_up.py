@@ -55,7 +55,9 @@ class LookUpLayout:
         if self.max_norm is not None:
             held = weight.detach()
             norms = held.norm(self.norm_type, dim=1, keepdim=True)
-            cut = held * torch.where(norms > self.max_norm, self.max_norm / (norms + 1e-7), torch.ones_like(norms))
+            cut = held * torch.where(
+                norms > self.max_norm, self.max_norm / (norms + 1e-7), torch.ones_like(norms)
+            )
             weight = cut + (weight - held)
         return weight.unsqueeze(0)
 

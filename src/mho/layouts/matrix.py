@@ -66,9 +66,7 @@ class MatrixLayout:
         inputs = self.rows[-1][1] - self.bias_rows
         if x.shape[-1:] != (inputs,):
             called = f"{self.called} = {inputs}" if self.called else f"{inputs}, the rows"
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: its last size must be {called} of {where!r}"
-            )
+            raise ValueError(f"x has shape {tuple(x.shape)}: its last size must be {called} of {where!r}")
         if not x.is_floating_point():
             check_floating(x, where)
 

@@ -84,7 +84,9 @@ class LookUpCrossbar(Crossbar):
         )
         return self._noisy(y.to(self.weight.dtype), x)
 
-    def _plan_of(self, read: Read, held: dict[str, Tensor | None], weights: dict[str, Tensor]) -> ReadPlan | None:
+    def _plan_of(
+        self, read: Read, held: dict[str, Tensor | None], weights: dict[str, Tensor]
+    ) -> ReadPlan | None:
         """The plan, where all look-ups have one full scale and one kind of converter."""
         limit = self._limit(self.hardware.adc, self.output_range, "output_range")
         if read.levels is not None or (isinstance(limit, Tensor) and limit.dim() > 0):

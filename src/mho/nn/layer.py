@@ -47,8 +47,13 @@ class AnalogLayer(nn.Module):
 
     crossbar: Crossbar
     arrays: nn.ModuleDict
+    weight: Any  # the torch layer's own
+    bias: Any
     _described: Hardware
     _path: str
+    present_bias: Any  # shown of the crossbar, as all of _SHOWN
+    effective_bias: Any
+    effective_weight: Any
 
     def make_arrays(self) -> dict[str, Crossbar]:
         """The arrays of this layer, by name, without hardware yet; ``"crossbar"`` for a single one."""

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from mho.nn.crossbar import Crossbar
 
 
-def carry_over(
-    owner: nn.Module, state: dict[str, Any], prefix: str, layers: Mapping[str, Crossbar]
-) -> None:
+def carry_over(owner: nn.Module, state: dict[str, Any], prefix: str, layers: Mapping[str, Crossbar]) -> None:
     """Let saved fingerprints stand for the weights as this model will hold them.
 
     A chip that was fresh when it was saved is fresh after the load; one that was stale stays stale.

@@ -251,7 +251,9 @@ class ChipHolder(WeightSource):
                 _single(converter, getattr(self, name))
                 for converter, name in zip((dac, adc), RANGES, strict=True)
             )
-            self._hold(tile.prepared(self.hardware, self.packed().changed(steps=None, shift=None), (given, wanted)))
+            self._hold(
+                tile.prepared(self.hardware, self.packed().changed(steps=None, shift=None), (given, wanted))
+            )
         self._sync()
 
     def packed(self) -> Read:

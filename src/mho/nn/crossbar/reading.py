@@ -75,7 +75,9 @@ class Readable(Watched):
         """Whether the plan holds for this read: the same chip, the same weights, nothing else to be done."""
         if self.training or self._observer is not None or torch.is_autocast_enabled(x.device.type):
             return False
-        return plan.holds(self.hardware, self.layout, self._buffers, self._parameters, self._owner._parameters)
+        return plan.holds(
+            self.hardware, self.layout, self._buffers, self._parameters, self._owner._parameters
+        )
 
     def _bias(self) -> Tensor | None:
         """The bias of the outputs, the fast way where it is a plain Parameter."""
@@ -89,14 +91,17 @@ class Readable(Watched):
         if self.chip_g is None or not self._own(CHIP) or not self._all_else_is_own():
             return
         own = self._owner._parameters
-        weights = {name: p for name in self._names() if type(p := own.get(name)) is nn.Parameter}
+        weights: dict[str, Tensor] = {}
+        weights.update((name, p) for name in self._names() if type(p := own.get(name)) is nn.Parameter)
         if len(weights) < len(self._names()):
             return  # computed or sharded weights are looked at anew
         held = dict(zip(SAVED, self._saved(), strict=True))
         packed = {name: self._buffers[name] for name in PACKED_BUFFERS}
         self._plan = self._plan_of(read, {**held, **packed}, weights)
 
-    def _plan_of(self, read: Read, held: dict[str, Tensor | None], weights: dict[str, Tensor]) -> ReadPlan | None:
+    def _plan_of(
+        self, read: Read, held: dict[str, Tensor | None], weights: dict[str, Tensor]
+    ) -> ReadPlan | None:
         """The plan; None where a read depends on its inputs in other ways."""
         return ReadPlan(self.hardware, self.layout, read, self.limits(), held, weights)
 

@@ -85,7 +85,7 @@ class AnalogLayer(layers.AnalogLayer):
         return self._rows
 
     @bias_rows.setter
-    def bias_rows(self, value: int) -> None:
+    def bias_rows(self, value: Any) -> None:
         self._remake(self._params, value)
 
     def reinitialize(self) -> None:
