@@ -142,7 +142,9 @@ def of_one_row(lines: LineNoise, layout: Layout) -> Tensor:
         total = torch.einsum("gkcnrx,hkcnrx,ghkcnrx->cnrx", currents, currents, factor)
         total = total - 2 * (currents * cross).sum((0, 1))
     if shot is not None:
-        sums = [shot[..., a:b, :].sum(-2, keepdim=True).expand(shot[..., a:b, :].shape) for a, b in layout.rows]
+        sums = [
+            shot[..., a:b, :].sum(-2, keepdim=True).expand(shot[..., a:b, :].shape) for a, b in layout.rows
+        ]
         rest = (currents * (torch.cat(sums, -2) - shot)).sum(0).abs().sum(0)
         total = total + rest - (currents * shot).sum((0, 1))
     return total

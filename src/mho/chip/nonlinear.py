@@ -16,7 +16,13 @@ class _NonlinearLayout:
     """A layout whose product by one matrix goes by the law of the cells."""
 
     def __init__(self, layout: Layout, array: Array, v_read: float, high: float, kernel: Tensor) -> None:
-        self._layout, self._array, self._v_read, self._high, self._kernel = layout, array, v_read, high, kernel
+        self._layout, self._array, self._v_read, self._high, self._kernel = (
+            layout,
+            array,
+            v_read,
+            high,
+            kernel,
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layout, name)
@@ -48,7 +54,9 @@ class _NonlinearLayout:
         return total
 
 
-def by_law(array: Array, v_read: float, read: Read, layout: Layout, high: float | None) -> tuple[Read, Layout]:
+def by_law(
+    array: Array, v_read: float, read: Read, layout: Layout, high: float | None
+) -> tuple[Read, Layout]:
     """The read and the layout for a product in which the full scale of the DAC is the read voltage.
 
     Args:

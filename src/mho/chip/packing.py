@@ -153,7 +153,9 @@ def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
     return _layout(hardware, sums, behind, state, layout)
 
 
-def _of_voltages(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, layout: Layout) -> Read:
+def _of_voltages(
+    hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, layout: Layout
+) -> Read:
     """The layout, with a matrix for each voltage where cells without Ohm's law need it."""
     device, how, places = hardware.device, readout(hardware), hardware.array.voltages
     read = _layout(hardware, combine(g / device.g_max, how), noise, state, layout)
@@ -245,7 +247,9 @@ def _of_rows(noise: Noise, layout: Layout) -> Noise:
     if noise.lines is not None:
         parts.append(of_one_row(noise.lines, layout))
     if noise.thermal is not None:
-        sums = [noise.thermal[:, :, a:b].sum(2, keepdim=True).expand(-1, -1, b - a, -1) for a, b in layout.rows]
+        sums = [
+            noise.thermal[:, :, a:b].sum(2, keepdim=True).expand(-1, -1, b - a, -1) for a, b in layout.rows
+        ]
         parts.append(torch.cat(sums, dim=2))
     return Noise(torch.stack(parts).sum(0), None, None)
 

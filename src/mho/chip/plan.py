@@ -58,7 +58,9 @@ class ReadPlan:
         self._read, self._tiled, self._portioned = read, is_tiled(hardware), layout.portioned
         self._product = _product(hardware, layout, read, limits)
 
-    def holds(self, hardware: Hardware, layout: Layout, buffers: Held, parameters: Held, weights: Held) -> bool:
+    def holds(
+        self, hardware: Hardware, layout: Layout, buffers: Held, parameters: Held, weights: Held
+    ) -> bool:
         """Whether an array is still the one that this plan was made for.
 
         Args:

@@ -313,7 +313,9 @@ def _convert_out(
     if by_column or by_tile or by_vector or read.levels is not None:
         partial = layout.partial(currents, channels)
     if read.unit is not None:
-        unit = (layout.over_partial(_by_group(layout, read.unit)) if by_column else read.unit.squeeze()) / high_in
+        unit = (
+            layout.over_partial(_by_group(layout, read.unit)) if by_column else read.unit.squeeze()
+        ) / high_in
     if adc is None:
         return _viewed(layout, partial * unit, channels), 1.0
     if by_vector:
@@ -334,7 +336,9 @@ def _convert_out(
     return _viewed(layout, digits, channels), limit / adc.high
 
 
-def _each_reads(layout: Layout, z: Tensor, adc: ColumnConverter | Ready, read: Read, packed: Tensor) -> Tensor:
+def _each_reads(
+    layout: Layout, z: Tensor, adc: ColumnConverter | Ready, read: Read, packed: Tensor
+) -> Tensor:
     """Each current, in digits, as the converter of its column reads it."""
     readers = read.readers
     if readers is None:
@@ -378,7 +382,9 @@ def _sum(
     alone = digits.shape[axes[0]] == 1 and digits.shape[axes[1]] == 1
     total = digits.squeeze(axes) if alone else digits.sum(dim=axes)
     if channels.unit_column:
-        axis = layout.column_axis - sum(a < layout.column_axis for a in (layout.tile_axis, layout.channel_axis))
+        axis = layout.column_axis - sum(
+            a < layout.column_axis for a in (layout.tile_axis, layout.channel_axis)
+        )
         size = total.shape[axis]
         total = total.narrow(axis, 0, size - 1) - total.narrow(axis, size - 1, 1)
     return total, factor

@@ -98,7 +98,9 @@ def on_currents(
     return torch.addcmul(currents, std, _normal(std, currents))
 
 
-def _of_lines(lines: Lines, layout: Layout, v: Tensor, one: float | Tensor, high: float | Tensor) -> list[Tensor]:
+def _of_lines(
+    lines: Lines, layout: Layout, v: Tensor, one: float | Tensor, high: float | Tensor
+) -> list[Tensor]:
     """What the currents of the bit lines take from the variance, in the layout of the product."""
     sizes = lines.factor.shape[1:] if lines.factor is not None else _needed(lines.whole).shape
     groups, copies, channels = sizes[0], sizes[1], sizes[2 + layout.channel_axis]

@@ -136,7 +136,9 @@ def write(
     return state, hardware.programming.summary(written, g_target, device.g_max)
 
 
-def write_cells(hardware: Hardware, g_target: Tensor, layout: Layout, seed: int, path: str) -> ProgrammingResult:
+def write_cells(
+    hardware: Hardware, g_target: Tensor, layout: Layout, seed: int, path: str
+) -> ProgrammingResult:
     """Bring the cells ``[copy, group, row, column]`` to their targets, as ``hardware.programming`` does.
 
     Effects around the device act on the programmed cells; programming does not see them, only parameters
@@ -292,7 +294,12 @@ def compensated(state: TileState, reference: Tensor, method: Compensation) -> Ti
 
 
 def matvec(
-    hardware: Hardware, read: Read, layout: Layout, x: Tensor, bias: Tensor | None, limits: tuple[Limit, Limit]
+    hardware: Hardware,
+    read: Read,
+    layout: Layout,
+    x: Tensor,
+    bias: Tensor | None,
+    limits: tuple[Limit, Limit],
 ) -> Tensor:
     """One read of the array.
 

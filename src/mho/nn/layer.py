@@ -11,7 +11,7 @@ from mho.chip.reads import PACKED
 from mho.config import unknown_key
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
-from mho.nn.crossbar.chip import SAVED
+from mho.nn.crossbar.chip import SAVED, STAMP
 from mho.nn.loading import carry_over
 
 
@@ -26,7 +26,7 @@ class _OfTheCrossbar:
 
     def __set__(self, layer: AnalogLayer, value: object) -> None:
         raise AttributeError(
-            f"{self.name} belongs to the arrays of a {type(layer).__name__}: change it there, "
+            f"{self.name} belongs to the arrays of {type(layer).__name__}: change it there, "
             f"layer.{'crossbar' if layer.is_single else 'array(name)'}.{self.name} = ..."
         )
 
@@ -97,7 +97,7 @@ class AnalogLayer(nn.Module):
     @hardware.setter
     def hardware(self, value: object) -> None:
         raise AttributeError(
-            f"hardware describes the arrays of a {type(self).__name__}, which are made: convert the model "
+            f"hardware describes the arrays of {type(self).__name__}, which are made: convert the model "
             "with another description, or let effects befall it with mho.degrade"
         )
 
@@ -109,7 +109,7 @@ class AnalogLayer(nn.Module):
     @bias_rows.setter
     def bias_rows(self, value: object) -> None:
         raise AttributeError(
-            f"bias_rows are rows of the arrays of a {type(self).__name__}, which are made: convert the model "
+            f"bias_rows are rows of the arrays of {type(self).__name__}, which are made: convert the model "
             "with another number"
         )
 
@@ -192,7 +192,7 @@ class AnalogLayer(nn.Module):
 
 
 _SHOWN = (
-    *SAVED, *(f"packed_{name}" for name in PACKED), "chip", "layout", "modifiers", "notice", "on_chip", "training_step", "written",
+    *SAVED, *STAMP, *(f"packed_{name}" for name in PACKED), "chip", "layout", "modifiers", "notice", "on_chip", "training_step", "written",
     "matrix", "from_matrix", "digital_bias", "wide_weight", "stored_weight", "stored_bias",
     "present_weight", "present_bias", "effective_weight", "effective_bias",
     "check_chip", "is_stale", "repack", "require_chip", "set_chip", "set_range",

@@ -19,6 +19,7 @@ from mho.chip.tile import TileState
 from mho.converters import DAC, ColumnConverter
 from mho.errors import NotMappableError, NotProgrammedError
 from mho.hardware import Hardware
+from mho.nn.crossbar.saved import unstamped, wrong
 from mho.nn.crossbar.source import Part, WeightSource, check_bias_rows
 from mho.nn.kept_ranges import kept_limits
 from mho.nn.observer import Observer
@@ -27,6 +28,7 @@ from mho.programming import Summary
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
+STAMP = ("chip_format", "chip_checksum")
 SAVED = (*CHIP, "chip_weights", *RANGES)
 PLACE = {name: place for place, name in enumerate(SAVED)}
 PACKED_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
@@ -59,6 +61,8 @@ class ChipHolder(WeightSource):
     chip_gain: Any
     chip_shift: Any
     chip_weights: Any
+    chip_format: Any
+    chip_checksum: Any
     packed_kernel: Any
     packed_out: Any
     tile_index: Any
@@ -112,7 +116,7 @@ class ChipHolder(WeightSource):
         self._rules: Rules | None = None
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._versions: tuple[int, ...] = ()
-        for name in (*CHIP, "chip_weights"):
+        for name in (*CHIP, "chip_weights", *STAMP):
             self.register_buffer(name, None)
         for name in PACKED_BUFFERS:
             self.register_buffer(name, None, persistent=False)
@@ -236,6 +240,8 @@ class ChipHolder(WeightSource):
         with plain():
             read = tile.pack(self.hardware, chip, self.layout)
         self._hold(read.changed(shift=None))
+        if self.chip_format is None:
+            self.chip_format, self.chip_checksum = unstamped(chip.g.device)
         self._prepare()
 
     def _hold(self, read: Read) -> None:
@@ -307,9 +313,10 @@ class ChipHolder(WeightSource):
     def refuse_state(self, state: Mapping[str, Any], prefix: str) -> None:
         """Raise ``DamagedChipError`` unless what a state dict says of this chip can be so; load nothing."""
         given = {name: state[prefix + name] for name in SAVED if prefix + name in state}
-        refuse(self._refusal(given), prefix.removesuffix("."))
+        stamped = {name: state[prefix + name] for name in STAMP if prefix + name in state}
+        refuse(self._refusal(given, stamped), prefix.removesuffix("."))
 
-    def _refusal(self, given: dict[str, Tensor]) -> str | None:
+    def _refusal(self, given: dict[str, Tensor], stamped: dict[str, Tensor]) -> str | None:
         """Why saved entries are none of a chip of this array; None if they are, or if there are none."""
         for name in RANGES:
             found = range_damage(self.hardware, self.layout, name, given[name]) if name in given else None
@@ -321,12 +328,13 @@ class ChipHolder(WeightSource):
         absent = [name for name in (*chip_entries(self.hardware), "chip_weights") if name not in chip]
         if absent:
             return f"a chip is whole or not there, and {', '.join(absent)} is missing: save and load them all"
-        return self._damage({name.removeprefix("chip_"): value for name, value in chip.items()})
+        found = self._damage({name.removeprefix("chip_"): value for name, value in chip.items()})
+        return found if found is not None else wrong({**chip, **stamped})
 
     def array_state(self) -> set[str]:
         """Names of the buffers and Parameters that the array has."""
         recipe = {name for name in self._buffers if name.startswith("training_")}
-        return {*CHIP, "chip_weights", *PACKED_BUFFERS, "tile_index", *recipe, *RANGES}
+        return {*CHIP, "chip_weights", *STAMP, *PACKED_BUFFERS, "tile_index", *recipe, *RANGES}
 
 
 def _single(converter: DAC | ColumnConverter | None, stored: Tensor | None) -> Limit:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mho.chip.reads import PACKED
-from mho.nn.crossbar.chip import CHIP, RANGES, SAVED
+from mho.nn.crossbar.chip import CHIP, RANGES, SAVED, STAMP, plain
 from mho.nn.crossbar.reading import Readable
+from mho.nn.crossbar.saved import checksum
 
 _KEPT = (*CHIP, *(f"packed_{name}" for name in PACKED), *RANGES)
 
@@ -74,12 +75,21 @@ class Crossbar(Readable):
             self._sync()
         return self
 
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """The chip with its format and checksum."""
+        chip = self.chip
+        if chip is not None and not chip.g.is_meta:
+            with plain():
+                self.chip_checksum = checksum(chip._asdict()).to(chip.g.device)
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, strict: bool,
         missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
     ) -> None:  # fmt: skip
         """Take the chip of the dict; a dict without one leaves the chip (stale if the weights differ)."""
-        given = {name: state_dict[prefix + name] for name in SAVED if prefix + name in state_dict}
+        names = (*SAVED, *STAMP)
+        given = {name: state_dict[prefix + name] for name in names if prefix + name in state_dict}
         self.refuse_state(state_dict, prefix)
         for name, value in given.items():
             here = getattr(self, name, None)
@@ -89,7 +99,7 @@ class Crossbar(Readable):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-        absent = {prefix + name for name in SAVED if name not in given}
+        absent = {prefix + name for name in names if name not in given}
         missing_keys[:] = [key for key in missing_keys if key not in absent]
         recipe = prefix + "training_"  # of an attached recipe; either side may be without one
         missing_keys[:] = [key for key in missing_keys if not key.startswith(recipe)]
