@@ -191,6 +191,27 @@ def test_a_range_of_ones_own_rounds_as_another_with_its_full_scale() -> None:
     torch.testing.assert_close(found["own"], found["fixed"])
 
 
+@pytest.mark.parametrize("chosen", [None, -1.0, float("nan"), float("inf")])
+def test_a_full_scale_that_is_none_is_refused(chosen: float | None) -> None:
+    own = range.Odd(value=0.0)
+    object.__setattr__(own, "value", chosen)
+    layer = mho.convert(torch.nn.Linear(12, 6), mho.Hardware(dac=mho.DAC(range=own)))
+    with pytest.raises(ValueError, match="chose .* from inputs of the layer: a full scale is a finite"):
+        mho.calibrate(layer, [DATA])
+    with pytest.raises(ConfigError, match="it gives -1.0; a full scale is a finite number above 0"):
+        mho.Hardware(adc=mho.ADC(range=range.Backwards()))
+
+
+def test_a_converter_of_one_method_has_a_range_and_no_noise() -> None:
+    layer = mho.convert(torch.nn.Linear(12, 6), mho.Hardware(adc=converter.Sign())).eval()
+    mho.calibrate(layer, [DATA])
+    mho.program(layer, seed=0)
+    scale = layer.weight.detach().abs().amax(1)
+    with torch.no_grad():
+        wanted = layer.output_range * scale * torch.sign(X @ layer.weight.T) + layer.bias
+        alike(layer(X), wanted)
+
+
 def test_a_correction_of_nothing_is_refused() -> None:
     """It ran as the correction of one gain for each layer."""
     with pytest.raises(
