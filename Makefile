@@ -77,11 +77,12 @@ oldest:  ## README example and some tests with the oldest packages that pyprojec
 	  $$($(OLDEST)/bin/python scripts/oldest.py) pytest hypothesis
 	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -q -W ignore::DeprecationWarning $(OLDEST_TESTS) $(ARGS)
 
-lint: $(READY)  ## style, types, floors of the house, documentation
+lint: $(READY)  ## style, types, floors of the house, circles of imports, documentation
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
+	@$(BIN)/python scripts/import_circles.py
 	@$(MKDOCS)
 
 format: $(READY)  ## let ruff format and mend what it can

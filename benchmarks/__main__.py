@@ -1,13 +1,16 @@
 """``python -m benchmarks``: mho against plain torch, as multiples, in one process.
 
 8-bit DAC and ADC calibrated, 256-row tiles; one thread unless ``--threads`` says otherwise; CPU time,
-medians of interleaved rounds. ``--quick`` leaves ResNet-18 and the compilers out.
+medians of interleaved rounds. ``--quick`` leaves ResNet-18 and the compilers out; ``--json`` is for
+``benchmarks.compare``.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import itertools
+import json
 import resource
 import time
 import warnings
@@ -17,7 +20,7 @@ import torch
 from torch import nn
 
 import mho
-from benchmarks.cases import CASES, Case, chip, hardware, streamed, student, training_step
+from benchmarks.cases import CASES, RESNET, Case, chip, hardware, streamed, student, training_step
 from benchmarks.harness import paired, rounds_for
 from benchmarks.peers import installed
 
@@ -34,7 +37,7 @@ def inference(case: Case, compiled: bool) -> Iterator[Row]:
             return model(x)
 
         rounds = rounds_for(base)
-        for way in ("eager", "compiled") if compiled else ("eager",):
+        for way in ("eager", "compiled") if compiled and case.compiled else ("eager",):
             ratios = []
             for name, analog in chips.items():
                 torch._dynamo.reset()  # one compiled network at a time, as in a program of its own
@@ -92,7 +95,7 @@ def _rows(name: str, subjects: dict, rounds: int) -> Iterator[Row]:  # type: ign
 
 def making_a_chip() -> str:
     """Wall time and memory of converting and programming a ResNet-18 on PCM."""
-    model = CASES[-1].build()
+    model = RESNET.build()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     analog = mho.convert(model, hardware(1.0))
@@ -104,29 +107,38 @@ def making_a_chip() -> str:
     return f"convert and program ResNet-18 ({size}): {seconds:.1f} s, {grown:.0f} MiB more"
 
 
+def rows(case: Case, quick: bool) -> Iterator[Row]:
+    """The rows of a case that are mho's."""
+    yield from inference(case, not quick)
+    if case.train:
+        yield from training(case, not quick)
+
+
 def main() -> None:
     """Time everything and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="thread counts to run with")
     parser.add_argument("--quick", action="store_true", help="eager layers only")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--json", action="store_true", help="one row a line: case, what, torch ms, x torch")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="torch")
     torch.set_num_threads(options.threads[0])
+    cases = [case for case in CASES if options.only in case.name and not (options.quick and case is RESNET)]
+    if options.json:
+        for case in cases:
+            for row in rows(case, options.quick):
+                print(json.dumps(row), flush=True)
+        return
     print(making_a_chip(), flush=True)
     for threads in options.threads:
         torch.set_num_threads(threads)
         print(f"\n{threads} thread(s)\n{'case':<26}{'what':<28}{'torch ms':>10}{'x torch':>9}")
         plain, digital = bit_by_bit()
         print(f"4 weight slices x 8 input bits: {plain:.1f} x the plain array, {digital:.1f} x torch")
-        for case in CASES:
-            if options.quick and not case.train:
-                continue
-            jobs = [inference(case, not options.quick), peers(case)]
-            if case.train:
-                jobs.append(training(case, not options.quick))
-            for job in jobs:
-                for name, what, base, ratio in job:
-                    print(f"{name:<26}{what:<28}{base:>10.2f}{ratio:>9.2f}", flush=True)
+        for case in cases:
+            for name, what, base, ratio in itertools.chain(rows(case, options.quick), peers(case)):
+                print(f"{name:<26}{what:<28}{base:>10.4f}{ratio:>9.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,29 +10,37 @@ import torch
 from torch import nn
 
 import mho
-from mho.experiments.models.resnet import ResNet18
 from mho.training import Recipe, WeightNoise, attach
 
 
 class Case(NamedTuple):
-    """One model and its input."""
+    """One model and its input, and which rows it has."""
 
     name: str
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]
-    train: bool
+    train: bool = False
+    compiled: bool = True
 
 
+def resnet() -> nn.Module:
+    """The network of the studies, for small images."""
+    from mho.experiments.models.resnet import ResNet18  # here, since layers need no studies
+
+    model: nn.Module = ResNet18().build(channels=3, size=32, classes=10)
+    return model
+
+
+RESNET = Case("ResNet-18 32x32 b32", resnet, (32, 3, 32, 32))
 CASES = (
-    Case("linear 512x512 b128", lambda: nn.Linear(512, 512), (128, 512), True),
-    Case("linear 1024x4096 b256", lambda: nn.Linear(1024, 4096), (256, 1024), True),
-    Case("conv 64-64 3x3 16x16 b32", lambda: nn.Conv2d(64, 64, 3, padding=1), (32, 64, 16, 16), True),
-    Case(
-        "ResNet-18 32x32 b32",
-        lambda: ResNet18().build(channels=3, size=32, classes=10),
-        (32, 3, 32, 32),
-        False,
-    ),
+    Case("linear 512x512 b128", lambda: nn.Linear(512, 512), (128, 512), train=True),
+    Case("linear 1024x4096 b256", lambda: nn.Linear(1024, 4096), (256, 1024), train=True),
+    Case("conv 64-64 3x3 16x16 b32", lambda: nn.Conv2d(64, 64, 3, padding=1), (32, 64, 16, 16), train=True),
+    RESNET,
+    # Small calls, in which the work around the product counts.
+    Case("linear 32x32 b1", lambda: nn.Linear(32, 32), (1, 32)),
+    Case("linear 512x512 b1", lambda: nn.Linear(512, 512), (1, 512)),
+    Case("LSTM 32-32 T32 b1", lambda: nn.LSTM(32, 32), (32, 1, 32), compiled=False),  # no graph of an nn.LSTM
 )
 
 

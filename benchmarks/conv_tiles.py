@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import mho
 from mho.cut import Read
-from mho.nn.conv import ConvCut
+from mho.layouts import ConvolutionLayout
 
 CASES = (  # inputs, outputs, taps, rows of a tile, pixels, images
     (512, 512, 3, 256, 4, 8), (256, 256, 3, 64, 8, 8), (256, 256, 3, 16, 8, 8), (64, 64, 3, 256, 16, 8),
@@ -46,9 +46,9 @@ def compare(inputs: int, outputs: int, taps: int, rows: int, pixels: int, images
     mho.calibrate(analog, [x[:1]])
     mho.program(analog, seed=0)
     analog.eval()
-    rule, taken = ConvCut.one_by_one, False
+    rule, taken = ConvolutionLayout.one_by_one, False
 
-    def noted(cut: ConvCut, read: Read, v: Tensor) -> bool:
+    def noted(cut: ConvolutionLayout, read: Read, v: Tensor) -> bool:
         nonlocal taken
         taken = rule(cut, read, v) or taken
         return taken
@@ -56,17 +56,17 @@ def compare(inputs: int, outputs: int, taps: int, rows: int, pixels: int, images
     times: dict[str, list[float]] = {"apart": [], "grouped": [], "torch": []}
     rules: dict[str, Any] = {"apart": lambda *_: True, "grouped": lambda *_: False, "torch": rule}
     with torch.no_grad():
-        ConvCut.one_by_one = noted  # type: ignore[method-assign, assignment]
+        ConvolutionLayout.one_by_one = noted  # type: ignore[method-assign, assignment]
         analog(x)
         for turn in range(16):
             for way, measured in times.items():
-                ConvCut.one_by_one = rules[way]  # type: ignore[method-assign]
+                ConvolutionLayout.one_by_one = rules[way]  # type: ignore[method-assign]
                 milliseconds = processor_ms(lambda: (layer if way == "torch" else analog)(x))  # noqa: B023
                 measured += [milliseconds] * (turn > 0)
-    ConvCut.one_by_one = rule  # type: ignore[method-assign]
+    ConvolutionLayout.one_by_one = rule  # type: ignore[method-assign]
     size = f"{inputs}-{outputs} {taps}x{taps} on {pixels}x{pixels}, batch {images}, {rows} rows"
     columns = [f"{statistics.median(measured):8.2f}" for measured in times.values()]
-    tiles = len(analog.cut.rows)
+    tiles = len(analog.layout.rows)
     currents = images * outputs * pixels * pixels
     return f"{size:42}{tiles:6}{currents:10}{''.join(columns)}  {'apart' if taken else 'grouped'}"
 

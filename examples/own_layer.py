@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import mho
 from mho.convert import TWINS
-from mho.nn import MatrixArray, SeveralArrays
+from mho.nn import AnalogLayer, Crossbar
 from mho.testing import check_layer, check_visible
 
 
@@ -34,16 +34,16 @@ class FactoredLinear(nn.Module):
         return F.linear(F.linear(x, self.v), self.u, self.bias)
 
 
-class AnalogFactoredLinear(SeveralArrays, FactoredLinear):
+class AnalogFactoredLinear(AnalogLayer, FactoredLinear):
     """The same on two arrays."""
 
     def __init__(self, *args: Any, hardware: mho.Hardware, **names: Any) -> None:
         super().__init__(*args, **names)
         self.setup(hardware)
 
-    def make_arrays(self) -> dict[str, mho.nn.Array]:
+    def make_arrays(self) -> dict[str, Crossbar]:
         # Name of the Parameter, and of the digital bias that is added to this array's outputs.
-        return {"v": MatrixArray(self, "v"), "u": MatrixArray(self, "u", "bias")}
+        return {"v": Crossbar(self, "v"), "u": Crossbar(self, "u", "bias")}
 
     def forward(self, x: Tensor) -> Tensor:
         return self.array("u")(self.array("v")(x))  # type: ignore[no-any-return]

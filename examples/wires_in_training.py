@@ -37,7 +37,7 @@ from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, se
 from mho.experiments.models import SmallCNN
 from mho.experiments.progress import Progress, for_terminal
 from mho.experiments.statistics import estimate, paired
-from mho.nn import analog_layers
+from mho.nn import crossbars
 from mho.periphery import Affine
 from mho.training import ProgrammingNoise, Recipe, WeightClip, attach
 
@@ -192,10 +192,10 @@ class Study:
             path: torch.cat(
                 [
                     held[path][..., slice(*rows), slice(*columns)].flatten(0, 1)
-                    for rows, columns in product(layer.cut.rows, layer.cut.columns)
+                    for rows, columns in product(layer.layout.rows, layer.layout.columns)
                 ]
             )
-            for path, layer in analog_layers(analog).items()
+            for path, layer in crossbars(analog).items()
         }
 
     def _surrogates(self, start: nn.Module) -> dict[str, Approximate]:

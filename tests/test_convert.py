@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import mho
 from mho.errors import NotMappableError, StaleChipWarning
-from mho.nn import AnalogConv2d, AnalogLayer, AnalogLinear
+from mho.nn import AnalogConv2d, AnalogLayer, AnalogLinear, Crossbar
 
 IDEAL = mho.Hardware()
 NOISY = mho.Hardware(device=mho.devices.PCM())
@@ -113,7 +113,9 @@ def test_mode_dtype_and_frozen_parameters_are_kept() -> None:
     model[1].eval()
     model[5].bias.requires_grad_(False)
     analog = mho.convert(model, IDEAL)
-    assert [m.training for m in analog.modules()] == [m.training for m in model.modules()]
+    layers = [m for m in analog.modules() if not isinstance(m, Crossbar)]
+    assert [m.training for m in layers] == [m.training for m in model.modules()]
+    assert all(m.crossbar.training == m.training for m in layers if isinstance(m, AnalogLayer))
     assert {p.dtype for p in analog.parameters()} == {torch.float64}
     assert [p.requires_grad for p in analog.parameters()] == [p.requires_grad for p in model.parameters()]
     assert [n for n, _ in analog.named_parameters()] == [n for n, _ in model.named_parameters()]
@@ -501,7 +503,7 @@ def test_every_converted_layer_counts(name: str) -> None:
     analog = mho.convert(nn.ModuleDict({name: model}), SILENT).eval()
     digital = [row for row in analog.report.rows if not row.analog]
     assert all(row.note for row in digital)
-    layers = [m for m in analog.modules() if isinstance(m, AnalogLayer)]
+    layers = [m for m in analog.modules() if isinstance(m, Crossbar)]
     if not layers:
         assert digital  # and said so
         return

@@ -103,7 +103,7 @@ def test_other_mappings(mapping: mho.mapping.Mapping) -> None:
     mho.degrade(analog, StuckAt(lrs=2), seed=0)
     for path, g in mho.conductances(analog).items():
         layer = mho.nn.analog_layers(analog)[path]
-        tiles = g.shape[0] * g.shape[1] * len(layer.cut.rows) * len(layer.cut.columns)
+        tiles = g.shape[0] * g.shape[1] * len(layer.layout.rows) * len(layer.layout.columns)
         assert int((layer.chip_cells[0] >= 0).sum()) == 2 * tiles
     analog.eval()(torch.randn(2, 2, 6, 6))
 
@@ -209,7 +209,7 @@ def test_bias_rows_are_cells_too() -> None:
     mho.program(analog, seed=0)
     mho.degrade(analog, StuckAt(hrs=1, of="rows"), seed=0)
     stuck = (analog.chip_cells[0] >= 0).all(-1)
-    assert stuck.shape[-1] == 13 and bool((stuck.sum(-1) == len(analog.cut.rows)).all())
+    assert stuck.shape[-1] == 13 and bool((stuck.sum(-1) == len(analog.layout.rows)).all())
 
 
 LINEAR = {"dac": mho.DAC(bits=8, range=Fixed(limit=1.0)), "adc": mho.ADC(bits=12, range=Fixed(limit=20.0))}

@@ -67,7 +67,7 @@ def test_calibrated_ranges_are_the_largest_magnitudes() -> None:
     first = model.first
     assert float(first.input_range) == pytest.approx(float(x.abs().max()))
     weight = first.weight.detach() / first.weight.detach().abs().amax(1, keepdim=True)
-    currents = torch.stack([x[:, a:b] @ weight[:, a:b].T for a, b in first.cut.rows])
+    currents = torch.stack([x[:, a:b] @ weight[:, a:b].T for a, b in first.layout.rows])
     assert float(first.output_range) == pytest.approx(float(currents.abs().max() / x.abs().max()), rel=1e-5)
     digital = mho.revert(model).eval()
     h = torch.relu(digital.norm(digital.first(x))).detach()
@@ -175,7 +175,7 @@ def test_calibration_leaves_modes_statistics_and_weights_alone() -> None:
     after = model.state_dict()
     assert all(torch.equal(after[k], v) for k, v in before.items())
     assert set(after) - set(before) == {
-        f"{layer}.{side}_range" for layer in ("first", "last") for side in ("input", "output")
+        f"{layer}.crossbar.{side}_range" for layer in ("first", "last") for side in ("input", "output")
     }
 
 
@@ -273,7 +273,7 @@ def test_programming_refuses_weights_that_are_no_numbers_before_it_begins(bad: f
         model.last.weight[0, 0] = bad
     with pytest.raises(ValueError, match="weight of 'last': 1 of 15 values are NaN or infinite"):
         mho.program(model, seed=1)
-    assert torch.equal(model.first.chip_g, before["first.chip_g"])
+    assert torch.equal(model.first.chip_g, before["first.crossbar.chip_g"])
 
 
 def test_programming_again_is_a_new_chip() -> None:
@@ -407,7 +407,7 @@ def test_a_corrected_layer_is_one_packed_anew(method: mho.periphery.Compensation
     mho.compensate(model, method, data=data if method.needs_data else None)
     before = packed(model)
     model.first.repack()
-    assert torch.equal(before["first.packed_kernel"], model.first.packed_kernel)
+    assert torch.equal(before["first.crossbar.packed_kernel"], model.first.packed_kernel)
 
 
 def test_an_affine_correction_is_the_least_squares_line_of_each_column() -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 import mho
 from mho import nn as mhonn
-from mho.nn import AnalogLayer
+from mho.nn import Crossbar
 
 HARDWARE = mho.Hardware(device=mho.devices.PCM(read_scale=0.0))
 COARSE = mho.Hardware(mapping=mho.mapping.DifferentialPair(levels=4))
@@ -242,7 +242,7 @@ def test_device_and_dtype(name: str, rows: int) -> None:
         own = {n: p for n, p in layer.named_parameters() if not n.endswith(("input_range", "output_range"))}
         assert own and {p.dtype for p in own.values()} == {dtype}
         mho.program(layer, seed=0)
-        arrays = [m for m in layer.modules() if isinstance(m, AnalogLayer)]
+        arrays = [m for m in layer.modules() if isinstance(m, Crossbar)]
         wanted = torch.float64 if dtype == torch.float64 else torch.float32
         assert {a.chip_g.dtype for a in arrays} == {wanted}
     meta = kind(*MADE[name], hardware=hardware, device="meta", dtype=torch.float64, **options)

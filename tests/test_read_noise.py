@@ -176,7 +176,7 @@ def test_a_table_has_the_noise_of_the_tile_that_is_read(adc: mho.ADC | None) -> 
         analog = chip(nn.Embedding(40, 5), device, adc=adc)
         sums = cell_sums(analog)[0]
         row = 17  # 40 rows in tiles of 14, 13 and 13
-        (tile,) = [(a, b) for a, b in analog.cut.rows if a <= row < b]
+        (tile,) = [(a, b) for a, b in analog.layout.rows if a <= row < b]
         wanted = sums[row] if device == shot() else sums[slice(*tile)].sum(0)
         torch.manual_seed(1)
         with torch.no_grad():
@@ -253,7 +253,7 @@ def test_behind_wires_it_is_that_of_the_conductance_seen_from_outside() -> None:
     parts = dict(SMOOTH, array=Wires(row=40.0, column=40.0), tile=mho.Tile(rows=40, columns=9))
     analog = chip(nn.Linear(40, 9, bias=False), heat(), **parts)
     g = mho.conductances(analog)[""]
-    seen = sum(mho.tile.through_wires(analog.hardware, g, analog.cut))[0]
+    seen = sum(mho.tile.through_wires(analog.hardware, g, analog.layout))[0]
     lost = float(seen.sum() / g.sum())
     assert 0.5 < lost < 0.97
     scale = analog.chip_scale.flatten() * 25 / 24 / (0.2 * 25e-6)

@@ -29,7 +29,7 @@ def layer(device: mho.devices.Device = PCM, **hardware: object) -> AnalogLinear:
 
 
 def state(made: AnalogLinear, seed: int = 0, path: str = "fc") -> tile.TileState:
-    return tile.program(made.hardware, made.matrix(made.weight), made.cut, seed, path)
+    return tile.program(made.hardware, made.matrix(made.weight), made.layout, seed, path)
 
 
 @pytest.mark.parametrize("name", MAPPINGS)
@@ -64,7 +64,7 @@ def test_a_chip_does_not_depend_on_what_is_around_its_cells(change: dict) -> Non
 def test_ideal_cells_hold_the_mapped_weights(name: str) -> None:
     made = layer(mho.devices.Ideal(g_min=1e-6, g_max=20e-6), mapping=MAPPINGS[name])
     chip = state(made)
-    held = tile.effective_weight(made.hardware, chip, made.cut)
+    held = tile.effective_weight(made.hardware, chip, made.layout)
     step = float(chip.scale.max()) / 127 if "slice" in name else 1e-5
     assert float((held - made.matrix(made.weight)).abs().max()) <= 0.51 * step
     # its reference read is the mean magnitude of what it holds
@@ -77,9 +77,12 @@ def test_a_reference_read_has_the_noise_of_its_cells() -> None:
     made = layer(device, mapping=mapping.Offset())
     chip = state(made)
     reads = torch.stack(
-        [tile.reference_read(made.hardware, chip, made.cut, torch.randn_like(chip.g)) for _ in range(4_000)]
+        [
+            tile.reference_read(made.hardware, chip, made.layout, torch.randn_like(chip.g))
+            for _ in range(4_000)
+        ]
     )
-    silent = tile.reference_read(made.hardware, chip, made.cut, torch.zeros_like(chip.g))
+    silent = tile.reference_read(made.hardware, chip, made.layout, torch.zeros_like(chip.g))
     w = (made.matrix(made.weight) / chip.scale)[0]
     torch.testing.assert_close(silent, w.abs().mean(0), rtol=1e-4, atol=1e-6)
     # weights far from zero keep their sign in a read: their noise is that of the conductance
@@ -97,14 +100,14 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     aged = tile.age(made.hardware, whole, 1e6)
     now, read = (
         tile.conductances(made.hardware, aged),
-        tile.reference_read(made.hardware, aged, made.cut, eps),
+        tile.reference_read(made.hardware, aged, made.layout, eps),
     )
     monkeypatch.setattr(blocks, "BLOCK", 100)
     cut = state(made)
     assert all(torch.equal(a, b) for a, b in zip(whole[:-2], cut[:-2], strict=True))
     assert whole._fields[-2:] == ("converters", "drivers") and whole[-2:] == cut[-2:] == (None, None)
     assert torch.equal(tile.conductances(made.hardware, aged), now)
-    torch.testing.assert_close(tile.reference_read(made.hardware, aged, made.cut, eps), read)
+    torch.testing.assert_close(tile.reference_read(made.hardware, aged, made.layout, eps), read)
 
 
 def test_compensation_floors() -> None:
@@ -148,5 +151,8 @@ def test_cells_that_no_weight_needs_are_absent() -> None:
     made = layer(mho.devices.PCM(read_scale=1.0), tile=mho.Tile(rows=23, columns=9, full=True))
     chip = state(made)
     assert chip.g.shape == (2, 1, 24, 10)
-    assert [b - a for a, b in made.cut.rows] == [23, 1] and [b - a for a, b in made.cut.columns] == [9, 1]
+    assert [b - a for a, b in made.layout.rows] == [23, 1] and [b - a for a, b in made.layout.columns] == [
+        9,
+        1,
+    ]
     assert nn.Linear(24, 10).weight.numel() * 2 == chip.g.numel()

@@ -36,7 +36,7 @@ from mho.config import digest
 from mho.convert import analog_modules, convert
 from mho.hardware import Hardware
 from mho.mechanisms import mechanisms, with_only
-from mho.nn import analog_layers
+from mho.nn import crossbars
 from mho.per_layer import PerLayer
 from mho.periphery import Compensation
 
@@ -226,7 +226,7 @@ def budget(
     if isinstance(data, Iterator):
         raise TypeError("data is an iterator, which runs only once: give a list of batches or a DataLoader")
     made = convert(model, hardware)
-    on = {path: layer.hardware for path, layer in analog_layers(made).items()}
+    on = {path: layer.hardware for path, layer in crossbars(made).items()}
     for layer_hardware in on.values():
         layer_hardware.device.check_time(seconds)
     names = list(dict.fromkeys(n for h in on.values() for n in mechanisms(h, seconds)))

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from mho.hardware import Hardware
 from mho.macs import Macs, count_macs
-from mho.nn import AnalogLayer, Array, SeveralArrays
+from mho.nn import AnalogLayer, Crossbar
 from mho.packed import packed_weights
 from mho.range_use import LOW, together
 
@@ -116,13 +116,13 @@ class Report:
         rows = []
         packed = packed_weights(self.model)
         for path, module in self.model.named_modules():
-            if isinstance(module, (Array, ParametrizationList)):
+            if isinstance(module, (Crossbar, ParametrizationList)):
                 continue  # in the row of its owner
-            own = own_parameters(module)
+            own = own_parameters(module) + _of_arrays(module)
             new = [p for p in own if id(p) not in seen]
             seen.update(id(p) for p in new)
             kind = self.kinds.get(path, type(module).__name__)
-            if isinstance(module, (AnalogLayer, SeveralArrays)):
+            if isinstance(module, AnalogLayer):
                 row = _analog_row(path, kind, module, new)
             elif path in packed:
                 count = sum(p.numel() for p in (*new, *packed[path]))
@@ -213,10 +213,10 @@ class Report:
             ValueError: no analog module is there.
         """
         module = dict(self.model.named_modules()).get(path)
-        if not isinstance(module, (AnalogLayer, SeveralArrays)):
+        if not isinstance(module, AnalogLayer):
             known = ", ".join(repr(row.path) for row in self._sizes() if row.analog)
             raise ValueError(f"path = {path!r}: no analog module is there; choose one of {known}")
-        return together(_arrays(module))
+        return together(module.each())
 
     @property
     def badly_scaled(self) -> tuple[Row, ...]:
@@ -226,7 +226,7 @@ class Report:
     @property
     def programmed(self) -> bool:
         """Whether every analog layer holds a chip."""
-        layers = [m for m in self.model.modules() if isinstance(m, AnalogLayer)]
+        layers = [m for m in self.model.modules() if isinstance(m, Crossbar)]
         return bool(layers) and all(layer.chip is not None for layer in layers)
 
     def to_frame(self) -> pandas.DataFrame:
@@ -323,8 +323,10 @@ def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     return own
 
 
-def _arrays(module: AnalogLayer | SeveralArrays) -> list[AnalogLayer]:
-    return list(module.each()) if isinstance(module, SeveralArrays) else [module]
+def _of_arrays(module: nn.Module) -> list[nn.Parameter]:
+    """The learned ranges of a layer's arrays."""
+    arrays = module.each() if isinstance(module, AnalogLayer) else []
+    return [p for array in arrays for p in array.parameters(recurse=False)]
 
 
 def _range(row: Row) -> str:
@@ -363,9 +365,9 @@ def _with_macs(row: Row, macs: Macs) -> Row:
     return replace(row, macs=own.total, analog_macs=own.analog)
 
 
-def _analog_row(path: str, kind: str, module: AnalogLayer | SeveralArrays, new: list[nn.Parameter]) -> Row:
+def _analog_row(path: str, kind: str, module: AnalogLayer, new: list[nn.Parameter]) -> Row:
     """The row of an analog module; ``new`` are its Parameters that no earlier row counted."""
-    arrays = _arrays(module)
+    arrays = module.each()
     stored = {id(a.stored_weight()) for a in arrays} | {id(a.stored_bias()) for a in arrays if a.bias_rows}
     held = [p for p in new if id(p) in stored or (is_parametrized(module) and p.dim() >= 2)]
     sizes = [_sizes(array) for array in arrays]
@@ -388,11 +390,11 @@ def _analog_row(path: str, kind: str, module: AnalogLayer | SeveralArrays, new: 
     )  # fmt: skip
 
 
-def _sizes(array: AnalogLayer) -> tuple[str, int, int, int]:
+def _sizes(array: Crossbar) -> tuple[str, int, int, int]:
     """Shape of an array in words, its tiles, the cells that are used and the cells there are."""
     groups, rows, columns = array.logical(array.weight).shape
     shape = f"{rows} x {columns}" if groups == 1 else f"{groups} x {rows} x {columns}"
-    hardware, cut = array.hardware, array.cut
+    hardware, cut = array.hardware, array.layout
     copies = hardware.mapping.copies
     with torch.no_grad():
         line = torch.zeros(1, 1, columns, device="meta")

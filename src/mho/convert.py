@@ -11,7 +11,6 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -41,11 +40,10 @@ from mho.nn import (
     AnalogRNN,
     AnalogRNNCell,
     AnalogTransposedLinear,
-    Array,
-    SeveralArrays,
+    Crossbar,
 )
-from mho.nn.bias import check_bias_rows
-from mho.nn.computed import compute, copied, inject_parametrizations, is_computed, make_plain
+from mho.nn.computed import compute, copied, inject_parametrizations, make_plain
+from mho.nn.crossbar import check_bias_rows
 from mho.nn.loading import guard, unguard
 from mho.nn.unprogrammed import share_notice
 from mho.packed import packed_weights, subclassed
@@ -53,10 +51,9 @@ from mho.per_layer import PerLayer, for_each, given_values
 from mho.tile import check_finite
 
 Select = Callable[[str, nn.Module], bool] | Mapping[str, Hardware] | None
-Analog = AnalogLayer | SeveralArrays
 Weights = Literal["ideal", "programmed"]
 
-TWINS: dict[type[nn.Module] | str, type[Analog]] = {
+TWINS: dict[type[nn.Module] | str, type[AnalogLayer]] = {
     nn.Linear: AnalogLinear,
     nn.Conv1d: AnalogConv1d,
     nn.Conv2d: AnalogConv2d,
@@ -105,13 +102,12 @@ def convertible_modules(model: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
-def analog_modules(model: nn.Module) -> dict[str, Analog]:
+def analog_modules(model: nn.Module) -> dict[str, AnalogLayer]:
     """The analog layers of a model by path, in the order of a list given to :func:`revert`.
 
     A layer with several arrays (recurrent, attention) is one entry.
     """
-    found = {p: m for p, m in _modules(model).items() if isinstance(m, (AnalogLayer, SeveralArrays))}
-    return {path: module for path, module in found.items() if not isinstance(module, Array)}
+    return {path: module for path, module in _modules(model).items() if isinstance(module, AnalogLayer)}
 
 
 def inconvertible_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -124,7 +120,7 @@ def inconvertible_modules(model: nn.Module) -> dict[str, nn.Module]:
         path: module
         for path, module in _modules(model).items()
         if path not in able
-        and not isinstance(module, (AnalogLayer, SeveralArrays, parametrize.ParametrizationList))
+        and not isinstance(module, (AnalogLayer, Crossbar, parametrize.ParametrizationList))
         and (own_parameters(module) or path in packed)
     }
 
@@ -199,7 +195,7 @@ def convert(
     hardware_of, rows_of = _described(model, modules, name, described, bias_rows)
     kinds = {path: type(module).__name__ for path, module in modules.items()}
     reasons: dict[str, str] = {}
-    made: dict[int, Analog] = {}
+    made: dict[int, AnalogLayer] = {}
     for path, module in list(modules.items()):
         parent, _, name = path.rpartition(".")
         twin, why = _twin(path, module, modules)
@@ -252,7 +248,7 @@ def revert(model: nn.Module, weights: PerLayer[Weights] = "ideal") -> nn.Module:
     modules = dict(model.named_modules(remove_duplicate=False))
     made: dict[int, nn.Module] = {}
     for path, module in list(modules.items()):
-        if not isinstance(module, (AnalogLayer, SeveralArrays)) or isinstance(module, Array):
+        if not isinstance(module, AnalogLayer):
             continue
         if id(module) not in made:
             made[id(module)] = _to_digital(module, weights_of(path, module) or "ideal")
@@ -297,9 +293,6 @@ def _check_paths(name: str, given: Mapping[str, Hardware], modules: dict[str, nn
         twin, why = _twin(owner, modules[owner], modules, chosen=layers)
         if twin is None:
             raise ValueError(f"{name}[{path!r}]: {type(modules[owner]).__name__} cannot be mapped: {why}")
-        if owner != path and not issubclass(twin, SeveralArrays):
-            array = path.rpartition(".")[2]
-            raise ValueError(f"{name} names {array} of {owner!r}, and that layer is a single array")
 
 
 def _owner(path: str) -> str:
@@ -322,9 +315,9 @@ def _named(path: str, given: Mapping[str, Hardware]) -> Hardware | None:
 
 def _twin(
     path: str, module: nn.Module, modules: dict[str, nn.Module], chosen: Mapping[str, object] | None = None
-) -> tuple[type[Analog] | None, str]:
+) -> tuple[type[AnalogLayer] | None, str]:
     """The analog class for a module, or None and the reason."""
-    if isinstance(module, (AnalogLayer, SeveralArrays)):
+    if isinstance(module, (AnalogLayer, Crossbar)):
         return None, "analog already"
     base = _base(module)
     if base is None and holds_no_matrix(module):
@@ -356,13 +349,13 @@ def _base(module: nn.Module) -> type[nn.Module] | None:
     return next((t for t in type(module).__mro__ if _twin_of(t) is not None), None)
 
 
-def _twin_of(kind: type) -> type[Analog] | None:
+def _twin_of(kind: type) -> type[AnalogLayer] | None:
     return TWINS.get(kind) or TWINS.get(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def _bypasses(parent: nn.Module, child: str) -> bool:
     """Whether a parent computes with the weight of its child without calling it."""
-    if isinstance(parent, SeveralArrays):
+    if isinstance(parent, AnalogLayer):
         return False
     if any(type(parent).forward is t.forward for t in _FAST_PATHS):
         return False  # closed below
@@ -370,9 +363,9 @@ def _bypasses(parent: nn.Module, child: str) -> bool:
 
 
 def _to_analog(
-    module: nn.Module, twin: type[Analog], hardware: Hardware, path: str, bias_rows: int,
+    module: nn.Module, twin: type[AnalogLayer], hardware: Hardware, path: str, bias_rows: int,
     each: Mapping[str, Hardware],
-) -> Analog:  # fmt: skip
+) -> AnalogLayer:  # fmt: skip
     """The analog twin: everything of the module, and its arrays; ``each``: those with their own hardware."""
     layer = twin.__new__(twin)
     layer.__dict__.update(module.__dict__)
@@ -382,22 +375,24 @@ def _to_analog(
     if parametrize.is_parametrized(module):
         layer.__dict__["_digital_type"] = type(module).__bases__[0]
         inject_parametrizations(layer)
+    if each and list(layer.make_arrays()) == ["crossbar"]:
+        raise ValueError(f"hardware names {', '.join(each)} of {path!r}, and that layer is a single array")
     try:
         layer.setup(hardware, bias_rows, **({"each": each} if each else {}))
     except NotMappableError as error:
         raise NotMappableError(f"{path or 'the model'!r}: {error}") from None
     layer.path = path
-    for array in layer.each() if isinstance(layer, SeveralArrays) else [layer]:
+    for array in layer.each():
         check_finite(array.present_weight(), array.path)
     return layer
 
 
-def _to_digital(layer: Analog, weights: str) -> nn.Module:
+def _to_digital(layer: AnalogLayer, weights: str) -> nn.Module:
     """The torch layer: everything of the analog one but its arrays."""
     base = layer.__dict__.get("_digital_type") or next(
         t for t, twin in TWINS.items() if isinstance(layer, twin) and not isinstance(t, str)
     )
-    if weights == "programmed" and isinstance(layer, SeveralArrays):
+    if weights == "programmed":
         _take_over(layer)
     module: nn.Module = base.__new__(base)
     module.__dict__.update(layer.__dict__)
@@ -410,29 +405,20 @@ def _to_digital(layer: Analog, weights: str) -> nn.Module:
         module.__dict__.pop(name, None)
     if parametrize.is_parametrized(layer):
         inject_parametrizations(module)
-    if weights == "programmed" and isinstance(layer, AnalogLayer):
-        dtype, shift = layer.weight.dtype, layer.require_chip("revert").shift
-        value, on_rows = layer.effective_weight(), layer.effective_bias()
-        if "bias" not in layer._parameters and not is_computed(
-            layer, "bias"
-        ):  # a table: the shift is part of each row
-            value, shift = value + shift, torch.zeros_like(shift)
-        held = layer.present_bias() if on_rows is None else on_rows
-        bias = shift if held is None else held.detach() + shift
-        make_plain(module, value.to(dtype))
-        if on_rows is not None or bool(shift.any()):
-            make_plain(module, bias.to(dtype), "bias")
     return module
 
 
-def _take_over(layer: SeveralArrays) -> None:
+def _take_over(layer: AnalogLayer) -> None:
     """Give a layer Parameters of its own that hold what its arrays hold."""
-    held = [(array, array.effective_weight(), array.effective_bias()) for array in layer.each()]
-    for name in dict.fromkeys(n for array, *_ in held for n in array.parameter_names()):
+    held = [
+        (array, array.effective_weight(), array.effective_bias(), array.require_chip("revert").shift)
+        for array in layer.each()
+    ]
+    for name in dict.fromkeys(name for array, *_ in held for name in array.parameter_names()):
         if getattr(layer, name) is not None:
             make_plain(layer, compute(layer, name).clone(), name)
-    for array, value, bias in held:
-        array.put_back(value, array.require_chip("revert").shift, bias)
+    for array, weight, bias, shift in held:
+        array.put_back(weight, bias, shift)
 
 
 def _close_fast_paths(model: nn.Module) -> None:

@@ -5,6 +5,7 @@ The interfaces between the layers, the composition and the product, without any 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -53,6 +54,26 @@ class Cut(Protocol):
     @property
     def one_hot(self) -> bool:
         """Whether inputs are row numbers: that row is on at full scale, and its tile alone is read."""
+
+    @property
+    def output_axis(self) -> int:
+        """Axis of the columns in the layer's output."""
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """``weight`` (the Parameter's shape) as ``[group, row, column]``, without bias rows."""
+
+    def from_matrix(self, matrix: Tensor) -> Tensor:
+        """``[group, row, column]``, without bias rows, in the shape of the Parameter."""
+
+    def check(self, x: Tensor, where: str) -> None:
+        """Raise ``TypeError`` or ``ValueError`` unless ``x`` can be an input of the layer ``where``."""
+
+    @property
+    def portioned(self) -> bool:
+        """Whether :meth:`portion` ever gives a number."""
+
+    def portion(self, read: Read, x: Tensor, tiled: bool) -> int | None:
+        """How many vectors are read at once where that is faster; None for all."""
 
     def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
         """Inputs in the order of the tiles; ``index`` is :meth:`input_index` as a tensor."""
@@ -141,6 +162,20 @@ class Lines(NamedTuple):
     bias_shot: Tensor | None = None
 
 
+class Steps(NamedTuple):
+    """The three factors of a read whose limits are single numbers (see :func:`mho.product.prepare`).
+
+    Attributes:
+        into: DAC steps per input.
+        middle: ADC steps per unit of ``Read.kernel``.
+        scale: output per ADC step.
+    """
+
+    into: Tensor
+    middle: Tensor
+    scale: Tensor
+
+
 class Read(NamedTuple):
     """What one product needs, packed once per state of a chip.
 
@@ -152,9 +187,7 @@ class Read(NamedTuple):
         shift: added to the output, ``[group * column]``; None for nothing.
         ones: kernel of a column of ones, for the digital offset; None without one.
         inputs: which input goes to each place of each tile; None if they lie in order.
-        steps: the three factors of a read whose limits are single numbers, made once by
-            :func:`mho.product.prepare`: DAC steps per input, ADC steps per unit of ``kernel``, output per
-            ADC step.
+        steps: the factors of a read whose limits are single numbers, made once; None where they are not.
         levels: what each converter of a ``converters.Circuit`` needs, packed, ``[group, tile, channel,
             column, k]``; None if all are without mismatch.
         readers: numbers of the converters that read ``[1, look-up, channel, column]``, where each vector
@@ -181,7 +214,7 @@ class Read(NamedTuple):
     shift: Tensor | None = None
     ones: Tensor | None = None
     inputs: Tensor | None = None
-    steps: tuple[Tensor, Tensor, Tensor] | None = None
+    steps: Steps | None = None
     levels: Tensor | None = None
     constant: Tensor | None = None
     readers: Tensor | None = None
@@ -196,6 +229,36 @@ class Read(NamedTuple):
         """The same but for some parts, as ``_replace``, which torch < 2.6 cannot compile."""
         own: dict[str, Any] = dict(zip(Read._fields, self, strict=True))
         return Read(**{**own, **parts})
+
+    def entries(self) -> dict[str, Tensor]:
+        """All tensors of the read by name, those of ``lines`` and ``steps`` too (``lines_currents``)."""
+        found: dict[str, Tensor] = {}
+        for name, value in zip(Read._fields, self, strict=True):
+            if isinstance(value, Tensor):
+                found[name] = value
+            elif value is not None:
+                found.update({f"{name}_{k}": v for k, v in value._asdict().items() if v is not None})
+        return found
+
+
+_PARTS: dict[str, Any] = {"lines": Lines, "steps": Steps}  # what a read holds beside single tensors
+_MADE_FOR_ONE_READ = ("unit", "shift", "inputs", "readers")
+PACKED = tuple(
+    entry
+    for name in Read._fields
+    if name not in _MADE_FOR_ONE_READ
+    for entry in ([f"{name}_{part}" for part in _PARTS[name]._fields] if name in _PARTS else [name])
+)
+"""Names of all tensors that packing a chip can give, as :meth:`Read.entries` has them."""
+
+
+def from_entries(entries: Mapping[str, Tensor | None]) -> Read:
+    """The read of these tensors, the inverse of :meth:`Read.entries`; None stands for what is not there."""
+    whole: dict[str, Any] = {name: value for name, value in entries.items() if name in Read._fields}
+    for name, kind in _PARTS.items():
+        parts = [entries.get(f"{name}_{part}") for part in kind._fields]
+        whole[name] = None if parts[0] is None else kind(*parts)
+    return Read(**whole)
 
 
 class Channels(NamedTuple):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from mho.nn import AnalogLayer, SeveralArrays
+from mho.nn import AnalogLayer
 from mho.nn.computed import copied, is_computed
 
 _LAYERS = (
@@ -88,7 +88,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
-    if any(isinstance(m, (AnalogLayer, SeveralArrays)) for m in model.modules()):
+    if any(isinstance(m, AnalogLayer) for m in model.modules()):
         raise ValueError("the model has analog layers: call fold_batch_norm first, then mho.convert")
     model = copied(model)
     found = dict(_pairs(copied(model).eval(), ""))  # tracing runs the model's own code: on a copy

@@ -12,7 +12,6 @@ torch.Size([1, 4])
 
 from __future__ import annotations
 
-import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable
@@ -24,8 +23,8 @@ from mho import tile
 from mho.array import Array
 from mho.calibration.batches import run_all
 from mho.devices import Effect, Ideal
-from mho.nn import AnalogLayer, SeveralArrays, analog_layers
-from mho.nn.base import plain
+from mho.nn import Crossbar, crossbars
+from mho.nn.crossbar import plain
 from mho.periphery import Compensation, GlobalDrift
 from mho.random import fork, fresh_normal_like
 
@@ -45,7 +44,7 @@ def program(model: nn.Module, seed: int) -> None:
         TypeError: ``seed`` is no integer.
         ValueError: no analog layer, or a weight is NaN or infinite (then no layer is programmed).
     """
-    layers = analog_layers(model)
+    layers = crossbars(model)
     for path, layer in layers.items():
         tile.check_finite(layer.present_weight(), path)
     for path, layer in layers.items():
@@ -72,7 +71,7 @@ def age(model: nn.Module, seconds: float) -> None:
         raise ValueError(
             f"seconds = {seconds!r}: time since programming is finite and not negative (0: just programmed)"
         )
-    layers = analog_layers(model)
+    layers = crossbars(model)
     for layer in layers.values():
         layer.require_chip("age")
         layer.hardware.device.check_time(float(seconds))
@@ -126,7 +125,7 @@ def degrade(
     """
     befalling, law = _sorted(effects)
     fork(seed)  # an integer, or TypeError
-    layers = {path: layer for path, layer in analog_layers(model).items() if select is None or select(path)}
+    layers = {path: layer for path, layer in crossbars(model).items() if select is None or select(path)}
     if not layers:
         raise ValueError("select chose no array; the paths are those of mho.conductances(model)")
     for layer in layers.values():
@@ -134,17 +133,13 @@ def degrade(
             layer.check_chip()
     with plain():
         made = {
-            path: tile.degraded(layer.hardware, layer.chip, layer.cut, befalling, law, seed, path)
+            path: tile.degraded(layer.hardware, layer.chip, layer.layout, befalling, law, seed, path)
             for path, layer in layers.items()
         }
     for path, (hardware, chip) in made.items():
         layers[path].hardware = hardware
         if chip is not None:
             layers[path].set_chip(chip)
-    for module in model.modules():
-        if isinstance(module, SeveralArrays):
-            own = {array.hardware for array in module.each()}
-            module.hardware = own.pop() if len(own) == 1 else module.hardware
 
 
 def _sorted(effects: tuple[Effect | Array, ...]) -> tuple[list[Effect], Array | None]:
@@ -207,7 +202,7 @@ def compensate(
     if method.needs_data != (data is not None):
         state = "needs data: compensate(model, method, data=loader)" if method.needs_data else "takes no data"
         raise ValueError(f"{type(method).__name__}() {state}")
-    layers = analog_layers(model)
+    layers = crossbars(model)
     for layer in layers.values():
         layer.require_chip("compensate")
     for layer in layers.values():
@@ -218,13 +213,13 @@ def compensate(
     for layer in layers.values():
         with plain():
             chip = layer.require_chip("compensate")
-            reference = tile.reference_read(layer.hardware, chip, layer.cut, fresh_normal_like(chip.g))
+            reference = tile.reference_read(layer.hardware, chip, layer.layout, fresh_normal_like(chip.g))
             made = tile.compensated(chip, reference, method)
             layer.correct(made.gain, made.shift)
 
 
 def _fit_outputs(
-    model: nn.Module, layers: dict[str, AnalogLayer], data: Iterable[Any], method: Compensation
+    model: nn.Module, layers: dict[str, Crossbar], data: Iterable[Any], method: Compensation
 ) -> None:
     """Fit each layer's columns to its own digital output, on the inputs that it gets in the model.
 
@@ -234,19 +229,18 @@ def _fit_outputs(
     reached, handles = set(), []
     for path, layer in layers.items():
 
-        def record(
-            module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: Tensor, path: str = path
-        ) -> None:
+        def record(_: nn.Module, given: tuple[Any, ...], output: Tensor, path: str = path) -> None:
             layer = layers[path]
-            inputs = inspect.signature(module.forward).bind(*given, **named).args
-            wanted = layer.digital_forward(*inputs)
+            wanted = layer.digital_forward(given[0])
             held = layer.digital_bias
             bias = 0.0 if held is None else held.detach().double()
-            columns = (y.detach().movedim(layer.output_axis, -1).flatten(0, -2) for y in (output, wanted))
+            axis = layer.layout.output_axis
+            lines = (y.detach().movedim(axis, -1) for y in (output, wanted))
+            columns = (y.reshape(-1, y.shape[-1]) for y in lines)
             fits[path].add(*(y.double() - bias for y in columns))
             reached.add(path)
 
-        handles.append(layer.register_forward_hook(record, with_kwargs=True))
+        handles.append(layer.register_forward_hook(record))
     try:
         run_all(model, data)
     finally:
@@ -269,7 +263,7 @@ def conductances(model: nn.Module) -> dict[str, Tensor]:
     with plain():
         return {
             path: tile.conductances(layer.hardware, layer.require_chip("conductances"))
-            for path, layer in analog_layers(model).items()
+            for path, layer in crossbars(model).items()
         }
 
 
@@ -281,7 +275,7 @@ def effective_weights(model: nn.Module) -> dict[str, Tensor]:
     Raises:
         NotProgrammedError: no chip.
     """
-    return {path: layer.effective_weight() for path, layer in analog_layers(model).items()}
+    return {path: layer.effective_weight() for path, layer in crossbars(model).items()}
 
 
 def train_on_chip(model: nn.Module, on: bool = True) -> None:
@@ -292,7 +286,7 @@ def train_on_chip(model: nn.Module, on: bool = True) -> None:
     Raises:
         NotProgrammedError: no chip.
     """
-    for layer in analog_layers(model).values():
+    for layer in crossbars(model).values():
         if on:
             layer.require_chip("train_on_chip")
         layer.on_chip = on

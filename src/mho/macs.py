@@ -18,7 +18,7 @@ from mho.calibration.batches import run
 from mho.converters import DAC, ColumnConverter
 from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
-from mho.nn import AnalogLayer, Array, SeveralArrays
+from mho.nn import AnalogLayer, Crossbar
 from mho.nn.unprogrammed import on_purpose
 from mho.packed import constants, multiplications, unpacked
 
@@ -121,14 +121,14 @@ class _Ledger(TorchDispatchMode):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.macs = Macs()
-        arrays = {path: m for path, m in model.named_modules() if isinstance(m, (AnalogLayer, SeveralArrays))}
+        arrays = {path: m for path, m in model.named_modules() if isinstance(m, (AnalogLayer, Crossbar))}
         self.owners: dict[int, list[tuple[str, str, Tensor]]] = {}
         for path, module in model.named_modules(remove_duplicate=False):
             owner = path.partition("parametrizations.")[0].removesuffix(".")
             for name, tensor in _own(module):
                 self.owners.setdefault(_storage(tensor), []).append((owner, name, tensor))
         self.origins = _Origins(t for owned in self.owners.values() for *_, t in owned)
-        sources = [p for m in arrays.values() if isinstance(m, AnalogLayer) for p in m._sources()]
+        sources = [p for m in arrays.values() if isinstance(m, Crossbar) for p in m.sources()]
         self.held = {_storage(p) for p in sources if p.dim() >= 2}
         self.arrays = set(arrays)
         self.stack: list[str] = [""]
@@ -196,7 +196,7 @@ class _Ledger(TorchDispatchMode):
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The tensors that a module holds itself; of an array its Parameters only."""
     yield from module.named_parameters(recurse=False)
-    if isinstance(module, (AnalogLayer, SeveralArrays)):
+    if isinstance(module, (AnalogLayer, Crossbar)):
         return
     yield from module.named_buffers(recurse=False)
     yield from (("constant", value) for value in constants(module))
@@ -257,7 +257,7 @@ def count_macs(model: nn.Module, example: Any) -> Macs:
 class _Inside:
     """Lets the ledger know when an array makes ready the matrix of several products; ``remove`` ends it."""
 
-    def __init__(self, array: Array, ledger: _Ledger) -> None:
+    def __init__(self, array: Crossbar, ledger: _Ledger) -> None:
         self.array = array
         read = array.read
 
@@ -277,7 +277,7 @@ class _Inside:
 class _Uncalibrated:
     """Lets an array without ranges run, its converters left out; ``remove`` ends it."""
 
-    def __init__(self, array: AnalogLayer) -> None:
+    def __init__(self, array: Crossbar) -> None:
         self.array = array
         limit = array._limit
 
@@ -298,20 +298,20 @@ def _watch(module: nn.Module, path: str, ledger: _Ledger) -> Iterator[Any]:
     if isinstance(module, torch.jit.ScriptModule):
         return  # it takes no hooks: what it does counts for the module that calls it
     owner = path
-    if isinstance(module, AnalogLayer):
+    if isinstance(module, Crossbar):
+        place = "arrays." if path.rpartition(".")[2] != "crossbar" else "crossbar"
+        owner = path.rpartition(place)[0].removesuffix(".")
         yield _Uncalibrated(module)
-    if isinstance(module, Array):
-        owner = path.rpartition("arrays.")[0].removesuffix(".")
         yield _Inside(module, ledger)
 
     def enter(_module: nn.Module, _args: Any, _names: Any) -> None:
         ledger.stack.append(path)
-        ledger.inside += isinstance(module, AnalogLayer)
+        ledger.inside += isinstance(module, Crossbar)
 
     def leave(_module: nn.Module, args: Any, names: Any, _output: Any) -> None:
-        if isinstance(module, AnalogLayer):
+        if isinstance(module, Crossbar):
             with FlopCounterMode(display=False) as counter:
-                module.digital_forward(*args, **names)
+                module.digital_forward(args[0])
             ledger.count(owner).analog += counter.get_total_flops() // 2
             ledger.inside -= 1
         ledger.stack.pop()

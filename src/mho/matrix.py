@@ -12,7 +12,7 @@ from torch import Tensor
 from mho import curved
 from mho.autograd import in_transform, straight_through
 from mho.blocks import by_blocks
-from mho.cut import Cut, Lines, Read
+from mho.cut import Cut, Read, from_entries
 from mho.devices import Device
 from mho.devices.effects.base import temperature_of
 from mho.devices.effects.currents import without_current_noise
@@ -23,7 +23,6 @@ from mho.read_noise import over_currents
 from mho.state import TileState, conductances, is_plain, is_tiled, readout, tile_columns, widths
 
 Check = Callable[[TileState], None]
-_LINES = "lines."
 
 
 def normalised(sums: Tensor, how: Readout) -> Tensor:
@@ -66,22 +65,7 @@ def pack(hardware: Hardware, state: TileState, cut: Cut, check: Check | None = N
         return _pack(hardware, state, cut)
     parts = _Parts()
     values = _EachChip.apply(hardware, cut, check, parts, *state)  # type: ignore[no-untyped-call]
-    return _read_of(dict(zip(parts.names, values, strict=True)))
-
-
-def _values_of(read: Read) -> dict[str, Tensor]:
-    """All tensors of a read by name."""
-    values = read._replace(lines=None)._asdict()
-    if read.lines is not None:
-        values.update({f"{_LINES}{name}": value for name, value in read.lines._asdict().items()})
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _read_of(values: dict[str, Tensor]) -> Read:
-    """The inverse of :func:`_values_of`."""
-    lines = {name.removeprefix(_LINES): v for name, v in values.items() if name.startswith(_LINES)}
-    rest = {name: v for name, v in values.items() if not name.startswith(_LINES)}
-    return Read(**rest, lines=Lines(**lines) if lines else None)  # type: ignore[arg-type]
+    return from_entries(dict(zip(parts.names, values, strict=True)))
 
 
 class _Parts:
@@ -97,7 +81,7 @@ class _EachChip(torch.autograd.Function):
     def forward(
         hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts, *state: Any
     ) -> tuple[Tensor, ...]:
-        found = _values_of(pack(hardware, TileState(*state), cut, check))
+        found = pack(hardware, TileState(*state), cut, check).entries()
         parts.names = tuple(found)
         return tuple(found.values())
 
@@ -113,7 +97,7 @@ class _EachChip(torch.autograd.Function):
         reads = []
         for k in range(info.batch_size):
             chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[4:], strict=True)]
-            reads.append(_values_of(pack(hardware, TileState(*chip), cut, check)))
+            reads.append(pack(hardware, TileState(*chip), cut, check).entries())
         some = {name: v for read in reads for name, v in read.items()}
         parts.names = tuple(some)
         stacked = (

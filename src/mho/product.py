@@ -21,15 +21,22 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from mho.autograd import materialise, may_overwrite
-from mho.converters import DAC, ColumnConverter, Stream
-from mho.cut import Channels, Cut, Limit, Read
+from mho.converters import DAC, ColumnConverter, Ready, Stream
+from mho.cut import Channels, Cut, Limit, Read, Steps
 from mho.random import fresh_normal_like
-from mho.read_noise import is_noisy, of_bias, on_currents, on_output
+from mho.read_noise import of_bias, on_currents, on_output
 
 Law = Callable[[Read, Cut, float | None], tuple[Read, Cut]]
 
 
-def whole(read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | None, x_limit: Limit) -> Tensor:
+def is_noisy(read: Read) -> bool:
+    """Whether two reads of the same inputs differ by noise of the cells."""
+    return read.variance is not None or read.shot is not None or read.thermal is not None
+
+
+def whole(
+    read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | Ready | None, x_limit: Limit
+) -> Tensor:
     """A read where nothing acts on the currents of single tiles: the layer's own operation.
 
     ``read.kernel`` and the noise are in weights and in the layer's layout.
@@ -52,25 +59,29 @@ def tiled(
     x: Tensor,
     bias: Tensor | None,
     channels: Channels,
-    dac: DAC | None,
-    adc: ColumnConverter | None,
+    dac: DAC | Ready | None,
+    adc: ColumnConverter | Ready | None,
     x_limit: Limit,
     i_limit: Limit,
     law: Law | None = None,
+    overwrite: bool | None = None,
 ) -> Tensor:
     """A read with tiles and channels kept apart up to the ADC.
 
     ``law``: what read and cut become for cells without Ohm's law, given the converted input of full scale
-    (None if the DAC is left out).
+    (None if the DAC is left out). ``overwrite``: whether fresh tensors may be, where that is known.
     """
     step: float | Tensor
+    overwrite = may_overwrite() if overwrite is None else overwrite
     known = x_limit is not None and i_limit is not None  # else the converters are left out
     if read.steps is not None and dac is not None and adc is not None and known:
-        return _prepared(read, read.steps, cut, x, bias, channels, dac, adc)
+        rest = read.changed(out=None)
+        return prepared(rest, read.steps, cut, x, bias, channels, dac, adc, overwrite)
     v, step, high_in = cut.arrange(x, read.inputs), 1.0, 1.0
     x_limit = None if dac is None else _full_scale_in(cut, v, dac, x_limit, plain=False)
     if dac is None or x_limit is None:  # drivers that are left out have no offset
-        dac, read, codes = None, read.changed(constant=None), v
+        dac, codes = None, v
+        read = read if read.constant is None else read.changed(constant=None)
     else:
         codes, step, high_in = _convert_in(cut, v, dac, x_limit, plain=False)
     stream = None if dac is None else dac.stream
@@ -78,10 +89,12 @@ def tiled(
     if law is not None:
         read, cut = law(read, cut, None if dac is None else top)
     one = _constant_input(cut, 1 / step, dac, stream) if read.bias is not None else 1.0
-    currents = _currents(read, cut, _driven(cut, codes, dac, stream), top, one)
+    driven = codes if stream is None else _driven(cut, codes, dac, stream)
+    currents = _currents(read, cut, driven, top, one)
+    currents = currents if stream is None else _shifted(cut, currents, dac, stream, analog=True)
     digits, factor = _convert_out(
-        read, cut, _shifted(cut, currents, dac, stream, analog=True), adc, i_limit,
-        stream.high if stream is not None and stream.each else high_in, len(channels.digital),
+        read, cut, currents, adc, i_limit,
+        stream.high if stream is not None and stream.each else high_in, len(channels.digital), overwrite,
     )  # fmt: skip
     if stream is not None and stream.each:
         if isinstance(factor, Tensor) and factor.dim() > 0:
@@ -97,7 +110,7 @@ def tiled(
         inputs = _row_sum(read.ones, cut, codes, step) + cut.bias_rows
         total = total * scale - inputs * channels.offset
         scale = 1.0
-    return _finish(read, cut, cut.output(total, x), scale, bias)
+    return _finish(read, cut, cut.output(total, x), scale, bias, overwrite)
 
 
 def prepare(
@@ -107,7 +120,7 @@ def prepare(
     adc: ColumnConverter | None,
     x_limit: Limit,
     i_limit: Limit,
-) -> tuple[Tensor, Tensor, Tensor] | None:
+) -> Steps | None:
     """The three factors of a read, or None where a limit is not one fixed number."""
     if dac is None or adc is None or dac.ideal or adc.ideal or dac.noise or adc.noise:
         return None
@@ -123,35 +136,39 @@ def prepare(
     full, currents = one * x_limit, one * i_limit
     digital = channels.digital[0] if len(channels.digital) == 1 else 1.0
     top = dac.stream.high if dac.stream is not None and dac.stream.each else high_in
-    return (
+    return Steps(
         high_in / full,
         high_out / (top * currents),
         read.out * (full * currents * (digital * top / (high_in * high_out))),
     )
 
 
-def _prepared(
-    read: Read, steps: tuple[Tensor, Tensor, Tensor], cut: Cut, x: Tensor, bias: Tensor | None,
-    channels: Channels, dac: DAC, adc: ColumnConverter,
+def prepared(
+    read: Read, steps: Steps, cut: Cut, x: Tensor, bias: Tensor | None,
+    channels: Channels, dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool,
 ) -> Tensor:  # fmt: skip
-    """:func:`tiled` with its factors made beforehand: each element is touched as little as can be."""
+    """:func:`tiled` with its factors made beforehand: each element is touched as little as can be.
+
+    ``read`` is without its ``out``, which is in ``steps``; ``overwrite`` as :func:`mho.autograd.may_overwrite`.
+    """
     into, mid, out = steps
     one = _constant_input(cut, into, dac, dac.stream) if read.bias is not None else into
     total: Tensor | None = None
     for piece, part, arranged in cut.tiles(read, x):
-        digits = _digits(part, piece, dac.digits(arranged * into), mid, one, dac, adc)
+        digits = _digits(part, piece, dac.digits(arranged * into), mid, one, dac, adc, overwrite)
         summed, _ = _sum(piece, piece.partial(digits, len(channels.digital)), 1.0, channels)
         if total is None:
             total = summed
         else:
-            total = total.add_(summed) if may_overwrite() else total + summed
+            total = total.add_(summed) if overwrite else total + summed
     assert total is not None
-    return _finish(read.changed(out=None), cut, cut.output(total, x), cut.over_output(out), bias)
+    return _finish(read, cut, cut.output(total, x), cut.over_output(out), bias, overwrite)
 
 
 def _digits(
-    read: Read, cut: Cut, codes: Tensor, mid: Tensor, one: float | Tensor, dac: DAC, adc: ColumnConverter
-) -> Tensor:
+    read: Read, cut: Cut, codes: Tensor, mid: Tensor, one: float | Tensor,
+    dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool,
+) -> Tensor:  # fmt: skip
     """The ADC's codes of the DAC's codes, in the layout of the product."""
     if dac.stream is not None:  # fewer inputs are scaled than currents
         high = dac.stream.high * mid
@@ -159,11 +176,11 @@ def _digits(
         z = _shifted(cut, z, dac, dac.stream, analog=True)
     else:
         currents = _currents(read, cut, codes, dac.high, one)
-        z = currents.mul_(mid) if may_overwrite() else currents * mid
+        return adc.digits(currents.mul_(mid) if overwrite else currents * mid)
     return _shifted(cut, adc.digits(z), dac, dac.stream, analog=False)
 
 
-def _driven(cut: Cut, codes: Tensor, dac: DAC | None, stream: Stream | None) -> Tensor:
+def _driven(cut: Cut, codes: Tensor, dac: DAC | Ready | None, stream: Stream | None) -> Tensor:
     """What is driven: the codes, or their groups of bits one after the other, as more vectors."""
     if stream is None or dac is None:
         return codes
@@ -172,7 +189,7 @@ def _driven(cut: Cut, codes: Tensor, dac: DAC | None, stream: Stream | None) -> 
 
 
 def _constant_input(
-    cut: Cut, per_input: float | Tensor, dac: DAC | None, stream: Stream | None
+    cut: Cut, per_input: float | Tensor, dac: DAC | Ready | None, stream: Stream | None
 ) -> float | Tensor:
     """What drives the bias rows, an input of one: in codes, or the same for each group of bits.
 
@@ -198,7 +215,9 @@ def driven_groups(cut: Cut, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[T
     return stream.digits(codes, dac.peak, cut.batch_axis) / stream.high, one
 
 
-def _shifted(cut: Cut, values: Tensor, dac: DAC | None, stream: Stream | None, analog: bool) -> Tensor:
+def _shifted(
+    cut: Cut, values: Tensor, dac: DAC | Ready | None, stream: Stream | None, analog: bool
+) -> Tensor:
     """The groups of bits shifted and added, if it happens on this side of the ADC."""
     if stream is None or dac is None or stream.each == analog:
         return values
@@ -227,7 +246,7 @@ def _measured(peak: Tensor | None) -> Tensor | None:
     return None if peak is None else torch.where(peak > 0, peak, torch.ones_like(peak))
 
 
-def _full_scale_in(cut: Cut, x: Tensor, dac: DAC, limit: Limit, plain: bool) -> Limit:
+def _full_scale_in(cut: Cut, x: Tensor, dac: DAC | Ready, limit: Limit, plain: bool) -> Limit:
     """The full scale that is known, or that of these very inputs; None leaves the DAC out."""
     if limit is not None:
         return limit
@@ -235,7 +254,7 @@ def _full_scale_in(cut: Cut, x: Tensor, dac: DAC, limit: Limit, plain: bool) -> 
 
 
 def _convert_in(
-    cut: Cut, x: Tensor, dac: DAC, limit: float | Tensor, plain: bool
+    cut: Cut, x: Tensor, dac: DAC | Ready, limit: float | Tensor, plain: bool
 ) -> tuple[Tensor, float | Tensor, float]:
     """DAC codes, inputs per code, and the code of full scale.
 
@@ -275,10 +294,11 @@ def _convert_out(
     read: Read,
     cut: Cut,
     currents: Tensor,
-    adc: ColumnConverter | None,
+    adc: ColumnConverter | Ready | None,
     limit: Limit,
     high_in: float,
     channels: int,
+    overwrite: bool,
 ) -> tuple[Tensor, float | Tensor]:
     """ADC codes (or currents) as a partial, and cell currents per code.
 
@@ -305,15 +325,15 @@ def _convert_out(
         limit = limit.detach().to(partial.dtype)
         if limit.dim() == 3:
             limit = cut.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
-    factor = materialise(adc.per_current(unit, limit))
-    z = partial.mul_(factor) if may_overwrite() else partial * factor
+    factor = adc.per_current(unit, limit)
+    z = partial.mul_(factor) if overwrite else partial * materialise(factor)
     if adc.noise:
         z = z + fresh_normal_like(z) * (adc.noise * adc.high / limit)
     digits = adc.digits(z) if read.levels is None else _each_reads(cut, z, adc, read, read.levels)
     return _viewed(cut, digits, channels), limit / adc.high
 
 
-def _each_reads(cut: Cut, z: Tensor, adc: ColumnConverter, read: Read, packed: Tensor) -> Tensor:
+def _each_reads(cut: Cut, z: Tensor, adc: ColumnConverter | Ready, read: Read, packed: Tensor) -> Tensor:
     """Each current, in digits, as the converter of its column reads it."""
     readers = read.readers
     if readers is None:
@@ -354,7 +374,7 @@ def _sum(
     else:
         factor = factor * channels.digital[0]
     axes = (cut.tile_axis, cut.channel_axis)
-    alone = all(digits.shape[axis] == 1 for axis in axes)
+    alone = digits.shape[axes[0]] == 1 and digits.shape[axes[1]] == 1
     total = digits.squeeze(axes) if alone else digits.sum(dim=axes)
     if channels.unit_column:
         axis = cut.column_axis - sum(a < cut.column_axis for a in (cut.tile_axis, cut.channel_axis))
@@ -373,10 +393,13 @@ def _row_sum(ones: Tensor, cut: Cut, v: Tensor, step: float | Tensor) -> Tensor:
     return sums.sum(dim=(cut.tile_axis, cut.channel_axis))
 
 
-def _finish(read: Read, cut: Cut, y: Tensor, scale: float | Tensor, bias: Tensor | None) -> Tensor:
+def _finish(
+    read: Read, cut: Cut, y: Tensor, scale: float | Tensor, bias: Tensor | None, overwrite: bool
+) -> Tensor:
     """Scale to output units, add shift and bias."""
     if read.out is not None:
-        scale = cut.over_output(materialise(read.out * scale))
+        scale = read.out * scale
+        scale = cut.over_output(scale if overwrite else materialise(scale))
     if read.shift is not None:
         bias = read.shift if bias is None else bias + read.shift
     if bias is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from mho.nn import analog_layers
+from mho.nn import crossbars
 from mho.programming import Summary
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def programming_report(model: nn.Module) -> ProgrammingReport:
     64
     """
     found = {}
-    for path, layer in analog_layers(model).items():
+    for path, layer in crossbars(model).items():
         layer.require_chip("programming_report")
         if layer.written is not None:
             found[path] = layer.written

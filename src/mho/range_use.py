@@ -8,13 +8,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from mho.nn import AnalogLayer
+from mho.nn import Crossbar
 
 LOW = 0.1  # of the range; normally distributed weights use about 0.4 (100 rows) to 0.25 (10,000 rows)
 
 
 @torch.no_grad()
-def range_use(layer: AnalogLayer) -> Tensor:
+def range_use(layer: Crossbar) -> Tensor:
     """Root mean square of the weights over their reference weight, for each group that shares a scale.
 
     The error of a cell is a fraction of the reference weight, so the relative error of a product is that
@@ -46,6 +46,6 @@ def range_use(layer: AnalogLayer) -> Tensor:
     return some
 
 
-def together(layers: Iterable[AnalogLayer]) -> Tensor:
+def together(layers: Iterable[Crossbar]) -> Tensor:
     """:func:`range_use` of several layers, one after the other."""
     return torch.cat([range_use(layer).cpu() for layer in layers])

@@ -20,11 +20,6 @@ from mho.cut import Cut, Lines, Read
 from mho.random import fresh_normal_like
 
 
-def is_noisy(read: Read) -> bool:
-    """Whether two reads of the same inputs differ by noise of the cells."""
-    return read.variance is not None or read.shot is not None or read.thermal is not None
-
-
 def over_currents(cut: Cut, values: Tensor) -> Tensor:
     """``values[group, tile, channel, column]`` to broadcast over what the product gives."""
     return _flat(cut, cut.over_partial(values))

@@ -44,7 +44,7 @@ from mho.matrix import (
 )
 from mho.noise import combine
 from mho.periphery import Compensation
-from mho.product import prepare, tiled, whole
+from mho.product import Law, prepare, tiled, whole
 from mho.programming import ProgrammingResult, Site, Summary
 from mho.reference import baseline_read, reference_read
 from mho.state import TileState, conductances, is_plain, is_tiled, readout, streams, tile_columns, widths
@@ -308,10 +308,15 @@ def matvec(
     """
     if not is_tiled(hardware):
         return whole(read, cut, x, bias, hardware.dac, limits[0])
-    law = None
-    if hardware.array.voltages:
-        law = partial(curved.by_law, hardware.array, hardware.device.v_read)
-    return tiled(read, cut, x, bias, _channels(hardware), hardware.dac, hardware.adc, *limits, law)
+    law, channels = law_of(hardware), channels_of(hardware)
+    return tiled(read, cut, x, bias, channels, hardware.dac, hardware.adc, *limits, law)
+
+
+def law_of(hardware: Hardware) -> Law | None:
+    """What becomes of a product by cells that obey no Ohm's law; None for others."""
+    if not hardware.array.voltages:
+        return None
+    return partial(curved.by_law, hardware.array, hardware.device.v_read)
 
 
 def at_full_scale(hardware: Hardware, read: Read, cut: Cut) -> Read:
@@ -323,9 +328,10 @@ def prepared(hardware: Hardware, read: Read, limits: tuple[Limit, Limit]) -> Rea
     """The read with its constant factors made, where the limits allow it (see ``product.prepare``)."""
     if not is_tiled(hardware) or hardware.array.voltages:
         return read
-    return read._replace(steps=prepare(read, _channels(hardware), hardware.dac, hardware.adc, *limits))
+    return read._replace(steps=prepare(read, channels_of(hardware), hardware.dac, hardware.adc, *limits))
 
 
-def _channels(hardware: Hardware) -> Channels:
+def channels_of(hardware: Hardware) -> Channels:
+    """How the channels of a read become one number."""
     how = readout(hardware)
     return Channels(how.digital, how.offset, how.unit_column)

@@ -43,7 +43,7 @@ def test_inputs_and_currents_of_each_tile() -> None:
     weight = model.first.weight.detach()
     seen = mho.profile(model, DATA)
     layer = seen.layers["first"]
-    for place, (a, b) in enumerate(model.first.cut.rows):
+    for place, (a, b) in enumerate(model.first.layout.rows):
         x = X[:, a:b].double()
         h = layer.inputs[place]
         assert (h.lowest, h.highest) == pytest.approx((float(x.min()), float(x.max())))

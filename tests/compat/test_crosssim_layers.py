@@ -294,11 +294,11 @@ def test_arrays_are_cut_as_the_parameters_say() -> None:
     params.core.rows_max, params.core.cols_max = 6, 5
     params.core.mapping.weights.row_partition_strategy = "MAX"
     layer = AnalogLinear(params, 16, 16)
-    assert layer.cut.rows == ((0, 6), (6, 12), (12, 16))
-    assert layer.cut.columns == ((0, 4), (4, 8), (8, 12), (12, 16))
+    assert layer.layout.rows == ((0, 6), (6, 12), (12, 16))
+    assert layer.layout.columns == ((0, 4), (4, 8), (8, 12), (12, 16))
     layer.params.core.mapping.weights.row_partition_strategy = "EQUAL"
     layer(torch.ones(1, 16))
-    assert layer.cut.rows == ((0, 5), (5, 10), (10, 16))
+    assert layer.layout.rows == ((0, 5), (5, 10), (10, 16))
     params.core.rows_max = 7
     conv = AnalogConv2d(params, 3, 5, 3, bias_rows=1)
     x = torch.rand(2, 3, 6, 6)

@@ -264,7 +264,7 @@ def output(params: CrossSimParameters) -> tuple[Made, torch.Tensor]:
         x = torch.rand(6, 12, dtype=torch.float64) * 2 - 1
         place = layer.weight.device
         cells = layer.chip.g.cpu()
-        made = (cells.shape, cells.flatten().tolist(), layer.cut.rows, layer.cut.columns, place)
+        made = (cells.shape, cells.flatten().tolist(), layer.layout.rows, layer.layout.columns, place)
         return made, layer(x.to(place)).cpu()
 
 

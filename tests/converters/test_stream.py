@@ -130,7 +130,7 @@ def test_each_group_has_its_own_read_noise() -> None:
     mho.program(layer, seed=0)
     x = torch.randn(1, 36).expand(4000, -1)
     noise = layer(x) - layer(x)
-    read, codes = layer._packed(), (x[:1] * 31 / 3).round().clamp(-31, 31)
+    read, codes = layer.crossbar.packed(), (x[:1] * 31 / 3).round().clamp(-31, 31)
     digits = Stream().digits(codes, 31, 0)
     counts = Stream().weights(31, codes)
     driven = (digits * counts[:, None]) ** 2

@@ -97,7 +97,7 @@ def test_the_unused_level_as_crosssim_counts_it(style: str, bits: int) -> None:
         layer.weight.copy_(w)
         got = layer(x.T).T.numpy()
         assert np.abs(got - wanted).max() <= 1e-6 * np.abs(wanted).max()
-        layer.hardware = replace(layer.hardware, mapping=replace(mapping, counts_unused=False))
+        layer.crossbar.hardware = replace(layer.hardware, mapping=replace(mapping, counts_unused=False))
         larger = layer(x.T).T.numpy()
         np.testing.assert_allclose(got, larger * (2**bits - 2) / (2**bits - 1), rtol=1e-9, atol=1e-12)
         layer.weight.zero_()

@@ -261,7 +261,7 @@ def test_state(name: str) -> None:
         analog.to(torch.bfloat16).to(torch.float32).eval()
     assert (analog[0](*x)[0] - before).abs().max() < 0.05
     with torch.no_grad():
-        dict(analog[0].named_parameters())[analog[0].array("k_proj_weight")._weight].add_(0.1)
+        dict(analog[0].named_parameters())[analog[0].array("k_proj_weight").weight_name].add_(0.1)
     with pytest.warns(StaleChipWarning) as seen:
         analog[0](*x)
     noticed = {str(w.message).split("'")[1] for w in seen}

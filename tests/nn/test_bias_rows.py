@@ -19,9 +19,10 @@ from mho.converters import Calibrated, Dynamic, Fixed, Learned, Stream
 from mho.errors import NotMappableError, StaleChipWarning
 from mho.experiments.batched import outputs
 from mho.experiments.copies import chip_weights
+from mho.layouts import ArraySize, MatrixLayout
 from mho.mapping import BitSlicing, DifferentialPair, Offset
 from mho.mapping.tiling import spans, without_bias_rows
-from mho.nn import AnalogConv2d, AnalogLayer, AnalogLinear, AnalogTransposedLinear
+from mho.nn import AnalogConv2d, AnalogLinear, AnalogTransposedLinear, Crossbar
 from mho.testing import check_layer, check_visible
 
 from .cases import CASES, make
@@ -87,7 +88,7 @@ def test_layers_with_several_arrays(name: str) -> None:
     compare(analog.train(), layer, *[x] * count)
     mho.program(analog, seed=0)
     compare(analog.eval(), layer, *[x] * count)
-    arrays = [m for m in analog.modules() if isinstance(m, AnalogLayer)]
+    arrays = [m for m in analog.modules() if isinstance(m, Crossbar)]
     assert {a.bias_rows for a in arrays if a.bias is not None} == {2}
     assert all(a.bias_rows == 0 for a in arrays if a.bias is None)
     check_layer(mho.convert(layer.float(), mho.Hardware(), bias_rows=2), *[x.float()] * count)
@@ -182,7 +183,7 @@ def test_the_rows_are_rows_like_others(name: str, bias_rows: int, dtype: torch.d
     """
     hardware = mho.Hardware(device=PCM, tile=FULL, **TRUTHS[name])
     layer, dense = pair(hardware, bias_rows, dtype=dtype)
-    assert torch.equal(layer.chip_g, dense.chip_g) and layer.cut.rows == dense.cut.rows
+    assert torch.equal(layer.chip_g, dense.chip_g) and layer.layout.rows == dense.layout.rows
     x = torch.rand(64, 10, dtype=dtype) * 2 - 1
     got, wanted = layer(x), dense(ones(x, bias_rows))
     error, rounding = (got - wanted).abs(), 2e-6 if dtype == torch.float32 else 1e-13
@@ -309,7 +310,7 @@ def test_noise_on_the_rows_alone_changes_the_output() -> None:
     for path, column in (("0", 4), ("3", 5)):
         layer = analog.get_submodule(path)
         g = layer.chip_g.clone()
-        assert torch.equal(mho.conductances(analog)[path], g) and g.shape[2] == layer.cut.rows[-1][1]
+        assert torch.equal(mho.conductances(analog)[path], g) and g.shape[2] == layer.layout.rows[-1][1]
         layer.chip_g[:, :, -2:] = (g[:, :, -2:] + 5e-6).flip(0)
         assert not torch.equal(analog(x), before)
         assert (analog.get_submodule(path).effective_bias().shape) == (column,)
@@ -533,16 +534,16 @@ def test_rows_that_cross_a_border_and_rows_alone_in_a_tile() -> None:
         hardware = mho.Hardware(tile=mho.Tile(rows=6, full=True), adc=mho.ADC(bits=None))
         layer = nn.Linear(20, 4).double()
         analog = mho.convert(layer, hardware, bias_rows=rows)
-        assert len(analog.cut.rows) == count and (tiles is None or analog.cut.rows == tiles)
+        assert len(analog.layout.rows) == count and (tiles is None or analog.layout.rows == tiles)
         mho.program(analog, seed=0)
         compare(analog.eval(), layer, x)
-    assert without_bias_rows(analog.cut.rows, 8)[-1] == (20, 20)  # a tile of bias rows alone
+    assert without_bias_rows(analog.layout.rows, 8)[-1] == (20, 20)  # a tile of bias rows alone
 
 
 def test_a_row_costs_no_cut_of_channels() -> None:
     """The taps of an input channel stay together: the row goes where there is room."""
     assert spans(64 * 9, 256, unit=9, extra=1) == ((0, 144), (144, 288), (288, 432), (432, 577))
-    assert AnalogConv2d(64, 8, 3, hardware=mho.Hardware(), bias_rows=1).cut.input_index() is None
+    assert AnalogConv2d(64, 8, 3, hardware=mho.Hardware(), bias_rows=1).layout.input_index() is None
 
 
 def test_the_report_counts_them() -> None:
@@ -595,7 +596,7 @@ def test_what_was_trained_is_trained_after_revert(build, bias_rows, computed, fr
 
 def test_a_layer_without_bias_has_no_rows() -> None:
     layer = AnalogLinear(4, 3, bias=False, hardware=mho.Hardware(), bias_rows=5)
-    assert layer.bias_rows == 0 and layer.effective_bias() is None and layer.cut.rows == ((0, 4),)
+    assert layer.bias_rows == 0 and layer.effective_bias() is None and layer.layout.rows == ((0, 4),)
 
 
 def test_the_bias_of_a_bilinear_layer_cannot_lie_on_rows() -> None:
@@ -606,15 +607,16 @@ def test_the_bias_of_a_bilinear_layer_cannot_lie_on_rows() -> None:
     mho.convert(nn.Bilinear(3, 4, 5, bias=False), mho.Hardware(), bias_rows=1)
 
 
-def test_a_cut_without_rows_for_it_is_refused() -> None:
-    class Own(AnalogLinear):
-        def make_cut(self) -> object:
-            self.__dict__["bias_rows"], kept = 0, self.bias_rows
-            cut = super().make_cut()
-            self.__dict__["bias_rows"] = kept
-            return cut
+def without_rows(shape: tuple[int, ...], size: ArraySize) -> MatrixLayout:
+    return MatrixLayout.of(shape, size._replace(bias_rows=0))
 
-    with pytest.raises(NotMappableError, match="make_cut of Own has no rows for a bias"):
+
+def test_a_layout_without_rows_for_it_is_refused() -> None:
+    class Own(AnalogLinear):
+        def make_arrays(self) -> dict[str, Crossbar]:
+            return {"crossbar": Crossbar(self, "weight", "bias", layout=without_rows)}
+
+    with pytest.raises(NotMappableError, match="the layout of Own has no rows for a bias"):
         Own(4, 3, hardware=mho.Hardware(), bias_rows=1)
 
 

@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import mho
 from mho.errors import StaleChipWarning
-from mho.nn import changes
+from mho import changes
 
 HARDWARE = mho.Hardware(device=mho.devices.PCM(read_scale=0.0), tile=mho.Tile(rows=8))
 LAYERS: dict[str, tuple[Callable[[], nn.Module], torch.Tensor]] = {
@@ -44,8 +44,8 @@ def warned(analog: nn.Module, x: torch.Tensor) -> int:
     return len(seen)
 
 
-def arrays(analog: nn.Module) -> list[mho.nn.AnalogLayer]:
-    return [m for m in analog.modules() if isinstance(m, mho.nn.AnalogLayer)]
+def arrays(analog: nn.Module) -> list[mho.nn.Crossbar]:
+    return [m for m in analog.modules() if isinstance(m, mho.nn.Crossbar)]
 
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
@@ -146,8 +146,8 @@ def test_steps_of_others_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     other = nn.Parameter(torch.ones(3))
     optimizer = torch.optim.Adam([other], lr=0.1, fused=True)
     reads = []
-    whole = type(analog)._fingerprint
-    monkeypatch.setattr(type(analog), "_fingerprint", lambda self: reads.append(self) or whole(self))
+    whole = mho.nn.Crossbar.fingerprint
+    monkeypatch.setattr(mho.nn.Crossbar, "fingerprint", lambda self: reads.append(self) or whole(self))
     for _ in range(2):
         other.sum().backward()
         optimizer.step()
@@ -174,12 +174,12 @@ def test_moves_and_copies_change_nothing() -> None:
 
 def test_counts_go_with_their_parameters() -> None:
     gc.collect()
-    before = len(changes._STEPS)
+    before = len(changes.STEPS)
     analog, _ = programmed()
-    assert len(changes._STEPS) == before + 1
+    assert len(changes.STEPS) == before + 1
     del analog
     gc.collect()
-    assert len(changes._STEPS) == before
+    assert len(changes.STEPS) == before
 
 
 def test_a_compiled_step_is_noticed() -> None:

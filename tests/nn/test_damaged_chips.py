@@ -16,6 +16,8 @@ import mho
 from mho.converters import SAR, Calibrated, Learned
 from mho.errors import DamagedChipError
 from mho.nn import analog_layers
+from mho.nn.crossbar import chip as entries
+from mho.nn.crossbar.chip import CHIP, RANGES
 
 X = torch.randn(4, 20, generator=torch.Generator().manual_seed(1))
 DEVICE = mho.devices.RetentionLoss(nu=0.1, nu_std=0.05, device=mho.devices.PCM(read_scale=0.0))
@@ -84,7 +86,7 @@ def kinds(entry: str) -> list[str]:
 
 def test_every_entry_that_there_is() -> None:
     names = {entry.rpartition(".")[2] for entry in ENTRIES}
-    assert names == {*mho.nn.base.CHIP, "chip_weights", *mho.nn.base.RANGES}
+    assert names == {*CHIP, "chip_weights", *RANGES}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -109,13 +111,13 @@ def test_a_damaged_entry_is_refused_and_nothing_is_loaded(entry: str, how: dict)
 
 def test_the_message_names_place_value_and_what_is_allowed() -> None:
     state = {k: v.clone() for k, v in SOUND.state_dict().items()}
-    state["0.chip_g"][1, 0, 3, 2:4] = math.nan
+    state["0.crossbar.chip_g"][1, 0, 3, 2:4] = math.nan
     with pytest.raises(DamagedChipError) as error:
         copy.deepcopy(SOUND).load_state_dict(state)
     said = str(error.value)
-    assert said.startswith("0.chip_g[1, 0, 3, 2] = nan (2 of 400 values are like this): ")
+    assert said.startswith("0.crossbar.chip_g[1, 0, 3, 2] = nan (2 of 400 values are like this): ")
     assert "conductances are finite" in said and "mho.program" in said
-    state["0.chip_g"][1, 0, 3, 2:4] = 1.0
+    state["0.crossbar.chip_g"][1, 0, 3, 2:4] = 1.0
     with pytest.raises(DamagedChipError, match=r"cells of PCM hold g_min = 0 S to g_max = 2.5e-05 S"):
         copy.deepcopy(SOUND).load_state_dict(state)
 
@@ -143,13 +145,15 @@ def test_a_reverted_model_knows_nothing_of_it() -> None:
 
 def test_a_missing_entry_and_one_too_many() -> None:
     state = dict(SOUND.state_dict())
-    del state["0.chip_weights"]
-    with pytest.raises(DamagedChipError, match="0.a chip is whole or not there, and chip_weights is missing"):
+    del state["0.crossbar.chip_weights"]
+    with pytest.raises(
+        DamagedChipError, match="0.crossbar.a chip is whole or not there, and chip_weights is missing"
+    ):
         copy.deepcopy(SOUND).load_state_dict(state)
     plain = mho.convert(nn.Linear(3, 2), mho.Hardware())
     mho.program(plain, 0)
     with pytest.raises(DamagedChipError, match="chip_drivers: converters of this hardware have no draws"):
-        plain.load_state_dict({**plain.state_dict(), "chip_drivers": torch.zeros(3)})
+        plain.load_state_dict({**plain.state_dict(), "crossbar.chip_drivers": torch.zeros(3)})
 
 
 @pytest.mark.parametrize("entry", [e for e in ENTRIES if "nan" in kinds(e)])
@@ -180,7 +184,7 @@ def test_a_verb_that_would_make_a_damaged_chip_leaves_the_old_one() -> None:
     with pytest.raises(DamagedChipError, match="chip_gain"):
         layer.set_chip(before._replace(gain=before.gain * math.nan))
     with pytest.raises(DamagedChipError, match="chip_shift"):
-        layer.correct(before.gain, before.shift / 0)
+        layer.crossbar.correct(before.gain, before.shift / 0)
     assert all(a is b for a, b in zip(layer.chip, before, strict=True)) and torch.equal(layer(X), y)
 
 
@@ -199,8 +203,8 @@ def test_a_full_scale_is_a_number_above_zero(value: float) -> None:
 
 def test_looking_is_done_once_for_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = mho.nn.base.damage
-    monkeypatch.setattr(mho.nn.base, "damage", lambda *a: seen.append(1) or real(*a))
+    real = entries.damage
+    monkeypatch.setattr(entries, "damage", lambda *a: seen.append(1) or real(*a))
     model = copy.deepcopy(SOUND)
     model(X)
     seen.clear()

@@ -193,8 +193,8 @@ def test_the_adc_converts_each_column(converter: Any) -> None:
     if isinstance(converter, Dynamic):
         limits = table.abs().amax(1, keepdim=True)
     elif isinstance(converter, Calibrated) and converter.per_tile:
-        limits = torch.cat([table[a:b].abs().amax().expand(b - a, 1) for a, b in analog.cut.rows])
-        assert len(limits.unique()) == len(analog.cut.rows) > 2
+        limits = torch.cat([table[a:b].abs().amax().expand(b - a, 1) for a, b in analog.layout.rows])
+        assert len(limits.unique()) == len(analog.layout.rows) > 2
     step = limits / analog.hardware.adc.grid().high
     assert (got - table).abs().max() > 0.1 * step.min()
     torch.testing.assert_close(got, (table / step).round() * step, rtol=1e-5, atol=1e-5)

@@ -11,7 +11,7 @@ from torch import nn
 
 import mho
 from mho.converters import Calibrated, Dynamic, Fixed
-from mho.nn.conv import ConvCut
+from mho.layouts import ConvolutionLayout
 
 from .cases import CASES, CONV, TRANSPOSED, make
 
@@ -172,7 +172,7 @@ def test_adc_acts_on_each_tile(name: str) -> None:
     peak = matrix.abs().amax(-2, keepdim=True)  # of each column
     v = dac.quantise(x, 2.0) / 2.0
     total = 0
-    for a, b in analog.cut.rows:
+    for a, b in analog.layout.rows:
         part = torch.zeros_like(matrix)
         part[:, a:b] = (matrix / peak)[:, a:b]
         sub = copy.deepcopy(layer)
@@ -192,8 +192,8 @@ def test_ranges_for_each_tile(name: str) -> None:
     )
     analog = mho.convert(layer, hardware)
     mho.calibrate(analog, [x])
-    assert analog.input_range.shape == (len(analog.cut.rows),)
-    assert analog.output_range.shape[:2] == (1, len(analog.cut.rows))
+    assert analog.input_range.shape == (len(analog.layout.rows),)
+    assert analog.output_range.shape[:2] == (1, len(analog.layout.rows))
     wanted = layer(x)
     assert (analog.eval()(x) - wanted).abs().max() < 2e-3 * wanted.abs().max()
 
@@ -229,10 +229,10 @@ def test_a_large_batch_in_portions_is_the_same_read(name: str, monkeypatch: pyte
     analog = mho.convert(layer, hardware).eval()
     mho.program(analog, seed=0)
     whole = analog(x)
-    monkeypatch.setattr("mho.nn.conv._CURRENTS", 1)
+    monkeypatch.setattr("mho.layouts.convolution._CURRENTS", 1)
     with torch.no_grad():
         torch.testing.assert_close(analog(x), whole, rtol=1e-13, atol=1e-13)
-        assert analog._portion(analog.read(), x) == 1
+        assert analog.layout.portion(analog.crossbar.read(), x, tiled=True) == 1
 
 
 TILEWISE = {
@@ -258,7 +258,7 @@ def test_tiles_one_after_the_other_are_the_grouped_product(
     analog = mho.convert(layer, hardware, bias_rows=rows).eval()
     mho.program(analog, seed=0)
     grouped = analog(x).detach()
-    monkeypatch.setattr(mho.nn.conv, "_ALONE", 1)
+    monkeypatch.setattr(mho.layouts.convolution, "_ALONE", 1)
     with torch.no_grad():
         apart = analog(x)
     torch.testing.assert_close(apart, grouped, rtol=1e-4, atol=1e-4)
@@ -274,14 +274,14 @@ def test_tiles_are_read_one_by_one_where_they_are_large(
     analog = mho.convert(kind(4, 16, 3, padding=1), hardware).eval()
     mho.program(analog, seed=0)
     counts: list[int] = []
-    tiles = ConvCut.tiles
+    tiles = ConvolutionLayout.tiles
 
-    def watched(cut: ConvCut, *args: Any) -> Any:
+    def watched(cut: ConvolutionLayout, *args: Any) -> Any:
         found = tiles(cut, *args)
         counts.append(len(found))
         return found
 
-    monkeypatch.setattr(ConvCut, "tiles", watched)
+    monkeypatch.setattr(ConvolutionLayout, "tiles", watched)
 
     def pieces(*shape: int) -> int:
         counts.clear()
@@ -291,12 +291,12 @@ def test_tiles_are_read_one_by_one_where_they_are_large(
     with torch.no_grad():
         assert (pieces(1, 4, 64, 64), pieces(1, 4, 63, 64)) == (4, 1)
         assert (pieces(4, 4, 32, 32), pieces(3, 4, 32, 32)) == (4, 1)
-        monkeypatch.setattr(mho.nn.conv, "_UNROLLED", 3)
+        monkeypatch.setattr(mho.layouts.convolution, "_UNROLLED", 3)
         assert pieces(1, 4, 64, 64) == 4
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
         assert pieces(1, 4, 64, 64) == 1
     monkeypatch.undo()
-    monkeypatch.setattr(ConvCut, "tiles", watched)
+    monkeypatch.setattr(ConvolutionLayout, "tiles", watched)
     assert pieces(1, 4, 64, 64) == 1  # with gradients
 
 

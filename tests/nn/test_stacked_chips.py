@@ -144,7 +144,7 @@ def test_a_quiet_chip_among_noisy_ones() -> None:
     mho.program(analog, 0)
     loud = saved(analog)
     quiet = {k: v.clone() for k, v in loud.items()}
-    quiet["chip_g"] = torch.zeros_like(loud["chip_g"])
+    quiet["crossbar.chip_g"] = torch.zeros_like(loud["crossbar.chip_g"])
     x = vectors(4, 6)
     with torch.no_grad():
         run = vmap(lambda s: functional_call(analog, s, (x,)), randomness="different")

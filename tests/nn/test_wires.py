@@ -26,8 +26,8 @@ def truth(layer: nn.Module, tile: mho.Tile) -> torch.Tensor:
         (1, -1), mho.mapping.DifferentialPair().targets(weight / scale, 1e-6, 50e-6), strict=True
     ):
         for group in range(weight.shape[0]):
-            for a, b in analog.cut.rows:
-                for c, d in analog.cut.columns:
+            for a, b in analog.layout.rows:
+                for c, d in analog.layout.columns:
                     part = WIRES.effective_conductance(g[group, a:b, c:d])
                     seen[group, a:b, c:d] += sign * part * scale[group, :, c:d] / 49e-6
     return analog.from_matrix(seen)

@@ -112,6 +112,6 @@ def test_a_compensation_reads_heat_as_any_read_does() -> None:
     mho.program(analog, seed=0)
     g, n = mho.conductances(analog)[""], 800
     eps = torch.randn(n, *g.shape)
-    reads = torch.stack([reference_read(analog.hardware, analog.chip, analog.cut, e) for e in eps])
+    reads = torch.stack([reference_read(analog.hardware, analog.chip, analog.layout, e) for e in eps])
     of_row = (4 * 1.380649e-23 * 300 * 1e10 * g.sum((0, 1, 2))).sqrt() / 0.2 / 24e-6
     torch.testing.assert_close(reads.std(0), of_row / 16**0.5, rtol=5 / (2 * n) ** 0.5, atol=0)

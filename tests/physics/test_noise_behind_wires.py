@@ -157,8 +157,8 @@ def exact_deviation(analog: nn.Module, x: Tensor, of_cells: Tensor, wires: Wires
     g = mho.conductances(analog)[""].double()
     v = torch.cat([x.double(), x.new_ones(len(x), analog.bias_rows).double()], 1)
     total = torch.zeros(len(x), g.shape[-1], dtype=torch.float64)
-    for r in analog.cut.rows:
-        for c in mho.tile.tile_columns(analog.cut, g):
+    for r in analog.layout.rows:
+        for c in mho.tile.tile_columns(analog.layout, g):
             at = (0, slice(*r), slice(*c))
             each = [variance(g[k][at], wires, of_cells[k][at], v[:, slice(*r)]) for k in range(len(g))]
             for factor, row in zip(how.digital, how.analog, strict=True):
@@ -234,23 +234,23 @@ def test_convolutions_read_tile_by_tile_or_at_once(monkeypatch: pytest.MonkeyPat
     mho.program(linear, seed=3)
     assert (
         torch.equal(mho.conductances(conv)[""], mho.conductances(linear)[""])
-        or conv.cut.rows != linear.cut.rows
+        or conv.layout.rows != linear.layout.rows
     )
     found = deviation(conv, x, monkeypatch)
     of_cells = (0.05 * mho.conductances(conv)[""].double()) ** 2
-    linear.cut = _rows_of(linear, conv)
+    linear.crossbar.layout = _rows_of(linear, conv)
     linear.set_chip(conv.chip)
     wanted = (
         exact_deviation(linear, patches, of_cells, wires).view(2, 9, 6).transpose(1, 2).reshape(found.shape)
         / 25e-6
     )
     torch.testing.assert_close(found.double(), wanted, rtol=0.01, atol=0)
-    monkeypatch.setattr("mho.nn.conv._ALONE", 0)
+    monkeypatch.setattr("mho.layouts.convolution._ALONE", 0)
     torch.testing.assert_close(deviation(conv, x, monkeypatch), found, rtol=1e-4, atol=1e-7)
 
 
 def _rows_of(linear: nn.Module, conv: nn.Module) -> object:
-    return dataclasses.replace(linear.cut, rows=conv.cut.rows, columns=conv.cut.columns)
+    return dataclasses.replace(linear.layout, rows=conv.layout.rows, columns=conv.layout.columns)
 
 
 def test_a_table_is_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_a_table_is_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
         analog = chip(nn.Embedding(40, 9), NOISY, wires, adc=adc)
         found = deviation(analog, torch.arange(40), monkeypatch)
         linear = chip(nn.Linear(40, 9, bias=False), NOISY, wires, adc=adc)
-        linear.cut = _rows_of(linear, analog)
+        linear.crossbar.layout = _rows_of(linear, analog)
         linear.set_chip(analog.chip)
         of_cells = (0.05 * mho.conductances(analog)[""].double()) ** 2
         wanted = exact_deviation(linear, torch.eye(40), of_cells, wires) / 25e-6

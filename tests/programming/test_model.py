@@ -129,7 +129,7 @@ def test_report() -> None:
     done = tile.write_cells(
         layer.hardware,
         layer.hardware.mapping.targets(weight / weight.abs().amax(-2, keepdim=True), PCM.g_min, PCM.g_max),
-        layer.cut,
+        layer.layout,
         0,
         "3",
     )

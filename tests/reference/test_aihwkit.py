@@ -16,9 +16,9 @@ import torch
 
 import mho
 from mho.converters import Calibrated, Dynamic, Fixed
+from mho.layouts import MatrixLayout
 from mho.mapping import spans
 from mho.nn import AnalogLinear
-from mho.nn.linear import LinearCut
 
 DATA = Path(__file__).parent / "data/aihwkit"
 CASES = {case["name"]: case for case in json.loads((DATA / "golden_mvm.json").read_text())["cases"]}
@@ -86,8 +86,12 @@ def test_product_of_a_tile(name: str) -> None:
 class Cut16(AnalogLinear):
     """Lightning's split of 40 inputs to at most 16: 14, 13, 13. Here an even split has equal tiles."""
 
-    def make_cut(self) -> LinearCut:
-        return LinearCut(rows=((0, 14), (14, 27), (27, 40)), columns=spans(24, None))
+    def make_arrays(self) -> dict[str, mho.nn.Crossbar]:
+        return {"crossbar": mho.nn.Crossbar(self, "weight", "bias", layout=cut_16)}
+
+
+def cut_16(shape: tuple[int, ...], size: object) -> MatrixLayout:
+    return MatrixLayout(rows=((0, 14), (14, 27), (27, 40)), columns=spans(24, None), shape=shape)
 
 
 @pytest.mark.parametrize("name", LIGHTNING)
@@ -101,6 +105,6 @@ def test_product_of_lightning(name: str) -> None:
         mho.Hardware(mapping=ONE, dac=dac(case, 1.0), adc=adc), Cut16 if case["tile"] > 0 else AnalogLinear
     )
     if adc is not None:
-        peaks = [case["out_bound"] * W[:, a:b].abs().max() for a, b in made.cut.rows]
+        peaks = [case["out_bound"] * W[:, a:b].abs().max() for a, b in made.layout.rows]
         made.set_range("output_range", torch.stack(peaks).view(1, -1, 1))
     assert difference(made, ARRAYS[name]) <= 1e-6

@@ -185,10 +185,12 @@ def test_product_where_values_lie_between_two_codes(name: str) -> None:
 
 def tied(made: AnalogLinear, x: Tensor) -> list[list[list[int]]]:
     """For each output, what the codes of those of its currents count that are zero to 1e-12 of a step."""
-    read, dac = tile.pack(made.hardware, made.chip, made.cut), made.hardware.dac
+    read, dac = tile.pack(made.hardware, made.chip, made.layout), made.hardware.dac
     slices = made.hardware.mapping.slices
     digits = dac.stream.digits(dac.grid().codes(x.unsqueeze(0) * dac.peak), dac.peak, 1)
-    currents = made.cut.partial(made.cut.product(digits, read.kernel), slices)  # [1, bit * vector, slice, 16]
+    currents = made.layout.partial(
+        made.layout.product(digits, read.kernel), slices
+    )  # [1, bit * vector, slice, 16]
     steps = currents.view(7, len(x), slices, 16) * (255 / 8)
     assert not bool(((steps.abs() > 1e-12) & (steps.abs() < 1e-3)).any()), "no doubtful ones"
     zero = steps.abs() <= 1e-12

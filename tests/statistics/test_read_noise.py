@@ -174,7 +174,7 @@ def test_noise_of_tiles_adds_in_variance(tiles: int) -> None:
     x = torch.randn(32, dtype=torch.float64)
     tile = mho.Tile(rows=32 // tiles, columns=None)
     made = programmed(layer, device=STEADY, adc=mho.ADC(bits=None), tile=tile)
-    assert len(made.cut.rows) == tiles
+    assert len(made.layout.rows) == tiles
     per_weight = layer.weight.detach().abs().amax(1) / 18e-6
     cells = (x.square() @ cell_std(made).square().sum(0)[0]).sqrt() * per_weight
     assert reads(made, x).std(0).numpy() == pytest.approx(cells.numpy(), rel=5 / (2 * N) ** 0.5)

@@ -39,7 +39,7 @@ class Common(Foot):
 def by_formula(layer: mho.nn.AnalogLinear, x: Tensor, data: Tensor) -> Tensor:
     g = mho.conductances(layer)[""].double()
     seen = torch.zeros_like(g)
-    for a, b in layer.cut.rows:
+    for a, b in layer.layout.rows:
         for c in range(6):
             line = g[..., a:b, c]
             seen[..., a:b, c] = line / (1 + 2000 * line.sum(-1, keepdim=True))

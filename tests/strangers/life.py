@@ -100,7 +100,7 @@ def outputs(
     total: Any = 0.0
     for factors, factor in zip(how.analog, how.digital, strict=True):
         sums = sum(a * each for a, each in zip(factors, g, strict=True))
-        currents = torch.stack([v[:, a:b] @ sums[a:b] for a, b in layer.cut.rows])
+        currents = torch.stack([v[:, a:b] @ sums[a:b] for a, b in layer.layout.rows])
         total = total + factor * convert(currents, i_limit).sum(0)
     column = (chip.scale.expand(1, 1, 6).flatten() * chip.gain).double()
     return total * x_limit * column + chip.shift.double() + layer.bias.detach().double()

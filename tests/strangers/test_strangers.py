@@ -72,7 +72,7 @@ def test_the_numbers_are_those_of_the_formula(stranger: Stranger) -> None:
 
 @each
 def test_a_read_is_as_fast_as_with_own_parts(stranger: Stranger) -> None:
-    assert (lived(stranger).packed_into is not None) == stranger.fast
+    assert (lived(stranger).packed_steps_into is not None) == stranger.fast
 
 
 @each
@@ -97,7 +97,7 @@ def test_calibrated_descriptions_bring_the_full_scales(stranger: Stranger) -> No
     again = mho.convert(torch.nn.Linear(12, 6), described).eval()
     mho.program(again, seed=0)
     mho.age(again, float(layer.chip.seconds))
-    again.correct(layer.chip.gain, layer.chip.shift)
+    again.crossbar.correct(layer.chip.gain, layer.chip.shift)
     with torch.no_grad():
         assert torch.equal(again(X), layer(X))
 
@@ -121,7 +121,7 @@ def chips(stranger: Stranger) -> list[dict[str, Tensor]]:
     made = []
     for seed in (0, 1):
         layer = lived(stranger, seed)
-        made.append({k: v for k, v in layer.state_dict().items() if k.startswith("chip_")})
+        made.append({k: v for k, v in layer.state_dict().items() if k.startswith("crossbar.chip_")})
     return made
 
 
@@ -134,18 +134,21 @@ def test_chips_are_stacked(stranger: Stranger) -> None:
         found = vmap(lambda chip: functional_call(layer, chip, (X,)))(stacked)
         for one, chip in zip(found, both, strict=True):
             alike(one, functional_call(layer, chip, (X,)))
-    alike_chips = torch.equal(both[0]["chip_g"], both[1]["chip_g"])  # where nothing is drawn
+    alike_chips = torch.equal(
+        both[0]["crossbar.chip_g"], both[1]["crossbar.chip_g"]
+    )  # where nothing is drawn
     assert torch.equal(found[0], found[1]) == alike_chips
 
 
 @each
 def test_an_entry_given_alone_is_the_entry_loaded(stranger: Stranger) -> None:
     here, there = lived(stranger), lived(stranger, 1)
-    other = {**there.state_dict(), "chip_scale": 1.3 * here.chip_scale}
-    for name in ("input_range", "output_range"):
+    other = {**there.state_dict(), "crossbar.chip_scale": 1.3 * here.chip_scale}
+    for name in ("crossbar.input_range", "crossbar.output_range"):
         if name in other:
             other[name] = other[name] * 0.8
-    passive = {"chip_baseline", "chip_weights", "chip_hardware", "chip_cells"}  # a device may have no drift
+    entries = ("baseline", "weights", "hardware", "cells")  # a device may have no drift
+    passive = {f"crossbar.chip_{name}" for name in entries}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", StaleChipWarning)
         before = here(X)
@@ -274,7 +277,7 @@ def test_a_third_family_reads_tables_row_by_row() -> None:
     with torch.no_grad():
         found, wanted = analog(rows), table(rows)
     gains = 1 + 0.05 * analog.chip.converters[0, :, 0, :, 0]  # [tile, column]
-    tiles = torch.tensor([k for k, (a, b) in enumerate(analog.cut.rows) for _ in builtins.range(a, b)])
+    tiles = torch.tensor([k for k, (a, b) in enumerate(analog.layout.rows) for _ in builtins.range(a, b)])
     scale = wanted.abs().amax(0)
     by_hand = converter.logarithmic((wanted / scale * gains[tiles]).double(), analog.output_range.double())
     alike(found, by_hand * scale)

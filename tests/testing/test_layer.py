@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho.nn import AnalogLayer, AnalogLinear
+from mho.nn import AnalogLayer, AnalogLinear, Crossbar
 from mho.testing import check_layer
 
 LAYERS = {
@@ -60,24 +60,41 @@ class Flattens(Wrong):
         return super().forward(x).flatten(0, 1)[:5]
 
 
-class Transposes(Wrong):
+class WrongArray(Crossbar):
+    """The broken arrays derive from this one: it is sound."""
+
+    def __init__(self, owner: nn.Module) -> None:
+        super().__init__(owner, "weight", "bias")
+
+
+def holding(kind: type[Crossbar]) -> type[AnalogLinear]:
+    """A layer with an array of that kind."""
+
+    class Holding(Wrong):
+        def make_arrays(self) -> dict[str, Crossbar]:
+            return {"crossbar": kind(self)}
+
+    return Holding
+
+
+class Transposes(WrongArray):
     def from_matrix(self, matrix: Tensor) -> Tensor:
         return matrix[0].t().flip(0)
 
 
-class Forgets(Wrong):
+class Forgets(WrongArray):
     """Loses the chip on the way through ``state_dict``."""
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
         super()._load_from_state_dict({k: v for k, v in state_dict.items() if "chip" not in k}, prefix, *rest)
 
 
-class SameChip(Wrong):
+class SameChip(WrongArray):
     def program(self, seed: int, path: str) -> None:
         super().program(0, path)
 
 
-class Scribbles(Wrong):
+class Scribbles(WrongArray):
     def program(self, seed: int, path: str) -> None:
         with torch.no_grad():
             self.weight.mul_(1.001)
@@ -99,10 +116,10 @@ BROKEN = {
     "loses a gradient": (Detaches, "gradient of input 0 must be that of the digital layer"),
     "bypasses its array": (Bypasses, "must change the output|another seed another"),
     "loses a part": (Flattens, "shape of the digital output"),
-    "turns its matrix": (Transposes, "from_matrix must undo matrix"),
-    "forgets its chip": (Forgets, "bit for bit from state_dict"),
-    "knows one seed": (SameChip, "another seed another"),
-    "writes its Parameters": (Scribbles, "must not change the Parameters|digital layer"),
+    "turns its matrix": (holding(Transposes), "from_matrix must undo matrix"),
+    "forgets its chip": (holding(Forgets), "bit for bit from state_dict"),
+    "knows one seed": (holding(SameChip), "another seed another"),
+    "writes its Parameters": (holding(Scribbles), "must not change the Parameters|digital layer"),
     "freezes its noise": (Averages, "fresh noise"),
 }
 

@@ -189,7 +189,7 @@ def test_a_recipe_comes_and_goes() -> None:
     for _ in range(3):
         analog.train()(x)
     saved = analog.state_dict()
-    assert int(saved["0.training_step"]) == 3
+    assert int(saved["0.crossbar.training_step"]) == 3
     attach(analog, Recipe(modifiers=(DropConnect(p=1.0),)))  # replaces, and counts anew
     assert torch.equal(analog(x), analog[1].bias.expand(3, 2)) and int(analog[0].training_step) == 1
     analog.load_state_dict(saved)

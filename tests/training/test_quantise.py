@@ -207,7 +207,7 @@ def test_alpha_outside_zero_to_one(alpha):
 
 def test_blending_without_a_step_count_says_what_to_do():
     layer = analog(nn.Linear(2, 2))
-    layer.modifiers = (AlphaBlending(levels=EvenLevels(count=3), annealing=Annealing(steps=3)),)
+    layer.crossbar.modifiers = (AlphaBlending(levels=EvenLevels(count=3), annealing=Annealing(steps=3)),)
     with pytest.raises(RuntimeError, match="attach it with mho.training.attach"):
         layer(torch.ones(1, 2))
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mho import config
 from mho.errors import ConfigError
 from mho.hardware import Hardware
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import Crossbar, crossbars
 from mho.nn.walk import walk
 
 
@@ -37,11 +37,11 @@ def calibrated_hardware(model: nn.Module) -> dict[str, Hardware]:
     >>> calibrated_hardware(analog)["0"].dac.range.limits
     ((2.0,),)
     """
-    analog_layers(model)
-    return {path: _with_limits(m) for path, m in walk(model, repeated=True) if isinstance(m, AnalogLayer)}
+    crossbars(model)
+    return {path: _with_limits(m) for path, m in walk(model, repeated=True) if isinstance(m, Crossbar)}
 
 
-def _with_limits(layer: AnalogLayer) -> Hardware:
+def _with_limits(layer: Crossbar) -> Hardware:
     hardware = layer.hardware
     return replace(
         hardware,

@@ -12,7 +12,7 @@ from mho import tile
 from mho.calibration.batches import Progress, run_all
 from mho.converters import DAC, ColumnConverter, Histogram
 from mho.converters.ranges import joined
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import Crossbar, crossbars
 from mho.nn.observer import Observer
 
 
@@ -34,7 +34,7 @@ def calibrate(model: nn.Module, data: Iterable[Any]) -> None:
     Raises:
         ValueError: no batch came, or an input is not finite; then no range is changed.
     """
-    layers = analog_layers(model)
+    layers = crossbars(model)
     _measure(model, data, layers, streamed=False)
     if any(tile.streams(layer.hardware) for layer in layers.values()):
         _measure(model, data, layers, streamed=True)
@@ -51,9 +51,9 @@ def observe(
         streamed: record the currents of each group of input bits, where an ADC converts those.
         progress: called after each batch with the number of batches so far.
     """
-    layers = analog_layers(model)
+    layers = crossbars(model)
     for path, layer in layers.items():
-        rows, channels = len(layer.cut.rows), len(tile.readout(layer.hardware).digital)
+        rows, channels = len(layer.layout.rows), len(tile.readout(layer.hardware).digital)
         layer._observer = Observer(path, rows, channels, streamed and tile.streams(layer.hardware))
     try:
         run_all(model, data, progress=progress)
@@ -63,7 +63,7 @@ def observe(
             layer._observer = None
 
 
-def _measure(model: nn.Module, data: Iterable[Any], layers: dict[str, AnalogLayer], streamed: bool) -> None:
+def _measure(model: nn.Module, data: Iterable[Any], layers: dict[str, Crossbar], streamed: bool) -> None:
     """Set the ranges from one pass; ``streamed``: those of the ADCs that see groups of bits."""
     seen = observe(model, data, streamed)
     found = {
@@ -78,7 +78,7 @@ def _concerns(seen: Observer, streamed: bool) -> bool:
     return seen.reached and (seen.streamed or not streamed)
 
 
-def _ranges(layer: AnalogLayer, seen: Observer) -> dict[str, Tensor]:
+def _ranges(layer: Crossbar, seen: Observer) -> dict[str, Tensor]:
     """The measured full scale of each converter of a layer that asks for one."""
     found: dict[str, Tensor] = {}
     adc = layer.hardware.adc
@@ -93,13 +93,13 @@ def _ranges(layer: AnalogLayer, seen: Observer) -> dict[str, Tensor]:
     return found
 
 
-def measured_scale(layer: AnalogLayer, seen: Observer) -> Tensor | None:
+def measured_scale(layer: Crossbar, seen: Observer) -> Tensor | None:
     """The full scale that data gives the DAC of a layer; None if its range asks for none."""
     dac = layer.hardware.dac
     return None if dac is None else _full_scales([seen.inputs], dac, None)
 
 
-def fixed_scale(layer: AnalogLayer) -> Tensor | None:
+def fixed_scale(layer: Crossbar) -> Tensor | None:
     """The full scale of a DAC that no data changes.
 
     Inputs are divided by it before they become voltages. A dynamic DAC divides each vector by its own

@@ -11,7 +11,7 @@ from mho import tile
 from mho.calibration.batches import Progress
 from mho.calibration.full_scales import cell_currents, fixed_scale, measured_scale, observe
 from mho.converters import Histogram
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import Crossbar, crossbars
 from mho.nn.observer import Observer
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def profile(model: nn.Module, data: Iterable[Any], progress: Progress | None = N
     >>> seen.layers["0"].inputs[0].lowest, seen.layers["0"].inputs[0].count
     (-2.0, 4)
     """
-    layers = analog_layers(model)
+    layers = crossbars(model)
     seen = observe(model, data, streamed=False, progress=progress)
     streamed = seen
     if any(tile.streams(layer.hardware) for layer in layers.values()):
@@ -120,7 +120,7 @@ def profile(model: nn.Module, data: Iterable[Any], progress: Progress | None = N
     return Profile({path: _layer(layers[path], seen[path], streamed[path]) for path in layers})
 
 
-def _layer(layer: AnalogLayer, seen: Observer, streamed: Observer) -> LayerProfile:
+def _layer(layer: Crossbar, seen: Observer, streamed: Observer) -> LayerProfile:
     if layer.hardware.adc is None or not seen.reached:
         return LayerProfile(seen.inputs, [])
     if streamed.streamed:

@@ -23,5 +23,6 @@ from mho.converters.ranges import Learned as Learned
 from mho.converters.ranges import LeastSquares as LeastSquares
 from mho.converters.ranges import OnData as OnData
 from mho.converters.ranges import Range as Range
+from mho.converters.ready import Ready as Ready
 from mho.converters.sar import SAR as SAR
 from mho.converters.stream import Stream as Stream

@@ -14,6 +14,7 @@ from torch import Tensor
 from mho import random
 from mho.config import NonNegative, field_names
 from mho.converters.ranges import Calibrated, Range
+from mho.converters.ready import Ready
 
 if TYPE_CHECKING:
     from mho.converters.dac import DAC
@@ -73,6 +74,10 @@ class ColumnConverter(ABC):
             z: currents in digits, not rounded, any shape; it may be overwritten.
         """
         return self.quantise(z, self.high)
+
+    def ready(self) -> Ready:
+        """What a read needs of this converter, made once."""
+        return Ready(self.range, self.ideal, self.high, self.per_current, self.digits, self.read, self.noise)
 
     # --- converters that differ ------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from mho import random
 from mho.config import NonNegative, config
 from mho.converters.grid import Uniform
 from mho.converters.ranges import Calibrated, Range
+from mho.converters.ready import Ready
 from mho.converters.stream import Stream
 
 
@@ -67,6 +68,10 @@ class DAC(Uniform):
         """The largest magnitude of a code."""
         grid = self.grid()
         return max(grid.high, -grid.low)
+
+    def ready(self) -> Ready:
+        """What a read needs of this converter, made once."""
+        return super().ready()._replace(peak=1.0 if self.ideal else self.peak, stream=self.stream)
 
     @property
     def mismatched(self) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 from mho.autograd import may_overwrite, round_clip
 from mho.config import NonNegative
 from mho.converters.ranges import Range
+from mho.converters.ready import Ready
 
 
 class Grid(NamedTuple):
@@ -114,6 +115,18 @@ class Uniform:
             return z
         grid = self.grid()
         return grid.codes_(z) if may_overwrite() else grid.codes(z)
+
+    def ready(self) -> Ready:
+        """What a read needs of this converter, made once."""
+        digits, high = self.digits if self.ideal else self.grid().codes_, self.high
+
+        def per_current(unit: float | Tensor, limit: float | Tensor) -> float | Tensor:
+            return unit * (high / limit)
+
+        def read(value: Tensor, packed: Tensor, rows: Tensor) -> Tensor:
+            return digits(value)
+
+        return Ready(self.range, self.ideal, high, per_current, digits, read, self.noise)
 
     def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
         """Values on the grid: ``lsb * code``.

@@ -74,7 +74,7 @@ class Spread:
     def belongs(self, owner: type, name: str) -> str:
         """What to write instead of ``owner(name=law)``, for the message of the error."""
         from mho.devices.base import Device
-        from mho.devices.dynamics import SwitchingModel
+        from mho.devices.dynamics.base import SwitchingModel
 
         if issubclass(owner, Device):
             device = f"{owner.__name__}(...)"

@@ -17,8 +17,8 @@ import mho
 from mho import random, tile
 from mho.array import Ideal as IdealArray
 from mho.experiments.fitting import seeded
-from mho.nn import AnalogLayer, Array, analog_layers
-from mho.nn.base import plain
+from mho.nn import Crossbar, crossbars
+from mho.nn.crossbar import plain
 from mho.periphery import GlobalDrift
 
 Copies = dict[str, Tensor]
@@ -49,7 +49,7 @@ def array_weights(network: nn.Module) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     seen: set[Tensor] = set()
     for path, layer in mho.convert(network, mho.Hardware()).named_modules():
-        if not isinstance(layer, AnalogLayer):
+        if not isinstance(layer, Crossbar):
             continue
         name = _weight_name(path, layer)
         if name not in known:
@@ -75,12 +75,12 @@ def parameters(network: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def _weight_name(path: str, layer: AnalogLayer) -> str:
+def _weight_name(path: str, layer: Crossbar) -> str:
     """The name, in the plain network, of the Parameter that holds the weights of an array."""
-    if not isinstance(layer, Array):
-        return f"{path}.weight" if path else "weight"
-    owner = f".{path}".rpartition(".arrays.")[0][1:]
-    name = layer.parameter_names()[0]
+    owner = path.removesuffix("crossbar").removesuffix(".")
+    if owner == path:
+        owner = f".{path}".rpartition(".arrays.")[0][1:]
+    name = layer.weight_name
     return f"{owner}.{name}" if owner else name
 
 
@@ -154,7 +154,7 @@ def chip_weights(
             no property of a copy; test such chips one by one. Or a layer with several arrays, a table,
             or a computed weight.
     """
-    layers = analog_layers(model)
+    layers = crossbars(model)
     for path, layer in layers.items():
         _check(layer, path, seconds)
     with plain():
@@ -167,13 +167,13 @@ def chip_weights(
         return {f"{c.path}.{name}" if c.path else name: held for c in made for name, held in c.held().items()}
 
 
-def _check(layer: AnalogLayer, path: str, seconds: float) -> None:
+def _check(layer: Crossbar, path: str, seconds: float) -> None:
     hardware = layer.hardware
-    if not isinstance(layer, MATRICES):
+    if not isinstance(layer.owner, MATRICES):
         raise ValueError(
-            f"{path!r} is a {type(layer).__name__}: copies are made of linear layers and convolutions"
+            f"{path!r} is a {type(layer.owner).__name__}: copies are made of linear layers and convolutions"
         )
-    if "weight" not in layer._parameters:
+    if "weight" not in layer.owner._parameters:
         raise ValueError(_computed(path))
     tile.check_finite(layer.weight.detach(), path)
     hardware.device.check_time(seconds)
@@ -188,7 +188,7 @@ def _check(layer: AnalogLayer, path: str, seconds: float) -> None:
 class _Chips:
     """All chips of one layer: conductances ``[copy, chip, group, row, column]`` at one age."""
 
-    def __init__(self, layer: AnalogLayer, path: str, seeds: Sequence[int], seconds: float) -> None:
+    def __init__(self, layer: Crossbar, path: str, seeds: Sequence[int], seconds: float) -> None:
         self.layer, self.path, self.seconds = layer, path, seconds
         hardware = layer.hardware
         device = hardware.device
@@ -201,8 +201,8 @@ class _Chips:
             return lambda mechanism: random.normal(target.shape, seed, path, mechanism).to(target)
 
         # Each chip in its own memory layout, on which the order of the sums of a reference read depends.
-        self.fresh = [tile.write_cells(hardware, target, layer.cut, seed, path).g for seed in seeds]
-        self.cells = [tile.cell_state(device, target, draw(seed), layer.cut) for seed in seeds]
+        self.fresh = [tile.write_cells(hardware, target, layer.layout, seed, path).g for seed in seeds]
+        self.cells = [tile.cell_state(device, target, draw(seed), layer.layout) for seed in seeds]
         self.g = device.aged(torch.stack(self.fresh, dim=1), torch.stack(self.cells, dim=2), seconds)
         self.gain = torch.ones(len(seeds), 1, 1, 1, dtype=target.dtype, device=target.device)
 
@@ -214,15 +214,15 @@ class _Chips:
         g, cells = self.fresh[number], self.cells[number]
         state = tile.TileState(g, cells, self.scale, zero, ones, torch.zeros_like(ones), ones, ones[0])
         first = random.normal(g.shape, seed, self.path, "reference").to(g)
-        state = state._replace(baseline=tile.baseline_read(hardware, state, layer.cut, first))
+        state = state._replace(baseline=tile.baseline_read(hardware, state, layer.layout, first))
         state = tile.age(hardware, state, self.seconds)
-        now = tile.reference_read(hardware, state, layer.cut, random.fresh_normal_like(g))
+        now = tile.reference_read(hardware, state, layer.layout, random.fresh_normal_like(g))
         self.gain[number] = tile.compensated(state, now, GlobalDrift()).gain[0]
 
     def held(self) -> dict[str, Tensor]:
         """Weights ``[chip, *weight.shape]``, and a bias on rows, as a layer that reads its chip has them."""
         layer, hardware = self.layer, self.layer.hardware
-        how, cut = tile.readout(hardware), layer.cut
+        how, cut = tile.readout(hardware), layer.layout
         g = self.g
         if not isinstance(hardware.array, IdealArray):
             g = torch.stack([tile.through_wires(hardware, one, cut) for one in g.unbind(1)], dim=1)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mho import tile
 from mho.config import NonNegative, Positive, config
 from mho.converters import DAC, ColumnConverter
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import Crossbar, crossbars
 from mho.nn.unprogrammed import on_purpose
 
 
@@ -102,7 +102,7 @@ def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
     prices = prices if prices is not None else Prices()
     if len(x) != 1:
         raise ValueError(f"x has {len(x)} inputs: costs are counted for one")
-    layers = analog_layers(model)
+    layers = crossbars(model)
     totals = {"adc": 0, "dac": 0}
     energy = 0.0
 
@@ -124,17 +124,17 @@ def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
     return Cost(totals["adc"], totals["dac"], cells, energy)
 
 
-def _cells(layer: AnalogLayer) -> int:
+def _cells(layer: Crossbar) -> int:
     """Cells that hold the weights of a layer, and those of a unit column."""
     groups, rows, columns = layer.matrix(layer.wide_weight().detach()).shape
     columns += tile.readout(layer.hardware).unit_column
     return groups * (rows + layer.bias_rows) * columns * layer.hardware.mapping.copies
 
 
-def _conversions(layer: AnalogLayer, output: Tensor) -> tuple[int, int]:
+def _conversions(layer: Crossbar, output: Tensor) -> tuple[int, int]:
     """Conversions of the ADCs and of the DACs in one run of a layer."""
     groups, rows, columns = layer.matrix(layer.wide_weight().detach()).shape
-    hardware, cut, how = layer.hardware, layer.cut, tile.readout(layer.hardware)
+    hardware, cut, how = layer.hardware, layer.layout, tile.readout(layer.hardware)
     vectors = output.numel() // (groups * columns)
     driven = vectors * _input_groups(hardware.dac)
     converted = driven if tile.streams(hardware) else vectors

@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mho.hardware import Hardware
-from mho.nn.arrays import Array, MatrixArray, SeveralArrays
+from mho.nn.crossbar import Crossbar
+from mho.nn.layer import AnalogLayer
 from mho.nn.linear import AnalogLinear
 
 _PARTS = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
 
 
-class AnalogMultiheadAttention(SeveralArrays, nn.MultiheadAttention):
+class AnalogMultiheadAttention(AnalogLayer, nn.MultiheadAttention):
     """``nn.MultiheadAttention`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
     torch's fused paths, which read the weights themselves, are never taken.
@@ -46,15 +47,15 @@ class AnalogMultiheadAttention(SeveralArrays, nn.MultiheadAttention):
         self.out_proj.weight, self.out_proj.bias = plain.weight, plain.bias
         self.setup(hardware, bias_rows)
 
-    def make_arrays(self) -> dict[str, Array]:
+    def make_arrays(self) -> dict[str, Crossbar]:
         """Arrays for queries, keys and values."""
-        made: dict[str, Array] = {}
+        made: dict[str, Crossbar] = {}
         bias = None if self.in_proj_bias is None else "in_proj_bias"
         for k, name in enumerate(_PARTS):
             part = (k * self.embed_dim, (k + 1) * self.embed_dim)
             packed = self._qkv_same_embed_dim
             weight = "in_proj_weight" if packed else name
-            made[name] = MatrixArray(self, weight, bias, part if packed else None, part)
+            made[name] = Crossbar(self, weight, bias, part if packed else None, part)
         return made
 
     def forward(

@@ -6,40 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho.cut import Read
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
-from mho.nn.arrays import Array, MatrixArray, SeveralArrays
-from mho.nn.linear import LinearCut
+from mho.layouts import BilinearLayout
+from mho.nn.crossbar import Crossbar
+from mho.nn.layer import AnalogLayer
 
 
-class _BilinearArray(MatrixArray):
-    """The array of a weight ``[output, first, second]``: rows are the first input, columns the rest."""
-
-    def make_cut(self) -> LinearCut:
-        """Tiles of the first x (output * second) matrix."""
-        outputs, first, second = self.weight.shape
-        return self.matrix_cut(first, outputs * second)
-
-    def matrix(self, weight: Tensor) -> Tensor:
-        """``[1, first, output * second]``."""
-        return weight.transpose(0, 1).flatten(1).unsqueeze(0)
-
-    def from_matrix(self, matrix: Tensor) -> Tensor:
-        """``[output, first, second]``."""
-        weight: Tensor = matrix[0].unflatten(1, (-1, self.weight.shape[2])).transpose(0, 1)
-        return weight
-
-    def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
-        """``x A_k`` for all outputs ``k``, beside each other."""
-        y: Tensor = F.linear(x, self.matrix(self.weight)[0].t())
-        return y
-
-
-class AnalogBilinear(SeveralArrays, nn.Bilinear):
+class AnalogBilinear(AnalogLayer, nn.Bilinear):
     """``nn.Bilinear`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
     The array is read with the first input; the product of what it gives with the second input is one
@@ -67,9 +43,9 @@ class AnalogBilinear(SeveralArrays, nn.Bilinear):
             )
         super().setup(hardware, 0, each)
 
-    def make_arrays(self) -> dict[str, Array]:
+    def make_arrays(self) -> dict[str, Crossbar]:
         """One array, of the first input."""
-        return {"weight": _BilinearArray(self, "weight")}
+        return {"weight": Crossbar(self, layout=BilinearLayout.of)}
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """``x1 A_k x2 + b_k`` for each output ``k``; inputs ``[..., first]`` and ``[..., second]``."""

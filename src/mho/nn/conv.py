@@ -1,285 +1,19 @@
-"""Convolutions on arrays.
-
-The rows of an array are the taps of the input channels, its columns the output channels; one patch of
-the input is one vector. Tiles of rows are groups of input channels, so that one grouped convolution
-multiplies by all tiles. A transposed convolution is the convolution of the input with zeros between
-its samples: the same rows and columns, torch's own transposed operation.
-"""
+"""Convolutions on arrays (see ``mho.layouts.convolution``)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho import tile
-from mho.cut import Cut, Lines, Read
 from mho.hardware import Hardware
-from mho.mapping import spans, without_bias_rows
-from mho.nn.base import AnalogLayer
-from mho.nn.opaque import convolution
-
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-
-
-_CURRENTS = 1 << 21  # read at once: 8 MB in float32
-_ALONE = 1 << 16  # currents of a tile that are worth operations of their own; see docs/performance.md
-_UNROLLED = 32  # tiles: each is a piece of a compiled graph
-
-
-@dataclass(frozen=True)
-class ConvCut:
-    """Tiles of a convolution; a partial is ``[batch, group, tile, channel, column, *space]``."""
-
-    rows: tuple[tuple[int, int], ...]
-    columns: tuple[tuple[int, int], ...]
-    groups: int
-    inputs: int  # input channels of a group
-    taps: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: Any
-    dilation: tuple[int, ...]
-    transposed: bool = False
-    output_padding: tuple[int, ...] = ()
-    bias_rows: int = 0
-    tile_axis: int = 2
-    channel_axis: int = 3
-    column_axis: int = 4
-    batch_axis: int = 0
-    one_hot: bool = False
-
-    @property
-    def product_axes(self) -> int:
-        """Batch, channel and space."""
-        return 2 + len(self.taps)
-
-    @property
-    def _k(self) -> int:
-        return math.prod(self.taps)
-
-    @property
-    def _inputs(self) -> tuple[tuple[int, int], ...]:
-        """The rows of each tile that have inputs."""
-        return without_bias_rows(self.rows, self.bias_rows) if self.bias_rows else self.rows
-
-    @property
-    def _size(self) -> int:
-        """Input channels that a tile touches, of the tile with most of them."""
-        return max(-(-b // self._k) - a // self._k for a, b in self._inputs)
-
-    @property
-    def _starts(self) -> tuple[int, ...]:
-        """First input channel of each tile, so that each sees equally many; one cut in two goes to both."""
-        last = self.inputs - self._size
-        return tuple(min(a // self._k, last) for a, _ in self._inputs)
-
-    def _in_order(self) -> bool:
-        size = self._size
-        return self._starts == tuple(range(0, self.inputs, size))
-
-    def input_index(self) -> list[int] | None:
-        """Channels of each tile; the taps that are another tile's are zero."""
-        if self._in_order():
-            return None
-        return [
-            group * self.inputs + start + k
-            for group in range(self.groups)
-            for start in self._starts
-            for k in range(self._size)
-        ]
-
-    def arrange(self, x: Tensor, index: Tensor | None) -> Tensor:
-        """``x[batch, group * tile * channel, *space]``."""
-        return x if index is None else x.index_select(1, index)
-
-    def input_tiles(self, v: Tensor) -> tuple[Tensor, ...]:
-        """Arranged inputs of each tile."""
-        return self._split(v, (self.groups, len(self.rows), self._size)).unbind(2)
-
-    @staticmethod
-    def _split(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
-        """The channel axis in several; ``unflatten`` keeps channels-last memory as it is."""
-        return torch.unflatten(x, 1, sizes)
-
-    def squares(self, x: Tensor) -> Tensor:
-        """Elementwise."""
-        return x * x
-
-    def kernel(self, matrices: Tensor) -> Tensor:
-        """The weight of a convolution with ``group * tile`` groups."""
-        channels, groups, rows, columns = matrices.shape
-        if self._in_order():
-            tiles = matrices.view(channels, groups, len(self.rows), self._size * self._k, columns)
-        else:
-            parts = []
-            for (a, b), start in zip(self._inputs, self._starts, strict=True):
-                before = a - start * self._k
-                after = self._size * self._k - before - (b - a)
-                parts.append(F.pad(matrices[:, :, a:b], (0, 0, before, after)))
-            tiles = torch.stack(parts, dim=2)
-        shape = (groups * len(self.rows), self._size, *self.taps, channels * columns)
-        flat = tiles.permute(1, 2, 3, 0, 4).reshape(shape)
-        weight = self._weight(flat)
-        if len(self.taps) == 2 and not self.transposed and not torch.is_grad_enabled():
-            return weight.contiguous(memory_format=torch.channels_last)
-        return weight
-
-    def _weight(self, flat: Tensor) -> Tensor:
-        """``[group, input, *taps, column]`` as torch's weight."""
-        if self.transposed:
-            return flat.movedim(-1, 2).flatten(0, 1).contiguous()
-        return flat.movedim(-1, 1).flatten(0, 1).contiguous()
-
-    def product(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """``[batch, group * tile * channel * column, *space]``."""
-        groups = self.groups * len(self.rows)
-        if torch.compiler.is_compiling() and torch.is_grad_enabled():
-            padding = self._amounts()
-            if padding is not None:
-                return convolution(
-                    x,
-                    kernel,
-                    self.stride,
-                    padding,
-                    self.dilation,
-                    self.transposed,
-                    self.output_padding,
-                    groups,
-                )
-        return self._convolve(x, kernel, None, groups)
-
-    def currents(self, read: Read, x: Tensor) -> int:
-        """How many currents a tile gives for one image, about."""
-        space, stride = math.prod(x.shape[2:]), math.prod(self.stride)
-        if self.transposed:
-            return read.kernel.shape[1] * space * stride
-        return read.kernel.shape[0] * space // (stride * self.groups * len(self.rows))
-
-    def one_by_one(self, read: Read, x: Tensor) -> bool:
-        """Whether tiles are read one after the other: on the CPU, without gradients, where it is faster.
-
-        The currents of one tile stay in a cache and oneDNN is slow with groups, but each tile costs calls
-        of its own: a tile of few currents is faster with the others.
-        """
-        tiles = len(self.rows)
-        if tiles == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu":
-            return False
-        if torch.compiler.is_compiling() and tiles > _UNROLLED:
-            return False
-        return x.shape[0] * self.currents(read, x) >= _ALONE
-
-    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
-        """All tiles in one grouped convolution, or each on its own (:meth:`one_by_one`)."""
-        if not self.one_by_one(read, x):
-            return [(self, read, self.arrange(x, read.inputs))]
-        count, size = len(self.rows), self._size
-        single = replace(self, rows=((0, size * self._k),), inputs=size)
-
-        def apart(values: Tensor | None, axis: int) -> Sequence[Tensor | None]:
-            return (None,) * count if values is None else values.chunk(count, axis)
-
-        parts = zip(
-            self._starts,
-            read.kernel.chunk(count),
-            apart(read.variance, 0),
-            apart(read.constant, 1),
-            apart(read.bias, 1),
-            apart(read.bias_variance, 1),
-            apart(read.shot, 0),
-            apart(read.bias_shot, 1),
-            apart(read.thermal, 1),
-            self._lines_apart(read.lines, count),
-            strict=True,
-        )
-        names = (
-            "kernel", "variance", "constant", "bias", "bias_variance", "shot", "bias_shot", "thermal", "lines"
-        )  # fmt: skip
-        return [
-            (single, read.changed(**dict(zip(names, part, strict=True))), x.narrow(1, start, size))
-            for start, *part in parts
-        ]
-
-    def _lines_apart(self, lines: Lines | None, count: int) -> Sequence[Lines | None]:
-        """Those of each tile."""
-        if lines is None:
-            return (None,) * count
-        axes = (0, 0, 3 + self.tile_axis, 0, 2 + self.tile_axis, 1, 1, 1)
-        pairs = zip(lines, axes, strict=True)
-        parts = [(None,) * count if x is None else x.chunk(count, axis) for x, axis in pairs]
-        return [Lines(*each) for each in zip(*parts, strict=True)]
-
-    def _amounts(self) -> tuple[int, ...] | None:
-        """The padding of each axis; None where "same" pads one side more than the other."""
-        if self.padding == "valid":
-            return (0,) * len(self.taps)
-        if self.padding == "same":
-            totals = [d * (k - 1) for d, k in zip(self.dilation, self.taps, strict=True)]
-            return None if any(t % 2 for t in totals) else tuple(t // 2 for t in totals)
-        return tuple(self.padding)
-
-    def partial(self, currents: Tensor, channels: int) -> Tensor:
-        """``[batch, group, tile, channel, column, *space]``."""
-        return self._split(currents, (self.groups, len(self.rows), channels, -1))
-
-    def whole_kernel(self, matrix: Tensor) -> Tensor:
-        """The digital layer's weight."""
-        groups, _, columns = matrix.shape
-        return self._weight(matrix.reshape(groups, self.inputs, *self.taps, columns))
-
-    def whole_product(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-        """The digital layer's convolution."""
-        return self._convolve(x, kernel, bias, self.groups)
-
-    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-        n = len(self.taps)
-        if self.transposed:
-            return _TRANSPOSED[n](
-                x, kernel, bias, self.stride, self.padding, self.output_padding, groups, self.dilation
-            )
-        return _CONV[n](x, kernel, bias, self.stride, self.padding, self.dilation, groups)
-
-    def over_partial(self, values: Tensor) -> Tensor:
-        """``[1, group, tile, channel, column, 1...]``."""
-        return values.view(1, *values.shape, *(1 for _ in self.taps))
-
-    def over_inputs(self, values: Tensor) -> Tensor:
-        """Each tile's value for each of its channels, ``[1, channel, 1...]``."""
-        spread = values.repeat_interleave(self._size).repeat(self.groups)
-        return spread.view(1, -1, *(1 for _ in self.taps))
-
-    def over_output(self, values: Tensor) -> Tensor:
-        """``[column, 1...]``."""
-        return values.view(-1, *(1 for _ in self.taps))
-
-    def input_peak(self, x: Tensor, arranged: bool) -> Tensor:
-        """Of each sample."""
-        return x.detach().abs().amax(dim=tuple(range(1, x.dim())), keepdim=True)
-
-    def input_peak_over_partial(self, peak: Tensor) -> Tensor:
-        """``[batch, 1, 1, 1, 1, 1...]``."""
-        return peak.view(-1, *(1 for _ in range(4 + len(self.taps))))
-
-    def input_axes(self, x: Tensor, arranged: bool) -> tuple[int, ...]:
-        """Of each sample."""
-        return tuple(range(1, x.dim()))
-
-    def column_axes(self, partial: Tensor) -> tuple[int, ...]:
-        """Of each sample, group, tile and channel: columns and positions."""
-        return tuple(range(4, partial.dim()))
-
-    def output(self, total: Tensor, like: Tensor) -> Tensor:
-        """``[batch, group * column, *space]``, in the memory format of the input."""
-        y = total.flatten(1, 2)
-        if like.is_contiguous():
-            return y.contiguous()
-        two = len(self.taps) == 2 and like.is_contiguous(memory_format=torch.channels_last)
-        return y.contiguous(memory_format=torch.channels_last) if two else y
+from mho.layouts import ArraySize, ConvolutionLayout
+from mho.mapping import spans
+from mho.nn.crossbar import Crossbar
+from mho.nn.layer import AnalogLayer
 
 
 class _AnalogConv(AnalogLayer):
@@ -291,13 +25,16 @@ class _AnalogConv(AnalogLayer):
     kernel_size: tuple[int, ...]
     transposed: bool
 
-    def make_cut(self) -> ConvCut:
+    def make_arrays(self) -> dict[str, Crossbar]:
+        """The array of the kernel."""
+        return {"crossbar": Crossbar(self, "weight", "bias", layout=self.tiles)}
+
+    def tiles(self, shape: tuple[int, ...], size: ArraySize) -> ConvolutionLayout:
         """Tiles of whole input channels where a tile has rows enough for one."""
-        size, inputs = self.hardware.tile, self.in_channels // self.groups
-        taps = math.prod(self.kernel_size)
+        inputs, taps = self.in_channels // self.groups, math.prod(self.kernel_size)
         padded = getattr(self, "padding_mode", "zeros") != "zeros"
-        return ConvCut(
-            rows=spans(inputs * taps, size.rows, unit=taps, full=size.full, extra=self.bias_rows),
+        return ConvolutionLayout(
+            rows=spans(inputs * taps, size.rows, unit=taps, full=size.full, extra=size.bias_rows),
             columns=spans(self.out_channels // self.groups, size.columns, full=size.full),
             groups=self.groups,
             inputs=inputs,
@@ -307,59 +44,8 @@ class _AnalogConv(AnalogLayer):
             dilation=self.dilation,  # type: ignore[arg-type]
             transposed=self.transposed,
             output_padding=self.output_padding if self.transposed else (),  # type: ignore[arg-type]
-            bias_rows=self.bias_rows,
+            bias_rows=size.bias_rows,
         )
-
-    def matrix(self, weight: Tensor) -> Tensor:
-        """The weight as ``[group, input * taps, output]``."""
-        inputs, outputs = self.in_channels // self.groups, self.out_channels // self.groups
-        if self.transposed:
-            flat = weight.view(self.groups, inputs, outputs, -1).transpose(2, 3)
-        else:
-            flat = weight.view(self.groups, outputs, inputs, -1).permute(0, 2, 3, 1)
-        return flat.reshape(self.groups, -1, outputs)
-
-    def from_matrix(self, matrix: Tensor) -> Tensor:
-        """``[group, input * taps, output]`` in the shape of the weight."""
-        flat = matrix.reshape(self.groups, self.in_channels // self.groups, -1, matrix.shape[-1])
-        flat = flat.transpose(2, 3) if self.transposed else flat.permute(0, 3, 1, 2)
-        return flat.reshape(self.weight.shape)
-
-    @property
-    def output_axis(self) -> int:  # type: ignore[override]
-        """The channel axis."""
-        return -len(self.kernel_size) - 1
-
-    def digital_forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """The torch layer's own convolution."""
-        base = next(b for b in type(self).__mro__ if b.__module__.startswith("torch.nn"))
-        extra = () if output_size is None else (output_size,)
-        return base.forward(self, x, *extra)  # type: ignore[attr-defined, no-any-return]
-
-    def product(self, read: Read, x: Tensor) -> Tensor:
-        """As for every layer; without gradients a large batch goes through in portions.
-
-        The currents of all tiles are many times the output. Kept to a few megabytes they stay in a
-        cache and in memory that the allocator keeps; beyond, each read would ask the system for more.
-        """
-        if torch.is_grad_enabled():
-            return super().product(read, x)
-        images = self._portion(read, x)
-        if images >= x.shape[0]:
-            return super().product(read, x)
-        return torch.cat([super(_AnalogConv, self).product(read, part) for part in x.split(images)])
-
-    def _portion(self, read: Read, x: Tensor) -> int:
-        """How many images are read at once."""
-        if not tile.is_tiled(self.hardware) or x.shape[0] < 2:
-            return x.shape[0]
-        cut: ConvCut = self.cut  # type: ignore[assignment]
-        apart = read.steps is not None and cut.one_by_one(read, x)
-        if apart and torch.compiler.is_compiling():
-            return x.shape[0]
-        currents = cut.currents(read, x) * (1 if apart else self.groups * len(cut.rows))
-        most = 4 if torch.compiler.is_compiling() else 16  # portions: each is a piece of the graph
-        return max(_CURRENTS // max(currents, 1), -(-x.shape[0] // most), 1)
 
     def _checked(self, x: Tensor) -> tuple[Tensor, bool]:
         """``x`` with a batch axis, and whether it had one."""
@@ -381,7 +67,7 @@ class _Forward(_AnalogConv):
         x, batched = self._checked(input)
         if self.padding_mode != "zeros":
             x = F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode)  # type: ignore[arg-type]
-        y = self.analog(x)
+        y: Tensor = self.array()(x)
         return y if batched else y.squeeze(0)
 
 
@@ -400,10 +86,11 @@ class _TransposedForward(_AnalogConv):
             )
         else:
             padding = tuple(self.output_padding)  # type: ignore[arg-type]
-        if padding != self.cut.output_padding:  # type: ignore[attr-defined]
-            self.cut = replace(self.cut, output_padding=padding)  # type: ignore[type-var]
+        array = self.array()
+        if padding != array.layout.output_padding:  # type: ignore[attr-defined]
+            array.layout = replace(array.layout, output_padding=padding)  # type: ignore[type-var]
         x, batched = self._checked(x)
-        y = self.analog(x)
+        y: Tensor = array(x)
         return y if batched else y.squeeze(0)
 
 
@@ -425,6 +112,7 @@ class AnalogConv1d(_Forward, nn.Conv1d):
 class AnalogConv2d(_Forward, nn.Conv2d):
     """``nn.Conv2d`` on arrays. Arguments as in torch, ``hardware`` and ``bias_rows``.
 
+    >>> import torch
     >>> layer = AnalogConv2d(3, 8, 3, padding="same", dilation=2, hardware=Hardware())
     >>> layer(torch.ones(2, 3, 16, 16)).shape
     torch.Size([2, 8, 16, 16])

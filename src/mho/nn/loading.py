@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from mho.nn.base import AnalogLayer
+    from mho.nn.crossbar import Crossbar
 
 
-def carry_over(
-    owner: nn.Module, state: dict[str, Any], prefix: str, layers: Mapping[str, AnalogLayer]
-) -> None:
+def carry_over(owner: nn.Module, state: dict[str, Any], prefix: str, layers: Mapping[str, Crossbar]) -> None:
     """Let saved fingerprints stand for the weights as this model will hold them.
 
     A chip that was fresh when it was saved is fresh after the load; one that was stale stays stale.
@@ -23,7 +21,7 @@ def carry_over(
         owner: the module that holds the weights.
         state: the state dict that is being loaded; fingerprints of chips in it are replaced.
         prefix: of the owner in it.
-        layers: the layers whose weights ``owner`` holds, by their own prefix.
+        layers: the arrays of ``owner``, by their own prefix.
     """
     names = {at + "chip_weights": layer for at, layer in layers.items() if at + "chip_weights" in state}
     saved = {key: state[key] for key in _tensors(owner, prefix) if key in state}
@@ -35,9 +33,9 @@ def carry_over(
     if any(own.is_meta for own in held.values()):
         return
     with _holding(owner, prefix, {key: value.to(held[key].device) for key, value in saved.items()}):
-        fresh = [key for key, layer in names.items() if int(layer._fingerprint()) == int(state[key])]
+        fresh = [key for key, layer in names.items() if int(layer.fingerprint()) == int(state[key])]
     with _holding(owner, prefix, {key: value.to(held[key]) for key, value in saved.items()}):
-        state.update({key: names[key]._fingerprint() for key in fresh})
+        state.update({key: names[key].fingerprint() for key in fresh})
 
 
 def guard(model: nn.Module) -> None:

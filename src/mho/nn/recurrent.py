@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from mho.hardware import Hardware
-from mho.nn.arrays import Array, MatrixArray, SeveralArrays
+from mho.nn.crossbar import Crossbar
+from mho.nn.layer import AnalogLayer
 
 State = tuple[Tensor, ...]
 
 
-class _Gates(SeveralArrays):
+class _Gates(AnalogLayer):
     """One step of a recurrence: what RNN, LSTM and GRU do with the read-outs of the two arrays."""
 
     state_names: tuple[str, ...] = ("h",)
@@ -74,13 +75,13 @@ class _Sequence(_Gates):
     proj_size: int
     _flat_weights_names: list[str]
 
-    def make_arrays(self) -> dict[str, Array]:
+    def make_arrays(self) -> dict[str, Crossbar]:
         """An array for each weight, under torch's name of it."""
-        made: dict[str, Array] = {}
+        made: dict[str, Crossbar] = {}
         for name in self._flat_weights_names:
             if name.startswith("weight"):
                 bias = name.replace("weight", "bias") if self.bias and "_hr_" not in name else None
-                made[name] = MatrixArray(self, name, bias)
+                made[name] = Crossbar(self, name, bias)
         return made
 
     def forward(self, input: Tensor | PackedSequence, hx: Any = None) -> Any:
@@ -228,10 +229,10 @@ class AnalogGRU(_GRUGates, _Sequence, nn.GRU):
 class _Cell(_Gates):
     """What ``nn.RNNCell``, ``nn.LSTMCell`` and ``nn.GRUCell`` share."""
 
-    def make_arrays(self) -> dict[str, Array]:
+    def make_arrays(self) -> dict[str, Crossbar]:
         """The arrays of the input and of the hidden state."""
         return {
-            f"weight_{kind}": MatrixArray(self, f"weight_{kind}", f"bias_{kind}" if self.bias else None)
+            f"weight_{kind}": Crossbar(self, f"weight_{kind}", f"bias_{kind}" if self.bias else None)
             for kind in ("ih", "hh")
         }
 

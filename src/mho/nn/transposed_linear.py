@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mho.hardware import Hardware
-from mho.nn.base import AnalogLayer
-from mho.nn.linear import LinearCut, linear_cut
+from mho.layouts import TransposedMatrixLayout
+from mho.nn.crossbar import Crossbar
+from mho.nn.layer import AnalogLayer
 
 
 class AnalogTransposedLinear(AnalogLayer):
@@ -20,7 +21,7 @@ class AnalogTransposedLinear(AnalogLayer):
     Args:
         in_features, out_features, bias, device, dtype: as in ``nn.Linear``.
         hardware: the description of the arrays.
-        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``mho.nn.bias.BiasRows``).
+        bias_rows: rows of the array that hold the bias; 0 for a digital bias (see ``mho.nn.Crossbar``).
 
     >>> layer = AnalogTransposedLinear(3, 2, hardware=Hardware())
     >>> layer.weight.shape, layer(torch.ones(5, 3)).shape
@@ -37,17 +38,9 @@ class AnalogTransposedLinear(AnalogLayer):
         self.register_parameter("bias", made.bias)
         self.setup(hardware, bias_rows)
 
-    def make_cut(self) -> LinearCut:
-        """Tiles of the input x output matrix."""
-        return linear_cut(self, *self.weight.shape)
-
-    def matrix(self, weight: Tensor) -> Tensor:
-        """``[1, input, output]``."""
-        return weight.unsqueeze(0)
-
-    def from_matrix(self, matrix: Tensor) -> Tensor:
-        """``[input, output]``."""
-        return matrix[0]
+    def make_arrays(self) -> dict[str, Crossbar]:
+        """The array of the matrix."""
+        return {"crossbar": Crossbar(self, "weight", "bias", layout=TransposedMatrixLayout.of)}
 
     def digital_forward(self, x: Tensor) -> Tensor:
         """``x W + b``."""
@@ -56,16 +49,9 @@ class AnalogTransposedLinear(AnalogLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Read the array with the vectors ``x[..., input]``; returns ``[..., output]``."""
-        if x.shape[-1] != self.weight.shape[0]:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: its last size must be {self.weight.shape[0]}, the rows of "
-                f"{self.path or type(self).__name__!r}"
-            )
-        return self.analog(x)
+        return self.array()(x)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
-        """Sizes, and the state of the chip."""
+        """Sizes."""
         rows, columns = self.weight.shape
-        return (
-            f"in_features={rows}, out_features={columns}, bias={self.bias is not None}" + super().extra_repr()
-        )
+        return f"in_features={rows}, out_features={columns}, bias={self.bias is not None}"

@@ -85,7 +85,7 @@ def programming_matters(hardware: Hardware) -> bool:
 @contextlib.contextmanager
 def on_purpose(model: nn.Module) -> Iterator[None]:
     """The mapped targets are what is asked for: evaluating them inside says nothing."""
-    notices = {id(n): n for m in model.modules() if isinstance(n := getattr(m, "notice", None), Notice)}
+    notices = {id(n): n for m in model.modules() if isinstance(n := m.__dict__.get("notice"), Notice)}
     before = {key: notice.told for key, notice in notices.items()}
     try:
         for notice in notices.values():
@@ -100,5 +100,5 @@ def share_notice(model: nn.Module) -> None:
     """Give all analog layers of a model one notice."""
     notice = Notice(type(model).__name__)
     for module in model.modules():
-        if isinstance(getattr(module, "notice", None), Notice):
+        if isinstance(module.__dict__.get("notice"), Notice):
             module.notice = notice  # type: ignore[assignment]

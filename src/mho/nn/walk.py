@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from mho.nn.base import AnalogLayer
+from mho.nn.crossbar import Crossbar
+from mho.nn.layer import AnalogLayer
 
 
-def analog_layers(model: nn.Module) -> dict[str, AnalogLayer]:
-    """The analog layers of a model by path; a module used twice counts once.
+def crossbars(model: nn.Module) -> dict[str, Crossbar]:
+    """The arrays of a model; a module used twice counts once.
+
+    A layer of one matrix has its array under its own path, the arrays of others lie under theirs
+    (``lstm.arrays.weight_hh_l0``).
 
     Wrappers leave no trace in a path, so that a chip is the same with and without them: those of
     ``torch.compile``, DDP, FSDP, checkpointing and averaging, and those of low-rank adapters (``peft``).
@@ -21,7 +25,7 @@ def analog_layers(model: nn.Module) -> dict[str, AnalogLayer]:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
-    found = {path: module for path, module in walk(model) if isinstance(module, AnalogLayer)}
+    found = {path: module for path, module in walk(model) if isinstance(module, Crossbar)}
     if not found:
         raise ValueError("the model has no analog layer: call mho.convert(model, hardware) first")
     return found
@@ -72,5 +76,7 @@ _WRAPPERS = {
 
 def _hidden(kind: type[nn.Module]) -> frozenset[str]:
     """Names of the children that a class of modules only wraps."""
+    if issubclass(kind, AnalogLayer):
+        return frozenset(("crossbar",))
     names = {f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__}
     return frozenset(attribute for attribute, classes in _WRAPPERS.items() if names.intersection(classes))

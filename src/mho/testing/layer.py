@@ -14,7 +14,7 @@ from mho.convert import revert
 from mho.converters import ADC
 from mho.devices import PCM
 from mho.hardware import Hardware, Tile
-from mho.nn import AnalogLayer, SeveralArrays, analog_layers
+from mho.nn import AnalogLayer, Crossbar, crossbars
 from mho.nn.computed import copied
 from mho.nn.unprogrammed import on_purpose
 from mho.testing.promise import demand, promises, same
@@ -41,7 +41,7 @@ def check_layer(layer: nn.Module, *example: Any) -> None:
         >>> from mho.nn import AnalogLinear
         >>> check_layer(AnalogLinear(6, 3, hardware=Hardware()), torch.randn(5, 6))
     """
-    demand(isinstance(layer, (AnalogLayer, SeveralArrays)), layer, "must derive from mho.nn.AnalogLayer")
+    demand(isinstance(layer, AnalogLayer), layer, "must derive from mho.nn.AnalogLayer")
     try:
         digital = revert(layer)
     except StopIteration:
@@ -113,13 +113,13 @@ def _check_ideal(layer: Any, digital: nn.Module, example: tuple[Any, ...]) -> No
 
 def _check_arrays(layer: nn.Module) -> None:
     must = promises(layer)
-    for array in analog_layers(layer).values():
+    for array in crossbars(layer).values():
         weight = array.weight.detach()
         matrix = array.matrix(weight)
         must(matrix.dim() == 3, "matrix must be [group, row, column]")
         must(same(array.from_matrix(matrix), weight), "from_matrix must undo matrix")
         for name, size in (("rows", matrix.shape[1] + array.bias_rows), ("columns", matrix.shape[2])):
-            spans = getattr(array.cut, name)
+            spans = getattr(array.layout, name)
             edges = [0, *(b for _, b in spans)]
             whole = list(spans) == list(itertools.pairwise(edges)) and edges[-1] == size
             must(whole, f"the tiles must cover all {size} {name}, once: {spans}")
@@ -144,7 +144,7 @@ def _check_chip(layer: Any, example: tuple[Any, ...]) -> None:
     must(same(_read(empty.eval(), example), y), "must come back bit for bit from state_dict")
     _check_effects(layer, example, y)
     held = lifecycle.effective_weights(layer)
-    for path, array in analog_layers(layer).items():
+    for path, array in crossbars(layer).items():
         must(held[path].shape == array.weight.shape, "effective weights must have the shape of the weights")
     plain = _read(revert(layer, weights="programmed").eval(), example)
     close = torch.allclose(plain, y, rtol=1e-3, atol=1e-3 * float(y.abs().max()))
@@ -159,19 +159,19 @@ def _read(layer: nn.Module, example: tuple[Any, ...]) -> Tensor:
         return _flat(layer(*example))
 
 
-def _conductances(array: AnalogLayer) -> Tensor:
+def _conductances(array: Crossbar) -> Tensor:
     return array.require_chip("check_layer").g
 
 
 def _same_chips(a: nn.Module, b: nn.Module) -> bool:
-    pairs = zip(analog_layers(a).values(), analog_layers(b).values(), strict=True)
+    pairs = zip(crossbars(a).values(), crossbars(b).values(), strict=True)
     return all(same(_conductances(one), _conductances(other)) for one, other in pairs)
 
 
 def _check_effects(layer: Any, example: tuple[Any, ...], y: Tensor) -> None:
     """Each array takes part in the output."""
     must = promises(layer)
-    for path, array in analog_layers(layer).items():
+    for path, array in crossbars(layer).items():
         g = _conductances(array).clone()
         _conductances(array).mul_(0.5)
         must(not same(_read(layer, example), y), f"other conductances in {path!r} must change the output")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mho import lifecycle, random
 from mho.errors import StaleChipWarning
-from mho.nn import AnalogLayer, SeveralArrays, analog_layers
+from mho.nn import AnalogLayer, Crossbar, crossbars
 from mho.nn.computed import copied
 
 _GRADIENTS: dict[str, Callable[[], Any]] = {
@@ -48,7 +48,7 @@ def check_visible(
         >>> check_visible(analog, torch.randn(2, 5, 8))
     """
     model = copied(model)
-    layers = analog_layers(model)
+    layers = crossbars(model)
     if any(layer.chip is None for layer in layers.values()):
         lifecycle.program(model, seed=0)
     hidden: dict[str, list[str]] = {}
@@ -73,7 +73,7 @@ def check_visible(
 
 
 def _unseen(
-    layers: dict[str, AnalogLayer], call: Callable[..., Any], example: Any, context: Callable[[], Any]
+    layers: dict[str, Crossbar], call: Callable[..., Any], example: Any, context: Callable[[], Any]
 ) -> list[str]:
     """The layers whose conductances make no difference."""
     found = []
@@ -90,12 +90,12 @@ def _unseen(
     return found
 
 
-def _check_digital_weights(model: nn.Module, layers: dict[str, AnalogLayer], example: Any) -> None:
+def _check_digital_weights(model: nn.Module, layers: dict[str, Crossbar], example: Any) -> None:
     """In evaluation the Parameters of analog layers take no part."""
     digital = {
         id(p)
         for module in model.modules()
-        if not isinstance(module, (AnalogLayer, SeveralArrays))
+        if not isinstance(module, (AnalogLayer, Crossbar))
         for p in module.parameters(recurse=False)
     }
     before = _output(model, example, torch.no_grad)

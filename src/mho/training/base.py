@@ -11,8 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from mho.nn import AnalogLayer
-from mho.nn.arrays import Array
+from mho.nn import Crossbar
 from mho.nn.computed import is_computed, with_own_class
 from mho.nn.sharded import is_sharded, keep, to_change
 
@@ -29,20 +28,20 @@ class Modifier(ABC):
     change in training are tensors made from ``layer.training_step``: nothing is compiled again.
     """
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """The recipe was attached. State of a modifier is a buffer of the layer, ``training_...``.
 
         Raises:
             ValueError: the modifier cannot act on this layer.
         """
 
-    def end(self, layer: AnalogLayer) -> None:
+    def end(self, layer: Crossbar) -> None:
         """The recipe is detached: take away what :meth:`begin` added, but for learned parametrisations."""
 
-    def constrain(self, layer: AnalogLayer) -> None:
+    def constrain(self, layer: Crossbar) -> None:
         """Change the Parameter itself, before each training forward and on entering evaluation."""
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """The weights this forward uses.
 
         Args:
@@ -52,32 +51,32 @@ class Modifier(ABC):
         """
         return weight
 
-    def modify_input(self, x: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify_input(self, x: Tensor, layer: Crossbar) -> Tensor:
         """The input this forward uses; an embedding has none."""
         return x
 
-    def modify_output(self, y: Tensor, x: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify_output(self, y: Tensor, x: Tensor, layer: Crossbar) -> Tensor:
         """The output this forward gives for the input ``x``."""
         return y
 
-    def conversion(self, layer: AnalogLayer) -> Tensor | None:
+    def conversion(self, layer: Crossbar) -> Tensor | None:
         """How much of the converters this forward has, 0 to 1; None for all of them. A chip has all."""
         return None
 
 
-def ramp(layer: AnalogLayer, steps: int) -> Tensor | float:
+def ramp(layer: Crossbar, steps: int) -> Tensor | float:
     """A factor that rises from 0 to 1 over the first ``steps`` training forwards; 1 without a ramp."""
     if steps == 0 or layer.training_step is None:
         return 1.0
     return torch.clamp(layer.training_step.to(torch.float32) / steps, max=1.0)
 
 
-def holder(layer: AnalogLayer) -> tuple[nn.Module, str]:
+def holder(layer: Crossbar) -> tuple[nn.Module, str]:
     """The module and the name of the Parameter that holds a layer's weights."""
-    return (layer._owner, layer._weight) if isinstance(layer, Array) else (layer, "weight")
+    return layer.owner, layer.weight_name
 
 
-def trained_weight(layer: AnalogLayer, purpose: str) -> Tensor:
+def trained_weight(layer: Crossbar, purpose: str) -> Tensor:
     """The Parameter that the optimizer changes (of an array of several, its part), to write into.
 
     Args:
@@ -99,13 +98,13 @@ def trained_weight(layer: AnalogLayer, purpose: str) -> Tensor:
     return _own(layer, chain.original)  # type: ignore[union-attr]
 
 
-def _own(layer: AnalogLayer, whole: Tensor) -> Tensor:
+def _own(layer: Crossbar, whole: Tensor) -> Tensor:
     """What a layer has of a tensor in the shape of its Parameter."""
-    part = layer._part if isinstance(layer, Array) else None
+    part = layer.part
     return whole if part is None or whole.shape[0] == 1 else whole[part[0] : part[1]]
 
 
-def change(layer: AnalogLayer, purpose: str, to: Callable[[Tensor], Tensor]) -> None:
+def change(layer: Crossbar, purpose: str, to: Callable[[Tensor], Tensor]) -> None:
     """Change the Parameter itself, of an array of several its part.
 
     Args:
@@ -140,7 +139,7 @@ class Learned(nn.Module):
         return 1.0
 
 
-def learned(layer: AnalogLayer, kind: type[Learned]) -> Learned | None:
+def learned(layer: Crossbar, kind: type[Learned]) -> Learned | None:
     """The parametrisation of that kind on a layer's weight."""
     module, name = holder(layer)
     if not parametrize.is_parametrized(module, name):
@@ -148,7 +147,7 @@ def learned(layer: AnalogLayer, kind: type[Learned]) -> Learned | None:
     return next((step for step in module.parametrizations[name] if isinstance(step, kind)), None)  # type: ignore[index]
 
 
-def learn(layer: AnalogLayer, step: Learned) -> None:
+def learn(layer: Crossbar, step: Learned) -> None:
     """Put a parametrisation on a layer's weight."""
     module, name = holder(layer)
     if is_sharded(getattr(module, name)):
@@ -160,7 +159,7 @@ def learn(layer: AnalogLayer, step: Learned) -> None:
     parametrize.register_parametrization(module, name, step, unsafe=True)
 
 
-def unlearn(layer: AnalogLayer) -> None:
+def unlearn(layer: Crossbar) -> None:
     """Take the parametrisations of a recipe off a layer's weight; the Parameter then has what they gave."""
     module, name = holder(layer)
     step = learned(layer, Learned)
@@ -179,7 +178,7 @@ def unlearn(layer: AnalogLayer) -> None:
             module._parameters[other] = module._parameters.pop(other)
 
 
-def reference(weight: Tensor, layer: AnalogLayer, relative_to: Reference) -> Tensor:
+def reference(weight: Tensor, layer: Crossbar, relative_to: Reference) -> Tensor:
     """What a strength is relative to: broadcasts over ``weight``, which has the Parameter's shape."""
     if relative_to == "tensor":
         return weight.abs().amax()
@@ -195,7 +194,7 @@ def reference(weight: Tensor, layer: AnalogLayer, relative_to: Reference) -> Ten
     return span
 
 
-def weight_range(layer: AnalogLayer) -> Tensor:
+def weight_range(layer: Crossbar) -> Tensor:
     """The range that ``WeightRange`` gave the weights: ``[1, 1, 1]`` or ``[group, 1, column]``.
 
     Raises:
@@ -210,12 +209,12 @@ def weight_range(layer: AnalogLayer) -> Tensor:
     return span
 
 
-def input_scale(layer: AnalogLayer, x: Tensor) -> Tensor:
+def input_scale(layer: Crossbar, x: Tensor) -> Tensor:
     """Full scale of the inputs of each tile of rows, ``[tile]`` or ``[]``.
 
     That of the DAC; without one, or before its calibration, the largest input of this forward.
     """
-    limit = layer._limit(layer.hardware.dac, layer.input_range, "input_range")
+    limit = layer.limits()[0]
     if limit is None:
-        return layer.cut.input_peak(x.detach(), arranged=False).amax()
+        return layer.layout.input_peak(x.detach(), arranged=False).amax()
     return torch.as_tensor(limit, device=x.device).detach()

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from mho import config
-from mho.nn import AnalogLayer
+from mho.nn import Crossbar
 
 FORMAT = 1
 Streams = dict[str, Any]
@@ -163,5 +163,5 @@ def recipes(model: nn.Module) -> dict[str, list[Any]]:
             config.to_dict(m) if dataclasses.is_dataclass(m) else type(m).__name__ for m in layer.modifiers
         ]
         for path, layer in model.named_modules()
-        if isinstance(layer, AnalogLayer)
+        if isinstance(layer, Crossbar)
     }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mho.config import Positive, config
-from mho.nn import AnalogLayer
+from mho.nn import Crossbar
 from mho.nn.sharded import whole
 from mho.training.base import (
     Learned,
@@ -40,7 +40,7 @@ class WeightClip(Modifier):
     sigmas: Positive = 2.5
     relative_to: Literal["tensor", "column"] = "tensor"
 
-    def constrain(self, layer: AnalogLayer) -> None:
+    def constrain(self, layer: Crossbar) -> None:
         """``weight = clip(weight, -sigmas * std, sigmas * std)``."""
 
         def clipped(weight: Tensor) -> Tensor:
@@ -66,12 +66,12 @@ class FixedClip(Modifier):
     limit: Positive = 1.0
     relative_to: Literal["unit", "range"] = "unit"
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """There must be a range."""
         if self.relative_to == "range":
             weight_range(layer)
 
-    def constrain(self, layer: AnalogLayer) -> None:
+    def constrain(self, layer: Crossbar) -> None:
         """``weight = clip(weight, -limit, limit)``."""
 
         def clipped(weight: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class LearnedClip(Modifier):
 
     sigmas: Positive = 2.5
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """Start at ``sigmas`` standard deviations."""
         trained_weight(layer, "LearnedClip")
         if learned(layer, ClipParameter) is not None:  # of another part of this Parameter, or kept

@@ -11,7 +11,7 @@ from mho import tile
 from mho.autograd import constant_in_graphs
 from mho.config import NonNegative, Positive, config
 from mho.hardware import Hardware
-from mho.nn import AnalogLayer
+from mho.nn import Crossbar
 from mho.random import fresh_normal_like
 from mho.training.base import Modifier, Steps, ramp
 
@@ -43,12 +43,12 @@ class DriftNoise(Modifier):
         if self.first > self.last:
             raise ValueError(f"first = {self.first!r} s must not be later than last = {self.last!r} s")
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """The device must be known over the whole span."""
         for seconds in (self.first, self.last):
             layer.hardware.device.check_time(seconds)
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """``weight + strength * (compensated weight at a random time - mapped weight)``."""
         hardware, clean = layer.hardware, layer.matrix(weight.detach())
         scale = hardware.mapping.scale.reference(layer.logical(weight.detach()).detach())

@@ -13,7 +13,7 @@ from torch import Tensor
 from mho import tile
 from mho.autograd import straight_through
 from mho.config import Finite, Fraction, NonNegative, config
-from mho.nn import AnalogLayer
+from mho.nn import Crossbar
 from mho.random import fresh_normal_like
 from mho.training.base import Modifier, Reference, Steps, ramp, reference, weight_range
 
@@ -37,7 +37,7 @@ class WeightNoise(Modifier):
     ramp_steps: Steps = 0
     each: Literal["batch", "vector"] = "batch"
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """There must be a range, and no ADC between noise for each vector and the output."""
         if self.relative_to == "range":
             weight_range(layer)
@@ -47,26 +47,26 @@ class WeightNoise(Modifier):
                 "not noise of the weights; choose each = 'batch', or hardware without ADC"
             )
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """``weight + std * reference * xi``."""
         if self.each == "vector":
             return weight
         clean = weight.detach()
         return weight + fresh_normal_like(clean) * self._deviation(clean, layer)
 
-    def modify_output(self, y: Tensor, x: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify_output(self, y: Tensor, x: Tensor, layer: Crossbar) -> Tensor:
         """With noise for each vector: ``y + sqrt(sum_i x_i^2 sigma_i^2) xi``."""
         if self.each == "batch" or layer.on_chip:
             return y
         clean = layer.weight.detach()
         deviation = layer.matrix(self._deviation(clean, layer).expand_as(clean))
         with torch.no_grad():
-            kernel = layer.cut.whole_kernel(deviation**2).to(y.dtype)
-            squares = layer.cut.squares(x.detach())
-            variance = layer.cut.whole_product(squares, kernel, None).clamp(min=0)
+            kernel = layer.layout.whole_kernel(deviation**2).to(y.dtype)
+            squares = layer.layout.squares(x.detach())
+            variance = layer.layout.whole_product(squares, kernel, None).clamp(min=0)
         return y + fresh_normal_like(y.detach()) * variance.sqrt()
 
-    def _deviation(self, clean: Tensor, layer: AnalogLayer) -> Tensor:
+    def _deviation(self, clean: Tensor, layer: Crossbar) -> Tensor:
         return reference(clean, layer, self.relative_to) * (self.std * ramp(layer, self.ramp_steps))
 
 
@@ -84,7 +84,7 @@ class MultiplicativeNoise(Modifier):
     std: NonNegative = 0.05
     ramp_steps: Steps = 0
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """``weight (1 + std xi)``."""
         clean = weight.detach()
         return weight + fresh_normal_like(clean) * (clean * (self.std * ramp(layer, self.ramp_steps)))
@@ -117,12 +117,12 @@ class PolynomialNoise(Modifier):
         if not self.coefficients:
             raise ValueError("coefficients = (): give at least one; (0.05,) is constant noise")
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """There must be a range."""
         if self.relative_to == "range":
             weight_range(layer)
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """``weight + deviation * xi``."""
         clean = weight.detach()
         ref = reference(clean, layer, self.relative_to)
@@ -148,7 +148,7 @@ class ProgrammingNoise(Modifier):
     strength: NonNegative = 1.0
     ramp_steps: Steps = 0
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """``weight + strength * (programmed weight - mapped weight)``."""
         hardware, clean = layer.hardware, layer.matrix(weight.detach())
         device, how = hardware.device, tile.readout(hardware)
@@ -165,7 +165,7 @@ class DropConnect(Modifier):
 
     p: Fraction = 0.01
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """Weights with some set to zero; the gradient goes straight through."""
         kept = torch.rand_like(weight.detach()) >= self.p
         return straight_through(weight, weight.detach() * kept)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mho.autograd import straight_through
 from mho.config import Count, Fraction, config
 from mho.mapping.level_sets import LevelSet, Normalisation, Symmetric, nearest, table
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import Crossbar, crossbars
 from mho.nn.computed import compute, copied, is_computed, make_plain
 from mho.tile import check_finite
 from mho.training.base import Modifier, holder
@@ -91,7 +91,7 @@ class STEQuantizer(Quantizer, Modifier):
 
     outside: Literal["pass", "stop"] = "pass"
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """``Q(weight)``, with the gradient of ``weight``."""
         matrix = layer.matrix(weight)
         used = self.nearest(matrix)
@@ -154,7 +154,7 @@ class AlphaBlending(Quantizer, Modifier):
 
     annealing: Annealing
 
-    def modify(self, weight: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify(self, weight: Tensor, layer: Crossbar) -> Tensor:
         """The blend at the present step."""
         step = cast("Tensor | None", layer.training_step)
         if step is None:
@@ -204,7 +204,7 @@ def quantised(model: nn.Module, quantizer: Quantizer | None = None) -> nn.Module
     2
     """
     made = copied(model)
-    layers = analog_layers(made)
+    layers = crossbars(made)
     quantizers = {p: quantizer if quantizer is not None else _attached(m, p) for p, m in layers.items()}
     detach(made)
     found = []
@@ -223,7 +223,7 @@ def quantised(model: nn.Module, quantizer: Quantizer | None = None) -> nn.Module
     return made
 
 
-def _attached(layer: AnalogLayer, path: str) -> Quantizer:
+def _attached(layer: Crossbar, path: str) -> Quantizer:
     found = [m for m in layer.modifiers if isinstance(m, Quantizer)]
     if len(found) != 1:
         raise ValueError(

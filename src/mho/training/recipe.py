@@ -14,7 +14,7 @@ from torch import nn
 from mho import config as _config
 from mho.config import config
 from mho.errors import ConfigError
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import Crossbar, crossbars
 from mho.training.base import Modifier, holder, unlearn
 from mho.training.distill import Distillation
 
@@ -78,7 +78,7 @@ def attach(model: nn.Module, recipe: Recipe) -> None:
     """
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe is a {type(recipe).__name__}: give a mho.training.Recipe")
-    layers = analog_layers(model)
+    layers = crossbars(model)
     detach(model, fold=any(layer.modifiers for layer in layers.values()))
     try:
         for layer in layers.values():
@@ -103,7 +103,7 @@ def detach(model: nn.Module, fold: bool = True) -> None:
             leaves both on the weights as parametrisations, still trained; a later ``attach`` of a recipe
             with them goes on from there, and ``detach`` folds them.
     """
-    for layer in reversed(analog_layers(model).values()):  # in this order the Parameters get theirs back
+    for layer in reversed(crossbars(model).values()):  # in this order the Parameters get theirs back
         for modifier in layer.modifiers:
             modifier.end(layer)
         if fold:
@@ -112,7 +112,7 @@ def detach(model: nn.Module, fold: bool = True) -> None:
         layer.training_step = None
 
 
-def _refuse_ties(model: nn.Module, layers: dict[str, AnalogLayer]) -> None:
+def _refuse_ties(model: nn.Module, layers: dict[str, Crossbar]) -> None:
     """A learned scale is on the weight of one module: another that shares the Parameter would not have it."""
     shared: dict[int, set[tuple[int, str]]] = {}
     for path, parameter in model.named_parameters(remove_duplicate=False):

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from mho.config import config
 from mho.mapping import Maximum
-from mho.nn import AnalogLayer
-from mho.nn.arrays import Array
+from mho.nn import Crossbar
 from mho.nn.sharded import whole
 from mho.training.base import Learned, Modifier, Steps, holder, learn, learned, trained_weight, weight_range
 
@@ -38,16 +37,16 @@ class WeightRange(Modifier):
     relative_to: Literal["tensor", "column"] = "column"
     every: Steps = 0
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """Measure the range of the present weights."""
         layer.register_buffer("training_range", self.measured(layer))
 
-    def end(self, layer: AnalogLayer) -> None:
+    def end(self, layer: Crossbar) -> None:
         """Nothing is left behind."""
         if "training_range" in layer._buffers:
             del layer.training_range
 
-    def constrain(self, layer: AnalogLayer) -> None:
+    def constrain(self, layer: Crossbar) -> None:
         """Measure again when it is time."""
         if self.every == 0 or layer.training_step is None:
             return
@@ -56,7 +55,7 @@ class WeightRange(Modifier):
             here = weight_range(layer)
             here.copy_(torch.where(due, self.measured(layer), here))
 
-    def measured(self, layer: AnalogLayer) -> Tensor:
+    def measured(self, layer: Crossbar) -> Tensor:
         """The range of the weights before learned scales: ``[1, 1, 1]`` or ``[group, 1, column]``."""
         scaled = learned(layer, Learned) is not None
         weight = trained_weight(layer, "WeightRange") if scaled else layer.weight
@@ -106,7 +105,7 @@ class OutputScale(Modifier):
 
     relative_to: Literal["tensor", "column"] = "column"
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """A scale of one."""
         trained_weight(layer, "OutputScale")
         if learned(layer, ScaleParameter) is not None:  # of another part of this Parameter, or kept
@@ -120,9 +119,9 @@ class OutputScale(Modifier):
         learn(layer, ScaleParameter(column, whole))
 
 
-def _columns(layer: AnalogLayer, whole: Tensor) -> Tensor:
+def _columns(layer: Crossbar, whole: Tensor) -> Tensor:
     """The column of each weight of a Parameter, to broadcast over it."""
-    if isinstance(layer, Array) and layer._part is not None:  # parts follow one another along the outputs
+    if layer.part is not None:  # parts follow one another along the outputs
         return torch.arange(whole.shape[0], device=whole.device).view(-1, *[1] * (whole.dim() - 1))
     groups, _, columns = shape = layer.matrix(whole).shape
     numbers = torch.arange(groups * columns, device=whole.device).view(groups, 1, columns)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mho.config import NonNegative, config
-from mho.nn import AnalogLayer
+from mho.nn import Crossbar
 from mho.random import fresh_normal_like
 from mho.training.base import Modifier, Steps, input_scale, ramp
 
@@ -29,7 +29,7 @@ class InputNoise(Modifier):
     std: NonNegative = 0.01
     ramp_steps: Steps = 0
 
-    def modify_input(self, x: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify_input(self, x: Tensor, layer: Crossbar) -> Tensor:
         """``x + std * full scale * xi``."""
         scale = input_scale(layer, x).amax() * (self.std * ramp(layer, self.ramp_steps))
         return x + fresh_normal_like(x.detach()) * scale.to(x.dtype)
@@ -50,16 +50,16 @@ class OutputNoise(Modifier):
     std: NonNegative = 0.04
     ramp_steps: Steps = 0
 
-    def modify_output(self, y: Tensor, x: Tensor, layer: AnalogLayer) -> Tensor:
+    def modify_output(self, y: Tensor, x: Tensor, layer: Crossbar) -> Tensor:
         """``y + std * sqrt(sum over tiles of (reference weight * full scale)^2) * xi``."""
-        tiles = len(layer.cut.rows)
+        tiles = len(layer.layout.rows)
         full = input_scale(layer, x).expand(tiles).square().sum().sqrt()
         weight = layer.logical(layer.weight.detach()).detach()
         cell = layer.hardware.mapping.scale.reference(weight)
         if cell.numel() > 1:
             cell = cell.expand(weight.shape[0], 1, weight.shape[2])
         scale = cell.flatten() * full * (self.std * ramp(layer, self.ramp_steps))
-        return y + fresh_normal_like(y.detach()) * layer.cut.over_output(scale).to(y.dtype)
+        return y + fresh_normal_like(y.detach()) * layer.layout.over_output(scale).to(y.dtype)
 
 
 @config
@@ -78,7 +78,7 @@ class ConverterSchedule(Modifier):
     off_steps: Steps = 0
     ramp_steps: Steps = 0
 
-    def begin(self, layer: AnalogLayer) -> None:
+    def begin(self, layer: Crossbar) -> None:
         """The ranges must be known before the inputs."""
         for name, converter in (("dac", layer.hardware.dac), ("adc", layer.hardware.adc)):
             if converter is None:
@@ -90,7 +90,7 @@ class ConverterSchedule(Modifier):
                     "is always on: choose a Fixed, Calibrated or Learned one for a schedule"
                 )
 
-    def conversion(self, layer: AnalogLayer) -> Tensor:
+    def conversion(self, layer: Crossbar) -> Tensor:
         """0 before ``off_steps``, then up to 1."""
         since = (layer.training_step - self.off_steps).to(torch.float32)
         share: Tensor = (since / self.ramp_steps).clamp(0, 1) if self.ramp_steps else (since >= 0).to(since)

@@ -19,7 +19,6 @@ from mho.compat.crosssim.simulator.parameters.core_parameters import (
     OffsetCoreStyle,
     PartitionStrategy,
 )
-from mho.compat.crosssim.simulator.parameters.crosssim_parameters import CrossSimParameters
 from mho.compat.crosssim.simulator.parameters.xbar_parameters import ADCRangeLimits
 from mho.hardware import Hardware, Tile
 
@@ -27,11 +26,11 @@ _WEIGHTS, _WIRES = "core.mapping.weights", "xbar.array.parasitics"
 Spans = tuple[tuple[int, int], ...]
 
 
-def hardware(params: CrossSimParameters, inputs: int) -> Hardware:
+def hardware(params: Parameters, inputs: int) -> Hardware:
     """The chip that parameters describe.
 
     Args:
-        params: the parameters.
+        params: a whole tree, ``CrossSimParameters``.
         inputs: rows of the layer's matrix, bias rows included; ranges of ADCs may follow from it.
 
     Raises:
@@ -47,7 +46,7 @@ def hardware(params: CrossSimParameters, inputs: int) -> Hardware:
     return described(params, inputs)[0]
 
 
-def described(params: CrossSimParameters, inputs: int) -> tuple[Hardware, float]:
+def described(params: Parameters, inputs: int) -> tuple[Hardware, float]:
     """The chip, and its age in seconds (``xbar.device.time`` is in days)."""
     if not isinstance(params, Parameters):
         raise TypeError(f"params is a {type(params).__name__}: give CrossSimParameters")
@@ -92,7 +91,7 @@ def _stated(p: Reader, rows: int) -> None:
             p.states(path, value)
 
 
-def cuts(params: CrossSimParameters, inputs: int, outputs: int) -> tuple[Spans, Spans]:
+def cuts(params: Parameters, inputs: int, outputs: int) -> tuple[Spans, Spans]:
     """First and last + 1 row and column of each array of a matrix."""
     core, how = params.core, params.core.mapping.weights
     return (

@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from mho import random
 from mho.devices.dynamics._numbers import Number, joint_shape, tensor
 from mho.devices.dynamics.integrate import Flow, Method, StepError
 
-if TYPE_CHECKING:
-    from mho.devices.dynamics.base import SwitchingModel
+
+class Simulated(Flow, Protocol):
+    """What the loop over a waveform sees of a model, beside what an integrator does."""
+
+    @property
+    def initial(self) -> Number:
+        """State of a cell when none is given."""
+
+    @property
+    def cells(self) -> torch.Size:
+        """Shape of the parameters that differ from cell to cell."""
+
+    def rate_std(self, state: Tensor, voltage: Tensor) -> Tensor:
+        """Standard deviation of the velocity, unit of the state per second."""
+
+    def scatter(self, state: Tensor, voltage: Tensor, dt: Number) -> tuple[Tensor, Tensor] | None:
+        """How an interval changes the deviation of a cell from its law; None where pulses do not scatter."""
+
+    def deviated(self, state: Tensor, deviation: Tensor) -> Tensor:
+        """State of a cell with its deviation."""
+
+    def current(self, voltage: Tensor, state: Tensor) -> Tensor:
+        """Amperes."""
+
+    def conductance(self, state: Tensor) -> Tensor:
+        """Siemens, at the read voltage."""
+
+    def like(self, x: Tensor) -> Self:
+        """The model in the dtype and on the device of ``x``."""
+
+    def take(self, index: Tensor, shape: torch.Size) -> Self:
+        """The model of the cells ``index`` of a flattened array of ``shape``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +69,7 @@ class Trace:
 class Noisy(NamedTuple):
     """A stochastic model during one interval: its velocity with frozen noise added."""
 
-    model: SwitchingModel
+    model: Simulated
     eps: Tensor
 
     @property
@@ -72,7 +103,7 @@ class _Scatter(NamedTuple):
         seed: of the draws.
     """
 
-    model: SwitchingModel
+    model: Simulated
     places: Tensor
     seed: int
 
@@ -90,7 +121,7 @@ class _Scatter(NamedTuple):
 
 
 def run(
-    model: SwitchingModel,
+    model: Simulated,
     voltage: Tensor,
     time: Tensor,
     state: Tensor | None,
@@ -134,7 +165,7 @@ def run(
 
 
 def _states(
-    model: SwitchingModel,
+    model: Simulated,
     voltage: Tensor,
     time: Tensor,
     state: Tensor,

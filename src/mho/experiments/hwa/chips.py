@@ -14,7 +14,7 @@ from mho.devices import ConstantDrift
 from mho.experiments.fitting import seeded
 from mho.experiments.hwa.networks import Networks
 from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, ChipTest
-from mho.nn import analog_layers
+from mho.nn import crossbars
 from mho.periphery import Affine, ColumnDrift
 from mho.training import re_estimate_batch_norm
 
@@ -107,7 +107,7 @@ def idealised(networks: Networks, test: ChipTest, digital: nn.Module, chip: int)
     for seconds in test.times:
         mho.age(analog, seconds)
         inverse = (seconds / device.t0) ** device.nu
-        for layer in analog_layers(analog).values():
+        for layer in crossbars(analog).values():
             state = layer.require_chip("idealised")
             layer.set_chip(state._replace(gain=torch.full_like(state.gain, inverse)))
         found[key(IDEALISED, seconds)] = problem.error(analog, problem.test)

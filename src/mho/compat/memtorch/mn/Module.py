@@ -17,7 +17,7 @@ from mho.compat.memtorch.map.Module import naive_tune, transform
 from mho.compat.memtorch.map.Parameter import naive_map
 from mho.compat.memtorch.mn.hardware import described
 from mho.config import unknown_key
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import AnalogLayer, Crossbar, crossbars
 
 _TUNE = ("input_shape", "verbose")
 
@@ -101,7 +101,7 @@ def patch_model(
         ADC_overflow_rate=ADC_overflow_rate, quant_method=quant_method,
     )  # fmt: skip
     patched = mho.convert(model, hardware, select=lambda path, module: isinstance(module, kinds))
-    layers = analog_layers(patched)
+    layers = _layers(patched)
     mho.program(patched, fresh_seed() if seed is None else seed)
     mho.train_on_chip(patched)
     for layer in layers.values():
@@ -126,6 +126,15 @@ def _layer_types(given: Iterable[type[nn.Module]]) -> tuple[type[nn.Module], ...
     return kinds
 
 
+def _layers(model: nn.Module) -> dict[str, Any]:
+    """The patched layers by path; of a layer of several matrices its arrays."""
+    found: dict[str, Any] = {}
+    for path, array in crossbars(model).items():
+        owner = array.owner
+        found[path] = owner if isinstance(owner, AnalogLayer) and owner.is_single else array
+    return found
+
+
 class _Verb:
     """A function of a module as its attribute: it is copied and pickled with the module."""
 
@@ -136,12 +145,12 @@ class _Verb:
         return self.verb(self.module, *args, **names)
 
 
-def _digital(layer: AnalogLayer, x: Tensor) -> Tensor:
+def _digital(layer: AnalogLayer | Crossbar, x: Tensor) -> Tensor:
     """What the digital layer gives."""
     return layer.digital_forward(x)
 
 
-def _corrected(layer: AnalogLayer, y: Tensor) -> Tensor:
+def _corrected(layer: AnalogLayer | Crossbar, y: Tensor) -> Tensor:
     """An output without bias after the correction that tuning found; the layer applies it by itself."""
     gain, shift = transform(layer)
     return gain * y + shift
@@ -149,7 +158,7 @@ def _corrected(layer: AnalogLayer, y: Tensor) -> Tensor:
 
 def _use_digital(model: nn.Module, on: bool) -> None:
     """Let all patched layers compute digitally, or on their chip again."""
-    for layer in analog_layers(model).values():
+    for layer in _layers(model).values():
         if on:
             layer.__dict__["forward"] = layer.digital_forward
         else:
@@ -167,7 +176,7 @@ def _tune(
         seed: of the inputs; None to draw one by torch's global generator.
     """
     chosen = {_name(kind): kwargs for kind, kwargs in (tune_kwargs or {}).items()}
-    layers = analog_layers(model)
+    layers = _layers(model)
     names = {path: type(layer).__name__.removeprefix("Analog") for path, layer in layers.items()}
     for name, kwargs in chosen.items():
         if name not in names.values():

@@ -38,7 +38,7 @@ class CrossSimParameters(Parameters):
         Raises:
             ConfigError: what a layer with these parameters would raise.
         """
-        from mho.compat.crosssim._translate import hardware  # it needs this class
+        from mho.compat.crosssim._translate import hardware  # it needs the parts of this package
 
         hardware(self, max(self.core.rows_max, 1))
 

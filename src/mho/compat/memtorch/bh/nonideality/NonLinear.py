@@ -14,7 +14,7 @@ from mho.array import Simulated, Swept
 from mho.devices import Switching
 from mho.devices.effects.base import innermost
 from mho.lifecycle import degrade
-from mho.nn import AnalogLayer, analog_layers
+from mho.nn import Crossbar, crossbars
 from mho.programming import set_polarity
 
 _POINTS = 16  # voltages of each sign; between them the current is a straight line
@@ -49,7 +49,7 @@ def apply_non_linear(
             "sweep_voltage_signal_frequency, or simulate=True"
         )
     made = []
-    for path, array in analog_layers(layer).items():
+    for path, array in crossbars(layer).items():
         _check(array, path)
         array.require_chip("NonLinear")
         made.append((array, _simulated(array) if simulate else _swept(array, *map(float, sweep))))  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def apply_non_linear(
         degrade(array, cells, seed=0)
 
 
-def _check(layer: AnalogLayer, path: str) -> None:
+def _check(layer: Crossbar, path: str) -> None:
     hardware = layer.hardware
     if not isinstance(innermost(hardware.device), Switching):
         raise ValueError(f"{path!r} holds {type(hardware.device).__name__}: only switching models have a law")
@@ -70,13 +70,13 @@ def _check(layer: AnalogLayer, path: str) -> None:
         raise ValueError(f"{path!r} knows no voltage: give max_input_voltage to patch_model")
 
 
-def _simulated(layer: AnalogLayer) -> Simulated:
-    memristor: Any = layer.memristor
+def _simulated(layer: Crossbar) -> Simulated:
+    memristor: Any = layer.owner.memristor
     pulse = memristor.time_series_resolution
     return Simulated(model=_model(layer), pulse=pulse, points=_POINTS)
 
 
-def _swept(layer: AnalogLayer, duration: float, amplitude: float, frequency: float) -> Swept:
+def _swept(layer: Crossbar, duration: float, amplitude: float, frequency: float) -> Swept:
     if not math.isclose(duration * frequency, 1.0, rel_tol=1e-6):
         raise ValueError(
             f"sweep_duration = {duration!r} s at {frequency!r} Hz: a single sweep is one period, "
@@ -102,5 +102,5 @@ def _swept(layer: AnalogLayer, duration: float, amplitude: float, frequency: flo
     return made
 
 
-def _model(layer: AnalogLayer) -> Any:
+def _model(layer: Crossbar) -> Any:
     return innermost(layer.hardware.device).model  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from mho.compat.memtorch.bh.nonideality.endurance_retention_models import model_
 from mho.compat.memtorch.bh.StochasticParameter import fresh_seed
 from mho.devices import Effect, Failure, Ideal, RetentionFailure
 from mho.devices.effects.base import around, effects
-from mho.nn import analog_layers
+from mho.nn import crossbars
 
 
 def apply_retention_model(
@@ -41,7 +41,7 @@ def apply_retention_model(
         raise TypeError(
             f"retention_model gave {made!r}: give model_conductance_drift or model_endurance_retention"
         )
-    layers = analog_layers(layer)
+    layers = crossbars(layer)
 
     def has_it(array: Any) -> bool:
         return any(

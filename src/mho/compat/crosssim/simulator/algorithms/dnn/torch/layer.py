@@ -16,10 +16,22 @@ from mho import tile
 from mho.compat.crosssim._translate import cuts, described
 from mho.compat.crosssim._tree import Parameters
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
-from mho.nn.base import plain
-from mho.nn.bias import check_bias_rows
+from mho.layouts import ArraySize
+from mho.nn import Crossbar
+from mho.nn.crossbar import check_bias_rows, plain
 
 _SEEDS = 2**62
+
+
+class _Following(Crossbar):
+    """An array that is programmed again when the weights of its layer changed."""
+
+    def check_chip(self) -> None:
+        """Program again if the weights changed: the chip follows them."""
+        self._seen = self.sight()
+        if self.is_stale():
+            owner: Any = self.owner
+            owner.synchronize()
 
 
 class AnalogLayer(layers.AnalogLayer):
@@ -73,11 +85,8 @@ class AnalogLayer(layers.AnalogLayer):
         return self._rows
 
     @bias_rows.setter
-    def bias_rows(self, value: int) -> None:
-        if self._built is None:  # while an array is made
-            self._rows = value
-        else:
-            self._remake(self._params, value)
+    def bias_rows(self, value: Any) -> None:
+        self._remake(self._params, value)
 
     def reinitialize(self) -> None:
         """Make the array again from ``params`` and program it, with new errors."""
@@ -85,21 +94,24 @@ class AnalogLayer(layers.AnalogLayer):
 
     def synchronize(self) -> None:
         """Program the array again from the weights, with new errors."""
-        self.program(int(torch.randint(_SEEDS, ())), self.path)
+        array = self.array()
+        array.program(int(torch.randint(_SEEDS, ())), self.path)
         if self._seconds:
             with plain():
-                self.set_chip(tile.age(self.hardware, self.require_chip("synchronize"), self._seconds))
+                array.set_chip(tile.age(array.hardware, array.require_chip("synchronize"), self._seconds))
 
     def _remake(self, params: CrossSimParameters, bias_rows: int) -> None:
         """A new array; nothing changes if the parameters are refused."""
         rows = check_bias_rows(bias_rows) if self.bias is not None else 0
-        matrix = self.matrix(self.present_weight())
-        hardware, seconds = described(params, matrix.shape[1] + rows)
+        old = self.array() if self.is_single else None
+        hardware, seconds = described(params, self._inputs() + rows)
         hardware.device.check_time(seconds)
-        path, modifiers = self.__dict__.get("path", ""), self.__dict__.get("modifiers", ())
+        path = self.path if old is not None else ""
         self._params, self._rows, self._seconds, self._built = params, rows, seconds, None
         self.setup(hardware, rows)
-        self.path, self.modifiers, self.on_chip = path, modifiers, True
+        self.path = path
+        array = self.array()
+        array.modifiers, array.on_chip = () if old is None else old.modifiers, True
         self._built = params.flat()
         self.synchronize()
 
@@ -111,14 +123,17 @@ class AnalogLayer(layers.AnalogLayer):
                 self.reinitialize()
             self._edit = edit
         now = self._lying()
-        if self._seen != self._sight() or self._kept_with is not self.chip_weights or not self._as_kept(now):
-            self.check_chip()
-            self._kept, self._kept_with = tuple(t.detach().clone() for t in now), self.chip_weights
+        array = self.array()
+        seen = array._seen == array.sight() and self._kept_with is array.chip_weights
+        if not seen or not self._as_kept(now):
+            array.check_chip()
+            self._kept, self._kept_with = tuple(t.detach().clone() for t in now), array.chip_weights
 
     def _lying(self) -> tuple[Tensor, ...]:
         """The tensors that hold what lies on the array."""
-        bias = self.stored_bias() if self._rows else None
-        return (self.stored_weight(),) if bias is None else (self.stored_weight(), bias)
+        array = self.array()
+        bias = array.stored_bias() if self._rows else None
+        return (array.stored_weight(),) if bias is None else (array.stored_weight(), bias)
 
     def _as_kept(self, now: tuple[Tensor, ...]) -> bool:
         """Whether they are as they were. Not every write is counted by torch: the values are compared."""
@@ -127,36 +142,38 @@ class AnalogLayer(layers.AnalogLayer):
             for a, b in zip(now, self._kept, strict=True)
         )
 
-    def check_chip(self) -> None:
-        """Program again if the weights changed: the chip follows them."""
-        self._seen = self._sight()
-        if self.is_stale():
-            self.synchronize()
-
     def __getstate__(self) -> dict[str, Any]:
         """Without the copies of the weights."""
         return {name: value for name, value in self.__dict__.items() if name not in ("_kept", "_kept_with")}
 
     # --- the array -------------------------------------------------------------------------------
 
-    def make_cut(self) -> Any:
-        """The arrays of the matrix, cut as the parameters say."""
-        cut: Any = super().make_cut()
-        rows, columns = cuts(self._params, cut.rows[-1][1], cut.columns[-1][1])
-        return dataclasses.replace(cut, rows=rows, columns=columns)
+    def make_arrays(self) -> dict[str, Crossbar]:
+        """The array of the matrix, cut as the parameters say."""
+        return {"crossbar": _Following(self, "weight", "bias", layout=self._as_the_parameters_say)}
+
+    def _as_the_parameters_say(self, shape: tuple[int, ...], size: ArraySize) -> Any:
+        layout: Any = super().make_arrays()["crossbar"].make_layout(shape, size)
+        rows, columns = cuts(self._params, layout.rows[-1][1], layout.columns[-1][1])
+        return dataclasses.replace(layout, rows=rows, columns=columns)
+
+    def _inputs(self) -> int:
+        """Rows of the matrix without those of the bias."""
+        shape = tuple(self.weight.shape)
+        layout = super().make_arrays()["crossbar"].make_layout(shape, ArraySize(None, None))
+        return layout.rows[-1][1]
 
     def form_matrix(self) -> Tensor:
         """The ideal matrix, ``[output, input + bias row]``; groups of a convolution lie on its diagonal."""
-        bias = self.present_bias() if self._rows else None
-        return self._as_2d(self.logical(self.present_weight(), bias)).detach()
+        return self._as_2d(self.array().present()).detach()
 
     def get_matrix(self) -> Tensor:
         """The matrix that the array holds, in the layout of :meth:`form_matrix`."""
         self._settle()
+        array = self.array()
         with plain():
-            return self._as_2d(
-                tile.effective_weight(self.hardware, self.require_chip("get_matrix"), self.cut)
-            )
+            chip = array.require_chip("get_matrix")
+            return self._as_2d(tile.effective_weight(array.hardware, chip, array.layout))
 
     def get_core_weights(self) -> tuple[Tensor, Tensor | None]:
         """Weight and bias that the array holds, in the shapes of the torch layer; a digital bias as it is."""
@@ -191,7 +208,6 @@ class AnalogLayer(layers.AnalogLayer):
         """An analog layer of mho, itself, as one of this class."""
         parametrized = parametrize.is_parametrized(layer)
         layer.__class__ = cls
-        layer.__dict__.pop("bias_rows", None)
         if parametrized:
             parametrize._inject_new_class(layer)
             for name in layer.parametrizations:

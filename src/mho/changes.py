@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-_STEPS: dict[int, int] = {}  # of the Parameters asked for, by id
+STEPS: dict[int, int] = {}  # of the Parameters asked for, by id
 _HOOKS: list[Any] = []
 
 
@@ -31,7 +31,7 @@ def sight(tensor: Tensor) -> tuple[int, ...]:
     False
     """
     version = -1 if tensor.is_inference() else tensor._version
-    steps = _STEPS.get(id(tensor))
+    steps = STEPS.get(id(tensor))
     if steps is None:
         if not isinstance(tensor, nn.Parameter):
             return id(tensor), version
@@ -44,8 +44,8 @@ def _watch(parameter: nn.Parameter) -> int:
     """Count the steps of optimizers from here on."""
     if not _HOOKS:
         _HOOKS.append(register_optimizer_step_post_hook(_count))
-    _STEPS[id(parameter)] = 0
-    weakref.finalize(parameter, _STEPS.pop, id(parameter), None).atexit = False
+    STEPS[id(parameter)] = 0
+    weakref.finalize(parameter, STEPS.pop, id(parameter), None).atexit = False
     return 0
 
 
@@ -55,5 +55,5 @@ def _count(optimizer: torch.optim.Optimizer, args: Any, names: Any) -> None:
         return
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            if id(parameter) in _STEPS:
-                _STEPS[id(parameter)] += 1
+            if id(parameter) in STEPS:
+                STEPS[id(parameter)] += 1

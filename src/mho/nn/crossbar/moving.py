@@ -1,0 +1,112 @@
+"""Moves of an array between devices and dtypes, and its way in and out of a ``state_dict``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mho.cut import PACKED
+from mho.nn.crossbar.chip import CHIP, RANGES, SAVED
+from mho.nn.crossbar.reading import Readable
+
+_KEPT = (*CHIP, *(f"packed_{name}" for name in PACKED), *RANGES)
+
+
+class Crossbar(Readable):
+    """One array of a layer: its description, its layout, its chip, and the product by it.
+
+    A layer owns the Parameters and holds one crossbar or several. Everything that belongs to a chip lies
+    here in buffers: it is saved, moved and copied with the model.
+
+    The bias of the layer is digital, or lies on ``bias_rows`` more rows of the array: n rows, each with the
+    n-th part of it. Their cells are programmed, drift and are read like all others, share the reference
+    weight and pass the ADC. Their input is one, in the units of the layer's inputs, driven by a constant
+    source: whatever the range of the DAC, it is neither clipped nor rounded, and has no error of the DAC.
+    Where inputs are driven bit by bit, the source gives each group of bits the same voltage. Training noise
+    acts on the weights, not on the bias.
+
+    Args:
+        owner: the layer whose Parameter the array holds.
+        weight: name of that Parameter.
+        bias: name of the Parameter that is the bias of this array's outputs; None for none.
+        part: first and last + 1 of the entries of the weight, along its first axis, that lie on this
+            array; None for all.
+        bias_part: the same for the bias.
+        layout: shape of the weight and :class:`~mho.layouts.ArraySize` to the layout, such as
+            ``MatrixLayout.of``.
+
+    Attributes:
+        hardware: the description of the array.
+        bias_rows: rows of the array that hold the bias.
+        layout: how the matrix lies in tiles.
+        path: where the layer is in its model, for messages and random streams.
+        on_chip: whether training mode multiplies by the chip.
+        modifiers: what training does to the weights, in order (see ``mho.training``).
+        written: what the last programming took; None for a single shot, or if the chip was loaded.
+        notice: says once that the model is evaluated without a chip.
+    """
+
+    def train(self, mode: bool = True) -> Any:
+        """Training mode; entering evaluation checks that the chip holds the weights."""
+        if self.training and not mode:
+            for modifier in self.modifiers:
+                modifier.constrain(self)
+        super().train(mode)
+        if not mode:
+            self.check_chip()
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Moves between devices move the chip; moves between dtypes leave it as it is."""
+        before = {name: held.detach() for name in _KEPT if (held := getattr(self, name, None)) is not None}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, value in before.items():
+            moved = getattr(self, name)
+            if moved.dtype != value.dtype:
+                if isinstance(moved, nn.Parameter):
+                    moved.data = value.to(moved.device)
+                else:
+                    setattr(self, name, value.to(moved.device))
+        if self.chip_g is not None:
+            self._sync()
+        return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, strict: bool,
+        missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """Take the chip of the dict; a dict without one leaves the chip (stale if the weights differ)."""
+        given = {name: state_dict[prefix + name] for name in SAVED if prefix + name in state_dict}
+        self.refuse_state(state_dict, prefix)
+        for name, value in given.items():
+            here = getattr(self, name, None)
+            if here is None or here.shape != value.shape or here.dtype != value.dtype:
+                if not isinstance(here, nn.Parameter):
+                    setattr(self, name, torch.empty_like(value, device=self.weight.device))
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        absent = {prefix + name for name in SAVED if name not in given}
+        missing_keys[:] = [key for key in missing_keys if key not in absent]
+        recipe = prefix + "training_"  # of an attached recipe; either side may be without one
+        missing_keys[:] = [key for key in missing_keys if not key.startswith(recipe)]
+        unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(recipe)]
+        if "chip_g" in given:
+            self.written = None
+            self.repack()
+
+    def extra_repr(self) -> str:
+        """Rows and columns, and the state of the chip."""
+        groups, rows, columns = self.matrix(torch.empty(self.weight.shape, device="meta")).shape
+        size = f"{rows} x {columns}" if groups == 1 else f"{groups} x {rows} x {columns}"
+        return f"{size}, {self.state_in_words()}"
+
+    def state_in_words(self) -> str:
+        """Bias rows, whether there is a chip, and the device of its cells."""
+        state = "programmed" if self.chip_g is not None else "not programmed"
+        if self.bias_rows:
+            state = f"bias_rows={self.bias_rows}, {state}"
+        return f"device={type(self.hardware.device).__name__}, {state}"

@@ -1,0 +1,261 @@
+"""The forward pass of one array: which matrix it multiplies by, and what happens around the product."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mho import tile
+from mho.autograd import in_transform, learns
+from mho.converters import DAC, ColumnConverter
+from mho.cut import Limit, Read
+from mho.errors import NotCalibratedError
+from mho.nn.crossbar.chip import CHIP, PACKED_BUFFERS, RANGES, SAVED
+from mho.nn.crossbar.staleness import Watched
+from mho.nn.observer import Observer
+from mho.plan import ReadPlan
+
+_ACTING = (
+    "chip_g",
+    "chip_cells",
+    "chip_scale",
+    "chip_seconds",
+    "chip_gain",
+    "chip_converters",
+    "chip_drivers",
+)
+"""What is packed: each comparison costs a graph its microseconds, and the shift is read as it is."""
+
+
+class Readable(Watched):
+    """An array that multiplies.
+
+    - ``train()``: by the clean weights plus the training modifiers, never by the chip, unless
+      ``mho.train_on_chip`` said so. Converters without a range yet are left out.
+    - ``eval()``: by the programmed chip; before programming, by the mapped targets through the converters.
+
+    Gradients go back through the matrix that was used, and straight through to the Parameter.
+
+    Attributes:
+        on_chip: whether training mode multiplies by the chip.
+        modifiers: what training does to the weights, in order (see ``mho.training``).
+    """
+
+    def forward(self, x: Tensor, read: Read | None = None) -> Tensor:
+        """Read the array.
+
+        Args:
+            x: inputs, as the layout takes them: ``[..., row]`` for a matrix.
+            read: what :meth:`read` gave at the beginning of this forward, for an array that is read step
+                by step; then call :meth:`count_step` once at its end. None for a single read.
+
+        Returns:
+            The product, with the bias: ``[..., column]`` for a matrix.
+        """
+        self.layout.check(x, self.path or self.called)
+        plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
+        if plan is not None and read is None and self._is_planned(plan, x):
+            return plan(x, None if self.bias_rows or self.bias_name is None else self._bias())
+        if self._observer is not None:
+            return self._observe(x, self._observer)
+        if read is not None:
+            return self.product(read, x)
+        read = self.read()
+        y = self.product(read, x)
+        self.count_step()
+        if not self.training:
+            self._make_plan(read)
+        return y
+
+    def _is_planned(self, plan: ReadPlan, x: Tensor) -> bool:
+        """Whether the plan holds for this read: the same chip, the same weights, nothing else to be done."""
+        if self.training or self._observer is not None or torch.is_autocast_enabled(x.device.type):
+            return False
+        return plan.holds(
+            self.hardware, self.layout, self._buffers, self._parameters, self._owner._parameters
+        )
+
+    def _bias(self) -> Tensor | None:
+        """The bias of the outputs, the fast way where it is a plain Parameter."""
+        held = self._owner._parameters.get(self.bias_name)  # type: ignore[arg-type]
+        return self.bias if held is None or self.bias_part is not None else held
+
+    def _make_plan(self, read: Read) -> None:
+        """For the reads to come, where the chip and the weights are this array's own."""
+        if torch.compiler.is_compiling() or torch.is_grad_enabled() or in_transform():
+            return
+        if self.chip_g is None or not self._own(CHIP) or not self._all_else_is_own():
+            return
+        own = self._owner._parameters
+        weights: dict[str, Tensor] = {}
+        weights.update((name, p) for name in self._names() if type(p := own.get(name)) is nn.Parameter)
+        if len(weights) < len(self._names()):
+            return  # computed or sharded weights are looked at anew
+        held = dict(zip(SAVED, self._saved(), strict=True))
+        packed = {name: self._buffers[name] for name in PACKED_BUFFERS}
+        self._plan = self._plan_of(read, {**held, **packed}, weights)
+
+    def _plan_of(
+        self, read: Read, held: dict[str, Tensor | None], weights: dict[str, Tensor]
+    ) -> ReadPlan | None:
+        """The plan; None where a read depends on its inputs in other ways."""
+        return ReadPlan(self.hardware, self.layout, read, self.limits(), held, weights)
+
+    def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
+        """What the digital layer gives for the inputs ``x``, with the bias; arguments as :meth:`forward`."""
+        kernel = self.layout.whole_kernel(self.layout.matrix(self.weight))
+        return self.layout.whole_product(x, kernel, self.bias)
+
+    # --- the matrix ------------------------------------------------------------------------------
+
+    def read(self) -> Read:
+        """The matrix that this forward multiplies by."""
+        if not self.training or self.on_chip:
+            read = self._evaluation_read()
+            if self._learns():
+                read = tile.with_gradient(self.hardware, read, self.logical(self.wide_weight()), self.layout)
+            return read
+        self._notice_evaluation()
+        for modifier in self.modifiers:
+            modifier.constrain(self)
+        weight = clean = self.wide_weight()
+        for modifier in self.modifiers:
+            weight = modifier.modify(weight, self)
+        read = tile.training_read(self.hardware, self.logical(weight), self.logical(clean), self.layout)
+        return read.changed(inputs=self.tile_index)
+
+    def _evaluation_read(self) -> Read:
+        if self.chip_g is None:
+            return self._targets()
+        compiling = torch.compiler.is_compiling()
+        own = self._own(_ACTING if compiling else CHIP)
+        alone = self._packed_from[-1] is self.packed_kernel  # nothing packed was given with the entries
+        if not (compiling or in_transform()) and not self._all_else_is_own():
+            self._notice_given()
+        if not own:  # torch.func.functional_call gave entries of another chip
+            if alone:
+                chip = self.require_chip("forward")
+                read = tile.pack(self.hardware, chip, self.layout, self._check_state)
+                return read.changed(inputs=self.tile_index)
+        elif not compiling:
+            self._notice_changes()
+        read = self.packed()
+        return read.changed(steps=None) if alone and not self._own(RANGES) else read
+
+    def _targets(self) -> Read:
+        """The mapped targets of the present weights: there is no chip."""
+        if self.training:
+            self.require_chip("train_on_chip")
+        if torch.compiler.is_compiling():
+            self.notice.traced(self.path, self.hardware)
+        elif self._observer is None:
+            self.notice.evaluated(self.path, self.hardware)
+        read = tile.ideal_read(self.hardware, self.logical(self.wide_weight()), self.layout)
+        return read.changed(inputs=self.tile_index)
+
+    def _learns(self) -> bool:
+        """Whether something on the array wants a gradient."""
+        if not torch.is_grad_enabled():
+            return False
+        return learns(self.weight, self.bias) if self.bias_rows else learns(self.weight)
+
+    # --- the product -----------------------------------------------------------------------------
+
+    def product(self, read: Read, x: Tensor) -> Tensor:
+        """The product of a matrix that :meth:`read` gave: one forward may use it for several inputs."""
+        vectors = self.layout.portion(read, x, tile.is_tiled(self.hardware))
+        if vectors is None:
+            return self._product(read, x)
+        return torch.cat([self._product(read, part) for part in x.split(vectors)])
+
+    def _product(self, read: Read, x: Tensor) -> Tensor:
+        if self.training:
+            for modifier in self.modifiers:
+                x = modifier.modify_input(x, self)
+        digital = self.training and not self.on_chip and not tile.is_tiled(self.hardware)
+        limits = self.limits()
+        alike = x.dtype == read.kernel.dtype or torch.is_autocast_enabled(x.device.type)
+        if digital and limits[0] is None and alike:
+            y = tile.matvec(self.hardware, read, self.layout, x, self.digital_bias, limits)
+            return self._noisy(y, x)
+        dtype = read.kernel.dtype
+        bias = self.digital_bias
+        bias = None if bias is None else bias.to(dtype)
+
+        def multiply(limits: tuple[Limit, Limit]) -> Tensor:
+            return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, limits)
+
+        with _no_autocast(x):
+            y = self._converted(multiply, limits)
+        return self._noisy(y.to(x.dtype), x)
+
+    def limits(self) -> tuple[Limit, Limit]:
+        """Full scales of DAC and ADC; None leaves a converter out."""
+        return (
+            self._limit(self.hardware.dac, self.input_range, "input_range"),
+            self._limit(self.hardware.adc, self.output_range, "output_range"),
+        )
+
+    def _converted(
+        self, multiply: Callable[[tuple[Limit, Limit]], Tensor], limits: tuple[Limit, Limit]
+    ) -> Tensor:
+        """The product; while a recipe holds the converters back, blended with the one without them."""
+        y = multiply(limits)
+        if self.training and not self.on_chip:
+            for modifier in self.modifiers:
+                share = modifier.conversion(self)
+                if share is not None:
+                    y = torch.lerp(multiply((None, None)), y, share.to(y.dtype))
+        return y
+
+    def _noisy(self, y: Tensor, x: Tensor) -> Tensor:
+        if self.training:
+            for modifier in self.modifiers:
+                y = modifier.modify_output(y, x, self)
+        return y
+
+    def count_step(self) -> None:
+        """Count one training forward, for the ramps of the modifiers."""
+        if self.training and self.training_step is not None:
+            self.training_step.add_(1)
+
+    def _limit(self, converter: DAC | ColumnConverter | None, stored: Tensor | None, name: str) -> Limit:
+        if converter is None:
+            return None
+        given = converter.range.given()
+        if isinstance(given, tuple):  # [channel, tile, column]
+            return torch.tensor(given, device=self.weight.device).view(-1, 1, 1)
+        limit = stored if given is None else given
+        if limit is not None or self.training or converter.ideal:
+            return limit
+        if converter.range.shape(1, 1) is not None:
+            raise NotCalibratedError(
+                f"{name} of {self.path or 'this layer'!r} was left to calibration and none was made: call "
+                "mho.calibrate(model, loader), or give the converter a Fixed, Learned or Dynamic range"
+            )
+        return None
+
+    def _observe(self, x: Tensor, observer: Observer) -> Tensor:
+        """A forward without converters that records what they would see."""
+        read = tile.at_full_scale(self.hardware, self.read(), self.layout)
+        dtype = read.kernel.dtype
+        v = self.layout.arrange(x.to(dtype), self.tile_index)
+        observer.add_inputs(self.layout, v)
+        if tile.is_tiled(self.hardware):
+            limit = (
+                self._limit(self.hardware.dac, self.input_range, "input_range") if observer.streamed else None
+            )
+            observer.add_currents(self.hardware, self.layout, read, v, limit)
+        bias = self.digital_bias
+        bias = None if bias is None else bias.to(dtype)
+        return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, (None, None)).to(x.dtype)
+
+
+def _no_autocast(x: Tensor) -> Any:
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return contextlib.nullcontext()
