@@ -80,6 +80,23 @@ class Sign(ColumnConverter):
         return value.sign() * limit
 
 
+class _Down:
+    def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
+        grid = self.grid()
+        lsb = limit / grid.high
+        return (value / lsb).floor().clamp(grid.low, grid.high) * lsb
+
+
+@config
+class Down(_Down, mho.DAC):
+    """A uniform DAC that rounds towards the lower code."""
+
+
+@config
+class DownADC(_Down, mho.ADC):
+    """A uniform ADC that rounds towards the lower code."""
+
+
 def logarithmic(currents: Tensor, limit: Tensor) -> Tensor:
     """Each current as the nearest of all levels, in octaves."""
     levels = torch.exp2(-torch.arange(31, dtype=torch.float64) * 6 / 30)

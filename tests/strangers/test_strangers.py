@@ -215,6 +215,27 @@ def test_a_converter_of_one_method_has_a_range_and_no_noise() -> None:
         alike(layer(X), wanted)
 
 
+@pytest.mark.parametrize("programmed", [False, True])
+def test_a_uniform_converter_may_round_in_its_own_way(programmed: bool) -> None:
+    """It was rounded to the nearest code all the same."""
+    hardware = mho.Hardware(dac=converter.Down(bits=4), adc=mho.ADC(bits=None))
+    layer = mho.convert(torch.nn.Linear(12, 6), hardware).eval()
+    mho.calibrate(layer, [DATA])
+    if programmed:
+        mho.program(layer, seed=0)
+    step = layer.input_range / 7
+    with torch.no_grad():
+        wanted = ((X / step).floor().clamp(-7, 7) * step) @ layer.weight.T + layer.bias
+        alike(layer(X), wanted)
+        both = mho.convert(torch.nn.Linear(12, 6), mho.Hardware(dac=mho.DAC(), adc=converter.DownADC(bits=3)))
+        mho.calibrate(both.eval(), [DATA])
+        mho.program(both, seed=0)
+        lsb = both.output_range * both.weight.abs().amax(1) * both.input_range / 3
+        codes = (both(X) - both.bias) / lsb
+    assert float((codes - codes.round()).abs().max()) < 1e-3
+    assert float((codes * lsb - X @ both.weight.T).detach().mean() / lsb.mean()) < -0.3
+
+
 def test_a_correction_of_nothing_is_refused() -> None:
     """It ran as the correction of one gain for each layer."""
     with pytest.raises(
