@@ -11,8 +11,8 @@ from scipy import stats
 from torch import nn
 
 import mho
+from mho.analysis.budget import Budget, Interval
 from mho.array import Wires
-from mho.budget import Budget, Interval
 from mho.devices import PCM, ConstantNu, FiniteStates, Generic, Independent, StuckAt, UniformG
 from mho.errors import NotCalibratedError
 from mho.periphery import Affine, GlobalDrift

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 import mho
+from mho.convert.multiplications import count_macs
 from mho.errors import NotMappableError
-from mho.macs import count_macs
 
 IDEAL = mho.Hardware()
 X = torch.randn(2, 4, 8)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import mho
+from mho.analysis.mechanisms import mechanisms, with_only
 from mho.array import Nonlinear, Sinh, Wires
 from mho.converters import SAR, Fixed
 from mho.devices import (
@@ -26,7 +27,6 @@ from mho.devices import (
     UniformG,
     Varied,
 )
-from mho.mechanisms import mechanisms, with_only
 from mho.programming import WriteVerify
 
 DAY = 86_400.0

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 import mho
+from mho.convert.packed_weights import packed_weights
 from mho.errors import NotMappableError
-from mho.packed import packed_weights
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # torch's, of its own quantisation
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Any, int, int]] = {
 }
 
 
-def rows(model: nn.Module) -> list[mho.conversion_report.Row]:
+def rows(model: nn.Module) -> list[mho.convert.report.Row]:
     return [row for row in model.report.rows if not row.analog]
 
 

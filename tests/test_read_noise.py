@@ -11,6 +11,7 @@ from torch import nn
 
 import mho
 from mho.array import Nonlinear, Sinh, Wires
+from mho.chip.tile import TileState, readout
 from mho.converters import Calibrated, Dynamic, Fixed, Stream
 from mho.devices import (
     PCM,
@@ -27,7 +28,6 @@ from mho.devices import (
 )
 from mho.mapping import BitSlicing, DifferentialPair, Offset, SignificancePairs
 from mho.nn import analog_layers
-from mho.tile import TileState, readout
 
 BANDWIDTH = 1e10
 HEAT = 4 * 1.380649e-23 * 300 * BANDWIDTH  # square amperes per siemens
@@ -253,7 +253,7 @@ def test_behind_wires_it_is_that_of_the_conductance_seen_from_outside() -> None:
     parts = dict(SMOOTH, array=Wires(row=40.0, column=40.0), tile=mho.Tile(rows=40, columns=9))
     analog = chip(nn.Linear(40, 9, bias=False), heat(), **parts)
     g = mho.conductances(analog)[""]
-    seen = sum(mho.tile.through_wires(analog.hardware, g, analog.layout))[0]
+    seen = sum(mho.chip.tile.through_wires(analog.hardware, g, analog.layout))[0]
     lost = float(seen.sum() / g.sum())
     assert 0.5 < lost < 0.97
     scale = analog.chip_scale.flatten() * 25 / 24 / (0.2 * 25e-6)

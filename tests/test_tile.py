@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho import blocks, mapping, random, tile
+from mho import blocks, mapping, random
+from mho.chip import tile
 from mho.nn import AnalogLinear
 from mho.periphery import ColumnDrift, GlobalDrift
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 import mho
-from mho.bypass import reads_weight_of
+from mho.convert.bypassed import reads_weight_of
+from mho.convert.multiplications import count_macs
 from mho.converters import Fixed
-from mho.macs import count_macs
 from mho.testing import check_visible
 
 PCM = mho.Hardware(device=mho.devices.PCM(), tile=mho.Tile(rows=16, columns=16))

@@ -11,12 +11,13 @@
 """
 
 from mho import array, calibration, converters, devices, mapping, nn, periphery, programming, training
-from mho.budget import budget
+from mho.analysis.budget import budget
+from mho.analysis.programming_report import programming_report
 from mho.calibration import calibrate, profile
 from mho.convert import analog_modules, convert, convertible_modules, inconvertible_modules, revert
+from mho.convert.batch_norm import fold_batch_norm
 from mho.converters import ADC, DAC
 from mho.errors import StaleChipWarning
-from mho.fold import fold_batch_norm
 from mho.hardware import Hardware, Tile
 from mho.lifecycle import (
     age,
@@ -27,7 +28,6 @@ from mho.lifecycle import (
     program,
     train_on_chip,
 )
-from mho.programming_report import programming_report
 
 __version__ = "0.1.0"
 

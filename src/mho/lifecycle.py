@@ -19,9 +19,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mho import tile
 from mho.array import Array
 from mho.calibration.batches import run_all
+from mho.chip import tile
 from mho.devices import Effect, Ideal
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain

@@ -90,7 +90,7 @@ def test_the_offset_of_a_mapping_is_digital() -> None:
     x = torch.rand(6, 10, dtype=torch.float64) * 4 - 2
     v = volts(x)
     h = law.current(v, torch.ones_like(v)) / law.current(*torch.tensor([V, 1.0], dtype=torch.float64))
-    how = mho.tile.readout(analog.hardware)
+    how = mho.chip.tile.readout(analog.hardware)
     g = mho.conductances(analog)[""][0, 0] / 25e-6
     read = h @ g * how.digital[0]
     if how.unit_column:
@@ -134,7 +134,7 @@ def test_cells_simulated_during_the_read(pulse: float) -> None:
     wanted = torch.zeros(2, 3, dtype=torch.float64)
     v = volts(x)
     time = torch.linspace(0, max(pulse, 1e-12), 9, dtype=torch.float64)
-    (digital,), moved = mho.tile.readout(analog.hardware).digital, 0.0
+    (digital,), moved = mho.chip.tile.readout(analog.hardware).digital, 0.0
     for b in range(2):
         for copy_ in range(2):
             for row in range(4):

@@ -346,7 +346,7 @@ def test_chips_made_together_have_the_bits_of_the_verbs(case, name, compensated)
             assert torch.equal(copies[f"{path}.weight"][number], weight)
         with torch.no_grad():
             y = model(x)
-        if not mho.tile.readout(hardware).unit_column:
+        if not mho.chip.tile.readout(hardware).unit_column:
             assert torch.equal(found[number], y)
         torch.testing.assert_close(found[number], y, rtol=1e-3, atol=1e-3)
 

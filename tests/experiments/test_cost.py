@@ -212,7 +212,7 @@ def test_dac_conversions_of_every_matrix(layer, mapping, dac, converted):
     expected = 0
     for one, driven in seen:
         if one.hardware.dac is not None:
-            drivers = mho.tile._draw_drivers(_with_errors(one.hardware), one.chip_g, one.layout, 0, "")
+            drivers = mho.chip.tile._draw_drivers(_with_errors(one.hardware), one.chip_g, one.layout, 0, "")
             expected += driven * drivers.shape[0] * drivers.shape[1]
     assert cost.dac == expected
     assert (cost.dac > 0) == (dac != "none" and "Embedding" not in layer)

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 import mho
+from mho.chip.layouts import ArraySize, MatrixLayout
 from mho.converters import Calibrated, Dynamic, Fixed, Learned, Stream
 from mho.errors import NotMappableError, StaleChipWarning
 from mho.experiments.batched import outputs
 from mho.experiments.copies import chip_weights
-from mho.layouts import ArraySize, MatrixLayout
 from mho.mapping import BitSlicing, DifferentialPair, Offset
 from mho.mapping.tiling import spans, without_bias_rows
 from mho.nn import AnalogConv2d, AnalogLinear, AnalogTransposedLinear, Crossbar

@@ -17,8 +17,8 @@ from torch.nn.utils import parametrize, prune
 from torch.nn.utils.parametrizations import weight_norm
 
 import mho
+from mho.chip import weight_changes as changes
 from mho.errors import StaleChipWarning
-from mho import changes
 
 HARDWARE = mho.Hardware(device=mho.devices.PCM(read_scale=0.0), tile=mho.Tile(rows=8))
 LAYERS: dict[str, tuple[Callable[[], nn.Module], torch.Tensor]] = {

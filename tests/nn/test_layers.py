@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import mho
+from mho.chip.layouts import ConvolutionLayout
 from mho.converters import Calibrated, Dynamic, Fixed
-from mho.layouts import ConvolutionLayout
 
 from .cases import CASES, CONV, TRANSPOSED, make
 
@@ -229,7 +229,7 @@ def test_a_large_batch_in_portions_is_the_same_read(name: str, monkeypatch: pyte
     analog = mho.convert(layer, hardware).eval()
     mho.program(analog, seed=0)
     whole = analog(x)
-    monkeypatch.setattr("mho.layouts.convolution._CURRENTS", 1)
+    monkeypatch.setattr("mho.chip.layouts.convolution._CURRENTS", 1)
     with torch.no_grad():
         torch.testing.assert_close(analog(x), whole, rtol=1e-13, atol=1e-13)
         assert analog.layout.portion(analog.crossbar.read(), x, tiled=True) == 1
@@ -258,7 +258,7 @@ def test_tiles_one_after_the_other_are_the_grouped_product(
     analog = mho.convert(layer, hardware, bias_rows=rows).eval()
     mho.program(analog, seed=0)
     grouped = analog(x).detach()
-    monkeypatch.setattr(mho.layouts.convolution, "_ALONE", 1)
+    monkeypatch.setattr(mho.chip.layouts.convolution, "_ALONE", 1)
     with torch.no_grad():
         apart = analog(x)
     torch.testing.assert_close(apart, grouped, rtol=1e-4, atol=1e-4)
@@ -291,7 +291,7 @@ def test_tiles_are_read_one_by_one_where_they_are_large(
     with torch.no_grad():
         assert (pieces(1, 4, 64, 64), pieces(1, 4, 63, 64)) == (4, 1)
         assert (pieces(4, 4, 32, 32), pieces(3, 4, 32, 32)) == (4, 1)
-        monkeypatch.setattr(mho.layouts.convolution, "_UNROLLED", 3)
+        monkeypatch.setattr(mho.chip.layouts.convolution, "_UNROLLED", 3)
         assert pieces(1, 4, 64, 64) == 4
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
         assert pieces(1, 4, 64, 64) == 1

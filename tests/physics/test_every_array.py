@@ -12,10 +12,10 @@ from torch import nn
 import mho
 from mho import array as arrays
 from mho.array import Array, Wires
+from mho.chip.tile import reference_read
 from mho.devices import PCM, SONOS, Device, Effect, Generic, Ideal, Proportional, ShotNoise, ThermalNoise
 from mho.devices.dynamics import VTEAM
 from mho.devices.effects.base import around
-from mho.tile import reference_read
 
 from . import parts
 

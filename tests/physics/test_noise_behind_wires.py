@@ -14,10 +14,10 @@ from mho.array import AlternateColumns, Approximate, Array, SharedColumns, Wires
 from mho.array._circuit import build
 from mho.array._network import nodes
 from mho.array._noise import PLACES
+from mho.chip.tile import readout
 from mho.converters import Fixed
 from mho.devices import PCM, Device, Generic, Ideal, Independent, Proportional, ShotNoise, ThermalNoise
 from mho.mapping import BitSlicing, DifferentialPair, Offset
-from mho.tile import readout
 
 from .exact_noise import by_autograd, responses, variance
 
@@ -158,7 +158,7 @@ def exact_deviation(analog: nn.Module, x: Tensor, of_cells: Tensor, wires: Wires
     v = torch.cat([x.double(), x.new_ones(len(x), analog.bias_rows).double()], 1)
     total = torch.zeros(len(x), g.shape[-1], dtype=torch.float64)
     for r in analog.layout.rows:
-        for c in mho.tile.tile_columns(analog.layout, g):
+        for c in mho.chip.tile.tile_columns(analog.layout, g):
             at = (0, slice(*r), slice(*c))
             each = [variance(g[k][at], wires, of_cells[k][at], v[:, slice(*r)]) for k in range(len(g))]
             for factor, row in zip(how.digital, how.analog, strict=True):
@@ -245,7 +245,7 @@ def test_convolutions_read_tile_by_tile_or_at_once(monkeypatch: pytest.MonkeyPat
         / 25e-6
     )
     torch.testing.assert_close(found.double(), wanted, rtol=0.01, atol=0)
-    monkeypatch.setattr("mho.layouts.convolution._ALONE", 0)
+    monkeypatch.setattr("mho.chip.layouts.convolution._ALONE", 0)
     torch.testing.assert_close(deviation(conv, x, monkeypatch), found, rtol=1e-4, atol=1e-7)
 
 

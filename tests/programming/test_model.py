@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 import mho
-from mho import random, tile
+from mho import random
+from mho.chip import tile
 from mho.errors import NotProgrammedError
 from mho.experiments.copies import chip_weights
 from mho.programming import (

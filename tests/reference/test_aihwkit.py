@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import mho
+from mho.chip.layouts import MatrixLayout
 from mho.converters import Calibrated, Dynamic, Fixed
-from mho.layouts import MatrixLayout
 from mho.mapping import spans
 from mho.nn import AnalogLinear
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 import mho
-from mho import array, mapping, tile
+from mho import array, mapping
+from mho.chip import tile
 from mho.compat.crosssim import CrossSimParameters, hardware
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.linear import AnalogLinear as FaceLinear
 from mho.converters import Fixed

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from mho.budget import Budget, Interval, Part
+from mho.analysis.budget import Budget, Interval, Part
 from mho.report import budget_figure
 
 

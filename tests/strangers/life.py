@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho import tile
+from mho.chip import tile
 from mho.nn import AnalogLinear
 from mho.periphery import Compensation
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho import tile
 from mho.calibration.batches import Progress, run_all
+from mho.chip import tile
 from mho.converters import DAC, ColumnConverter, Histogram
 from mho.converters.ranges import joined
 from mho.nn import Crossbar, crossbars

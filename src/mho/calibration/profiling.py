@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
-from mho import tile
 from mho.calibration.batches import Progress
 from mho.calibration.full_scales import cell_currents, fixed_scale, measured_scale, observe
+from mho.chip import tile
 from mho.converters import Histogram
 from mho.nn import Crossbar, crossbars
 from mho.nn.observer import Observer

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 import mho
-from mho.budget import Budget
+from mho.analysis.budget import Budget
 from mho.config import config
 from mho.experiments.chips import BATCH_OF_CALIBRATION, ChipStudy, trained
 from mho.experiments.fitting import accuracy, limited_threads

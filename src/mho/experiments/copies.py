@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 import mho
-from mho import random, tile
+from mho import random
 from mho.array import Ideal as IdealArray
+from mho.chip import tile
 from mho.experiments.fitting import seeded
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho import tile
+from mho.chip import tile
 from mho.config import NonNegative, Positive, config
 from mho.converters import DAC, ColumnConverter
 from mho.nn import Crossbar, crossbars

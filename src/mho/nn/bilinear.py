@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mho.chip.layouts import BilinearLayout
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
-from mho.layouts import BilinearLayout
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
 

@@ -1,4 +1,4 @@
-"""Convolutions on arrays (see ``mho.layouts.convolution``)."""
+"""Convolutions on arrays (see ``mho.chip.layouts.convolution``)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mho.chip.layouts import ArraySize, ConvolutionLayout
 from mho.hardware import Hardware
-from mho.layouts import ArraySize, ConvolutionLayout
 from mho.mapping import spans
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer

@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho import tile
+from mho.chip import tile
+from mho.chip.layouts import ArraySize, LookUpLayout
+from mho.chip.plan import ReadPlan
+from mho.chip.reads import Read
 from mho.converters import DAC, Fixed
-from mho.cut import Read
 from mho.hardware import Hardware
-from mho.layouts import ArraySize, LookUpLayout
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
 from mho.nn.observer import Observer
-from mho.plan import ReadPlan
 
 
 class LookUpCrossbar(Crossbar):

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mho.chip.reads import PACKED
 from mho.config import unknown_key
-from mho.cut import PACKED
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
 from mho.nn.crossbar.chip import SAVED

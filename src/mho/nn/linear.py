@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mho.chip.layouts import ArraySize, MatrixLayout
 from mho.hardware import Hardware
-from mho.layouts import ArraySize, MatrixLayout
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mho import tile
+from mho.chip import tile
+from mho.chip.layout import Layout
+from mho.chip.product import driven_groups, mean_currents
+from mho.chip.reads import Limit, Read
 from mho.converters import Histogram
-from mho.cut import Cut, Limit, Read
 from mho.hardware import Hardware
-from mho.product import driven_groups, mean_currents
 
 
 class Observer:
@@ -29,12 +30,12 @@ class Observer:
         """Whether the layer ran at all."""
         return self.inputs[0].count > 0
 
-    def add_inputs(self, cut: Cut, v: Tensor) -> None:
+    def add_inputs(self, layout: Layout, v: Tensor) -> None:
         """Record arranged inputs."""
-        for histogram, part in zip(self.inputs, cut.input_tiles(v), strict=True):
+        for histogram, part in zip(self.inputs, layout.input_tiles(v), strict=True):
             histogram.add(part)
 
-    def add_currents(self, hardware: Hardware, cut: Cut, read: Read, v: Tensor, x_limit: Limit) -> None:
+    def add_currents(self, hardware: Hardware, layout: Layout, read: Read, v: Tensor, x_limit: Limit) -> None:
         """Record the currents that arranged inputs give, in cell currents per unit of input.
 
         With a dynamic DAC each vector is driven at full scale, and is recorded so; streamed inputs are
@@ -42,17 +43,17 @@ class Observer:
         """
         one: float | Tensor = 1.0
         if self.streamed:
-            v, one = driven_groups(cut, v, hardware.dac, x_limit)
-        partial = cut.partial(mean_currents(read, cut, v, one), len(tile.readout(hardware).digital))
+            v, one = driven_groups(layout, v, hardware.dac, x_limit)
+        partial = layout.partial(mean_currents(read, layout, v, one), len(tile.readout(hardware).digital))
         if read.unit is not None:
-            columns = cut.columns[-1][1] if read.unit.numel() > 1 else 1
-            partial = partial * cut.over_partial(read.unit.view(-1, 1, 1, columns))
+            columns = layout.columns[-1][1] if read.unit.numel() > 1 else 1
+            partial = partial * layout.over_partial(read.unit.view(-1, 1, 1, columns))
         if hardware.dac is not None and not self.streamed:
-            peak = hardware.dac.range.full_scale(v, cut.input_axes(v, arranged=True))
+            peak = hardware.dac.range.full_scale(v, layout.input_axes(v, arranged=True))
             if peak is not None:
-                partial = partial / cut.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
-        axis = cut.tile_axis - (cut.channel_axis < cut.tile_axis)
+                partial = partial / layout.input_peak_over_partial(torch.where(peak > 0, peak, 1.0))
+        axis = layout.tile_axis - (layout.channel_axis < layout.tile_axis)
         for channel, row in enumerate(self.currents):
-            of_channel = partial.select(cut.channel_axis, channel)
+            of_channel = partial.select(layout.channel_axis, channel)
             for place, histogram in enumerate(row):
                 histogram.add(of_channel.select(axis, place))

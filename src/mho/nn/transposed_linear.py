@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mho.chip.layouts import TransposedMatrixLayout
 from mho.hardware import Hardware
-from mho.layouts import TransposedMatrixLayout
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mho.budget import Budget, Interval, Part
+from mho.analysis.budget import Budget, Interval, Part
 from mho.report.axes import BLUE, INK, LINE, QUIET, VERMILLION
 
 if TYPE_CHECKING:

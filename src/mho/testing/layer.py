@@ -15,7 +15,7 @@ from mho.converters import ADC
 from mho.devices import PCM
 from mho.hardware import Hardware, Tile
 from mho.nn import AnalogLayer, Crossbar, crossbars
-from mho.nn.computed import copied
+from mho.nn.computed_weights import copied
 from mho.nn.unprogrammed import on_purpose
 from mho.testing.promise import demand, promises, same
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mho import lifecycle, random
 from mho.errors import StaleChipWarning
 from mho.nn import AnalogLayer, Crossbar, crossbars
-from mho.nn.computed import copied
+from mho.nn.computed_weights import copied
 
 _GRADIENTS: dict[str, Callable[[], Any]] = {
     "with gradients": nullcontext,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mho.nn import Crossbar
-from mho.nn.computed import is_computed, with_own_class
+from mho.nn.computed_weights import is_computed, with_own_class
 from mho.nn.sharded import is_sharded, keep, to_change
 
 Steps = Annotated[int, Field(ge=0)]

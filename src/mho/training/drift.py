@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mho import tile
 from mho.autograd import constant_in_graphs
+from mho.chip import tile
 from mho.config import NonNegative, Positive, config
 from mho.hardware import Hardware
 from mho.nn import Crossbar

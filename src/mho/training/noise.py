@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mho import tile
 from mho.autograd import straight_through
+from mho.chip import tile
 from mho.config import Finite, Fraction, NonNegative, config
 from mho.nn import Crossbar
 from mho.random import fresh_normal_like

@@ -24,11 +24,11 @@ from pydantic import InstanceOf
 from torch import Tensor, nn
 
 from mho.autograd import straight_through
+from mho.chip.tile import check_finite
 from mho.config import Count, Fraction, config
 from mho.mapping.level_sets import LevelSet, Normalisation, Symmetric, nearest, table
 from mho.nn import Crossbar, crossbars
-from mho.nn.computed import compute, copied, is_computed, make_plain
-from mho.tile import check_finite
+from mho.nn.computed_weights import compute, copied, is_computed, make_plain
 from mho.training.base import Modifier, holder
 from mho.training.recipe import detach
 

@@ -9,20 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho import tile
+from mho.chip import tile
+from mho.chip.damage import Rules, chip_entries, damage, range_damage, refuse, rules
+from mho.chip.layout import Layout
+from mho.chip.layouts import ArraySize, MatrixLayout
+from mho.chip.plan import ReadPlan
+from mho.chip.reads import PACKED, Limit, Read, from_entries
+from mho.chip.tile import TileState
 from mho.converters import DAC, ColumnConverter
-from mho.cut import PACKED, Cut, Limit, Read, from_entries
-from mho.damage import Rules, chip_entries, damage, range_damage, refuse, rules
 from mho.errors import NotMappableError, NotProgrammedError
 from mho.hardware import Hardware
-from mho.layouts import ArraySize, MatrixLayout
 from mho.nn.crossbar.source import Part, WeightSource, check_bias_rows
-from mho.nn.kept import kept_limits
+from mho.nn.kept_ranges import kept_limits
 from mho.nn.observer import Observer
 from mho.nn.unprogrammed import Notice
-from mho.plan import ReadPlan
 from mho.programming import Summary
-from mho.tile import TileState
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
@@ -30,7 +31,7 @@ SAVED = (*CHIP, "chip_weights", *RANGES)
 PLACE = {name: place for place, name in enumerate(SAVED)}
 PACKED_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
 
-MakeLayout = Callable[[tuple[int, ...], ArraySize], Cut]
+MakeLayout = Callable[[tuple[int, ...], ArraySize], Layout]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho.cut import PACKED
+from mho.chip.reads import PACKED
 from mho.nn.crossbar.chip import CHIP, RANGES, SAVED
 from mho.nn.crossbar.reading import Readable
 
@@ -35,7 +35,7 @@ class Crossbar(Readable):
         part: first and last + 1 of the entries of the weight, along its first axis, that lie on this
             array; None for all.
         bias_part: the same for the bias.
-        layout: shape of the weight and :class:`~mho.layouts.ArraySize` to the layout, such as
+        layout: shape of the weight and :class:`~mho.chip.layouts.ArraySize` to the layout, such as
             ``MatrixLayout.of``.
 
     Attributes:

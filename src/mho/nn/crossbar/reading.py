@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho import tile
 from mho.autograd import in_transform, learns
+from mho.chip import tile
+from mho.chip.plan import ReadPlan
+from mho.chip.reads import Limit, Read
 from mho.converters import DAC, ColumnConverter
-from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
 from mho.nn.crossbar.chip import CHIP, PACKED_BUFFERS, RANGES, SAVED
 from mho.nn.crossbar.staleness import Watched
 from mho.nn.observer import Observer
-from mho.plan import ReadPlan
 
 _ACTING = (
     "chip_g",

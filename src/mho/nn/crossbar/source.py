@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho.changes import sight
-from mho.cut import Cut
-from mho.nn.computed import buffers_of, compute, make_plain, parameters_of
+from mho.chip.layout import Layout
+from mho.chip.weight_changes import sight
+from mho.nn.computed_weights import buffers_of, compute, make_plain, parameters_of
 from mho.nn.fingerprint import fingerprint
 
 Part = tuple[int, int] | None
@@ -44,7 +44,7 @@ class WeightSource(nn.Module):
     """
 
     _owner: nn.Module
-    layout: Cut
+    layout: Layout
     bias_rows: int = 0
     path: str = ""
 

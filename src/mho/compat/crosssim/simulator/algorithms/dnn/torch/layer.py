@@ -12,11 +12,11 @@ from typing_extensions import Self
 
 import mho
 from mho import nn as layers
-from mho import tile
+from mho.chip import tile
+from mho.chip.layouts import ArraySize
 from mho.compat.crosssim._translate import cuts, described
 from mho.compat.crosssim._tree import Parameters
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
-from mho.layouts import ArraySize
 from mho.nn import Crossbar
 from mho.nn.crossbar import check_bias_rows, plain
 

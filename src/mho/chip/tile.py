@@ -3,13 +3,13 @@
 A layer's weights are one logical array ``weight[group, row, column]``: rows are inputs (word lines),
 columns are outputs (bit lines), groups are the groups of a convolution. The life of a chip is::
 
-    state = program(hardware, weight, cut, seed, path)   # weights -> conductances, draws frozen
+    state = program(hardware, weight, layout, seed, path)   # weights -> conductances, draws frozen
     state = age(hardware, state, seconds)                # to any time, in any order
-    read = pack(hardware, state, cut)                    # once per state: what a product needs
-    y = matvec(hardware, read, cut, x, bias, limits)     # every forward
+    read = pack(hardware, state, layout)                    # once per state: what a product needs
+    y = matvec(hardware, read, layout, x, bias, limits)     # every forward
 
-Everything frozen in a chip lies in :class:`TileState`, a tuple of plain tensors. The cut into tiles
-(:class:`mho.cut.Cut`) belongs to the layer type: a linear layer multiplies all its tiles in one batched
+Everything frozen in a chip lies in :class:`TileState`, a tuple of plain tensors. The layout
+(:class:`mho.chip.reads.Layout`) belongs to the layer type: a linear layer multiplies all its tiles in one batched
 product; a convolution multiplies one after the other, and in training in one grouped convolution.
 """
 
@@ -23,16 +23,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from mho import curved, random
+from mho import random
 from mho.array import Array
 from mho.blocks import by_blocks as _by_blocks
-from mho.config import digest
-from mho.cut import Channels, Cut, Limit, Read
-from mho.devices import Device, Effect
-from mho.devices.effects.base import Tiles, around, effects
-from mho.devices.effects.varied import programmable
-from mho.hardware import Hardware
-from mho.matrix import (
+from mho.chip import nonlinear
+from mho.chip.layout import Layout
+from mho.chip.noise import combine
+from mho.chip.packing import (
     column_factors,
     effective_weight,
     ideal_read,
@@ -42,12 +39,17 @@ from mho.matrix import (
     training_read,
     with_gradient,
 )
-from mho.noise import combine
+from mho.chip.product import Law, prepare, tiled, whole
+from mho.chip.reads import Channels, Limit, Read
+from mho.chip.reference import baseline_read, reference_read
+from mho.chip.state import TileState, conductances, is_plain, is_tiled, readout, streams, tile_columns, widths
+from mho.config import digest
+from mho.devices import Device, Effect
+from mho.devices.effects.base import Tiles, around, effects
+from mho.devices.effects.varied import programmable
+from mho.hardware import Hardware
 from mho.periphery import Compensation
-from mho.product import Law, prepare, tiled, whole
 from mho.programming import ProgrammingResult, Site, Summary
-from mho.reference import baseline_read, reference_read
-from mho.state import TileState, conductances, is_plain, is_tiled, readout, streams, tile_columns, widths
 
 __all__ = [
     "TileState",
@@ -84,13 +86,13 @@ __all__ = [
 # --- the life of a chip ------------------------------------------------------------------------
 
 
-def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) -> TileState:
+def program(hardware: Hardware, weight: Tensor, layout: Layout, seed: int, path: str) -> TileState:
     """Program one chip.
 
     Args:
         hardware: the description.
         weight: ``weight[group, row, column]``, bias rows included.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         seed: the chip. Draws come from the streams (seed, path, mechanism), over the logical array: they
             depend neither on the tile size nor on other layers.
         path: the layer's path in its model.
@@ -98,11 +100,11 @@ def program(hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str) 
     Raises:
         ValueError: a weight is NaN or infinite.
     """
-    return write(hardware, weight, cut, seed, path)[0]
+    return write(hardware, weight, layout, seed, path)[0]
 
 
 def write(
-    hardware: Hardware, weight: Tensor, cut: Cut, seed: int, path: str
+    hardware: Hardware, weight: Tensor, layout: Layout, seed: int, path: str
 ) -> tuple[TileState, Summary | None]:
     """Program one chip, as :func:`program`, and say what it took (None: a single shot)."""
     check_finite(weight, path)
@@ -114,9 +116,9 @@ def write(
     def draw(mechanism: str) -> Tensor:
         return random.normal(g_target.shape, seed, path, mechanism).to(g_target)
 
-    written = write_cells(hardware, g_target, cut, seed, path)
+    written = write_cells(hardware, g_target, layout, seed, path)
     g = written.g
-    cells = cell_state(device, g_target, draw, cut)
+    cells = cell_state(device, g_target, draw, layout)
     ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
     state = TileState(
         g=g,
@@ -127,14 +129,14 @@ def write(
         shift=torch.zeros_like(ones),
         baseline=ones,
         hardware=torch.tensor(digest(hardware), device=g.device),
-        converters=_draw_converters(hardware, g, cut, seed, path),
-        drivers=_draw_drivers(hardware, g, cut, seed, path),
+        converters=_draw_converters(hardware, g, layout, seed, path),
+        drivers=_draw_drivers(hardware, g, layout, seed, path),
     )
-    state = state._replace(baseline=baseline_read(hardware, state, cut, draw("reference")))
+    state = state._replace(baseline=baseline_read(hardware, state, layout, draw("reference")))
     return state, hardware.programming.summary(written, g_target, device.g_max)
 
 
-def write_cells(hardware: Hardware, g_target: Tensor, cut: Cut, seed: int, path: str) -> ProgrammingResult:
+def write_cells(hardware: Hardware, g_target: Tensor, layout: Layout, seed: int, path: str) -> ProgrammingResult:
     """Bring the cells ``[copy, group, row, column]`` to their targets, as ``hardware.programming`` does.
 
     Effects around the device act on the programmed cells; programming does not see them, only parameters
@@ -145,24 +147,24 @@ def write_cells(hardware: Hardware, g_target: Tensor, cut: Cut, seed: int, path:
     def seen(g: Tensor) -> Tensor:
         return hardware.array.effective_copies(g, analog)
 
-    site = Site(cut.rows, tile_columns(cut, g_target), analog, seen)
+    site = Site(layout.rows, tile_columns(layout, g_target), analog, seen)
     return hardware.programming.write(programmable(hardware.device), g_target, seed, path, site)
 
 
-def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], cut: Cut) -> Tensor:
+def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], layout: Layout) -> Tensor:
     """The frozen parameters of each cell, ``[n, copy, group, row, column]``.
 
     Args:
         device: the device, perhaps with effects around it.
         g_target: wanted conductances, ``[copy, group, row, column]``.
         draw: standard normal draws in the shape of ``g_target``, by the name of a stream.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
     """
     own: list[Tensor] = []
     differ, inside_it = False, device
     for _ in effects(device):
         effect = cast("Effect", inside_it)  # of these cells
-        own.append(effect_state(effect, g_target, draw, cut))
+        own.append(effect_state(effect, g_target, draw, layout))
         inside_it = effect.of_cells(own[-1])
         differ = differ or inside_it is not effect.device
     device, eps = inside_it, draw("drift")
@@ -170,17 +172,17 @@ def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], 
     return torch.cat([*own, inside]) if own else inside
 
 
-def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], cut: Cut) -> Tensor:
+def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], layout: Layout) -> Tensor:
     """The frozen parameters of one effect, ``[n, copy, group, row, column]``."""
     names = effect.streams
     eps = torch.stack([draw(name) for name in names]) if names else g.new_empty((0, *g.shape))
-    return effect.own_state(eps, Tiles(cut.rows, tile_columns(cut, g)))
+    return effect.own_state(eps, Tiles(layout.rows, tile_columns(layout, g)))
 
 
 def degraded(
     hardware: Hardware,
     state: TileState | None,
-    cut: Cut,
+    layout: Layout,
     more: Sequence[Effect],
     law: Array | None,
     seed: int,
@@ -195,7 +197,7 @@ def degraded(
     Args:
         hardware: the description.
         state: the chip; None if there is none yet.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         more: the effects.
         law: an array of cells without Ohm's law, to take the place of ideal wires; None for none.
         seed, path: name the draws.
@@ -213,12 +215,12 @@ def degraded(
             def draw(name: str, g: Tensor = g) -> Tensor:
                 return random.normal(g.shape, seed, path, name).to(g)
 
-            state = state._replace(cells=torch.cat((effect_state(effect, g, draw, cut), state.cells)))
+            state = state._replace(cells=torch.cat((effect_state(effect, g, draw, layout), state.cells)))
     if state is not None:
         state = state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
         if more:
             eps = random.normal(state.g.shape, seed, path, "reference").to(state.g)
-            state = state._replace(baseline=baseline_read(hardware, state, cut, eps))
+            state = state._replace(baseline=baseline_read(hardware, state, layout, eps))
     return hardware, state
 
 
@@ -236,21 +238,21 @@ def _with_law(hardware: Hardware, cells: Array, path: str) -> Hardware:
     return replace(hardware, array=cells)
 
 
-def _draw_converters(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:
+def _draw_converters(hardware: Hardware, g: Tensor, layout: Layout, seed: int, path: str) -> Tensor | None:
     """The frozen draws of the ADCs of all tiles and channels."""
     if hardware.adc is None:
         return None
-    places = (g.shape[1], len(cut.rows), len(readout(hardware).digital))
-    draws = hardware.adc.draw(places, widths(g, cut), seed, path)
+    places = (g.shape[1], len(layout.rows), len(readout(hardware).digital))
+    draws = hardware.adc.draw(places, widths(g, layout), seed, path)
     return None if draws is None else draws.to(g)
 
 
-def _draw_drivers(hardware: Hardware, g: Tensor, cut: Cut, seed: int, path: str) -> Tensor | None:
+def _draw_drivers(hardware: Hardware, g: Tensor, layout: Layout, seed: int, path: str) -> Tensor | None:
     """The frozen draws of the DACs of all rows, of each tile of columns and each channel."""
     if hardware.dac is None:
         return None
-    places = (len(readout(hardware).digital), g.shape[1], g.shape[2] - cut.bias_rows)
-    draws = hardware.dac.draw(places, len(cut.columns), seed, path)
+    places = (len(readout(hardware).digital), g.shape[1], g.shape[2] - layout.bias_rows)
+    draws = hardware.dac.draw(places, len(layout.columns), seed, path)
     return None if draws is None else draws.to(g)
 
 
@@ -290,14 +292,14 @@ def compensated(state: TileState, reference: Tensor, method: Compensation) -> Ti
 
 
 def matvec(
-    hardware: Hardware, read: Read, cut: Cut, x: Tensor, bias: Tensor | None, limits: tuple[Limit, Limit]
+    hardware: Hardware, read: Read, layout: Layout, x: Tensor, bias: Tensor | None, limits: tuple[Limit, Limit]
 ) -> Tensor:
     """One read of the array.
 
     Args:
         hardware: the description.
         read: the packed matrix.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         x: the layer's input.
         bias: digital bias ``[group * column]``, or None.
         limits: full scale of the DAC (input units) and of the ADC (cell currents); None leaves that
@@ -307,21 +309,21 @@ def matvec(
         The layer's output, in the dtype of ``read.kernel``.
     """
     if not is_tiled(hardware):
-        return whole(read, cut, x, bias, hardware.dac, limits[0])
+        return whole(read, layout, x, bias, hardware.dac, limits[0])
     law, channels = law_of(hardware), channels_of(hardware)
-    return tiled(read, cut, x, bias, channels, hardware.dac, hardware.adc, *limits, law)
+    return tiled(read, layout, x, bias, channels, hardware.dac, hardware.adc, *limits, law)
 
 
 def law_of(hardware: Hardware) -> Law | None:
     """What becomes of a product by cells that obey no Ohm's law; None for others."""
     if not hardware.array.voltages:
         return None
-    return partial(curved.by_law, hardware.array, hardware.device.v_read)
+    return partial(nonlinear.by_law, hardware.array, hardware.device.v_read)
 
 
-def at_full_scale(hardware: Hardware, read: Read, cut: Cut) -> Read:
+def at_full_scale(hardware: Hardware, read: Read, layout: Layout) -> Read:
     """The read with one matrix, that of full-scale inputs, also where the cells obey no Ohm's law."""
-    return curved.at_full_scale(read, cut) if hardware.array.voltages else read
+    return nonlinear.at_full_scale(read, layout) if hardware.array.voltages else read
 
 
 def prepared(hardware: Hardware, read: Read, limits: tuple[Limit, Limit]) -> Read:

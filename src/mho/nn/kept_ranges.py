@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mho import tile
-from mho.cut import Cut
+from mho.chip import tile
+from mho.chip.layout import Layout
 from mho.hardware import Hardware
 
 
-def kept_limits(hardware: Hardware, cut: Cut, name: str) -> Tensor | None:
+def kept_limits(hardware: Hardware, layout: Layout, name: str) -> Tensor | None:
     """The full scales that a range starts with, in the shape in which ``mho.calibrate`` stores them.
 
     Args:
         hardware: the description of a layer.
-        cut: its cut into tiles.
+        layout: how its matrix lies in tiles.
         name: ``"input_range"`` or ``"output_range"``.
 
     Returns:
@@ -29,4 +29,4 @@ def kept_limits(hardware: Hardware, cut: Cut, name: str) -> Tensor | None:
     if converter is None:
         return None
     channels = None if inputs else len(tile.readout(hardware).digital)
-    return converter.range.start(len(cut.rows), channels)
+    return converter.range.start(len(layout.rows), channels)

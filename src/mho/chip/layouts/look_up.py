@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Self
 
-from mho.cut import Cut, Read
-from mho.layouts.base import ArraySize
+from mho.chip.layout import Layout
+from mho.chip.layouts.base import ArraySize
+from mho.chip.reads import Read
 from mho.mapping import spans
 
 
@@ -87,7 +88,7 @@ class LookUpLayout:
         found: Tensor = torch.bucketize(x, edges, right=True)
         return found
 
-    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Layout, Read, Tensor]]:
         """All rows in one look-up."""
         return [(self, read, self.arrange(x, None))]
 

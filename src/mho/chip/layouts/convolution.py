@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mho.cut import Cut, Lines, Read
-from mho.layouts.base import check_floating
-from mho.layouts.opaque import convolution
+from mho.chip.layout import Layout
+from mho.chip.layouts.base import check_floating
+from mho.chip.layouts.opaque_convolution import convolution
+from mho.chip.reads import Lines, Read
 from mho.mapping import without_bias_rows
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -199,7 +200,7 @@ class ConvolutionLayout:
             return False
         return x.shape[0] * self.currents(read, x) >= _ALONE
 
-    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Layout, Read, Tensor]]:
         """All tiles in one grouped convolution, or each on its own (:meth:`one_by_one`)."""
         if not self.one_by_one(read, x):
             return [(self, read, self.arrange(x, read.inputs))]

@@ -9,18 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mho import curved
 from mho.autograd import in_transform, straight_through
 from mho.blocks import by_blocks
-from mho.cut import Cut, Read, from_entries
+from mho.chip import nonlinear
+from mho.chip.layout import Layout
+from mho.chip.noise import Noise, added, apart, behind_wires, combine, of_one_row, packed_lines, squared
+from mho.chip.read_noise import over_currents
+from mho.chip.reads import Read, from_entries
+from mho.chip.state import TileState, conductances, is_plain, is_tiled, readout, tile_columns, widths
 from mho.devices import Device
 from mho.devices.effects.base import temperature_of
 from mho.devices.effects.currents import without_current_noise
 from mho.hardware import Hardware
 from mho.mapping import Readout
-from mho.noise import Noise, added, apart, behind_wires, combine, of_one_row, packed_lines, squared
-from mho.read_noise import over_currents
-from mho.state import TileState, conductances, is_plain, is_tiled, readout, tile_columns, widths
 
 Check = Callable[[TileState], None]
 
@@ -32,19 +33,19 @@ def normalised(sums: Tensor, how: Readout) -> Tensor:
     return added(sums, how.digital) - how.offset
 
 
-def through_wires(hardware: Hardware, g: Tensor, cut: Cut) -> Tensor:
+def through_wires(hardware: Hardware, g: Tensor, layout: Layout) -> Tensor:
     """Effective conductances of all tiles, in the shape of ``g[copy, group, row, column]``."""
-    return hardware.array.effective_tiles(g, cut.rows, tile_columns(cut, g), readout(hardware).analog)
+    return hardware.array.effective_tiles(g, layout.rows, tile_columns(layout, g), readout(hardware).analog)
 
 
-def effective_weight(hardware: Hardware, state: TileState, cut: Cut) -> Tensor:
+def effective_weight(hardware: Hardware, state: TileState, layout: Layout) -> Tensor:
     """The weights that the chip holds now, gain included, read noise never: ``[group, row, column]``."""
     how = readout(hardware)
-    g = through_wires(hardware, conductances(hardware, state), cut)
+    g = through_wires(hardware, conductances(hardware, state), layout)
     return normalised(combine(g / hardware.device.g_max, how), how) * column_factors(state)
 
 
-def pack(hardware: Hardware, state: TileState, cut: Cut, check: Check | None = None) -> Read:
+def pack(hardware: Hardware, state: TileState, layout: Layout, check: Check | None = None) -> Read:
     """What a product by this chip needs: the work done once per state.
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
@@ -56,15 +57,15 @@ def pack(hardware: Hardware, state: TileState, cut: Cut, check: Check | None = N
     Args:
         hardware: the description.
         state: the chip.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         check: called with each chip before it is packed, also with those that are stacked.
     """
     if not in_transform():
         if check is not None and not torch.compiler.is_compiling():
             check(state)
-        return _pack(hardware, state, cut)
+        return _pack(hardware, state, layout)
     parts = _Parts()
-    values = _EachChip.apply(hardware, cut, check, parts, *state)  # type: ignore[no-untyped-call]
+    values = _EachChip.apply(hardware, layout, check, parts, *state)  # type: ignore[no-untyped-call]
     return from_entries(dict(zip(parts.names, values, strict=True)))
 
 
@@ -79,9 +80,9 @@ class _EachChip(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts, *state: Any
+        hardware: Hardware, layout: Layout, check: Check | None, parts: _Parts, *state: Any
     ) -> tuple[Tensor, ...]:
-        found = pack(hardware, TileState(*state), cut, check).entries()
+        found = pack(hardware, TileState(*state), layout, check).entries()
         parts.names = tuple(found)
         return tuple(found.values())
 
@@ -91,13 +92,13 @@ class _EachChip(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, cut: Cut, check: Check | None, parts: _Parts,
+        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, layout: Layout, check: Check | None, parts: _Parts,
         *state: Any,
     ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:  # fmt: skip
         reads = []
         for k in range(info.batch_size):
             chip = [v if d is None else v.select(d, k) for v, d in zip(state, in_dims[4:], strict=True)]
-            reads.append(pack(hardware, TileState(*chip), cut, check).entries())
+            reads.append(pack(hardware, TileState(*chip), layout, check).entries())
         some = {name: v for read in reads for name, v in read.items()}
         parts.names = tuple(some)
         stacked = (
@@ -106,7 +107,7 @@ class _EachChip(torch.autograd.Function):
         return tuple(torch.stack(s) for s in stacked), (0,) * len(some)
 
 
-def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
+def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
     device, how, seconds = hardware.device, readout(hardware), float(state.seconds)
     quiet, shot, thermal = without_current_noise(device)
     squares = squared(how)
@@ -134,7 +135,7 @@ def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     noisy = _is_noisy(quiet, state)
     if noisy and is_plain(hardware):
         sums, variance, *rest = by_blocks(channels, state.g, state.cells)
-        return _layout(hardware, sums, noise(variance, rest[0] if rest else None), state, cut)
+        return _layout(hardware, sums, noise(variance, rest[0] if rest else None), state, layout)
     std = None
     if noisy:
         mean, std = by_blocks(moments, state.g, state.cells)
@@ -142,29 +143,29 @@ def _pack(hardware: Hardware, state: TileState, cut: Cut) -> Read:
     else:
         g = conductances(hardware, state)
     variance = None if std is None else std * std
-    seen = through_wires(hardware, g, cut)
+    seen = through_wires(hardware, g, layout)
     if seen is g:  # cells are seen as they are, and so is their noise
         cells = None if variance is None else combine(variance, squares)
         found = noise(cells, combine(g / device.g_max, squares) if shot or thermal else None)
-        return _of_voltages(hardware, g, found, state, cut)
+        return _of_voltages(hardware, g, found, state, layout)
     sums = combine(seen / device.g_max, how)
-    behind = behind_wires(hardware, g, variance, shot, thermal, cut)
-    return _layout(hardware, sums, behind, state, cut)
+    behind = behind_wires(hardware, g, variance, shot, thermal, layout)
+    return _layout(hardware, sums, behind, state, layout)
 
 
-def _of_voltages(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, cut: Cut) -> Read:
+def _of_voltages(hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, layout: Layout) -> Read:
     """The layout, with a matrix for each voltage where cells without Ohm's law need it."""
     device, how, places = hardware.device, readout(hardware), hardware.array.voltages
-    read = _layout(hardware, combine(g / device.g_max, how), noise, state, cut)
+    read = _layout(hardware, combine(g / device.g_max, how), noise, state, layout)
     if len(places) <= 1:
         return read
     array = hardware.array.at_temperature(temperature_of(device))
 
     def kernels(places: tuple[float, ...]) -> list[Tensor]:
         sums = (combine(c / device.g_max, how) for c in array.chords(g, places, device.v_read))
-        return [cut.kernel(apart(one, cut)[0]) for one in sums]
+        return [layout.kernel(apart(one, layout)[0]) for one in sums]
 
-    if cut.one_hot:  # rows are on at full scale, or off
+    if layout.one_hot:  # rows are on at full scale, or off
         return read._replace(kernel=kernels((1.0,))[0])
     return read._replace(kernel=torch.stack(kernels(places)))
 
@@ -180,24 +181,24 @@ def _is_noisy(device: Device, state: TileState) -> bool:
     return bool((first > 0).any()) or bool((by_blocks(std, state.g, state.cells) > 0).any())
 
 
-def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, cut: Cut) -> Read:
+def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, layout: Layout) -> Read:
     """Mean and noise of the channel sums, in units of g_max, in the layout of the product."""
     how = readout(hardware)
-    noise = None if noise is None else _of_rows(noise, cut)
-    sums, noise, constant = _driven(hardware, sums, noise, state, cut)
+    noise = None if noise is None else _of_rows(noise, layout)
+    sums, noise, constant = _driven(hardware, sums, noise, state, layout)
     out = column_factors(state)
     if is_tiled(hardware):
-        sums, bias = apart(sums, cut)
-        ones = cut.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
+        sums, bias = apart(sums, layout)
+        ones = layout.kernel(torch.ones_like(sums[:1, ..., :1])) if how.offset else None
         levels = None
         if hardware.adc is not None and state.converters is not None:
             levels = hardware.adc.pack(state.converters)
-        read = Read(cut.kernel(sums), None, None, out.flatten(), state.shift, ones)
+        read = Read(layout.kernel(sums), None, None, out.flatten(), state.shift, ones)
         read = read._replace(levels=levels, constant=constant, bias=bias)
-        return read if noise is None else _with_noise(read, noise, cut)
-    weights, bias = _whole(normalised(sums, how) * out, cut)
+        return read if noise is None else _with_noise(read, noise, layout)
+    weights, bias = _whole(normalised(sums, how) * out, layout)
     read = Read(weights, shift=state.shift, bias=bias)
-    return read if noise is None else _with_whole_noise(read, noise, squared(how), out, cut)
+    return read if noise is None else _with_whole_noise(read, noise, squared(how), out, layout)
 
 
 def column_factors(state: TileState) -> Tensor:
@@ -207,28 +208,28 @@ def column_factors(state: TileState) -> Tensor:
     return (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
 
 
-def _with_noise(read: Read, noise: Noise, cut: Cut) -> Read:
+def _with_noise(read: Read, noise: Noise, layout: Layout) -> Read:
     """Noise in cell currents, tiles kept apart."""
     if noise.cells is not None:
-        variance, spread = apart(noise.cells, cut)
-        read = read._replace(variance=cut.kernel(variance), bias_variance=spread)
+        variance, spread = apart(noise.cells, layout)
+        read = read._replace(variance=layout.kernel(variance), bias_variance=spread)
     if noise.lines is not None:
-        read = read._replace(lines=packed_lines(noise.lines, cut))
+        read = read._replace(lines=packed_lines(noise.lines, layout))
     if noise.shot is not None:
-        shot, spread = apart(noise.shot, cut)
-        read = read._replace(shot=cut.kernel(shot), bias_shot=spread)
+        shot, spread = apart(noise.shot, layout)
+        read = read._replace(shot=layout.kernel(shot), bias_shot=spread)
     if noise.thermal is not None:
-        read = read._replace(thermal=over_currents(cut, _of_tiles(noise.thermal, cut)))
+        read = read._replace(thermal=over_currents(layout, _of_tiles(noise.thermal, layout)))
     return read
 
 
-def _with_whole_noise(read: Read, noise: Noise, squares: Readout, out: Tensor, cut: Cut) -> Read:
+def _with_whole_noise(read: Read, noise: Noise, squares: Readout, out: Tensor, layout: Layout) -> Read:
     """Noise in outputs."""
     if noise.cells is not None:
-        variance, spread = _whole(normalised(noise.cells, squares) * out**2, cut)
+        variance, spread = _whole(normalised(noise.cells, squares) * out**2, layout)
         read = read._replace(variance=variance, bias_variance=spread)
     if noise.shot is not None:
-        shot, spread = _whole(normalised(noise.shot, squares) * out**2, cut)
+        shot, spread = _whole(normalised(noise.shot, squares) * out**2, layout)
         read = read._replace(shot=shot, bias_shot=spread)
     if noise.thermal is not None:
         thermal = normalised(noise.thermal, squares) * out**2
@@ -236,45 +237,45 @@ def _with_whole_noise(read: Read, noise: Noise, squares: Readout, out: Tensor, c
     return read
 
 
-def _of_rows(noise: Noise, cut: Cut) -> Noise:
+def _of_rows(noise: Noise, layout: Layout) -> Noise:
     """Where one row alone is on, at full scale: each row has the noise of currents of its read."""
-    if not cut.one_hot or noise[1:] == (None, None, None):
+    if not layout.one_hot or noise[1:] == (None, None, None):
         return noise
     parts = [part for part in (noise.cells, noise.shot) if part is not None]
     if noise.lines is not None:
-        parts.append(of_one_row(noise.lines, cut))
+        parts.append(of_one_row(noise.lines, layout))
     if noise.thermal is not None:
-        sums = [noise.thermal[:, :, a:b].sum(2, keepdim=True).expand(-1, -1, b - a, -1) for a, b in cut.rows]
+        sums = [noise.thermal[:, :, a:b].sum(2, keepdim=True).expand(-1, -1, b - a, -1) for a, b in layout.rows]
         parts.append(torch.cat(sums, dim=2))
     return Noise(torch.stack(parts).sum(0), None, None)
 
 
-def _of_tiles(values: Tensor, cut: Cut) -> Tensor:
+def _of_tiles(values: Tensor, layout: Layout) -> Tensor:
     """``[channel, group, row, column]`` added over the rows: ``[group, tile, channel, column]``."""
-    return torch.stack([values[:, :, a:b].sum(2) for a, b in cut.rows], dim=1).transpose(0, 2)
+    return torch.stack([values[:, :, a:b].sum(2) for a, b in layout.rows], dim=1).transpose(0, 2)
 
 
-def _whole(matrix: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
+def _whole(matrix: Tensor, layout: Layout) -> tuple[Tensor, Tensor | None]:
     """The whole kernel of ``matrix[group, row, column]``, and the sum of its bias rows."""
-    if not cut.bias_rows:
-        return cut.whole_kernel(matrix), None
-    inputs = matrix.shape[-2] - cut.bias_rows
-    return cut.whole_kernel(matrix[..., :inputs, :]), matrix[..., inputs:, :].sum(-2).flatten()
+    if not layout.bias_rows:
+        return layout.whole_kernel(matrix), None
+    inputs = matrix.shape[-2] - layout.bias_rows
+    return layout.whole_kernel(matrix[..., :inputs, :]), matrix[..., inputs:, :].sum(-2).flatten()
 
 
 def _driven(
-    hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, cut: Cut
+    hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, layout: Layout
 ) -> tuple[Tensor, Noise | None, Tensor | None]:
     """Sums, their noise and the constant currents, with the errors of the drivers of the rows in them."""
     dac = hardware.dac
     if dac is None or state.drivers is None:
         return sums, noise, None
-    which = [k for k, width in enumerate(widths(sums, cut)) for _ in range(width)]
-    drivers = F.pad(state.drivers, (0, 0, 0, cut.bias_rows))  # the source of bias rows has no error
+    which = [k for k, width in enumerate(widths(sums, layout)) for _ in range(width)]
+    drivers = F.pad(state.drivers, (0, 0, 0, layout.bias_rows))  # the source of bias rows has no error
     gain, offset = drivers[which].movedim(0, -2).unbind(-1)
     constant = None
     if dac.offset:  # [group, tile, channel, column]
-        constant = over_currents(cut, _of_tiles(dac.offset * offset * sums, cut))
+        constant = over_currents(layout, _of_tiles(dac.offset * offset * sums, layout))
     factor = 1 + dac.gain * gain
     if noise is not None:
         cells, shot, thermal, lines = noise
@@ -286,60 +287,60 @@ def _driven(
     return sums * factor, noise, constant
 
 
-def ideal_read(hardware: Hardware, weight: Tensor, cut: Cut) -> Read:
+def ideal_read(hardware: Hardware, weight: Tensor, layout: Layout) -> Read:
     """The mapped targets, without device errors: a chip that is not programmed yet."""
     device, weight = hardware.device, weight.detach()
     scale = hardware.mapping.scale.reference(weight)
     g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
     state = _unprogrammed(g, scale, weight)
-    seen = through_wires(hardware, g, cut)
+    seen = through_wires(hardware, g, layout)
     if seen is g:
-        return _of_voltages(hardware, g, None, state, cut).changed(shift=None)
+        return _of_voltages(hardware, g, None, state, layout).changed(shift=None)
     sums = combine(seen / device.g_max, readout(hardware))
-    return _layout(hardware, sums, None, state, cut).changed(shift=None)
+    return _layout(hardware, sums, None, state, layout).changed(shift=None)
 
 
-def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
+def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, layout: Layout) -> Read:
     """The weights of a training step: differentiable, never the chip.
 
     Args:
         hardware: the description.
         weight: the weights to multiply by, with the training noise, ``[group, row, column]``.
         clean: the weights without noise; they choose the reference weight, as in programming.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
 
     A mapping with one channel and no offset multiplies by the weights themselves. The others (bit
     slices, offsets, digital subtraction) multiply by their mapped targets, with the gradient straight
     through, so that each ADC sees the currents it will see on the chip.
     """
     if not is_plain(hardware):
-        return _training_read_through_wires(hardware, weight, clean, cut)
+        return _training_read_through_wires(hardware, weight, clean, layout)
     if not is_tiled(hardware):
-        kernel, bias = _whole(weight, cut)
+        kernel, bias = _whole(weight, layout)
         return Read(kernel, bias=bias)
     how = readout(hardware)
     if len(how.digital) > 1 or how.offset or how.unit_column:
-        return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
+        return with_gradient(hardware, ideal_read(hardware, weight, layout), weight, layout)
     scale = hardware.mapping.scale.reference(clean.detach())
     if scale.numel() > 1:
         scale = scale.expand(weight.shape[0], 1, weight.shape[2])
     out = scale.flatten()
-    matrices, bias = apart(weight.unsqueeze(0), cut)
-    return Read(cut.kernel(matrices), unit=1 / (out * how.digital[0]), out=out, bias=bias)
+    matrices, bias = apart(weight.unsqueeze(0), layout)
+    return Read(layout.kernel(matrices), unit=1 / (out * how.digital[0]), out=out, bias=bias)
 
 
-def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tensor, cut: Cut) -> Read:
+def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tensor, layout: Layout) -> Read:
     """The weights as wires with resistance let them through, with the gradient of the circuit."""
     if not hardware.mapping.smooth:
-        return with_gradient(hardware, ideal_read(hardware, weight, cut), weight, cut)
+        return with_gradient(hardware, ideal_read(hardware, weight, layout), weight, layout)
     device = hardware.device
     scale = hardware.mapping.scale.reference(clean.detach())
     w = weight / scale
     inside = w.clamp(-1, 1)  # training noise may go beyond what cells can hold: that part sees no wires
     g = hardware.mapping.targets(inside, device.g_min, device.g_max)
-    sums = combine(through_wires(hardware, g, cut) / device.g_max, readout(hardware))
+    sums = combine(through_wires(hardware, g, layout) / device.g_max, readout(hardware))
     sums = sums + _as_channels(hardware, w - inside)
-    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), cut).changed(shift=None)
+    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), layout).changed(shift=None)
 
 
 def _as_channels(hardware: Hardware, w: Tensor) -> Tensor:
@@ -355,21 +356,21 @@ def _unprogrammed(g: Tensor, scale: Tensor, weight: Tensor) -> TileState:
     return TileState(g, g[:0], scale, ones[0], ones, torch.zeros_like(ones), ones, ones[0])
 
 
-def with_gradient(hardware: Hardware, read: Read, weight: Tensor, cut: Cut) -> Read:
+def with_gradient(hardware: Hardware, read: Read, weight: Tensor, layout: Layout) -> Read:
     """The same values, with the gradient of the product straight through to ``weight``.
 
     It is the gradient by the weights that the chip holds now, digital gain included.
     """
     if not is_tiled(hardware):
-        ideal, bias = _whole(weight, cut)
+        ideal, bias = _whole(weight, layout)
     else:
         assert read.out is not None
         out = read.out.view(weight.shape[0], 1, -1)
         out = torch.where(out == 0, 1.0, out)  # a column without gain has no gradient anyway
-        matrices, bias = apart(_as_channels(hardware, weight / out), cut)
-        ideal = cut.kernel(matrices)
+        matrices, bias = apart(_as_channels(hardware, weight / out), layout)
+        ideal = layout.kernel(matrices)
     if read.kernel.dim() > ideal.dim():
-        ideal = curved.in_proportion(ideal, len(read.kernel))
+        ideal = nonlinear.in_proportion(ideal, len(read.kernel))
     if bias is not None and read.bias is not None:
         read = read.changed(bias=straight_through(bias, read.bias))
     return read.changed(kernel=straight_through(ideal, read.kernel))

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Self
 
-from mho.cut import Cut, Read
-from mho.layouts.base import ArraySize, check_floating
+from mho.chip.layout import Layout
+from mho.chip.layouts.base import ArraySize, check_floating
+from mho.chip.reads import Read
 from mho.mapping import spans, without_bias_rows
 
 
@@ -99,7 +100,7 @@ class MatrixLayout:
         tiles = len(self.rows)
         return x.view(x.shape[0], tiles, x.shape[1] // tiles).transpose(0, 1)
 
-    def tiles(self, read: Read, x: Tensor) -> list[tuple[Cut, Read, Tensor]]:
+    def tiles(self, read: Read, x: Tensor) -> list[tuple[Layout, Read, Tensor]]:
         """All tiles in one batched product."""
         return [(self, read, self.arrange(x, read.inputs))]
 

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from mho.blocks import by_blocks
-from mho.cut import Cut
+from mho.chip.layout import Layout
+from mho.chip.noise import combine, heat_of_rows, noise_through_wires, of_each_row
+from mho.chip.packing import normalised, through_wires
+from mho.chip.state import TileState, is_plain, readout
 from mho.devices import Device
 from mho.devices.effects.base import as_programmed
 from mho.devices.effects.currents import without_current_noise
 from mho.devices.effects.levels import on_level
 from mho.hardware import Hardware
-from mho.matrix import normalised, through_wires
-from mho.noise import combine, heat_of_rows, noise_through_wires, of_each_row
-from mho.state import TileState, is_plain, readout
 
 
-def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) -> Tensor:
+def reference_read(hardware: Hardware, state: TileState, layout: Layout, eps: Tensor) -> Tensor:
     """Mean magnitude of one noisy read of each row, for each column, at the chip's present age.
 
     One row after the other is driven at full scale. The currents of single cells are read with the
@@ -33,22 +33,22 @@ def reference_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) 
     Args:
         hardware: the description.
         state: the chip.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         eps: standard normal draws in the shape of ``state.g``.
 
     Returns:
         ``[group * column]``, in units of the reference weight.
     """
-    return _read(hardware, hardware.device, state, cut, eps, float(state.seconds))
+    return _read(hardware, hardware.device, state, layout, eps, float(state.seconds))
 
 
-def baseline_read(hardware: Hardware, state: TileState, cut: Cut, eps: Tensor) -> Tensor:
+def baseline_read(hardware: Hardware, state: TileState, layout: Layout, eps: Tensor) -> Tensor:
     """What :func:`reference_read` gives just after programming, whatever the age and the heat now."""
-    return _read(hardware, as_programmed(hardware.device), state, cut, eps, 0.0)
+    return _read(hardware, as_programmed(hardware.device), state, layout, eps, 0.0)
 
 
 def _read(
-    hardware: Hardware, device: Device, state: TileState, cut: Cut, eps: Tensor, seconds: float
+    hardware: Hardware, device: Device, state: TileState, layout: Layout, eps: Tensor, seconds: float
 ) -> Tensor:
     how = readout(hardware)
 
@@ -68,7 +68,7 @@ def _read(
         read = by_blocks(alone, state.g, state.cells, eps)
     else:
         level = by_blocks(lambda *cells: _levels(quiet, seconds, *cells), state.g, state.cells, eps)
-        read = magnitude(combine(_currents(hardware, level, shot, thermal, cut) / device.g_max, how))
+        read = magnitude(combine(_currents(hardware, level, shot, thermal, layout) / device.g_max, how))
     return read.contiguous().mean(dim=-2).flatten()  # added in one order, whichever way the cells lie
 
 
@@ -80,17 +80,17 @@ def _levels(quiet: Device, seconds: float, g: Tensor, cells: Tensor, eps: Tensor
     return torch.stack((mean, level - mean, std, rest))
 
 
-def _currents(hardware: Hardware, level: Tensor, shot: float, thermal: float, cut: Cut) -> Tensor:
+def _currents(hardware: Hardware, level: Tensor, shot: float, thermal: float, layout: Layout) -> Tensor:
     """Noisy currents of each row alone at full scale over the read voltage, ``[copy, group, row, column]``.
 
     Noise is a current that is added to what the array gives: no solver meets a conductance below zero.
     """
     mean, step, std, eps = level
     variance = step**2 + std**2
-    seen = noise_through_wires(hardware, mean, variance, cut)
-    conductances, charge = of_each_row(seen, cut)
+    seen = noise_through_wires(hardware, mean, variance, layout)
+    conductances, charge = of_each_row(seen, layout)
     share = (conductances / variance.clamp(min=torch.finfo(std.dtype).tiny)).clamp(min=0).sqrt()
-    of_currents = (shot * charge + thermal * heat_of_rows(seen, cut)) * hardware.device.g_max
+    of_currents = (shot * charge + thermal * heat_of_rows(seen, layout)) * hardware.device.g_max
     spread = ((share * std) ** 2 + of_currents).clamp(min=0).sqrt()
-    read: Tensor = through_wires(hardware, mean, cut) + share * step + spread * eps
+    read: Tensor = through_wires(hardware, mean, layout) + share * step + spread * eps
     return read

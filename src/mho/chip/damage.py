@@ -9,14 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mho.chip.layout import Layout
+from mho.chip.state import TileState, readout
 from mho.config import digest
-from mho.cut import Cut
 from mho.devices import Device
 from mho.devices.effects.base import effects, innermost
 from mho.devices.effects.varied import programmable
 from mho.errors import DamagedChipError
 from mho.hardware import Hardware
-from mho.state import TileState, readout
 
 _ROUNDING = 1e-5  # of g_max: float32, and what is lost between two dtypes
 
@@ -51,7 +51,7 @@ class Rules(NamedTuple):
 
     Attributes:
         hardware: the description of the layer.
-        entries: what each entry may be, by its name in :class:`~mho.state.TileState`; and ``weights``, the
+        entries: what each entry may be, by its name in :class:`~mho.chip.state.TileState`; and ``weights``, the
             fingerprint of the weights.
         digest: of the description.
         array: what the array holds, in words.
@@ -63,16 +63,16 @@ class Rules(NamedTuple):
     array: str
 
 
-def rules(hardware: Hardware, cut: Cut, size: Size) -> Rules:
+def rules(hardware: Hardware, layout: Layout, size: Size) -> Rules:
     """What the chips of a layer may be.
 
     Args:
         hardware: the description of the layer.
-        cut: its cut into tiles.
+        layout: how its matrix lies in tiles.
         size: groups, rows and columns of its array, bias rows included.
     """
     array = f"this layer's array holds {' x '.join(map(str, size))} weights"
-    return Rules(hardware, dict(_entries(hardware, cut, size)), digest(hardware), array)
+    return Rules(hardware, dict(_entries(hardware, layout, size)), digest(hardware), array)
 
 
 def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
@@ -122,25 +122,25 @@ def chip_entries(hardware: Hardware) -> list[str]:
     return [f"chip_{name}" for name in TileState._fields if name not in without]
 
 
-def range_damage(hardware: Hardware, cut: Cut, name: str, value: Tensor) -> str | None:
+def range_damage(hardware: Hardware, layout: Layout, name: str, value: Tensor) -> str | None:
     """What is wrong with the full scale of a converter, in words; None for a sound one.
 
     Args:
         hardware: the description of the layer.
-        cut: its cut into tiles.
+        layout: how its matrix lies in tiles.
         name: ``"input_range"`` or ``"output_range"``.
         value: the full scale.
     """
     converter = hardware.dac if name == "input_range" else hardware.adc
     channels = None if name == "input_range" else len(readout(hardware).digital)
-    shape = None if converter is None else converter.range.shape(len(cut.rows), channels)
+    shape = None if converter is None else converter.range.shape(len(layout.rows), channels)
     if shape is None:
         return None
     least = torch.finfo(torch.float32).tiny
     return _wrong(name, value, Allowed((shape,), "full scales are finite and above 0", least))
 
 
-def _entries(hardware: Hardware, cut: Cut, size: Size) -> Iterator[tuple[str, Allowed]]:
+def _entries(hardware: Hardware, layout: Layout, size: Size) -> Iterator[tuple[str, Allowed]]:
     """What each entry may be; of cells that differ not yet what each of them holds."""
     groups, rows, columns = size
     how, device, dac = readout(hardware), hardware.device, hardware.dac
@@ -161,9 +161,9 @@ def _entries(hardware: Hardware, cut: Cut, size: Size) -> Iterator[tuple[str, Al
     yield "weights", Allowed(((),), whole=True)
     draws = _converter_draws(hardware)
     if draws:
-        yield "converters", Allowed(((groups, len(cut.rows), channels, g[-1], draws),), "draws are finite")
+        yield "converters", Allowed(((groups, len(layout.rows), channels, g[-1], draws),), "draws are finite")
     if dac is not None and dac.mismatched:
-        places = (len(cut.columns), channels, groups, rows - cut.bias_rows, 2)
+        places = (len(layout.columns), channels, groups, rows - layout.bias_rows, 2)
         yield "drivers", Allowed((places,), "draws are finite")
 
 

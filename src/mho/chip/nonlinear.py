@@ -8,28 +8,29 @@ import torch
 from torch import Tensor
 
 from mho.array import Array
-from mho.cut import Cut, Read
+from mho.chip.layout import Layout
+from mho.chip.reads import Read
 
 
-class _CurvedCut:
-    """A cut whose product by one matrix goes by the law of the cells."""
+class _NonlinearLayout:
+    """A layout whose product by one matrix goes by the law of the cells."""
 
-    def __init__(self, cut: Cut, array: Array, v_read: float, high: float, kernel: Tensor) -> None:
-        self._cut, self._array, self._v_read, self._high, self._kernel = cut, array, v_read, high, kernel
+    def __init__(self, layout: Layout, array: Array, v_read: float, high: float, kernel: Tensor) -> None:
+        self._layout, self._array, self._v_read, self._high, self._kernel = layout, array, v_read, high, kernel
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._cut, name)
+        return getattr(self._layout, name)
 
     def squares(self, x: Tensor) -> Tensor:
         """Of what the noise of the cells is multiplied by."""
-        return self._cut.squares(self._array.driven(x, self._high, self._v_read))
+        return self._layout.squares(self._array.driven(x, self._high, self._v_read))
 
     def product(self, x: Tensor, kernel: Tensor) -> Tensor:
         """All column currents."""
         if kernel is not self._kernel:
-            return self._cut.product(x, kernel)
-        if kernel.dim() == self._cut.product_axes:
-            return self._cut.product(self._array.driven(x, self._high, self._v_read), kernel)
+            return self._layout.product(x, kernel)
+        if kernel.dim() == self._layout.product_axes:
+            return self._layout.product(self._array.driven(x, self._high, self._v_read), kernel)
         return self._interpolated(x, kernel)
 
     def _interpolated(self, x: Tensor, kernels: Tensor) -> Tensor:
@@ -41,30 +42,30 @@ class _CurvedCut:
         total: Tensor | None = None
         for k, kernel in zip(_points(n), kernels.unbind(0), strict=True):
             weight = torch.where(below == k, 1 - share, torch.where(below == k - 1, share, 0.0))
-            part = self._cut.product(weight * self._high, kernel)
+            part = self._layout.product(weight * self._high, kernel)
             total = part if total is None else total + part
         assert total is not None
         return total
 
 
-def by_law(array: Array, v_read: float, read: Read, cut: Cut, high: float | None) -> tuple[Read, Cut]:
-    """The read and the cut for a product in which the full scale of the DAC is the read voltage.
+def by_law(array: Array, v_read: float, read: Read, layout: Layout, high: float | None) -> tuple[Read, Layout]:
+    """The read and the layout for a product in which the full scale of the DAC is the read voltage.
 
     Args:
         array: cells without Ohm's law.
         v_read: read voltage, volts.
         read: with one matrix, or one for each of ``array.voltages``.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         high: the converted input of full scale; None where inputs are not converted: no law is felt.
     """
     if high is None:
-        return at_full_scale(read, cut), cut
-    return read, cast("Cut", _CurvedCut(cut, array, v_read, high, read.kernel))
+        return at_full_scale(read, layout), layout
+    return read, cast("Layout", _NonlinearLayout(layout, array, v_read, high, read.kernel))
 
 
-def at_full_scale(read: Read, cut: Cut) -> Read:
+def at_full_scale(read: Read, layout: Layout) -> Read:
     """The read with one matrix, that of full-scale inputs."""
-    return read._replace(kernel=read.kernel[-1]) if read.kernel.dim() > cut.product_axes else read
+    return read._replace(kernel=read.kernel[-1]) if read.kernel.dim() > layout.product_axes else read
 
 
 def in_proportion(kernel: Tensor, count: int) -> Tensor:

@@ -30,14 +30,14 @@ import torch
 from torch import nn
 
 from mho import lifecycle, random
+from mho.analysis.mechanisms import mechanisms, with_only
 from mho.calibration import calibrate
 from mho.calibration.batches import run
 from mho.config import digest
 from mho.convert import analog_modules, convert
+from mho.convert.per_layer import PerLayer
 from mho.hardware import Hardware
-from mho.mechanisms import mechanisms, with_only
 from mho.nn import crossbars
-from mho.per_layer import PerLayer
 from mho.periphery import Compensation
 
 if TYPE_CHECKING:

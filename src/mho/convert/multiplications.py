@@ -15,12 +15,12 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from mho.calibration.batches import run
+from mho.chip.reads import Limit, Read
+from mho.convert.packed_weights import constants, multiplications, unpacked
 from mho.converters import DAC, ColumnConverter
-from mho.cut import Limit, Read
 from mho.errors import NotCalibratedError
 from mho.nn import AnalogLayer, Crossbar
 from mho.nn.unprogrammed import on_purpose
-from mho.packed import constants, multiplications, unpacked
 
 _aten = torch.ops.aten
 _BY_A_VECTOR: dict[Any, Callable[..., int]] = {  # multiply-accumulates that torch does not count

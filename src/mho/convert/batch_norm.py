@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from mho.nn import AnalogLayer
-from mho.nn.computed import copied, is_computed
+from mho.nn.computed_weights import copied, is_computed
 
 _LAYERS = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,

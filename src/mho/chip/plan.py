@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from mho.changes import STEPS, sight
-from mho.cut import Cut, Limit, Read
+from mho.chip.layout import Layout
+from mho.chip.product import prepared, tiled, whole
+from mho.chip.reads import Limit, Read
+from mho.chip.state import is_tiled
+from mho.chip.tile import channels_of, law_of
+from mho.chip.weight_changes import STEPS, sight
 from mho.hardware import Hardware
-from mho.product import prepared, tiled, whole
-from mho.state import is_tiled
-from mho.tile import channels_of, law_of
 
 Held = Mapping[str, Tensor | None]
 Product = Callable[[Tensor, Tensor | None], Tensor]
@@ -44,7 +45,7 @@ class ReadPlan:
     def __init__(
         self,
         hardware: Hardware,
-        layout: Cut,
+        layout: Layout,
         read: Read,
         limits: tuple[Limit, Limit],
         entries: Mapping[str, Tensor | None],
@@ -57,7 +58,7 @@ class ReadPlan:
         self._read, self._tiled, self._portioned = read, is_tiled(hardware), layout.portioned
         self._product = _product(hardware, layout, read, limits)
 
-    def holds(self, hardware: Hardware, layout: Cut, buffers: Held, parameters: Held, weights: Held) -> bool:
+    def holds(self, hardware: Hardware, layout: Layout, buffers: Held, parameters: Held, weights: Held) -> bool:
         """Whether an array is still the one that this plan was made for.
 
         Args:
@@ -108,7 +109,7 @@ def _none() -> None:
     return None
 
 
-def _product(hardware: Hardware, layout: Cut, read: Read, limits: tuple[Limit, Limit]) -> Product:
+def _product(hardware: Hardware, layout: Layout, read: Read, limits: tuple[Limit, Limit]) -> Product:
     """The product by a chip, of inputs and a digital bias."""
     dac = None if hardware.dac is None else hardware.dac.ready()
     adc = None if hardware.adc is None else hardware.adc.ready()

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
+from mho.convert.multiplications import Macs, count_macs
+from mho.convert.packed_weights import packed_weights
+from mho.convert.range_use import LOW, together
 from mho.hardware import Hardware
-from mho.macs import Macs, count_macs
 from mho.nn import AnalogLayer, Crossbar
-from mho.packed import packed_weights
-from mho.range_use import LOW, together
 
 if TYPE_CHECKING:
     import pandas

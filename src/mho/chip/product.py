@@ -21,12 +21,13 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from mho.autograd import materialise, may_overwrite
+from mho.chip.layout import Layout
+from mho.chip.read_noise import of_bias, on_currents, on_output
+from mho.chip.reads import Channels, Limit, Read, Steps
 from mho.converters import DAC, ColumnConverter, Ready, Stream
-from mho.cut import Channels, Cut, Limit, Read, Steps
 from mho.random import fresh_normal_like
-from mho.read_noise import of_bias, on_currents, on_output
 
-Law = Callable[[Read, Cut, float | None], tuple[Read, Cut]]
+Law = Callable[[Read, Layout, float | None], tuple[Read, Layout]]
 
 
 def is_noisy(read: Read) -> bool:
@@ -35,7 +36,7 @@ def is_noisy(read: Read) -> bool:
 
 
 def whole(
-    read: Read, cut: Cut, x: Tensor, bias: Tensor | None, dac: DAC | Ready | None, x_limit: Limit
+    read: Read, layout: Layout, x: Tensor, bias: Tensor | None, dac: DAC | Ready | None, x_limit: Limit
 ) -> Tensor:
     """A read where nothing acts on the currents of single tiles: the layer's own operation.
 
@@ -43,19 +44,19 @@ def whole(
     """
     step: float | Tensor = 1.0
     high = 1.0
-    x_limit = None if dac is None else _full_scale_in(cut, x, dac, x_limit, plain=True)
+    x_limit = None if dac is None else _full_scale_in(layout, x, dac, x_limit, plain=True)
     if dac is not None and x_limit is not None:
-        codes, step, high = _convert_in(cut, x, dac, x_limit, plain=True)
+        codes, step, high = _convert_in(layout, x, dac, x_limit, plain=True)
         x = codes * step
-    y = cut.whole_product(x, read.kernel, bias if read.bias is None else read.bias)
+    y = layout.whole_product(x, read.kernel, bias if read.bias is None else read.bias)
     if is_noisy(read):
-        y = on_output(read, cut, x, y, step, high)
-    return y if read.shift is None else y + cut.over_output(read.shift)
+        y = on_output(read, layout, x, y, step, high)
+    return y if read.shift is None else y + layout.over_output(read.shift)
 
 
 def tiled(
     read: Read,
-    cut: Cut,
+    layout: Layout,
     x: Tensor,
     bias: Tensor | None,
     channels: Channels,
@@ -68,7 +69,7 @@ def tiled(
 ) -> Tensor:
     """A read with tiles and channels kept apart up to the ADC.
 
-    ``law``: what read and cut become for cells without Ohm's law, given the converted input of full scale
+    ``law``: what read and layout become for cells without Ohm's law, given the converted input of full scale
     (None if the DAC is left out). ``overwrite``: whether fresh tensors may be, where that is known.
     """
     step: float | Tensor
@@ -76,41 +77,41 @@ def tiled(
     known = x_limit is not None and i_limit is not None  # else the converters are left out
     if read.steps is not None and dac is not None and adc is not None and known:
         rest = read.changed(out=None)
-        return prepared(rest, read.steps, cut, x, bias, channels, dac, adc, overwrite)
-    v, step, high_in = cut.arrange(x, read.inputs), 1.0, 1.0
-    x_limit = None if dac is None else _full_scale_in(cut, v, dac, x_limit, plain=False)
+        return prepared(rest, read.steps, layout, x, bias, channels, dac, adc, overwrite)
+    v, step, high_in = layout.arrange(x, read.inputs), 1.0, 1.0
+    x_limit = None if dac is None else _full_scale_in(layout, v, dac, x_limit, plain=False)
     if dac is None or x_limit is None:  # drivers that are left out have no offset
         dac, codes = None, v
         read = read if read.constant is None else read.changed(constant=None)
     else:
-        codes, step, high_in = _convert_in(cut, v, dac, x_limit, plain=False)
+        codes, step, high_in = _convert_in(layout, v, dac, x_limit, plain=False)
     stream = None if dac is None else dac.stream
     top = stream.high if stream is not None else high_in
     if law is not None:
-        read, cut = law(read, cut, None if dac is None else top)
-    one = _constant_input(cut, 1 / step, dac, stream) if read.bias is not None else 1.0
-    driven = codes if stream is None else _driven(cut, codes, dac, stream)
-    currents = _currents(read, cut, driven, top, one)
-    currents = currents if stream is None else _shifted(cut, currents, dac, stream, analog=True)
+        read, layout = law(read, layout, None if dac is None else top)
+    one = _constant_input(layout, 1 / step, dac, stream) if read.bias is not None else 1.0
+    driven = codes if stream is None else _driven(layout, codes, dac, stream)
+    currents = _currents(read, layout, driven, top, one)
+    currents = currents if stream is None else _shifted(layout, currents, dac, stream, analog=True)
     digits, factor = _convert_out(
-        read, cut, currents, adc, i_limit,
+        read, layout, currents, adc, i_limit,
         stream.high if stream is not None and stream.each else high_in, len(channels.digital), overwrite,
     )  # fmt: skip
     if stream is not None and stream.each:
         if isinstance(factor, Tensor) and factor.dim() > 0:
             digits, factor = digits * factor, 1.0
-        digits, high_in = _shifted(cut, digits, dac, stream, analog=False), stream.high
+        digits, high_in = _shifted(layout, digits, dac, stream, analog=False), stream.high
     full = step * high_in
     if isinstance(step, Tensor) and step.dim() > 0:  # it differs between tiles or vectors
-        digits = digits * (_step_over_partial(cut, step) * high_in)
+        digits = digits * (_step_over_partial(layout, step) * high_in)
         full = 1.0
-    total, factor = _sum(cut, digits, factor, channels)
+    total, factor = _sum(layout, digits, factor, channels)
     scale = factor * full
     if read.ones is not None:
-        inputs = _row_sum(read.ones, cut, codes, step) + cut.bias_rows
+        inputs = _row_sum(read.ones, layout, codes, step) + layout.bias_rows
         total = total * scale - inputs * channels.offset
         scale = 1.0
-    return _finish(read, cut, cut.output(total, x), scale, bias, overwrite)
+    return _finish(read, layout, layout.output(total, x), scale, bias, overwrite)
 
 
 def prepare(
@@ -144,7 +145,7 @@ def prepare(
 
 
 def prepared(
-    read: Read, steps: Steps, cut: Cut, x: Tensor, bias: Tensor | None,
+    read: Read, steps: Steps, layout: Layout, x: Tensor, bias: Tensor | None,
     channels: Channels, dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool,
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be.
@@ -152,9 +153,9 @@ def prepared(
     ``read`` is without its ``out``, which is in ``steps``; ``overwrite`` as :func:`mho.autograd.may_overwrite`.
     """
     into, mid, out = steps
-    one = _constant_input(cut, into, dac, dac.stream) if read.bias is not None else into
+    one = _constant_input(layout, into, dac, dac.stream) if read.bias is not None else into
     total: Tensor | None = None
-    for piece, part, arranged in cut.tiles(read, x):
+    for piece, part, arranged in layout.tiles(read, x):
         digits = _digits(part, piece, dac.digits(arranged * into), mid, one, dac, adc, overwrite)
         summed, _ = _sum(piece, piece.partial(digits, len(channels.digital)), 1.0, channels)
         if total is None:
@@ -162,34 +163,34 @@ def prepared(
         else:
             total = total.add_(summed) if overwrite else total + summed
     assert total is not None
-    return _finish(read, cut, cut.output(total, x), cut.over_output(out), bias, overwrite)
+    return _finish(read, layout, layout.output(total, x), layout.over_output(out), bias, overwrite)
 
 
 def _digits(
-    read: Read, cut: Cut, codes: Tensor, mid: Tensor, one: float | Tensor,
+    read: Read, layout: Layout, codes: Tensor, mid: Tensor, one: float | Tensor,
     dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool,
 ) -> Tensor:  # fmt: skip
     """The ADC's codes of the DAC's codes, in the layout of the product."""
     if dac.stream is not None:  # fewer inputs are scaled than currents
         high = dac.stream.high * mid
-        z = _currents(read, cut, _driven(cut, codes, dac, dac.stream) * mid, high, one * mid)
-        z = _shifted(cut, z, dac, dac.stream, analog=True)
+        z = _currents(read, layout, _driven(layout, codes, dac, dac.stream) * mid, high, one * mid)
+        z = _shifted(layout, z, dac, dac.stream, analog=True)
     else:
-        currents = _currents(read, cut, codes, dac.high, one)
+        currents = _currents(read, layout, codes, dac.high, one)
         return adc.digits(currents.mul_(mid) if overwrite else currents * mid)
-    return _shifted(cut, adc.digits(z), dac, dac.stream, analog=False)
+    return _shifted(layout, adc.digits(z), dac, dac.stream, analog=False)
 
 
-def _driven(cut: Cut, codes: Tensor, dac: DAC | Ready | None, stream: Stream | None) -> Tensor:
+def _driven(layout: Layout, codes: Tensor, dac: DAC | Ready | None, stream: Stream | None) -> Tensor:
     """What is driven: the codes, or their groups of bits one after the other, as more vectors."""
     if stream is None or dac is None:
         return codes
-    digits = stream.digits(codes, dac.peak, cut.batch_axis)
+    digits = stream.digits(codes, dac.peak, layout.batch_axis)
     return digits + fresh_normal_like(digits) * (dac.noise * stream.high) if dac.noise else digits
 
 
 def _constant_input(
-    cut: Cut, per_input: float | Tensor, dac: DAC | Ready | None, stream: Stream | None
+    layout: Layout, per_input: float | Tensor, dac: DAC | Ready | None, stream: Stream | None
 ) -> float | Tensor:
     """What drives the bias rows, an input of one: in codes, or the same for each group of bits.
 
@@ -200,45 +201,45 @@ def _constant_input(
     weights = stream.weights(dac.peak, torch.ones(()))
     share = per_input / float(weights.sum())
     if isinstance(share, Tensor) and share.dim() > 1:  # the vectors of each group
-        share = torch.cat([share] * len(weights), cut.batch_axis)
+        share = torch.cat([share] * len(weights), layout.batch_axis)
     return share
 
 
-def driven_groups(cut: Cut, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[Tensor, float | Tensor]:
+def driven_groups(layout: Layout, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[Tensor, float | Tensor]:
     """Arranged inputs that are driven bit by bit and the input of bias rows, in units of full scale."""
-    limit = None if dac is None else _full_scale_in(cut, x, dac, limit, plain=False)
+    limit = None if dac is None else _full_scale_in(layout, x, dac, limit, plain=False)
     stream = None if dac is None else dac.stream
     if dac is None or limit is None or stream is None:
         raise ValueError(f"dac = {dac!r}, limit = {limit!r}: this DAC drives no groups of bits")
-    codes, step, _ = _convert_in(cut, x, dac, limit, plain=False)
-    one = _constant_input(cut, 1 / step, dac, stream) / stream.high
-    return stream.digits(codes, dac.peak, cut.batch_axis) / stream.high, one
+    codes, step, _ = _convert_in(layout, x, dac, limit, plain=False)
+    one = _constant_input(layout, 1 / step, dac, stream) / stream.high
+    return stream.digits(codes, dac.peak, layout.batch_axis) / stream.high, one
 
 
 def _shifted(
-    cut: Cut, values: Tensor, dac: DAC | Ready | None, stream: Stream | None, analog: bool
+    layout: Layout, values: Tensor, dac: DAC | Ready | None, stream: Stream | None, analog: bool
 ) -> Tensor:
     """The groups of bits shifted and added, if it happens on this side of the ADC."""
     if stream is None or dac is None or stream.each == analog:
         return values
-    return stream.total(values, dac.peak, cut.batch_axis)
+    return stream.total(values, dac.peak, layout.batch_axis)
 
 
-def mean_currents(read: Read, cut: Cut, v: Tensor, one: float | Tensor) -> Tensor:
+def mean_currents(read: Read, layout: Layout, v: Tensor, one: float | Tensor) -> Tensor:
     """Column currents of converted inputs without noise; ``one``: a converted input of one."""
-    currents = cut.product(v, read.kernel)
-    return currents if read.bias is None else currents + of_bias(cut, read.bias, one)
+    currents = layout.product(v, read.kernel)
+    return currents if read.bias is None else currents + of_bias(layout, read.bias, one)
 
 
-def _currents(read: Read, cut: Cut, v: Tensor, high: float | Tensor, one: float | Tensor) -> Tensor:
+def _currents(read: Read, layout: Layout, v: Tensor, high: float | Tensor, one: float | Tensor) -> Tensor:
     """Column currents of converted inputs, with the noise of one read.
 
     ``high``: the converted input of full scale; ``one``: that of one, for the bias rows.
     """
-    currents = mean_currents(read, cut, v, one)
+    currents = mean_currents(read, layout, v, one)
     if read.constant is not None:
         currents = currents + read.constant * high
-    return on_currents(read, cut, v, currents, high, one) if is_noisy(read) else currents
+    return on_currents(read, layout, v, currents, high, one) if is_noisy(read) else currents
 
 
 def _measured(peak: Tensor | None) -> Tensor | None:
@@ -246,15 +247,15 @@ def _measured(peak: Tensor | None) -> Tensor | None:
     return None if peak is None else torch.where(peak > 0, peak, torch.ones_like(peak))
 
 
-def _full_scale_in(cut: Cut, x: Tensor, dac: DAC | Ready, limit: Limit, plain: bool) -> Limit:
+def _full_scale_in(layout: Layout, x: Tensor, dac: DAC | Ready, limit: Limit, plain: bool) -> Limit:
     """The full scale that is known, or that of these very inputs; None leaves the DAC out."""
     if limit is not None:
         return limit
-    return _measured(dac.range.full_scale(x, cut.input_axes(x, arranged=not plain)))
+    return _measured(dac.range.full_scale(x, layout.input_axes(x, arranged=not plain)))
 
 
 def _convert_in(
-    cut: Cut, x: Tensor, dac: DAC | Ready, limit: float | Tensor, plain: bool
+    layout: Layout, x: Tensor, dac: DAC | Ready, limit: float | Tensor, plain: bool
 ) -> tuple[Tensor, float | Tensor, float]:
     """DAC codes, inputs per code, and the code of full scale.
 
@@ -267,32 +268,32 @@ def _convert_in(
         limit = limit.detach().to(x.dtype)
     high = dac.high
     if dac.ideal:
-        step, v = limit, x / _per_input(cut, limit, plain)
+        step, v = limit, x / _per_input(layout, limit, plain)
     else:
         step = limit / high
-        v = dac.digits(x * materialise(high / _per_input(cut, limit, plain)))
+        v = dac.digits(x * materialise(high / _per_input(layout, limit, plain)))
     if dac.noise and dac.stream is None:
         v = v + fresh_normal_like(v) * (dac.noise * high)
-    return v, (_per_input(cut, step, plain) if plain else step), high
+    return v, (_per_input(layout, step, plain) if plain else step), high
 
 
-def _per_input(cut: Cut, limit: float | Tensor, plain: bool) -> float | Tensor:
+def _per_input(layout: Layout, limit: float | Tensor, plain: bool) -> float | Tensor:
     """A limit for each tile, to broadcast over arranged inputs; other limits broadcast already."""
     if isinstance(limit, Tensor) and limit.dim() == 1 and not plain:
-        return cut.over_inputs(limit)
+        return layout.over_inputs(limit)
     return limit
 
 
-def _step_over_partial(cut: Cut, step: Tensor) -> Tensor:
+def _step_over_partial(layout: Layout, step: Tensor) -> Tensor:
     """A step for each tile, or for each vector."""
     if step.dim() > 1:
-        return cut.input_peak_over_partial(step)
-    return cut.over_partial(step.view(1, -1, 1, 1))
+        return layout.input_peak_over_partial(step)
+    return layout.over_partial(step.view(1, -1, 1, 1))
 
 
 def _convert_out(
     read: Read,
-    cut: Cut,
+    layout: Layout,
     currents: Tensor,
     adc: ColumnConverter | Ready | None,
     limit: Limit,
@@ -310,35 +311,35 @@ def _convert_out(
     by_tile = isinstance(limit, Tensor) and limit.dim() > 0
     by_vector = adc is not None and limit is None  # perhaps: the range will say
     if by_column or by_tile or by_vector or read.levels is not None:
-        partial = cut.partial(currents, channels)
+        partial = layout.partial(currents, channels)
     if read.unit is not None:
-        unit = (cut.over_partial(_by_group(cut, read.unit)) if by_column else read.unit.squeeze()) / high_in
+        unit = (layout.over_partial(_by_group(layout, read.unit)) if by_column else read.unit.squeeze()) / high_in
     if adc is None:
-        return _viewed(cut, partial * unit, channels), 1.0
+        return _viewed(layout, partial * unit, channels), 1.0
     if by_vector:
-        limit = _measured(adc.range.full_scale(partial * unit, cut.column_axes(partial), cut.columns))
+        limit = _measured(adc.range.full_scale(partial * unit, layout.column_axes(partial), layout.columns))
     if limit is None or adc.ideal:
-        return _viewed(cut, _with_noise(partial * unit, adc.noise), channels), 1.0
+        return _viewed(layout, _with_noise(partial * unit, adc.noise), channels), 1.0
     if isinstance(limit, Tensor):
         if torch.is_grad_enabled():
             partial, unit = adc.range.clip(partial, unit, limit)
         limit = limit.detach().to(partial.dtype)
         if limit.dim() == 3:
-            limit = cut.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
+            limit = layout.over_partial(limit.permute(1, 0, 2).unsqueeze(0))
     factor = adc.per_current(unit, limit)
     z = partial.mul_(factor) if overwrite else partial * materialise(factor)
     if adc.noise:
         z = z + fresh_normal_like(z) * (adc.noise * adc.high / limit)
-    digits = adc.digits(z) if read.levels is None else _each_reads(cut, z, adc, read, read.levels)
-    return _viewed(cut, digits, channels), limit / adc.high
+    digits = adc.digits(z) if read.levels is None else _each_reads(layout, z, adc, read, read.levels)
+    return _viewed(layout, digits, channels), limit / adc.high
 
 
-def _each_reads(cut: Cut, z: Tensor, adc: ColumnConverter | Ready, read: Read, packed: Tensor) -> Tensor:
+def _each_reads(layout: Layout, z: Tensor, adc: ColumnConverter | Ready, read: Read, packed: Tensor) -> Tensor:
     """Each current, in digits, as the converter of its column reads it."""
     readers = read.readers
     if readers is None:
         readers = torch.arange(packed.shape[:4].numel(), device=z.device).view(packed.shape[:4])
-    place = cut.over_partial(readers)
+    place = layout.over_partial(readers)
     axes = sorted(range(z.dim()), key=lambda axis: place.shape[axis] == 1)  # the vectors last
     across = z.permute(axes)
     digits = adc.read(across.reshape(place.numel(), -1), packed.flatten(0, 3), place.flatten())
@@ -346,9 +347,9 @@ def _each_reads(cut: Cut, z: Tensor, adc: ColumnConverter | Ready, read: Read, p
     return digits.view(across.shape).permute(back)
 
 
-def _viewed(cut: Cut, values: Tensor, channels: int) -> Tensor:
+def _viewed(layout: Layout, values: Tensor, channels: int) -> Tensor:
     """Values as a partial, whichever of the two layouts they are in."""
-    return values if values.dim() > cut.product_axes else cut.partial(values, channels)
+    return values if values.dim() > layout.product_axes else layout.partial(values, channels)
 
 
 def _with_noise(current: Tensor, noise: float, unit: float | Tensor = 1.0) -> Tensor:
@@ -356,55 +357,55 @@ def _with_noise(current: Tensor, noise: float, unit: float | Tensor = 1.0) -> Te
     return current + fresh_normal_like(current) * (noise / unit) if noise else current
 
 
-def _by_group(cut: Cut, values: Tensor) -> Tensor:
+def _by_group(layout: Layout, values: Tensor) -> Tensor:
     """``values[group * column]`` as ``[group, 1, 1, column]``."""
-    columns = cut.columns[-1][1]
+    columns = layout.columns[-1][1]
     return values.view(-1, 1, 1, columns)
 
 
 def _sum(
-    cut: Cut, digits: Tensor, factor: float | Tensor, channels: Channels
+    layout: Layout, digits: Tensor, factor: float | Tensor, channels: Channels
 ) -> tuple[Tensor, float | Tensor]:
     """Digital sum over channels and tiles, and the factor still to apply."""
     if isinstance(factor, Tensor) and factor.dim() > 0:
         digits, factor = digits * factor, 1.0
     if len(channels.digital) > 1:
         weights = torch.tensor(channels.digital, dtype=digits.dtype, device=digits.device)
-        digits = digits * cut.over_partial(weights.view(1, 1, -1, 1))
+        digits = digits * layout.over_partial(weights.view(1, 1, -1, 1))
     else:
         factor = factor * channels.digital[0]
-    axes = (cut.tile_axis, cut.channel_axis)
+    axes = (layout.tile_axis, layout.channel_axis)
     alone = digits.shape[axes[0]] == 1 and digits.shape[axes[1]] == 1
     total = digits.squeeze(axes) if alone else digits.sum(dim=axes)
     if channels.unit_column:
-        axis = cut.column_axis - sum(a < cut.column_axis for a in (cut.tile_axis, cut.channel_axis))
+        axis = layout.column_axis - sum(a < layout.column_axis for a in (layout.tile_axis, layout.channel_axis))
         size = total.shape[axis]
         total = total.narrow(axis, 0, size - 1) - total.narrow(axis, size - 1, 1)
     return total, factor
 
 
-def _row_sum(ones: Tensor, cut: Cut, v: Tensor, step: float | Tensor) -> Tensor:
+def _row_sum(ones: Tensor, layout: Layout, v: Tensor, step: float | Tensor) -> Tensor:
     """Sum of the converted inputs of each vector."""
-    sums = cut.partial(cut.product(v, ones), 1)
+    sums = layout.partial(layout.product(v, ones), 1)
     if isinstance(step, Tensor) and step.dim() > 0:
-        sums = sums * _step_over_partial(cut, step)
+        sums = sums * _step_over_partial(layout, step)
     else:
         sums = sums * step
-    return sums.sum(dim=(cut.tile_axis, cut.channel_axis))
+    return sums.sum(dim=(layout.tile_axis, layout.channel_axis))
 
 
 def _finish(
-    read: Read, cut: Cut, y: Tensor, scale: float | Tensor, bias: Tensor | None, overwrite: bool
+    read: Read, layout: Layout, y: Tensor, scale: float | Tensor, bias: Tensor | None, overwrite: bool
 ) -> Tensor:
     """Scale to output units, add shift and bias."""
     if read.out is not None:
         scale = read.out * scale
-        scale = cut.over_output(scale if overwrite else materialise(scale))
+        scale = layout.over_output(scale if overwrite else materialise(scale))
     if read.shift is not None:
         bias = read.shift if bias is None else bias + read.shift
     if bias is None:
         return y * scale
-    bias = cut.over_output(bias)
+    bias = layout.over_output(bias)
     if isinstance(scale, Tensor):
         return torch.addcmul(bias, y, scale)
     return y * scale + bias

@@ -14,9 +14,12 @@ from typing import Any, Literal
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mho.bypass import reads_weight_of
+from mho.chip.tile import check_finite
 from mho.config import unknown_key
-from mho.conversion_report import NO_MATRIX, Report, holds_no_matrix, own_parameters
+from mho.convert.bypassed import reads_weight_of
+from mho.convert.packed_weights import packed_weights, subclassed
+from mho.convert.per_layer import PerLayer, for_each, given_values
+from mho.convert.report import NO_MATRIX, Report, holds_no_matrix, own_parameters
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn import (
@@ -42,13 +45,10 @@ from mho.nn import (
     AnalogTransposedLinear,
     Crossbar,
 )
-from mho.nn.computed import compute, copied, inject_parametrizations, make_plain
+from mho.nn.computed_weights import compute, copied, inject_parametrizations, make_plain
 from mho.nn.crossbar import check_bias_rows
 from mho.nn.loading import guard, unguard
 from mho.nn.unprogrammed import share_notice
-from mho.packed import packed_weights, subclassed
-from mho.per_layer import PerLayer, for_each, given_values
-from mho.tile import check_finite
 
 Select = Callable[[str, nn.Module], bool] | Mapping[str, Hardware] | None
 Weights = Literal["ideal", "programmed"]

@@ -16,24 +16,25 @@ import torch
 from torch import Tensor
 
 from mho.autograd import may_overwrite
-from mho.cut import Cut, Lines, Read
+from mho.chip.layout import Layout
+from mho.chip.reads import Lines, Read
 from mho.random import fresh_normal_like
 
 
-def over_currents(cut: Cut, values: Tensor) -> Tensor:
+def over_currents(layout: Layout, values: Tensor) -> Tensor:
     """``values[group, tile, channel, column]`` to broadcast over what the product gives."""
-    return _flat(cut, cut.over_partial(values))
+    return _flat(layout, layout.over_partial(values))
 
 
-def of_bias(cut: Cut, bias: Tensor, one: float | Tensor) -> Tensor:
+def of_bias(layout: Layout, bias: Tensor, one: float | Tensor) -> Tensor:
     """What bias rows with the input ``one`` add to the currents, or to their variance."""
     if isinstance(one, Tensor) and one.dim() == 1:  # for each tile
         bias, one = bias * one.view(1, -1, 1, 1), 1.0
-    return over_currents(cut, bias) * one
+    return over_currents(layout, bias) * one
 
 
 def on_output(
-    read: Read, cut: Cut, x: Tensor, y: Tensor, step: float | Tensor, high: float | Tensor
+    read: Read, layout: Layout, x: Tensor, y: Tensor, step: float | Tensor, high: float | Tensor
 ) -> Tensor:
     """Outputs ``y`` with the noise of one read, where tiles are not kept apart.
 
@@ -41,26 +42,26 @@ def on_output(
 
     Args:
         read: its ``variance``, ``shot`` and ``thermal`` are in outputs.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         x: the layer's input, as converted.
         y: the layer's output.
         step: inputs per code.
         high: code of full scale.
     """
-    squares = None if read.variance is None and read.shot is None else cut.squares(x.detach())
+    squares = None if read.variance is None and read.shot is None else layout.squares(x.detach())
     parts: list[Tensor] = []
     if read.variance is not None and squares is not None:
-        parts.append(cut.whole_product(squares, read.variance, read.bias_variance))
+        parts.append(layout.whole_product(squares, read.variance, read.bias_variance))
     if read.shot is not None and squares is not None:
-        parts.append(cut.whole_product(squares.sqrt(), read.shot, read.bias_shot) * (step * high))
+        parts.append(layout.whole_product(squares.sqrt(), read.shot, read.bias_shot) * (step * high))
     if read.thermal is not None:
-        parts.append(cut.over_output(read.thermal) * (step * high) ** 2)
+        parts.append(layout.over_output(read.thermal) * (step * high) ** 2)
     std = _sum(parts).clamp(min=0).sqrt()
     return torch.addcmul(y, std, _normal(std, y))
 
 
 def on_currents(
-    read: Read, cut: Cut, v: Tensor, currents: Tensor, high: float | Tensor, one: float | Tensor
+    read: Read, layout: Layout, v: Tensor, currents: Tensor, high: float | Tensor, one: float | Tensor
 ) -> Tensor:
     """Column currents with the noise of one read; the tensor may be overwritten.
 
@@ -68,27 +69,27 @@ def on_currents(
 
     Args:
         read: its ``variance``, ``shot`` and ``thermal`` are in cell currents.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
         v: converted inputs.
         currents: what the product of ``v`` gave.
         high: the converted input of full scale.
         one: that of one, for the bias rows.
     """
-    squares = None if read.variance is None and read.shot is None else cut.squares(v.detach())
+    squares = None if read.variance is None and read.shot is None else layout.squares(v.detach())
     parts: list[Tensor] = []
     if read.variance is not None and squares is not None:
-        parts.append(cut.product(squares, read.variance))
+        parts.append(layout.product(squares, read.variance))
         if read.bias_variance is not None:
-            parts.append(of_bias(cut, read.bias_variance, one * one))
+            parts.append(of_bias(layout, read.bias_variance, one * one))
     if read.shot is not None and squares is not None:
-        parts.append(cut.product(squares.sqrt(), read.shot) * high)
+        parts.append(layout.product(squares.sqrt(), read.shot) * high)
         if read.bias_shot is not None:
             magnitude = one.abs() if isinstance(one, Tensor) else abs(one)
-            parts.append(of_bias(cut, read.bias_shot, magnitude) * high)
+            parts.append(of_bias(layout, read.bias_shot, magnitude) * high)
     if read.thermal is not None:
         parts.append(read.thermal * high**2)
     if read.lines is not None:
-        parts += _of_lines(read.lines, cut, v.detach(), one, high)
+        parts += _of_lines(read.lines, layout, v.detach(), one, high)
     variance = _sum(parts)
     if may_overwrite():
         std = variance.clamp_(min=0).sqrt_()
@@ -97,17 +98,17 @@ def on_currents(
     return torch.addcmul(currents, std, _normal(std, currents))
 
 
-def _of_lines(lines: Lines, cut: Cut, v: Tensor, one: float | Tensor, high: float | Tensor) -> list[Tensor]:
+def _of_lines(lines: Lines, layout: Layout, v: Tensor, one: float | Tensor, high: float | Tensor) -> list[Tensor]:
     """What the currents of the bit lines take from the variance, in the layout of the product."""
     sizes = lines.factor.shape[1:] if lines.factor is not None else _needed(lines.whole).shape
-    groups, copies, channels = sizes[0], sizes[1], sizes[2 + cut.channel_axis]
+    groups, copies, channels = sizes[0], sizes[1], sizes[2 + layout.channel_axis]
 
     def each(
         kernel: Tensor | None, x: Tensor, bias: Tensor | None, one: float | Tensor
     ) -> tuple[Tensor, ...]:
-        found = cut.product(x, _needed(kernel))
-        found = found if bias is None else found + of_bias(cut, bias, one)
-        return cut.partial(found, groups * copies * channels).chunk(groups * copies, cut.channel_axis)
+        found = layout.product(x, _needed(kernel))
+        found = found if bias is None else found + of_bias(layout, bias, one)
+        return layout.partial(found, groups * copies * channels).chunk(groups * copies, layout.channel_axis)
 
     currents = each(lines.currents, v, lines.bias_currents, one)
     parts: list[Tensor] = []
@@ -129,7 +130,7 @@ def _of_lines(lines: Lines, cut: Cut, v: Tensor, one: float | Tensor, high: floa
         for k in range(copies):
             lost = [i * r for i, r in zip(currents[k::copies], rests[k::copies], strict=True)]
             parts.append(_sum(lost).abs() * high)
-    return [_flat(cut, _sum(parts))]
+    return [_flat(layout, _sum(parts))]
 
 
 def _needed(part: Tensor | None) -> Tensor:
@@ -138,9 +139,9 @@ def _needed(part: Tensor | None) -> Tensor:
     return part
 
 
-def _flat(cut: Cut, partial: Tensor) -> Tensor:
+def _flat(layout: Layout, partial: Tensor) -> Tensor:
     """A partial in the layout of the product."""
-    return partial.flatten(cut.column_axis - (partial.dim() - cut.product_axes), cut.column_axis)
+    return partial.flatten(layout.column_axis - (partial.dim() - layout.product_axes), layout.column_axis)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:

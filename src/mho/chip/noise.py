@@ -14,14 +14,15 @@ from torch import Tensor
 
 from mho.array import SeenNoise
 from mho.array._noise import PLACES
-from mho.cut import Cut, Lines
+from mho.chip.layout import Layout
+from mho.chip.reads import Lines
+from mho.chip.state import readout, tile_columns
 from mho.hardware import Hardware
 from mho.mapping import Readout
-from mho.state import readout, tile_columns
 
 
 class LineNoise(NamedTuple):
-    """What the currents of bit lines take from the noise of their cells (see :class:`mho.cut.Lines`).
+    """What the currents of bit lines take from the noise of their cells (see :class:`mho.chip.reads.Lines`).
 
     Attributes:
         currents: in units of g_max, ``[group of rows, copy, channel, group, row, column]``.
@@ -80,23 +81,23 @@ def squared(how: Readout) -> Readout:
     return how._replace(analog=analog, digital=tuple(f * f for f in how.digital), offset=0.0)
 
 
-def noise_through_wires(hardware: Hardware, g: Tensor, variance: Tensor, cut: Cut) -> SeenNoise:
+def noise_through_wires(hardware: Hardware, g: Tensor, variance: Tensor, layout: Layout) -> SeenNoise:
     """How the noise of the cells of all tiles is seen from outside.
 
     Args:
         hardware: the description.
         g: ``g[copy, group, row, column]``, siemens.
         variance: of the conductances, siemens squared, likewise.
-        cut: the layer's cut into tiles.
+        layout: how the layer's matrix lies in tiles.
 
     Returns:
         Rows and columns are those of the layer; what is of columns alone has the tiles of rows before them,
         ``[copy, group, tile, column]``.
     """
     array, analog = hardware.array, readout(hardware).analog
-    groups = array.noise_groups(max(b - a for a, b in cut.rows), hardware.device.g_max)
-    columns = tile_columns(cut, g)
-    places = [(k, r, c) for k, r in enumerate(cut.rows) for c in columns]
+    groups = array.noise_groups(max(b - a for a, b in layout.rows), hardware.device.g_max)
+    columns = tile_columns(layout, g)
+    places = [(k, r, c) for k, r in enumerate(layout.rows) for c in columns]
     found: SeenNoise | None = None
     for shape in dict.fromkeys((r[1] - r[0], c[1] - c[0]) for _, r, c in places):
         alike = [(k, r, c) for k, r, c in places if (r[1] - r[0], c[1] - c[0]) == shape]
@@ -105,7 +106,7 @@ def noise_through_wires(hardware: Hardware, g: Tensor, variance: Tensor, cut: Cu
         )
         solved = array.seen_noise(cells, spread, analog, groups)
         if found is None:
-            sizes = (*g.shape[:2], len(cut.rows), g.shape[-1])
+            sizes = (*g.shape[:2], len(layout.rows), g.shape[-1])
             of_columns = (
                 solved.heat.new_empty(sizes),
                 solved.lines.new_empty((*solved.lines.shape[:2], *sizes)),
@@ -122,32 +123,32 @@ def noise_through_wires(hardware: Hardware, g: Tensor, variance: Tensor, cut: Cu
     return found
 
 
-def heat_of_rows(seen: SeenNoise, cut: Cut, shared: bool = False) -> Tensor:
+def heat_of_rows(seen: SeenNoise, layout: Layout, shared: bool = False) -> Tensor:
     """Conductance of heat of each column for each of its rows, siemens; ``shared``: a part for each row."""
-    tiles = zip(seen.heat.unbind(2), cut.rows, strict=True)
+    tiles = zip(seen.heat.unbind(2), layout.rows, strict=True)
     each = [
         (heat / (b - a if shared else 1)).unsqueeze(-2).expand(-1, -1, b - a, -1) for heat, (a, b) in tiles
     ]
     return torch.cat(each, dim=2)
 
 
-def of_one_row(lines: LineNoise, cut: Cut) -> Tensor:
+def of_one_row(lines: LineNoise, layout: Layout) -> Tensor:
     """What lines take from the variance where one row alone is on, ``[channel, group, row, column]``."""
     currents, cross, factor, shot = lines
     total = torch.zeros_like(currents[0, 0])
     if cross is not None and factor is not None:
-        heights = torch.tensor([b - a for a, b in cut.rows], device=currents.device)
+        heights = torch.tensor([b - a for a, b in layout.rows], device=currents.device)
         factor = factor[..., torch.repeat_interleave(heights), :]
         total = torch.einsum("gkcnrx,hkcnrx,ghkcnrx->cnrx", currents, currents, factor)
         total = total - 2 * (currents * cross).sum((0, 1))
     if shot is not None:
-        sums = [shot[..., a:b, :].sum(-2, keepdim=True).expand(shot[..., a:b, :].shape) for a, b in cut.rows]
+        sums = [shot[..., a:b, :].sum(-2, keepdim=True).expand(shot[..., a:b, :].shape) for a, b in layout.rows]
         rest = (currents * (torch.cat(sums, -2) - shot)).sum(0).abs().sum(0)
         total = total + rest - (currents * shot).sum((0, 1))
     return total
 
 
-def of_each_row(seen: SeenNoise, cut: Cut) -> tuple[Tensor, Tensor]:
+def of_each_row(seen: SeenNoise, layout: Layout) -> tuple[Tensor, Tensor]:
     """Noise of the currents of each copy where one row alone is driven by one volt.
 
     Returns:
@@ -159,11 +160,11 @@ def of_each_row(seen: SeenNoise, cut: Cut) -> tuple[Tensor, Tensor]:
     charge = LineNoise(currents, None, None, seen.shot_cross.unsqueeze(1))
     if not len(seen.currents):
         return seen.squares, seen.shot
-    return seen.squares + of_one_row(noise, cut), seen.shot + of_one_row(charge, cut)
+    return seen.squares + of_one_row(noise, layout), seen.shot + of_one_row(charge, layout)
 
 
 def behind_wires(
-    hardware: Hardware, g: Tensor, variance: Tensor | None, shot: float, thermal: float, cut: Cut
+    hardware: Hardware, g: Tensor, variance: Tensor | None, shot: float, thermal: float, layout: Layout
 ) -> Noise | None:
     """Noise of cells as the sense amplifiers see it; ``variance`` of the conductances in units of g_max."""
     if variance is None and not shot and not thermal:
@@ -171,8 +172,8 @@ def behind_wires(
     how, g_max = readout(hardware), hardware.device.g_max
     squares = squared(how)
     spread = torch.zeros_like(g) if variance is None else variance * g_max**2
-    seen = noise_through_wires(hardware, g, spread, cut)
-    heat = heat_of_rows(seen, cut, shared=True)  # a product adds the rows up
+    seen = noise_through_wires(hardware, g, spread, layout)
+    heat = heat_of_rows(seen, layout, shared=True)  # a product adds the rows up
     return Noise(
         None if variance is None else combine(seen.squares / g_max**2, squares),
         combine(seen.shot / g_max, squares) * shot if shot else None,
@@ -204,7 +205,7 @@ def _lines(seen: SeenNoise, how: Readout, g_max: float, noisy: bool, shot: float
     )
 
 
-def packed_lines(lines: LineNoise, cut: Cut) -> Lines:
+def packed_lines(lines: LineNoise, layout: Layout) -> Lines:
     """In the layout of the product, with the factors that a sum over each pair of groups once has."""
     cross_twice = None if lines.cross is None else lines.cross * -2
     groups = len(lines.currents)
@@ -213,14 +214,14 @@ def packed_lines(lines: LineNoise, cut: Cut) -> Lines:
     def kernel(part: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if part is None:
             return None, None
-        matrices, bias = apart(part.flatten(0, 2), cut)
-        return cut.kernel(matrices), bias
+        matrices, bias = apart(part.flatten(0, 2), layout)
+        return layout.kernel(matrices), bias
 
     def factors(part: Tensor) -> Tensor:
         """``[..., channel, group, tile, column]``, each to broadcast over a partial."""
         lead = part.shape[:-4]
         each = part.movedim(-4, -2).flatten(0, -5)
-        stacked: Tensor = torch.stack([cut.over_partial(one) for one in each]).unflatten(0, lead)
+        stacked: Tensor = torch.stack([layout.over_partial(one) for one in each]).unflatten(0, lead)
         return stacked
 
     (currents, bias_currents), (cross, bias_cross), (shot, bias_shot) = (
@@ -228,7 +229,7 @@ def packed_lines(lines: LineNoise, cut: Cut) -> Lines:
     )
     whole = None
     if lines.shot is not None:
-        whole = factors(torch.stack([lines.shot[..., a:b, :].sum(-2) for a, b in cut.rows], -2))
+        whole = factors(torch.stack([lines.shot[..., a:b, :].sum(-2) for a, b in layout.rows], -2))
     assert currents is not None
     factor = None
     if lines.factor is not None:
@@ -236,10 +237,10 @@ def packed_lines(lines: LineNoise, cut: Cut) -> Lines:
     return Lines(currents, cross, factor, shot, whole, bias_currents, bias_cross, bias_shot)
 
 
-def apart(sums: Tensor, cut: Cut) -> tuple[Tensor, Tensor | None]:
+def apart(sums: Tensor, layout: Layout) -> tuple[Tensor, Tensor | None]:
     """``sums[channel, group, row, column]`` of the inputs, and the sum of the bias rows of each tile."""
-    if not cut.bias_rows:
+    if not layout.bias_rows:
         return sums, None
-    inputs = sums.shape[-2] - cut.bias_rows
-    tiles = [sums[..., max(a, inputs) : max(b, inputs), :].sum(-2) for a, b in cut.rows]
+    inputs = sums.shape[-2] - layout.bias_rows
+    tiles = [sums[..., max(a, inputs) : max(b, inputs), :].sum(-2) for a, b in layout.rows]
     return sums[..., :inputs, :], torch.stack(tiles).permute(2, 0, 1, 3)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mho.array import Ideal as IdealArray
 from mho.blocks import by_blocks
-from mho.cut import Cut
+from mho.chip.layout import Layout
 from mho.hardware import Hardware
 from mho.mapping import Readout
 
@@ -79,11 +79,11 @@ def conductances(hardware: Hardware, state: TileState) -> Tensor:
     return by_blocks(lambda g, cells: hardware.device.aged(g, cells, seconds), state.g, state.cells)
 
 
-def tile_columns(cut: Cut, g: Tensor) -> tuple[tuple[int, int], ...]:
+def tile_columns(layout: Layout, g: Tensor) -> tuple[tuple[int, int], ...]:
     """First and last + 1 column of each tile; a unit column lies beside the last one."""
-    return (*cut.columns[:-1], (cut.columns[-1][0], g.shape[-1]))
+    return (*layout.columns[:-1], (layout.columns[-1][0], g.shape[-1]))
 
 
-def widths(g: Tensor, cut: Cut) -> list[int]:
+def widths(g: Tensor, layout: Layout) -> list[int]:
     """Columns of each tile."""
-    return [b - a for a, b in tile_columns(cut, g)]
+    return [b - a for a, b in tile_columns(layout, g)]
