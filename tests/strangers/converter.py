@@ -72,6 +72,31 @@ class Lifted(Skewed):
         return super().read(value, packed, rows) + 0.1
 
 
+@config
+class Sign(ColumnConverter):
+    """A comparator: full scale with the sign of the current. One method is all that it has."""
+
+    def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
+        return value.sign() * limit
+
+
+class _Down:
+    def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
+        grid = self.grid()
+        lsb = limit / grid.high
+        return (value / lsb).floor().clamp(grid.low, grid.high) * lsb
+
+
+@config
+class Down(_Down, mho.DAC):
+    """A uniform DAC that rounds towards the lower code."""
+
+
+@config
+class DownADC(_Down, mho.ADC):
+    """A uniform ADC that rounds towards the lower code."""
+
+
 def logarithmic(currents: Tensor, limit: Tensor) -> Tensor:
     """Each current as the nearest of all levels, in octaves."""
     levels = torch.exp2(-torch.arange(31, dtype=torch.float64) * 6 / 30)

@@ -58,6 +58,24 @@ class Silent(Range):
     """Wrong: it says nothing."""
 
 
+@config
+class Odd(Range):
+    """Wrong: it chooses what is no full scale."""
+
+    value: float
+
+    def choose(self, seen: Histogram, quantise: object) -> float:
+        return self.value
+
+
+@config
+class Backwards(Range):
+    """Wrong: a full scale below zero."""
+
+    def given(self) -> float:
+        return -1.0
+
+
 def by_formula(layer: mho.nn.AnalogLinear, x: Tensor, data: Tensor) -> Tensor:
     wanted = 3 * data.double().std(correction=0)
     torch.testing.assert_close(layer.input_range.double(), wanted, rtol=1e-6, atol=0.0)

@@ -44,7 +44,7 @@ APART = (
 APART += ("periphery", "programming", "report", "testing", "training", "cli.py")
 """The stages themselves, and what is made of the core."""
 ALLOWED = {
-    "state.is_plain": 1,  # ideal wires: packed in blocks of cells, which rounds otherwise
+    "chip.state.is_plain": 1,  # ideal wires: packed in blocks of cells, which rounds otherwise
     "lifecycle._sorted": 2,  # mho.degrade takes effects and laws of cells in one list
     "lifecycle.compensate": 1,  # its argument is a correction at all
 }

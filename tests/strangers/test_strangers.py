@@ -194,6 +194,48 @@ def test_a_range_of_ones_own_rounds_as_another_with_its_full_scale() -> None:
     torch.testing.assert_close(found["own"], found["fixed"])
 
 
+@pytest.mark.parametrize("chosen", [None, -1.0, float("nan"), float("inf")])
+def test_a_full_scale_that_is_none_is_refused(chosen: float | None) -> None:
+    own = range.Odd(value=0.0)
+    object.__setattr__(own, "value", chosen)
+    layer = mho.convert(torch.nn.Linear(12, 6), mho.Hardware(dac=mho.DAC(range=own)))
+    with pytest.raises(ValueError, match="chose .* from inputs of the layer: a full scale is a finite"):
+        mho.calibrate(layer, [DATA])
+    with pytest.raises(ConfigError, match="it gives -1.0; a full scale is a finite number above 0"):
+        mho.Hardware(adc=mho.ADC(range=range.Backwards()))
+
+
+def test_a_converter_of_one_method_has_a_range_and_no_noise() -> None:
+    layer = mho.convert(torch.nn.Linear(12, 6), mho.Hardware(adc=converter.Sign())).eval()
+    mho.calibrate(layer, [DATA])
+    mho.program(layer, seed=0)
+    scale = layer.weight.detach().abs().amax(1)
+    with torch.no_grad():
+        wanted = layer.output_range * scale * torch.sign(X @ layer.weight.T) + layer.bias
+        alike(layer(X), wanted)
+
+
+@pytest.mark.parametrize("programmed", [False, True])
+def test_a_uniform_converter_may_round_in_its_own_way(programmed: bool) -> None:
+    """It was rounded to the nearest code all the same."""
+    hardware = mho.Hardware(dac=converter.Down(bits=4), adc=mho.ADC(bits=None))
+    layer = mho.convert(torch.nn.Linear(12, 6), hardware).eval()
+    mho.calibrate(layer, [DATA])
+    if programmed:
+        mho.program(layer, seed=0)
+    step = layer.input_range / 7
+    with torch.no_grad():
+        wanted = ((X / step).floor().clamp(-7, 7) * step) @ layer.weight.T + layer.bias
+        alike(layer(X), wanted)
+        both = mho.convert(torch.nn.Linear(12, 6), mho.Hardware(dac=mho.DAC(), adc=converter.DownADC(bits=3)))
+        mho.calibrate(both.eval(), [DATA])
+        mho.program(both, seed=0)
+        lsb = both.output_range * both.weight.abs().amax(1) * both.input_range / 3
+        codes = (both(X) - both.bias) / lsb
+    assert float((codes - codes.round()).abs().max()) < 1e-3
+    assert float((codes * lsb - X @ both.weight.T).detach().mean() / lsb.mean()) < -0.3
+
+
 def test_a_correction_of_nothing_is_refused() -> None:
     """It ran as the correction of one gain for each layer."""
     with pytest.raises(

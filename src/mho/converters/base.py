@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mho import random
 from mho.config import NonNegative, field_names
-from mho.converters.ranges import Range
+from mho.converters.ranges import Calibrated, Range
 from mho.converters.ready import Ready
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ class ColumnConverter(ABC):
 
     There are two families here: :class:`mho.converters.ADC`, the same uniform steps for every column, and
     :class:`mho.converters.Circuit`, where each converter of a chip has levels of its own. A third one writes
-    :meth:`quantise`. One whose converters differ says how many frozen draws each has (``own_draws``,
-    ``array_draws``) and writes :meth:`pack` and :meth:`read` too.
+    :meth:`quantise`, and has as fields what of range and noise is to be set. One whose converters differ says
+    how many frozen draws each has (``own_draws``, ``array_draws``) and writes :meth:`pack` and :meth:`read`
+    too.
 
     A product works with *digits*: what a conversion gives, in steps of its own. Here they are fractions of
     full scale.
@@ -39,8 +40,8 @@ class ColumnConverter(ABC):
         columns: neighbouring columns of an array that one converter reads, one after the other.
     """
 
-    range: InstanceOf[Range]
-    noise: NonNegative
+    range: InstanceOf[Range] = Calibrated()
+    noise: NonNegative = 0.0
     columns: int = 1
 
     @property

@@ -101,6 +101,11 @@ class Uniform:
         return int(2**bits) - (2 if self.signed and self.zero else 1)
 
     @property
+    def _quantises_itself(self) -> bool:
+        """Whether a subclass gives other values than those of the grid."""
+        return type(self).quantise is not Uniform.quantise
+
+    @property
     def high(self) -> float:
         """The digit of full scale: its code, or 1 where there are no codes."""
         return 1.0 if self.ideal else self.grid().high
@@ -113,12 +118,15 @@ class Uniform:
         """Codes of ``z = value / lsb``, a fresh tensor: in place where nothing needs its old value."""
         if self.ideal:
             return z
+        if self._quantises_itself:
+            return self.quantise(z, self.high)
         grid = self.grid()
         return grid.codes_(z) if may_overwrite() else grid.codes(z)
 
     def ready(self) -> Ready:
         """What a read needs of this converter, made once."""
-        digits, high = self.digits if self.ideal else self.grid().codes_, self.high
+        itself = self.ideal or self._quantises_itself
+        digits, high = self.digits if itself else self.grid().codes_, self.high
 
         def per_current(unit: float | Tensor, limit: float | Tensor) -> float | Tensor:
             return unit * (high / limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -49,7 +50,7 @@ class Range(ABC):
             quantise: values and a full scale to what the converter gives.
 
         Returns:
-            The full scale; 0 if all values are zero; None if data do not change it.
+            The full scale; 0 if all values are zero. (None: no data are asked for.)
         """
         return None
 
@@ -121,10 +122,22 @@ class Range(ABC):
             seen = [[joined(row)] for row in seen]
         if not (self.per_tile or self.per_slice):
             seen = [[joined([row[0] for row in seen])]]
-        return torch.tensor([[(h.count and self.choose(h, quantise)) or 0.0 for h in row] for row in seen])
+        return torch.tensor([[self._one(h, quantise) for h in row] for row in seen])
+
+    def _one(self, seen: Histogram, quantise: Quantise) -> float:
+        limit = self.choose(seen, quantise) if seen.count else 0.0
+        if limit is None or not 0 <= limit < math.inf:
+            raise ValueError(
+                f"{self!r} chose {limit!r} from {seen.what}: a full scale is a finite number above 0, or 0 "
+                "where all values are"
+            )
+        return limit
 
     def with_limits(self, limits: tuple[tuple[float, ...], ...]) -> Range:
-        """A range that starts with full scales that were chosen, ``limits[channel][tile]``."""
+        """A range that starts with full scales that were chosen, ``limits[channel][tile]``.
+
+        It takes the place of this one in a description; a range with a span or a gradient of its own says it.
+        """
         return Calibrated(per_tile=self.per_tile, per_slice=self.per_slice, limits=limits)
 
     # --- what it fits -----------------------------------------------------------------------------
@@ -145,6 +158,11 @@ class Range(ABC):
                 f"range = {self!r}: it says no full scale, so nothing would be converted; write given, "
                 "choose or full_scale (see mho.converters.Range)"
             )
+        for limit in given if isinstance(given, tuple) else () if given is None else (given,):
+            if not 0 < limit < math.inf:
+                raise ValueError(
+                    f"range = {self!r}: it gives {limit!r}; a full scale is a finite number above 0"
+                )
         if channels is None and isinstance(given, tuple):
             raise ValueError(f"dac.range = {name}(...): all slices get the same inputs; use Fixed(...)")
         if channels is None and self.per_slice:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pydantic import InstanceOf
 from torch import Tensor
 
-from mho.mapping.scale import Scale
+from mho.mapping.scale import Maximum, Scale
 
 
 class Readout(NamedTuple):
@@ -41,10 +41,11 @@ class Mapping(ABC):
     """Weights to conductances and back.
 
     Attributes:
-        scale: how the reference weight ``w_ref`` is chosen.
+        scale: how the reference weight ``w_ref`` is chosen; a mapping of your own has it as a field if it
+            is to be set.
     """
 
-    scale: InstanceOf[Scale]
+    scale: InstanceOf[Scale] = Maximum(per_column=True)
 
     @property
     def smooth(self) -> bool:

@@ -104,6 +104,7 @@ def _check_kept(how: Range) -> None:
         start = again.start(tiles, channels)
         kept = start is not None and shape is not None and torch.equal(start.detach(), limits.reshape(shape))
         must(kept, "with_limits must give a range that starts with these full scales")
+        must(again.lowest() == how.lowest(), "with_limits must give a range with the same span")
         first = how.start(tiles, channels)
         must(first is None or tuple(first.shape) == shape, "start must have the shape that shape gives")
     limit = torch.tensor(1.5)
