@@ -49,7 +49,12 @@ def chip(**more: Any) -> nn.Module:
 
 
 SOUND = chip()
-ENTRIES = [k for k in SOUND.state_dict() if k.rpartition(".")[2].startswith(("chip_", "input_r", "output_r"))]
+_STAMP = ("chip_format", "chip_checksum")
+ENTRIES = [
+    k
+    for k in SOUND.state_dict()
+    if k.rpartition(".")[2].startswith(("chip_", "input_r", "output_r")) and not k.endswith(_STAMP)
+]
 
 
 def _set(value: float) -> Callable[[Tensor], Tensor]:
@@ -87,6 +92,28 @@ def kinds(entry: str) -> list[str]:
 def test_every_entry_that_there_is() -> None:
     names = {entry.rpartition(".")[2] for entry in ENTRIES}
     assert names == {*CHIP, "chip_weights", *RANGES}
+
+
+def test_a_chip_that_was_changed_in_its_file_is_refused() -> None:
+    """Every bit of every entry counts, also where the value could be that of a chip."""
+    state = SOUND.state_dict()
+    for entry in (e for e in ENTRIES if ".chip_" in e and not e.endswith("chip_weights")):
+        value = state[entry].clone()
+        raw = value.view(-1).view(torch.uint8) if value.dim() else value.view(1).view(torch.uint8)
+        raw[0] ^= 1
+        with pytest.raises(DamagedChipError, match=r"chip_checksum does not fit|another hardware"):
+            copy.deepcopy(SOUND).load_state_dict({**state, entry: value})
+    on_purpose = {k: v for k, v in state.items() if not k.endswith("chip_checksum")}
+    on_purpose["0.crossbar.chip_gain"] = 1.01 * on_purpose["0.crossbar.chip_gain"]
+    other = copy.deepcopy(SOUND)
+    other.load_state_dict(on_purpose)
+    assert torch.equal(other[0].chip_gain, on_purpose["0.crossbar.chip_gain"])
+
+
+def test_a_later_format_is_refused() -> None:
+    state = {**SOUND.state_dict(), "0.crossbar.chip_format": torch.tensor([2, 0])}
+    with pytest.raises(DamagedChipError, match="chip_format is 2: this mho reads format 1; update mho"):
+        copy.deepcopy(SOUND).load_state_dict(state)
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

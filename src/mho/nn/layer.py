@@ -7,11 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mho.chip.reads import PACKED
 from mho.config import unknown_key
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
-from mho.nn.crossbar.chip import SAVED, STAMP
+from mho.nn.crossbar.chip import PACKED_BUFFERS, SAVED, STAMP
 from mho.nn.loading import carry_over
 
 
@@ -192,7 +191,8 @@ class AnalogLayer(nn.Module):
 
 
 _SHOWN = (
-    *SAVED, *STAMP, *(f"packed_{name}" for name in PACKED), "chip", "layout", "modifiers", "notice", "on_chip", "training_step", "written",
+    *SAVED, *STAMP, *PACKED_BUFFERS,
+    "chip", "layout", "modifiers", "notice", "on_chip", "training_step", "written",
     "matrix", "from_matrix", "digital_bias", "wide_weight", "stored_weight", "stored_bias",
     "present_weight", "present_bias", "effective_weight", "effective_bias",
     "check_chip", "is_stale", "repack", "require_chip", "set_chip", "set_range",

@@ -1,7 +1,7 @@
 """A chip as it is saved: format 1.
 
-Beside the entries of :class:`~mho.chip.state.TileState` (``chip_g``, ``chip_cells``, ...) and the fingerprint of the
-weights (``chip_weights``), a ``state_dict`` has for each programmed array
+Beside the entries of :class:`~mho.chip.state.TileState` (``chip_g``, ``chip_cells``, ...) and the fingerprint
+of the weights (``chip_weights``), a ``state_dict`` has for each programmed array
 
 - ``chip_format``: int64 ``[2]``, the number of the format, and a mask of the entries, in the order of
   ``TileState``, that the seed could draw again (frozen parameters of cells, of converters and of drivers): a
@@ -45,7 +45,7 @@ def wrong(entries: Mapping[str, Tensor]) -> str | None:
     """What is wrong with a saved chip by its format and checksum, in words; None if nothing is.
 
     Args:
-        entries: what a ``state_dict`` has of one array, by its names there. On the meta device nothing is read.
+        entries: what a ``state_dict`` has of one array, by name. On the meta device nothing is read.
     """
     if any(value.is_meta for value in entries.values()):
         return None
@@ -56,7 +56,7 @@ def wrong(entries: Mapping[str, Tensor]) -> str | None:
     held = {name: entries.get(f"chip_{name}") for name in TileState._fields}
     if said is not None and int(said) and int(said) != int(checksum(held)):
         return (
-            "chip_checksum does not fit its entries: they were damaged on the way, or changed; load the chip from "
-            "a file that is whole, or drop the key 'chip_checksum' if you changed them on purpose"
+            "chip_checksum does not fit its entries: they were damaged on the way, or changed; load the chip "
+            "from a file that is whole, or drop the key 'chip_checksum' if you changed them on purpose"
         )
     return None
