@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,9 @@ __all__ = [
     "chosen",
     "clean_errors",
     "command_line",
+    "draw",
     "fail",
+    "kept",
     "need_study",
     "replaced",
     "save_figure",
@@ -115,6 +117,32 @@ def write_page(html: str, path: Path) -> None:
     from mho.config import write_whole
 
     write_whole(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+
+
+@contextmanager
+def kept(folder: Path, pieces: str) -> Iterator[None]:
+    """Ctrl-C ends the work on a folder with a sentence about what is kept there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nStopped. {pieces} are kept in {folder}; the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def draw(
+    folder: Path, figures: Callable[[], Mapping[str, matplotlib.figure.Figure]]
+) -> Mapping[str, matplotlib.figure.Figure]:
+    """Draw figures into a folder under their names; without matplotlib none, and a word about it."""
+    try:
+        pictures = figures()
+        for name, picture in pictures.items():
+            save_figure(picture, folder / name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        typer.echo("matplotlib is missing: the figures are left out, the results are whole", err=True)
+        return {}
+    return pictures
 
 
 def command_line(context: typer.Context) -> str:

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mho.config import config, kind_of
-from mho.experiments import budgets, chips, drift, hwa, landscape, quantization
+from mho.config import config, kind_of, kinds
+from mho.experiments import budgets, chips, drift, harness, hwa, landscape, quantization
 from mho.experiments.arms import AWARE
 from mho.experiments.budgets import BudgetStudy
 from mho.experiments.chips import ChipStudy
 from mho.experiments.drift import DriftStudy
 from mho.experiments.fitting import limited_threads
+from mho.experiments.harness import Study
 from mho.experiments.hwa import HWAStudy
 from mho.experiments.landscape import LandscapeStudy
 from mho.experiments.machine import usable_device
@@ -73,8 +74,18 @@ def measure(study: Any, place: Place) -> dict[str, float]:
 
 
 def experiments() -> tuple[type, ...]:
-    """The descriptions that can be measured."""
-    return tuple(cls for cls in measure.registry if cls is not object)
+    """The descriptions that can be measured: studies, and what a function was registered for."""
+    return tuple(
+        cls
+        for cls in kinds().values()
+        if issubclass(cls, Study) or measure.dispatch(cls) is not measure.dispatch(object)
+    )
+
+
+@measure.register
+def _(study: Study, place: Place) -> dict[str, float]:
+    found = harness.run(study, place.folder, place.data, device=place.device, threads=place.threads)
+    return study.headline(found.table)
 
 
 @measure.register

@@ -26,6 +26,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from mho.config import digest, from_dict, kinds, parse_json, read_plain, to_dict, unknown_key
@@ -160,8 +161,12 @@ def import_all(names: Sequence[str]) -> None:
 
 
 def _import(name: str) -> None:
+    """A module by its name, or a script by its file."""
     try:
-        importlib.import_module(name)
+        if name.endswith(".py"):
+            run_path(name, run_name=Path(name).stem)
+        else:
+            importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise ConfigError(f"imports: {name}: {error}; is it installed, or on PYTHONPATH?") from None
 

@@ -144,6 +144,10 @@ class Store:
         """The finished pieces of work, one record each, in the order in which they were first finished."""
         return list(self._records.values())
 
+    def piece(self, record: Mapping[str, Any]) -> str:
+        """Which piece of work a record is of."""
+        return "" if self.log is None else self.log.piece(record)
+
     def append(self, record: Mapping[str, Any]) -> None:
         """Add the record of a finished piece of work; when this returns, it is on the disk.
 

@@ -4,6 +4,7 @@ Nothing here computes a result, and no other part of mho needs it: a program ask
 its tables and hands them over.
 """
 
+from mho.report.axes import lines
 from mho.report.budget import budget_figure
 from mho.report.device_figures import bipolar_switching, hysteresis_loop, iv_family, time_trace
 from mho.report.device_statistics import (
@@ -35,6 +36,7 @@ __all__ = [
     "fit_figure",
     "hysteresis_loop",
     "iv_family",
+    "lines",
     "parse_durations",
     "profile_figure",
     "programming_statistics",

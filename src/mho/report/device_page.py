@@ -17,8 +17,7 @@ from mho.report.axes import BLUE, GREEN, LINE, VERMILLION, prepared
 from mho.report.device_figures import bipolar_switching, iv_family, time_trace
 from mho.report.device_statistics import drift_fan, fit_figure, programming_statistics, read_noise
 from mho.report.docstrings import parameters, words
-from mho.report.drift import svg
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Figure, Page, Table, svg
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mho.report.durations import duration_text
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Page, Table, picture
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -88,16 +87,6 @@ def _curve(axes: matplotlib.axes.Axes, rows: pd.DataFrame, arm: str, compensatio
     )
 
 
-def svg(figure: matplotlib.figure.Figure) -> bytes:
-    """A figure as SVG, the same bytes for the same figure."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "mho"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
-
-
 def drift_text(summary: pd.DataFrame, digital: Mapping[str, float]) -> str:
     """The summary as aligned text: mean, standard deviation and 95 % interval over chips, in percent."""
     lines = [("network", "compensation", "time", "mean", "std", "95 % interval")]
@@ -133,9 +122,8 @@ def drift_page(document: Mapping[str, Any]) -> Page:
         lead=[_what(document), drift_verdict(document), _caution(document)],
         facts=_facts(summary, test),
         figures=[
-            Figure(
-                content=svg(drift_figure(summary, test, title=drift_title(document))),
-                media_type="image/svg+xml",
+            picture(
+                drift_figure(summary, test, title=drift_title(document)),
                 alt="Test accuracy over time since programming; the table below holds the same figures.",
                 caption="Solid with filled marks: drift-compensated. Dashed with open marks: uncompensated. "
                 "Dotted: the same network without a chip. The axis of accuracy does not begin at zero.",

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mho.experiments.hwa.tables import RULE, pick, status
-from mho.report.drift import svg
 from mho.report.durations import duration_text
 from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, NAMES, PLAIN, hwa_dashboard, hwa_figure
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Figure, Page, Table, svg
 
 Document = Mapping[str, Any]
 Documents = Mapping[str, Document]

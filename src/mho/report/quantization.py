@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mho.report.drift import svg
 from mho.report.durations import duration_text
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Figure, Page, Table, svg
 
 if TYPE_CHECKING:
     import matplotlib.axes

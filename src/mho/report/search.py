@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mho.report.drift import svg
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Figure, Page, Table, svg
 from mho.report.sweep import front_figure
 
 if TYPE_CHECKING:

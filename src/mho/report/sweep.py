@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mho.experiments.pareto import pareto_front
-from mho.report.drift import svg
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Figure, Page, Table, svg
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -1,0 +1,160 @@
+"""A study: a description, what it measures at one place of its grid, and what its columns mean."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+
+from mho.experiments.progress import Progress
+from mho.experiments.store import Log, Store
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import pandas as pd
+
+Place = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """What a column of the table means.
+
+    Attributes:
+        name: of the column.
+        unit: of its values; empty for none.
+        doc: what it is, in a few words.
+        low, high: the values that are possible; another one is never recorded.
+    """
+
+    name: str
+    unit: str = ""
+    doc: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a study works with.
+
+    Attributes:
+        store: its folder.
+        data: folder with the files of a data set; None for data that has none.
+        device: the torch device that computes.
+        progress: told how far the work is.
+    """
+
+    store: Store
+    data: Path | None
+    device: torch.device
+    progress: Progress
+
+
+def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
+    """Every combination of the values, the last name changing fastest.
+
+    >>> grid(bits=(4, 8), chip=range(2))
+    [{'bits': 4, 'chip': 0}, {'bits': 4, 'chip': 1}, {'bits': 8, 'chip': 0}, {'bits': 8, 'chip': 1}]
+    """
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+class Study(ABC):
+    """What is to be found out: a description (:func:`mho.config.config`) that can be measured.
+
+    From these come its folder of results with resumption, its workers (:func:`~mho.experiments.harness.run`),
+    its command and page (``mho.commands.study``) and its part in sweeps. A study of your own subclasses this.
+
+    Attributes:
+        columns: what columns of the table mean; it may have more.
+        pieces: what the places are called, also the name of the file of finished ones.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = ()
+    pieces: ClassVar[str] = "places"
+
+    @abstractmethod
+    def places(self) -> Sequence[Place]:
+        """The grid: where it is measured, as plain values by name, the same names everywhere."""
+
+    @abstractmethod
+    def measure(self, place: Place, shared: Any) -> Row | Iterable[Row]:
+        """What is found at one place: one row of plain values by name, or several.
+
+        Torch's global stream begins anew at each place, named by it and the field ``seed``: neither the
+        order nor the number of the workers matters.
+
+        Args:
+            place: one of :meth:`places`.
+            shared: what :meth:`prepare` made.
+        """
+
+    def load(self, folder: Path | None) -> Any:
+        """Read the data, before a folder of results is made; by default the field ``data``, if there is one.
+
+        Args:
+            folder: where the files of the data set lie.
+        """
+        read = getattr(getattr(self, "data", None), "load", None)
+        return None if read is None else read(folder)
+
+    def prepare(self, work: Work, data: Any) -> Any:
+        """What all places share, such as a trained network; by default the data.
+
+        Args:
+            work: the folder, and what computes.
+            data: what :meth:`load` gave.
+        """
+        return data
+
+    def detail(self, place: Place, rows: Sequence[Row]) -> str:
+        """A few words about a place that was measured, for the progress."""
+        return ", ".join(f"{name}={value}" for name, value in place.items())
+
+    def table(self, records: Sequence[Row], shared: Any) -> pd.DataFrame:
+        """The tidy table: a row for each row of each place, in the order of the grid.
+
+        Args:
+            records: ``{**place, "rows": rows, "took": seconds}`` of each place that is finished.
+            shared: what :meth:`prepare` made.
+        """
+        import pandas as pd
+
+        names = ("rows", "took", "study")
+        rows = [
+            {**{k: v for k, v in record.items() if k not in names}, **row}
+            for record in records
+            for row in record["rows"]
+        ]
+        table: pd.DataFrame = pd.DataFrame(rows)
+        return table
+
+    def document(self, table: pd.DataFrame, shared: Any, work: Work) -> Mapping[str, Any]:
+        """What ``results.json`` holds beside the description: plain values."""
+        return {}
+
+    def findings(self, table: pd.DataFrame) -> Sequence[str]:
+        """What the table says, a sentence each: for the terminal and the page."""
+        return ()
+
+    def figures(self, table: pd.DataFrame) -> Mapping[str, matplotlib.figure.Figure]:
+        """Pictures by the name of their file."""
+        return {}
+
+    def headline(self, table: pd.DataFrame) -> dict[str, float]:
+        """The figures that a sweep compares; by default the mean of each column that has a meaning."""
+        numbers = table.select_dtypes("number")
+        return {c.name: float(numbers[c.name].mean()) for c in self.columns if c.name in numbers}
+
+    def log(self) -> Log:
+        """The file of the finished places."""
+        bounds = {c.name: (c.low, c.high) for c in self.columns}
+        key = tuple(next(iter(self.places()), {}))
+        return Log(f"{self.pieces}.jsonl", key=key, bounds={**bounds, "took": (0, math.inf)})
