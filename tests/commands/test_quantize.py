@@ -210,13 +210,23 @@ def test_quick_is_fewer_epochs_and_repeats(tmp_path, monkeypatch):
     assert "With one repeat there is no test" in result.output
 
 
-def test_options_reach_the_study(tmp_path):
+def stop():
+    raise KeyboardInterrupt
+
+
+def test_options_reach_the_study(tmp_path, monkeypatch):
+    path = tmp_path / "states.csv"
+    path.write_text("conductance_S\n1e-6\n2e-6\n")
+    seen = []
+    monkeypatch.setattr(
+        "mho.experiments.quantization.run", lambda study, *_, **__: seen.append(study) or stop()
+    )
     options = {
-        "model": "small-cnn", "states": (1e-6, 2e-6), "normalisation": "affine-column", "epochs": 7,
-        "annealing": "cosine-step", "re_estimate": True, "batch_size": 32, "seed": 9, "quick": True,
-        "data": None, "lr": 0.03,
+        "model": "small-cnn", "states": path, "normalisation": "affine-column", "epochs": 7,
+        "annealing": "cosine-step", "batch-size": 32, "seed": 9, "lr": 0.03,
     }  # fmt: skip
-    study = command.study_of(options)
+    call("--quick", "--re-estimate", *(word for k, v in options.items() for word in (f"--{k}", v)))
+    (study,) = seen
     assert type(study.model).__name__ == "SmallCNN"
     assert study.levels.states == (1e-6, 2e-6)
     assert study.normalisation.per_column
@@ -320,7 +330,7 @@ class StopAfterOneEpoch(Progress):
 def test_the_default_command_on_cifar_10_parses_trains_saves_and_resumes(tmp_path, monkeypatch):
     data, output = cifar_archive(tmp_path / "data"), tmp_path / "experiment_results"
     watch = StopAfterOneEpoch()
-    monkeypatch.setattr("mho.experiments.progress.for_terminal", lambda: watch)
+    monkeypatch.setattr(command, "for_terminal", lambda: watch)
     from mho.experiments.methods import Checkpoints
 
     real = Checkpoints.epoch_ended

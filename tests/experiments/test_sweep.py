@@ -397,7 +397,7 @@ def rows(folder):
 
 def start(plan, folder, *options):
     script = "from mho.cli import app; app()"
-    words = ["sweep", str(plan), "--output-dir", str(folder), "--workers", "2", *options]
+    words = ["sweep", str(plan), "--output", str(folder), "--workers", "2", *options]
     with (folder.parent / f"{folder.name}.log").open("a") as log:
         return subprocess.Popen([sys.executable, "-c", script, *words], stdout=log, stderr=log)
 

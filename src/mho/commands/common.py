@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,15 +24,15 @@ __all__ = [
     "INTERRUPTED",
     "chosen",
     "clean_errors",
-    "command_line",
     "draw",
     "fail",
     "kept",
+    "named",
     "need_study",
     "replaced",
     "save_figure",
     "typer",
-    "write_page",
+    "write_text",
 ]
 STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
 OTHER_EXTRAS = {"ray": "ray", "optuna": "search"}
@@ -86,15 +85,21 @@ def fail(sentence: str) -> NoReturn:
 
 
 def chosen(option: str, text: str, base: type) -> Any:
-    """The description that an option names; case, hyphens and underscores do not matter."""
+    """The description that an option names, with its defaults."""
+    return named(option, text, (base,), str.lower)()
+
+
+def named(option: str, text: str, bases: tuple[type, ...], shown: Callable[[str], str] = str) -> Any:
+    """The class of a description by its name; case, hyphens and underscores do not matter."""
     from mho.config import kinds, unknown_key
     from mho.errors import ConfigError
 
-    known = {cls.__name__.lower(): cls for cls in kinds(base).values()}
-    name = text.lower().replace("-", "").replace("_", "")
-    if name not in known:
-        raise ConfigError(unknown_key(name, list(known), option))
-    return known[name]()
+    known = {shown(cls.__name__): cls for base in bases for cls in kinds(base).values()}
+    plain = text.lower().replace("-", "").replace("_", "")
+    found = [cls for name, cls in known.items() if name.lower() == plain]
+    if not found:
+        raise ConfigError(unknown_key(shown(text), list(known), option))
+    return found[0]
 
 
 def replaced(description: T, **values: Any) -> T:
@@ -112,20 +117,20 @@ def save_figure(figure: matplotlib.figure.Figure, path: Path) -> None:
     write_whole(path, figure.savefig)
 
 
-def write_page(html: str, path: Path) -> None:
-    """Write a page, whole or not at all."""
+def write_text(text: str, path: Path) -> None:
+    """Write a page or a table, whole or not at all."""
     from mho.config import write_whole
 
-    write_whole(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
 
 
 @contextmanager
-def kept(folder: Path, pieces: str) -> Iterator[None]:
+def kept(folder: Path, pieces: str, are: str = "are") -> Iterator[None]:
     """Ctrl-C ends the work on a folder with a sentence about what is kept there."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"\nStopped. {pieces} are kept in {folder}; the same command goes on from there.")
+        typer.echo(f"\nStopped. {pieces} {are} kept in {folder}; the same command goes on from there.")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -143,15 +148,3 @@ def draw(
         typer.echo("matplotlib is missing: the figures are left out, the results are whole", err=True)
         return {}
     return pictures
-
-
-def command_line(context: typer.Context) -> str:
-    """The command with the options that were given, to run it again."""
-    words = ["mho", str(context.info_name)]
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if source is not None and source.name == "COMMANDLINE":
-            value = context.params[str(parameter.name)]
-            name = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
-            words += name if value is True else [*name, str(value)]
-    return shlex.join(words)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from mho.commands.common import chosen, clean_errors, typer
+from mho.commands.common import chosen, clean_errors, need_study, typer
 from mho.config import kinds
 from mho.hardware import Hardware
 from mho.report.docstrings import plain, words
-from mho.report.durations import duration_text, parse_durations
+from mho.report.durations import parse_durations, written
 
 T = TypeVar("T")
 Paths = str | tuple[str, ...]
@@ -33,6 +33,7 @@ class Option(NamedTuple):
         default: the value if it is not given.
         parse: makes a value of (flag, text).
         paths: the fields of a description that it replaces, nested ones with dots.
+        also: other names that it has.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Option(NamedTuple):
     default: Any = None
     parse: Callable[[str, Any], Any] | None = None
     paths: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
@@ -54,17 +56,17 @@ class Option(NamedTuple):
 
     def parameter(self) -> inspect.Parameter:
         """As typer reads it."""
+        needed = self.default is ...
         if self.name.isupper():
-            info = typer.Argument(metavar=self.name, help=self.help, show_default=False)
+            shown = self.name.partition("-")[0]
+            metavar = shown if needed else f"[{shown}]"
+            info: Any = typer.Argument(metavar=metavar, help=self.help, show_default=False)
         else:
-            info = typer.Option(self.flag, help=self.help)
-        kind = (
-            self.kind
-            if self.default is not None or self.default is inspect.Parameter.empty
-            else self.kind | None
-        )
+            info = typer.Option(self.flag, *(f"--{name}" for name in self.also), help=self.help)
+        kind = self.kind if self.default is not None else self.kind | None
+        default = inspect.Parameter.empty if needed else self.default
         return inspect.Parameter(
-            self.key, inspect.Parameter.KEYWORD_ONLY, default=self.default, annotation=Annotated[kind, info]
+            self.key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
         )
 
 
@@ -83,12 +85,13 @@ def flag(name: str, help: str) -> Option:
 # --- from the fields of a description ------------------------------------------------------------
 
 
-def fields(usual: Any, names: Mapping[str, Paths] | None = None) -> list[Option]:
+def fields(usual: Any, names: Mapping[str, Paths] | None = None, of: str = "") -> list[Option]:
     """Options that replace fields of a description.
 
     Args:
         usual: the description with the values that stand for what is not given.
         names: the fields that an option replaces, by its name; None for each field that one word can say.
+        of: what the description is of a larger one; the options then replace nothing by themselves.
     """
     if names is None:
         own = {f.name.replace("_", "-"): f.name for f in dataclasses.fields(usual)}
@@ -96,11 +99,12 @@ def fields(usual: Any, names: Mapping[str, Paths] | None = None) -> list[Option]
             name: path for name, path in own.items() if _reading(_annotation(usual, path), path) is not None
         }
     return [
-        _field(usual, name, (paths,) if isinstance(paths, str) else paths) for name, paths in names.items()
+        _field(usual, name, (paths,) if isinstance(paths, str) else paths, of)
+        for name, paths in names.items()
     ]
 
 
-def _field(usual: Any, name: str, paths: tuple[str, ...]) -> Option:
+def _field(usual: Any, name: str, paths: tuple[str, ...], of: str) -> Option:
     above, _, last = paths[0].rpartition(".")
     owner = _at(usual, above)
     default = getattr(owner, last)
@@ -108,12 +112,14 @@ def _field(usual: Any, name: str, paths: tuple[str, ...]) -> Option:
     reading = _reading(_annotation(owner, last), f"{last}, {meaning}")
     assert reading is not None, f"{type(owner).__name__}.{last}: no option can say this"
     kind, parse, choices = reading
-    about = f"Of the {above.replace('.', ' of the ').replace('_', ' ')}: " if above else ""
+    part = (of or above).rpartition(".")[2].replace("_", " ")
+    about = f"Of the {part}: " if part not in ("", "base") else ""
     told = f"{about}{meaning}{choices}"
     usually = "" if kind is bool or default is None else f"; {_shown(default, parse)} if not given"
     return Option(
-        name, f"{told[0].upper()}{told[1:]}{usually}.", kind, False if kind is bool else None, parse, paths
-    )
+        name, f"{told[0].upper()}{told[1:]}{usually}.", kind, False if kind is bool else None, parse,
+        () if of else paths,
+    )  # fmt: skip
 
 
 def _at(description: Any, path: str) -> Any:
@@ -155,7 +161,7 @@ def _reading(kind: Any, about: str) -> tuple[Any, Callable[[str, Any], Any] | No
 
 def _shown(value: Any, parse: Any) -> str:
     if isinstance(value, tuple):
-        each = [duration_text(v).replace(" ", "") if parse is durations else f"{v:g}" for v in value]
+        each = [written(v) if parse is durations else f"{v:g}" for v in value]
         return ",".join(each) if len(each) < 12 else f"{each[0]},{each[1]} ... {each[-1]}"
     return (
         type(value).__name__
@@ -215,11 +221,15 @@ class Given:
         context: of click.
         options: of the command.
         values: as typer read them.
+
+    Raises:
+        ValueError: a text that says nothing, or an option that another one says already.
     """
 
     def __init__(self, context: typer.Context, options: Sequence[Option], values: Mapping[str, Any]) -> None:
         self._context, self._options = context, options
         self._values = dict(values)
+        self._refuse_twice()
         for option in options:
             if option.parse is not None and self._values[option.key] is not None:
                 self._values[option.key] = option.parse(option.flag, self._values[option.key])
@@ -235,6 +245,24 @@ class Given:
         """The options of these names that were given, as they are written."""
         return [o.flag for o in self._options if o.name in among and self._values[o.key] is not None]
 
+    def _replacing(self) -> dict[str, Option]:
+        """The options that were given, by the field that each replaces."""
+        given = [
+            o for o in self._options if self._values[o.key] is not None and self._values[o.key] is not False
+        ]
+        return {path: option for option in given for path in option.paths}
+
+    def _refuse_twice(self) -> None:
+        """Raise ``ValueError`` for a field within a description that another option gives whole."""
+        given = self._replacing()
+        for path, option in given.items():
+            for above in _above(path):
+                if above in given:
+                    whole = given[above].flag
+                    raise ValueError(
+                        f"{option.flag}: the file given with {whole} says that already; leave one out"
+                    )
+
     def study(self, usual: T, quick: Mapping[str, Any] | None = None, **also: Any) -> T:
         """A description with the fields replaced that were given.
 
@@ -242,19 +270,9 @@ class Given:
             usual: what stands for what was not given.
             quick: fields by path that ``--quick`` replaces if nothing else does.
             also: further fields by path, dots as two underscores; None for what stays.
-
-        Raises:
-            ValueError: an option that another one says already.
         """
-        by_path = {p: o for o in self._options for p in o.paths if self._values[o.key] not in (None, False)}
-        for path, option in by_path.items():
-            whole = next((by_path[above] for above in _above(path) if above in by_path), None)
-            if whole is not None:
-                raise ValueError(
-                    f"{option.flag}: the file given with {whole.flag} says that already; leave one out"
-                )
         changes = dict(quick or {}) if self._values.get("quick") else {}
-        changes |= {path: self._values[option.key] for path, option in by_path.items()}
+        changes |= {path: self._values[option.key] for path, option in self._replacing().items()}
         changes |= {name.replace("__", "."): value for name, value in also.items() if value is not None}
         return changed(usual, changes)
 
@@ -299,6 +317,7 @@ def command(
     name: str,
     options: Sequence[Option],
     do: Callable[[Given], None],
+    without: tuple[str, ...] | None = (),
     doc: str | None = None,
 ) -> None:
     """Add a command to a program.
@@ -308,16 +327,19 @@ def command(
         name: of the command.
         options: in the order in which the help lists them.
         do: does it; what it raises for bad input is said in a sentence.
+        without: packages of the extra ``study`` that it does not use; None if it uses none.
         doc: the help; default the docstring of ``do``.
     """
 
     def call(context: typer.Context, **values: Any) -> None:
         with clean_errors():
+            if without is not None:
+                need_study(without)
             do(Given(context, options, values))
 
     first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     parameters = [first, *(option.parameter() for option in options)]
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {p.name: p.annotation for p in parameters}
-    text = inspect.cleandoc(do.__doc__ or "" if doc is None else doc)
-    app.command(name, help=plain(text))(call)
+    paragraphs = inspect.cleandoc(do.__doc__ or "" if doc is None else doc).split("\n\n")
+    app.command(name, help="\n\n".join(plain(" ".join(p.split())) for p in paragraphs))(call)

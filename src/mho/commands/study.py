@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mho.commands.common import draw, kept, need_study, typer, write_page
+from mho.commands.common import draw, kept, typer, write_text
 from mho.commands.options import DATA, ON, OUTPUT, THREADS, WORKERS, Given, Option, command, fields
 from mho.config import digest
 from mho.experiments.harness import Result, Study, run
@@ -15,6 +15,7 @@ from mho.report.docstrings import words
 from mho.report.page import render
 from mho.report.study import study_page
 
+WITHOUT = ("sklearn", "yaml", "matplotlib")
 RUN = (DATA, OUTPUT, ON, THREADS, WORKERS)
 
 
@@ -38,7 +39,7 @@ def show(study: Study, result: Result, folder: Path, line: str) -> None:
     for sentence in study.findings(result.table):
         typer.echo(sentence)
     pictures = draw(folder, lambda: study.figures(result.table))
-    write_page(render(study_page(study, result, pictures, line)), folder / "report.html")
+    write_text(render(study_page(study, result, pictures, line)), folder / "report.html")
     typer.echo(f"{folder / 'report.html'}  (and {', '.join(['results.csv', 'results.json', *pictures])})")
 
 
@@ -51,12 +52,11 @@ def study_command(app: typer.Typer, kind: type[Study], name: str, usual: Study |
     shared: Sequence[Option] = [option for option in RUN if option.name not in names]
 
     def do(given: Given) -> None:
-        need_study(without=("sklearn", "yaml", "matplotlib"))
         study = given.study(started)
         folder = given.output if given.output is not None else folder_of(study, name)
         show(study, results_of(given, study, folder), folder, given.line)
 
-    command(app, name, [*own, *shared], do, doc="\n\n".join(words(kind).paragraphs))
+    command(app, name, [*own, *shared], do, WITHOUT, doc="\n\n".join(words(kind).paragraphs))
 
 
 def main(kind: type[Study], given: Sequence[str] | None = None) -> None:

@@ -92,8 +92,9 @@ class WireStudy:
         wires: its lines; None for 1 ohm for each segment.
         sizes: square arrays to sweep.
         ohms: segment resistances to sweep.
-        g_min, g_max: conductances of a cell, siemens. Weights are uniform in [-1, 1] on one-sided
+        g_min: smallest conductance of a cell, siemens. Weights are uniform in [-1, 1] on one-sided
             differential pairs.
+        g_max: largest conductance of a cell, siemens.
         tolerance: error after gain that is taken as good enough.
         vectors: random inputs, uniform in [-1, 1], for each product.
         seed: of weights and inputs.
