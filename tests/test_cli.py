@@ -211,7 +211,7 @@ def test_shells_are_told_how_to_complete(shell):
 
 
 def test_every_option_of_a_description_has_its_words_and_its_default():
-    """Help comes from the docstrings of the fields: each says what it is and what stands if it is not given."""
+    """Help comes from the docstrings of the fields: what each is, and what stands if it is not given."""
     for name, words in {
         "drift": ("Word lines (inputs) of an array", "128 if not given", "1s,1h,1d,30d,1y if not given"),
         "wires": ("Largest conductance of a cell", "2.5e-05 if not given"),

@@ -16,17 +16,9 @@ WITHOUT = ("yaml", "jinja2")  # packages that this command does not use
 OPTIONS = (
     *fields(
         USUAL,
-        {
-            "model": "base.model",
-            "data-set": "base.data",
-            "device": "base.hardware.device",
-            "bits": ("base.hardware.dac.bits", "base.hardware.adc.bits"),
-            "hardware": "base.hardware",
-            "compensate": "base.compensated",
-            "chips": "base.chips",
-            "epochs": "base.training.epochs",
-            "seed": "base.seed",
-        },
+        "model=base.model data-set=base.data device=base.hardware.device hardware=base.hardware "
+        "bits=base.hardware.dac.bits,base.hardware.adc.bits compensate=base.compensated chips=base.chips "
+        "epochs=base.training.epochs seed=base.seed",
     ),
     Option("age", "Time since programming, in s, min, h, d, y.", str, "1d", duration, ("base.seconds",)),
     DATA,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mho.commands.common import kept, save_figure, typer, write_text
-from mho.commands.options import DATA, ON, OUTPUT, THREADS, Given, fields, flag
+from mho.commands.options import DATA, ON, OUTPUT, THREADS, WORKERS, Given, fields, flag
 from mho.commands.study import folder_of
 from mho.experiments.drift import DriftStudy, run
 from mho.experiments.progress import for_terminal
@@ -14,29 +14,17 @@ TUNING = 0.4  # rate of the fine-tuning over that of the training
 OPTIONS = (
     *fields(
         USUAL,
-        {
-            "model": "model",
-            "data-set": "data",
-            "device": "hardware.device",
-            "bits": ("hardware.dac.bits", "hardware.adc.bits"),
-            "tile-rows": "hardware.tile.rows",
-            "tile-columns": "hardware.tile.columns",
-            "hardware": "hardware",
-            "chips": "chips",
-            "times": "times",
-            "seed": "seed",
-            "epochs": "training.epochs",
-            "tuning-epochs": "fine_tuning.epochs",
-            "learning-rate": "training.learning_rate",
-            "batch": ("training.batch", "fine_tuning.batch"),
-            "weight-noise": "hardware_aware.weight_noise",
-        },
+        "model data-set=data device=hardware.device bits=hardware.dac.bits,hardware.adc.bits "
+        "tile-rows=hardware.tile.rows tile-columns=hardware.tile.columns hardware chips times seed "
+        "epochs=training.epochs tuning-epochs=fine_tuning.epochs learning-rate=training.learning_rate "
+        "batch=training.batch,fine_tuning.batch weight-noise=hardware_aware.weight_noise",
     ),
     DATA,
     OUTPUT,
     flag("quick", "A first look: 3 chips, 3 epochs."),
     ON,
     THREADS,
+    WORKERS,
 )
 
 
@@ -57,7 +45,10 @@ def drift(given: Given) -> None:
     folder = given.output if given.output is not None else folder_of(study, "drift", *names)
     typer.echo(f"results go to {folder}")
     with kept(folder, "Finished chips"):
-        result = run(study, folder, given.data, for_terminal(), given.on, given.threads)
+        result = run(
+            study, folder, given.data, progress=for_terminal(), device=given.on, threads=given.threads,
+            workers=given.workers,
+        )  # fmt: skip
     document = {**result.document, "command": given.line}
     save_figure(drift_figure(result.summary, result.digital, drift_title(document)), folder / "drift.png")
     write_text(render(drift_page(document)), folder / "report.html")

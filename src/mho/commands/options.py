@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import shlex
 import types
@@ -18,7 +19,6 @@ from mho.report.docstrings import plain, words
 from mho.report.durations import parse_durations, written
 
 T = TypeVar("T")
-Paths = str | tuple[str, ...]
 WHOLE, NUMBERS = "whole numbers", "numbers"
 EXAMPLES = {WHOLE: "16,32,64", NUMBERS: "0.5,1,2"}
 
@@ -85,47 +85,37 @@ def flag(name: str, help: str) -> Option:
 # --- from the fields of a description ------------------------------------------------------------
 
 
-def fields(usual: Any, names: Mapping[str, Paths] | None = None, of: str = "") -> list[Option]:
+def fields(usual: Any, names: str | None = None, of: str = "") -> list[Option]:
     """Options that replace fields of a description.
 
     Args:
         usual: the description with the values that stand for what is not given.
-        names: the fields that an option replaces, by its name; None for each field that one word can say.
+        names: words ``option=field``, or ``option`` for the field of that name; nested fields with dots, and
+            several that take one value with commas. None for each field that one word can say.
         of: what the description is of a larger one; the options then replace nothing by themselves.
     """
     if names is None:
-        own = {f.name.replace("_", "-"): f.name for f in dataclasses.fields(usual)}
-        names = {
-            name: path for name, path in own.items() if _reading(_annotation(usual, path), path) is not None
-        }
-    return [
-        _field(usual, name, (paths,) if isinstance(paths, str) else paths, of)
-        for name, paths in names.items()
-    ]
+        own = [f.name for f in dataclasses.fields(usual)]
+        names = " ".join(name for name in own if _reading(_annotation(usual, name), name) is not None)
+    return [_field(usual, *word.partition("=")[::2], of) for word in names.split()]
 
 
-def _field(usual: Any, name: str, paths: tuple[str, ...], of: str) -> Option:
+def _field(usual: Any, name: str, path: str, of: str) -> Option:
+    paths = (path or name.replace("-", "_")).split(",")
     above, _, last = paths[0].rpartition(".")
-    owner = _at(usual, above)
+    owner = functools.reduce(getattr, above.split(".") if above else (), usual)
     default = getattr(owner, last)
     meaning = words(type(owner)).meanings.get(last, last.replace("_", " ")).rstrip(".")
     reading = _reading(_annotation(owner, last), f"{last}, {meaning}")
     assert reading is not None, f"{type(owner).__name__}.{last}: no option can say this"
     kind, parse, choices = reading
     part = (of or above).rpartition(".")[2].replace("_", " ")
-    about = f"Of the {part}: " if part not in ("", "base") else ""
-    told = f"{about}{meaning}{choices}"
+    told = f"{f'Of the {part}: ' if part not in ('', 'base') else ''}{meaning}{choices}"
     usually = "" if kind is bool or default is None else f"; {_shown(default, parse)} if not given"
+    told = f"{told[0].upper()}{told[1:]}{usually}."
     return Option(
-        name, f"{told[0].upper()}{told[1:]}{usually}.", kind, False if kind is bool else None, parse,
-        () if of else paths,
-    )  # fmt: skip
-
-
-def _at(description: Any, path: str) -> Any:
-    for name in path.split(".") if path else ():
-        description = getattr(description, name)
-    return description
+        name.replace("_", "-"), told, kind, False if kind is bool else None, parse, () if of else (*paths,)
+    )
 
 
 def _annotation(owner: Any, name: str) -> Any:

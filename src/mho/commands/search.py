@@ -19,20 +19,9 @@ OPTIONS = (
     Option("output", "Folder for the results.", Path, Path("runs/search"), also=("output-dir",)),
     *fields(
         SearchStudy(),
-        {
-            "target": "target",
-            "trials": "trials",
-            "adc-bits": "space.adc_bits",
-            "dac-bits": "space.dac_bits",
-            "tile-rows": "space.tile_rows",
-            "slices": "space.slices",
-            "tolerance": "space.tolerance",
-            "model": "base.model",
-            "data-set": "base.data",
-            "epochs": "base.training.epochs",
-            "chips": "base.chips",
-            "seed": "seed",
-        },
+        "target trials adc-bits=space.adc_bits dac-bits=space.dac_bits tile-rows=space.tile_rows "
+        "slices=space.slices tolerance=space.tolerance model=base.model data-set=base.data "
+        "epochs=base.training.epochs chips=base.chips seed",
     ),
     DATA,
     ON,

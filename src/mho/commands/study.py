@@ -29,8 +29,9 @@ def results_of(given: Given, study: Study, folder: Path) -> Result:
     typer.echo(f"results go to {folder}")
     with kept(folder, f"Finished {study.pieces}"):
         return run(
-            study, folder, given.get("data"), for_terminal(), given.on, given.threads, given.get("workers", 1)
-        )
+            study, folder, given.get("data"), progress=for_terminal(), device=given.on,
+            threads=given.threads, workers=given.workers,
+        )  # fmt: skip
 
 
 def show(study: Study, result: Result, folder: Path, line: str) -> None:

@@ -16,17 +16,7 @@ FACTORS = (0.5, 1.0, 2.0, 5.0, 10.0)  # of the sweep, times the resistance that 
 SMALLEST = 16  # array of the sweep
 WITHOUT = ("sklearn", "pandas", "rich", "yaml", "jinja2")  # packages that this command does not use
 OPTIONS = (
-    *fields(
-        WireStudy(),
-        {
-            "rows": "rows",
-            "columns": "columns",
-            "conductance": "g_max",
-            "least-conductance": "g_min",
-            "tolerance": "tolerance",
-            "seed": "seed",
-        },
-    ),
+    *fields(WireStudy(), "rows columns conductance=g_max least-conductance=g_min tolerance seed"),
     Option(
         "sizes", "Square arrays of the sweep; 16,32 ... up to the array if not given.", parse=numbers(int),
         paths=("sizes",),

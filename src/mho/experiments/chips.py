@@ -132,15 +132,11 @@ def on_chips(
     """
     device = next(network.parameters()).device
     with memory_for("testing the network on chips", device, "compute on the CPU, or choose a smaller model"):
-        return _tested_on_chips(study, network, data, part, prices)
+        return _tested(study, network, data, part, prices)
 
 
-def _tested_on_chips(
-    study: ChipStudy,
-    network: nn.Module,
-    data: Data,
-    part: Literal["test", "validation"],
-    prices: Prices | None,
+def _tested(
+    study: ChipStudy, network: nn.Module, data: Data, part: str, prices: Prices | None
 ) -> dict[str, float]:
     analog = mho.convert(network, study.hardware).eval()
     images, shown = data.train.tensors[0], getattr(data, part)

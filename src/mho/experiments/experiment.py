@@ -11,20 +11,17 @@ where ``MyStudy`` is a description (:func:`mho.config.config`).
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mho.config import config, kind_of, kinds
-from mho.experiments import budgets, chips, drift, harness, hwa, landscape, quantization
-from mho.experiments.arms import AWARE
+from mho.experiments import budgets, chips, harness, landscape, quantization
 from mho.experiments.budgets import BudgetStudy
 from mho.experiments.chips import ChipStudy
-from mho.experiments.drift import DriftStudy
 from mho.experiments.fitting import limited_threads
 from mho.experiments.harness import Study
-from mho.experiments.hwa import HWAStudy
+from mho.experiments.hwa import HWAExperiment, HWAStudy
 from mho.experiments.landscape import LandscapeStudy
 from mho.experiments.machine import usable_device
 from mho.experiments.quantization import QuantizationStudy
@@ -94,30 +91,8 @@ def _(study: ChipStudy, place: Place) -> dict[str, float]:
 
 
 @measure.register
-def _(study: DriftStudy, place: Place) -> dict[str, float]:
-    result = drift.run(study, place.folder, place.data, device=place.device, threads=place.threads)
-    figures = {f"{arm}_digital": value for arm, value in result.digital.items()}
-    for row in result.summary.to_dict("records"):
-        name = f"{row['arm']}_{row['compensation']}_{row['seconds']:g}s"
-        figures |= {name: float(row["mean"]), f"{name}_std": float(row["std"])}
-    last = f"{AWARE}_{drift.COMPENSATED}_{max(study.times):g}s"
-    return {"accuracy": figures[last], **figures}
-
-
-@measure.register
 def _(study: HWAStudy, place: Place) -> dict[str, float]:
-    result = hwa.run(study, place.folder, data_folder=place.data, device=place.device, threads=place.threads)
-    rows: list[dict[str, Any]] = list(result.document["summary"])
-    figures: dict[str, float] = {}
-    for row in rows:
-        name = f"{row['arm']}_{row['correction'].replace(' ', '_')}_{row['seconds']:g}s"
-        figures |= {name: float(row["value"]), f"{name}_normalised": _number(row["normalised"])}
-    last = hwa.pick(rows, study.task.modality, AWARE, hwa.GLOBAL)
-    return {"accuracy": _number(last["normalised"]), **figures}
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+    return measure(HWAExperiment(study=study), place)
 
 
 @measure.register

@@ -35,6 +35,7 @@ from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, se
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
 from mho.experiments.statistics import SAME32, estimate, holm, paired
+from mho.experiments.tables import estimates
 from mho.training import Recipe, WeightClip, WeightNoise, attach, detach
 
 if TYPE_CHECKING:
@@ -114,15 +115,8 @@ class LandscapeResult:
 
     def summary(self) -> pd.DataFrame:
         """Mean and 95 % interval over trainings at each strength, columns ``mean, low, high`` of the loss."""
-        import pandas as pd
-
         keys = ["arm", "scale", "direction", "strength"]
-        rows = []
-        for key, group in self.profiles.groupby(keys, sort=False):
-            e = estimate(group["loss"].to_list())
-            rows.append({**dict(zip(keys, key, strict=True)), "mean": e.mean, "low": e.low, "high": e.high})
-        made: pd.DataFrame = pd.DataFrame(rows)
-        return made
+        return estimates(self.profiles, keys, lambda group: estimate(group["loss"].to_list()))
 
     def differences(self) -> pd.DataFrame:
         """Each other arm minus plain, paired by training: mean, 95 % interval and p of Student's test.
@@ -136,17 +130,15 @@ class LandscapeResult:
         """
         import pandas as pd
 
-        figures = self._figures()
         rows: list[dict[str, Any]] = []
-        for name, table in figures.items():
+        for name, table in self._figures().items():
             for arm in (a for a in table.columns if a != PLAIN):
                 test = paired(table[arm].to_list(), table[PLAIN].to_list(), SAME32)
                 e = test.difference
                 row = {"figure": name, "arm": arm, "plain": float(table[PLAIN].mean()), "difference": e.mean}
                 rows.append({**row, "low": e.low, "high": e.high, "p": test.p})
-        for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-            row["p"] = p
         made: pd.DataFrame = pd.DataFrame(rows)
+        made["p"] = holm(made["p"].to_list())
         return made
 
     def _figures(self) -> dict[str, pd.DataFrame]:

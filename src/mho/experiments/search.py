@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,21 +84,12 @@ class SearchSpace:
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The values by name."""
-        return {
-            "adc_bits": self.adc_bits,
-            "dac_bits": self.dac_bits,
-            "tile_rows": self.tile_rows,
-            "slices": self.slices,
-            "tolerance": self.tolerance,
-        }
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def size(self) -> int:
         """Number of descriptions."""
-        size = 1
-        for values in self.axes.values():
-            size *= len(values)
-        return size
+        return math.prod(map(len, self.axes.values()))
 
 
 @dataclass(frozen=True, order=True)

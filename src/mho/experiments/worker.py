@@ -24,19 +24,19 @@ Outcome = dict[str, Any]
 
 
 def run_cell(job: Job) -> Outcome:
-    """Run one experiment, or one place of a study; an error becomes part of the outcome.
+    """Run one experiment, or one piece of a study; an error becomes part of the outcome.
 
     Args:
         job: ``study`` (plain values), ``folder``, ``shared``, ``data``, ``device``, ``threads``,
-            ``imports``, ``taken`` (names that no figure may have), and ``place`` for one place of a study.
+            ``imports``, ``taken`` (names that no figure may have), and ``piece`` of a study.
 
     Returns:
-        ``{"metrics": {name: number}}`` (of a place ``rows``) or ``{"error": sentence}``, and the seconds it
+        ``{"metrics": {name: number}}`` (of a piece ``found``) or ``{"error": sentence}``, and the seconds it
         ``took``.
     """
     from mho.config import from_dict
     from mho.experiments.experiment import Place, measure
-    from mho.experiments.harness import measured_at
+    from mho.experiments.harness import piece_done
     from mho.experiments.plan import import_all
 
     start = time.perf_counter()
@@ -52,9 +52,9 @@ def run_cell(job: Job) -> Outcome:
             threads=job["threads"],
         )
         study = from_dict(dict(job["study"]))
-        if "place" in job:
+        if "piece" in job:
             where = (place.folder, place.data, place.device, place.threads)
-            outcome = {"rows": measured_at(study, job["place"], *where)}
+            outcome = {"found": piece_done(study, job["piece"], *where)}
         else:
             outcome = {"metrics": figures(measure(study, place), job.get("taken", ()))}
     except Exception as error:  # whatever it is, the other cells go on

@@ -121,6 +121,13 @@ def lines(
     return figure
 
 
+def siemens(value: float) -> str:
+    """A conductance as people write it."""
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter("S", places=1)(value)
+
+
 def prepared(
     axes: matplotlib.axes.Axes | None, x: str, y: str, y_unit: str, title: str
 ) -> matplotlib.axes.Axes:

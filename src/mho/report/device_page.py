@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
 
 from mho.config import to_dict
 from mho.devices import Device
@@ -17,7 +16,7 @@ from mho.report.axes import BLUE, GREEN, LINE, VERMILLION, prepared
 from mho.report.device_figures import bipolar_switching, iv_family, time_trace
 from mho.report.device_statistics import drift_fan, fit_figure, programming_statistics, read_noise
 from mho.report.docstrings import parameters, words
-from mho.report.page import Figure, Page, Table, svg
+from mho.report.page import Page, Table, picture
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -210,10 +209,7 @@ def device_page(
         else f"{type(device).__name__} fitted to {fit.card.source}",
         lead=said.paragraphs if fit is None else [*_told(fit.card), *said.paragraphs],
         facts=_facts(device),
-        figures=[
-            Figure(content=svg(p.figure), media_type="image/svg+xml", alt=p.alt, caption=p.caption)
-            for p in pictures.values()
-        ],
+        figures=[picture(*drawn) for drawn in pictures.values()],
         tables=tables,
         configuration=to_dict(device),
         commands=commands,
@@ -225,14 +221,10 @@ def _facts(device: Device | SwitchingModel) -> list[tuple[str, str]]:
     from matplotlib.ticker import EngFormatter
 
     siemens = EngFormatter("S", places=2)
-    low, high = (_number(g) for g in (device.g_min, device.g_max))
+    low, high = (float(g) for g in (device.g_min, device.g_max))
     facts = [(siemens(low), "lowest conductance"), (siemens(high), "highest conductance")]
     ratio = f"{high / low:.3g}" if low > 0 else "∞"
     return [*facts, (ratio, "highest over lowest conductance")]
-
-
-def _number(value: float | Tensor) -> float:
-    return float(value)
 
 
 def _told(card: Card) -> list[str]:

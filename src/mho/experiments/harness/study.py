@@ -75,10 +75,23 @@ class Study(ABC):
     Attributes:
         columns: what columns of the table mean; it may have more.
         pieces: what the places are called, also the name of the file of finished ones.
+        trainings: names of networks that must be trained first, stage by stage, by the title of the stage.
+        beside: names of networks that no place waits for.
     """
 
     columns: ClassVar[tuple[Column, ...]] = ()
     pieces: ClassVar[str] = "places"
+    trainings: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    beside: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def label(self) -> str:
+        """Names this study beside others that share its workers."""
+        return ""
+
+    def identity(self) -> Any:
+        """The description that a folder of results is bound to: what may change later is left out."""
+        return self
 
     @abstractmethod
     def places(self) -> Sequence[Place]:
@@ -106,7 +119,7 @@ class Study(ABC):
         return None if read is None else read(folder)
 
     def prepare(self, work: Work, data: Any) -> Any:
-        """What all places share, such as a trained network; by default the data.
+        """What all places share: :mod:`mho.experiments.networks` if it trains, by default the data.
 
         Args:
             work: the folder, and what computes.
@@ -114,7 +127,7 @@ class Study(ABC):
         """
         return data
 
-    def detail(self, place: Place, rows: Sequence[Row]) -> str:
+    def detail(self, place: Place, rows: Sequence[Row], shared: Any) -> str:
         """A few words about a place that was measured, for the progress."""
         return ", ".join(f"{name}={value}" for name, value in place.items())
 
@@ -122,12 +135,12 @@ class Study(ABC):
         """The tidy table: a row for each row of each place, in the order of the grid.
 
         Args:
-            records: ``{**place, "rows": rows, "took": seconds}`` of each place that is finished.
+            records: ``{**place, "rows": rows, "took": seconds, "cpu": seconds}`` of each place.
             shared: what :meth:`prepare` made.
         """
         import pandas as pd
 
-        names = ("rows", "took", "study")
+        names = ("rows", "took", "cpu", "study")
         rows = [
             {**{k: v for k, v in record.items() if k not in names}, **row}
             for record in records
@@ -153,8 +166,13 @@ class Study(ABC):
         numbers = table.select_dtypes("number")
         return {c.name: float(numbers[c.name].mean()) for c in self.columns if c.name in numbers}
 
-    def log(self) -> Log:
-        """The file of the finished places."""
+    def log(self, data: Any) -> Log:
+        """The file of the finished places, with the bounds of what is recorded.
+
+        Args:
+            data: what :meth:`load` gave.
+        """
         bounds = {c.name: (c.low, c.high) for c in self.columns}
         key = tuple(next(iter(self.places()), {}))
-        return Log(f"{self.pieces}.jsonl", key=key, bounds={**bounds, "took": (0, math.inf)})
+        bounds |= dict.fromkeys(("took", "cpu"), (0, math.inf))
+        return Log(f"{self.pieces}.jsonl", key=key, bounds=bounds)

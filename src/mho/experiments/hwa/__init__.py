@@ -9,8 +9,7 @@ and tested with each correction; beside it stands the idealised protocol, which 
 ('vision', 256, (1.0, 3600.0, 86400.0, 31536000.0))
 """
 
-from mho.experiments.hwa.networks import MissingNetworkError
-from mho.experiments.hwa.run import HWAResult, finished, run, run_together
+from mho.experiments.hwa.run import HWAExperiment, HWAResult, finished, run, run_together
 from mho.experiments.hwa.settings import MODALITIES, study_for
 from mho.experiments.hwa.study import (
     GLOBAL,
@@ -32,6 +31,7 @@ from mho.experiments.hwa.tables import (
     summarise,
 )
 from mho.experiments.hwa.tasks import Problem, Sequence, Task, Text, Vision
+from mho.experiments.networks import MissingNetworkError
 
 __all__ = [
     "GLOBAL",
@@ -39,6 +39,7 @@ __all__ = [
     "ChipTest",
     "Course",
     "DriftAndClip",
+    "HWAExperiment",
     "HWAResult",
     "HWAStudy",
     "InTheLoop",
