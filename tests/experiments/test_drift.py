@@ -118,6 +118,11 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished, tmp_path, stage, step
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
 
+def test_workers_give_the_same_table(finished, tmp_path):
+    run(TINY, tmp_path, workers=2)
+    assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
+
+
 def test_a_finished_run_computes_nothing_again(finished, monkeypatch):
     result, folder = finished
     monkeypatch.setattr("mho.program", lambda *a, **k: pytest.fail("programmed again"))

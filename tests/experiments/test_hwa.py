@@ -645,7 +645,7 @@ def test_pretrained_embeddings_are_neither_trained_nor_stored(tmp_path):
 def test_a_sweep_gets_the_normalised_accuracy_as_the_figure_that_matters(finished, monkeypatch, tmp_path):
     from mho.experiments import experiment
 
-    monkeypatch.setattr(experiment.harness, "run", lambda *_, **__: finished[0])
+    monkeypatch.setattr("mho.experiments.harness.measuring.run", lambda *_, **__: finished[0])
     figures = experiment.measure(TINY, experiment.Place(folder=tmp_path, shared=tmp_path))
     rows = finished[0].table
     last = rows[(rows["arm"] == AWARE) & (rows["correction"] == GLOBAL) & (rows["seconds"] == YEAR)]

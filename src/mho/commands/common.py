@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -29,6 +29,7 @@ __all__ = [
     "kept",
     "named",
     "need_study",
+    "needs",
     "replaced",
     "save_figure",
     "typer",
@@ -100,6 +101,11 @@ def named(option: str, text: str, bases: tuple[type, ...], shown: Callable[[str]
     if not found:
         raise ConfigError(unknown_key(shown(text), list(known), option))
     return found[0]
+
+
+def needs(cls: Any) -> str:
+    """The fields of a description without a default."""
+    return ", ".join(f.name for f in fields(cls) if MISSING is f.default is f.default_factory)
 
 
 def replaced(description: T, **values: Any) -> T:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mho.commands.common import fail, named, save_figure, typer, write_text
+from mho.commands.common import fail, named, needs, save_figure, typer, write_text
 from mho.commands.options import Given, Option, flag
 from mho.config import kinds, load, save, unknown_key
 from mho.devices import (
@@ -127,20 +126,13 @@ def _stem(name: str, described: Any, table: Path | None) -> str:
 # --- which device --------------------------------------------------------------------------------
 
 
-def _needs(cls: Any) -> str:
-    """Fields of a description without a default."""
-    missing = dataclasses.MISSING
-    bare = (f.name for f in dataclasses.fields(cls) if f.default is missing and f.default_factory is missing)
-    return ", ".join(bare)
-
-
 def _list() -> None:
     for title, base in (("Devices", Device), ("Switching models", SwitchingModel)):
         typer.echo(f"{title}:")
         for cls in kinds(base).values():
-            summary, needs = plain((cls.__doc__ or "").strip().partition("\n")[0]), _needs(cls)
+            summary, bare = plain((cls.__doc__ or "").strip().partition("\n")[0]), needs(cls)
             typer.echo(
-                f"  {cls.__name__:<20} {summary}{f' (needs {needs}: give a description)' if needs else ''}"
+                f"  {cls.__name__:<20} {summary}{f' (needs {bare}: give a description)' if bare else ''}"
             )
 
 
@@ -149,9 +141,9 @@ def _described(name: str) -> tuple[Any, Fit | None]:
     path = Path(name)
     if path.suffix not in FILES:
         found = named("mho device", name, (Device, SwitchingModel))
-        if _needs(found):
+        if needs(found):
             raise ValueError(
-                f"{found.__name__} needs {_needs(found)}: make it in Python, save it with mho.config.save, "
+                f"{found.__name__} needs {needs(found)}: make it in Python, save it with mho.config.save, "
                 "and give the file"
             )
         return found(), None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from mho.commands.common import chosen, clean_errors, need_study, typer
+from mho.commands.common import chosen, clean_errors, need_study, needs, typer
 from mho.config import kinds
 from mho.hardware import Hardware
 from mho.report.docstrings import plain, words
@@ -91,12 +91,14 @@ def fields(usual: Any, names: str | None = None, of: str = "") -> list[Option]:
     Args:
         usual: the description with the values that stand for what is not given.
         names: words ``option=field``, or ``option`` for the field of that name; nested fields with dots, and
-            several that take one value with commas. None for each field that one word can say.
+            several that take one value with commas. None for each field that one word can say; ``data`` is
+            said by ``--data-set``, for ``--data`` is the folder of its files.
         of: what the description is of a larger one; the options then replace nothing by themselves.
     """
     if names is None:
-        own = [f.name for f in dataclasses.fields(usual)]
-        names = " ".join(name for name in own if _reading(_annotation(usual, name), name) is not None)
+        own = [f.name for f in dataclasses.fields(usual) if getattr(usual, f.name) is not True]
+        said = [name for name in own if _reading(_annotation(usual, name), name) is not None]
+        names = " ".join("data-set=data" if name == "data" else name for name in said)
     return [_field(usual, *word.partition("=")[::2], of) for word in names.split()]
 
 
@@ -142,8 +144,9 @@ def _reading(kind: Any, about: str) -> tuple[Any, Callable[[str, Any], Any] | No
         return None
     if kind is Hardware:
         return Path, lambda option, path: Hardware.load(str(path)), ", a description (.json, .yaml)"
-    names = [cls.__name__ for cls in kinds(kind).values()] if isinstance(kind, type) else []
-    if not names:
+    known = kinds(kind).values() if isinstance(kind, type) else ()
+    names = [cls.__name__ for cls in known if not needs(cls)]
+    if len(names) < 2:
         return None
     listed = "" if len(names) > 12 else f": {', '.join(names)}"
     return str, lambda option, text: chosen(option, text, kind), listed

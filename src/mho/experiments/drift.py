@@ -21,12 +21,11 @@ from pydantic import Field, InstanceOf
 from torch import nn
 
 import mho
-from mho import random
 from mho.config import Count, Positive, config
 from mho.experiments import harness
 from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.data import Data, Digits, Source
-from mho.experiments.fitting import Schedule, accuracy, seeded
+from mho.experiments.fitting import Schedule, accuracy, chip_seed, seeded
 from mho.experiments.harness import Column, Work
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.networks import ARMS, AWARE, PLAIN
@@ -84,7 +83,7 @@ class DriftStudy(harness.Study):
         Both copies of the network use it: their chips share the draws of every cell, so the
         difference between them is measured chip by chip.
         """
-        return random.fork(self.seed, "chip", str(chip)).initial_seed()
+        return chip_seed(self.seed, chip)
 
     columns = (
         Column("seconds", "s", "time since programming", low=0),
@@ -165,9 +164,19 @@ class DriftResult(harness.Result):
         return {arm: figures["test"] for arm, figures in self.document["digital"].items()}
 
 
-def run(study: DriftStudy, output: Path, *settings: Any, **named: Any) -> DriftResult:
-    """Run the study, or what an earlier run in the same folder left of it; arguments: :func:`harness.run`."""
-    found = harness.run(study, output, *settings, **named)
+def run(study: DriftStudy, output: Path, data_folder: Path | None = None, **how: Any) -> DriftResult:
+    """Run the study, or what an earlier run in the same folder left of it.
+
+    Args:
+        study: the configuration.
+        output: folder for the results; one configuration and one process each.
+        data_folder: where the files of the data set lie, for data that has files.
+        how: as in :func:`mho.experiments.harness.run`.
+
+    Raises:
+        ValueError: as in :func:`mho.experiments.harness.run`.
+    """
+    found = harness.run(study, output, data_folder, **how)
     return DriftResult(found.table, found.document, summarise(found.table), paired_differences(found.table))
 
 

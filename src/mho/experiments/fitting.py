@@ -133,6 +133,11 @@ def seeded(seed: int, *names: str) -> Iterator[None]:
         yield
 
 
+def chip_seed(seed: int, chip: int) -> int:
+    """The seed of ``mho.program`` for the chip of this number: no training draws from it."""
+    return random.fork(seed, "chip", str(chip)).initial_seed()
+
+
 @contextmanager
 def limited_threads(number: int) -> Iterator[None]:
     """Torch computing with so many threads, and as before afterwards.

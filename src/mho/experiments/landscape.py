@@ -32,6 +32,7 @@ from mho import random
 from mho.config import Count, Fraction, NonNegative, Positive, config
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
+from mho.experiments.harness.measuring import Place, measure
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
 from mho.experiments.statistics import SAME32, estimate, holm, paired
@@ -374,3 +375,17 @@ def _radius(weight: Tensor, scale: Scale) -> Tensor:
 def _unit(direction: Tensor, scale: Scale) -> Tensor:
     """Norm 1 in each group; a group of zeros stays zero."""
     return direction / _norm(direction, scale).clamp(min=1e-30)
+
+
+@measure.register
+def _(study: LandscapeStudy, place: Place) -> dict[str, float]:
+    place.on_the_cpu()
+    result = run(study, place.data, threads=place.threads)
+    figures: dict[str, float] = {}
+    for arm, rows in result.networks.groupby("arm", sort=False):
+        means = rows.drop(columns=["arm", "training"]).mean()
+        figures |= {f"{arm}_{name}".replace(" ", "_"): float(value) for name, value in means.items()}
+    for row in result.differences().to_dict("records"):
+        name = f"{row['arm']}_minus_plain_{row['figure']}".replace(",", "").replace(" ", "_")
+        figures[name] = float(row["difference"])
+    return {"accuracy": figures[f"{NOISE}_test_accuracy"], **figures}

@@ -357,13 +357,10 @@ def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, di
     import pandas as pd
 
     names = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
+    figures = [dict.fromkeys(names) | r.get("figures", {}) for r in records]
     rows = [
-        {
-            "trial": number,
-            **r["choice"],
-            **{name: r["figures"][name] if "figures" in r else None for name in names},
-        }
-        for number, r in enumerate(records)
+        {"trial": k, **r["choice"], **{name: found[name] for name in names}}
+        for k, (r, found) in enumerate(zip(records, figures, strict=True))
     ]
     table: pd.DataFrame = pd.DataFrame(rows).astype(dict.fromkeys(names, float))
     table["error"] = [r.get("error", "") for r in records]

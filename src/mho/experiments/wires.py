@@ -19,6 +19,8 @@ from torch import Tensor
 from mho import random
 from mho.array import Wires
 from mho.config import Count, Fraction, NonNegative, Positive, config
+from mho.experiments.fitting import limited_threads
+from mho.experiments.harness.measuring import Place, measure
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -233,3 +235,15 @@ def _error_curves(axes: matplotlib.axes.Axes, result: WireResult) -> None:
     )
     axes.grid(color=_LINE, linewidth=0.8)
     axes.legend(title="segment", frameon=False)
+
+
+@measure.register
+def _(study: WireStudy, place: Place) -> dict[str, float]:
+    place.on_the_cpu()
+    with limited_threads(place.threads):
+        result = study.run()
+    figures = {"least_voltage": float(result.device.min()), "least_current": float(result.share.min())}
+    for row in result.sweep:
+        name, found = f"{row.size}_rows_{row.ohm:g}_ohm", row._asdict()
+        figures |= {f"{name}_{what}": found[what] for what in ("loss", "error", "after_gain", "bits")}
+    return {**figures, **{f"largest_size_{row.ohm:g}_ohm": float(row.size) for row in result.choice}}

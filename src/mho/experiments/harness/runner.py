@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mho.config import from_json, to_dict, to_json
 from mho.experiments.engines import LocalEngine
 from mho.experiments.fitting import limited_threads, seeded
-from mho.experiments.harness.study import Place, Row, Study, Work
+from mho.experiments.harness.study import At, Row, Study, Work
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.networks import MissingNetworkError
 from mho.experiments.progress import Progress
@@ -110,7 +110,7 @@ class Piece(NamedTuple):
     """One piece of work: a network is trained, or a place measured."""
 
     network: str | None = None
-    place: Place | None = None
+    place: At | None = None
 
 
 class _Part:
@@ -246,7 +246,7 @@ def _finish(study: Study, shared: Any, piece: Piece) -> dict[str, Any]:
     return {**found, "took": time.perf_counter() - start, "cpu": time.process_time() - cpu}
 
 
-def rows_of(study: Study, place: Place, shared: Any) -> list[Row]:
+def rows_of(study: Study, place: At, shared: Any) -> list[Row]:
     """What a study finds at a place, as a list of rows; torch's global stream is one of the place's own."""
     with seeded(getattr(study.identity(), "seed", 0), "place", json.dumps(dict(place))):
         found = study.measure(place, shared)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import pandas as pd
 
-Place = Mapping[str, Any]
+At = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 
@@ -94,11 +94,11 @@ class Study(ABC):
         return self
 
     @abstractmethod
-    def places(self) -> Sequence[Place]:
+    def places(self) -> Sequence[At]:
         """The grid: where it is measured, as plain values by name, the same names everywhere."""
 
     @abstractmethod
-    def measure(self, place: Place, shared: Any) -> Row | Iterable[Row]:
+    def measure(self, place: At, shared: Any) -> Row | Iterable[Row]:
         """What is found at one place: one row of plain values by name, or several.
 
         Torch's global stream begins anew at each place, named by it and the field ``seed``: neither the
@@ -127,7 +127,7 @@ class Study(ABC):
         """
         return data
 
-    def detail(self, place: Place, rows: Sequence[Row], shared: Any) -> str:
+    def detail(self, place: At, rows: Sequence[Row], shared: Any) -> str:
         """A few words about a place that was measured, for the progress."""
         return ", ".join(f"{name}={value}" for name, value in place.items())
 

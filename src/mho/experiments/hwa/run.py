@@ -12,6 +12,7 @@ from mho.config import config, parse_json, to_dict
 from mho.errors import ConfigError
 from mho.experiments import harness
 from mho.experiments.harness import Work
+from mho.experiments.harness.measuring import Place, measure
 from mho.experiments.harness.runner import RESULTS, TABLE
 from mho.experiments.hwa.chips import IDEALISED, columns_of, idealised, key, one_chip
 from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, Networks
@@ -212,3 +213,8 @@ def finished(folder: Path) -> dict[str, dict[str, Any]]:
             raise ValueError(f"{path}: damaged ({error}); run that modality again") from None
         found[str(document["modality"])] = document
     return found
+
+
+@measure.register
+def _(study: HWAStudy, place: Place) -> dict[str, float]:
+    return measure(HWAExperiment(study=study), place)

@@ -10,9 +10,8 @@ from pydantic import Field, InstanceOf
 from torch import nn
 
 import mho
-from mho import random
 from mho.config import Count, Fraction, NonNegative, Positive, config
-from mho.experiments.fitting import Schedule
+from mho.experiments.fitting import Schedule, chip_seed
 from mho.experiments.hwa.tasks import Task, Vision
 from mho.training import Distillation, DriftNoise, FixedClip, Recipe, WeightClip, WeightNoise, presets
 
@@ -205,7 +204,7 @@ class HWAStudy:
 
         No training draws from it.
         """
-        return random.fork(self.seed, "chip", str(chip)).initial_seed()
+        return chip_seed(self.seed, chip)
 
 
 @config
