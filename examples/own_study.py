@@ -32,7 +32,7 @@ class DriftOfALayer(Study):
     chips: Count = 5
     seed: int = 0
 
-    columns = (Column("rms_error", "%", "rms error of an output over its rms", low=0),)
+    measured = (Column("rms_error", "%", "rms error of an output over its rms", low=0),)
     pieces = "chips"
 
     def places(self):

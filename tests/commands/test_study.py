@@ -55,7 +55,7 @@ def kind():
         schedule: Schedule = Schedule(epochs=1, learning_rate=0.1)
         seed: int = 0
 
-        columns = (Column("images", "", "of the training part", low=0),)
+        measured = (Column("images", "", "of the training part", low=0),)
         pieces = "cells"
 
         def places(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -34,7 +35,7 @@ class Draws(Study):
 
     count: Count = 3
     seed: int = 0
-    columns = (Column("value", "V", "a draw", low=0, high=1),)
+    measured = (Column("value", "V", "a draw", low=0, high=1),)
 
     def places(self):
         return grid(letter=("a", "b"), number=range(self.count))
@@ -167,6 +168,50 @@ def test_the_callers_random_numbers_are_untouched(module, tmp_path):
     torch.manual_seed(5)
     run(module.Draws(), tmp_path / "out")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_numbers_of_numpy_and_tensors_are_numbers(tmp_path):
+    @config
+    class Numbers(Study):
+        def places(self):
+            return grid(size=np.arange(2), scale=torch.linspace(0, 1, 2))
+
+        def measure(self, place, shared):
+            return {"a": np.float32(0.5), "b": torch.tensor(3), "c": np.int64(place["size"])}
+
+    table = run(Numbers(), tmp_path).table
+    assert table["a"].tolist() == [0.5] * 4 and table["c"].tolist() == [0, 0, 1, 1]
+    assert table["scale"].tolist() == [0.0, 1.0] * 2 and table["b"].dtype == int
+    del _KINDS[kind_of(Numbers)]
+
+
+@pytest.mark.parametrize(
+    ("places", "found", "sentence"),
+    [
+        ([], {"a": 1}, "Wrong.places gave none"),
+        (
+            [{"x": 1}, {"y": 1}],
+            {"a": 1},
+            r"gave \{'y': 1\} beside \{'x': 1\}: give all places the same",
+        ),
+        ([{"x": 1}, {"x": 1}], {"a": 1}, r"gave \{'x': 1\} twice; remove one"),
+        ([{"x": 1}], [], r"Wrong.measure gave no row at \{'x': 1\}: give figures by name"),
+        ([{"x": 1}], [3.0], r"Wrong.measure gave \[3.0\] at \{'x': 1\}"),
+        ([{"x": 1}], {}, r"Wrong.measure gave \[\{\}\] at"),
+    ],
+)
+def test_a_study_that_is_wrong_says_so(places, found, sentence, tmp_path):
+    @config
+    class Wrong(Study):
+        def places(self):
+            return places
+
+        def measure(self, place, shared):
+            return found
+
+    with pytest.raises(ValueError, match=sentence):
+        run(Wrong(), tmp_path)
+    del _KINDS[kind_of(Wrong)]
 
 
 def test_columns_have_units():

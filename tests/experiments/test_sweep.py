@@ -199,7 +199,7 @@ def test_budgets_landscapes_and_wires_are_experiments(tmp_path):
 
 
 def test_experiments_on_the_cpu_alone_say_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("mho.experiments.harness.measuring.usable_device", torch.device)
+    monkeypatch.setattr("mho.experiments.harness.runner.usable_device", torch.device)
     with pytest.raises(ValueError, match="device = cuda: this experiment computes on the CPU"):
         measure(WireStudy(), Place(tmp_path, tmp_path, device="cuda"))
 

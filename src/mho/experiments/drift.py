@@ -85,14 +85,14 @@ class DriftStudy(harness.Study):
         """
         return chip_seed(self.seed, chip)
 
-    columns = (
+    measured = (
         Column("seconds", "s", "time since programming", low=0),
         Column("chip_seed", "", "of mho.program"),
         Column("accuracy", "", "fraction of the test images", 0, 1),
         Column("digital_accuracy", "", "of the network without a chip", 0, 1),
     )
     pieces = "chips"
-    trainings = MappingProxyType({"networks": (FLOAT,), "copies": ARMS})
+    stages = MappingProxyType({"networks": (FLOAT,), "copies": ARMS})
 
     def places(self) -> list[dict[str, Any]]:
         """Each chip with each of the two networks."""

@@ -15,7 +15,7 @@ Source: H. Li et al., "Visualizing the loss landscape of neural nets", NeurIPS 2
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,7 +32,7 @@ from mho import random
 from mho.config import Count, Fraction, NonNegative, Positive, config
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
-from mho.experiments.harness.measuring import Place, measure
+from mho.experiments.harness import Column, Study, grid
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
 from mho.experiments.statistics import SAME32, estimate, holm, paired
@@ -52,7 +52,7 @@ Strengths = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 @config
-class LandscapeStudy:
+class LandscapeStudy(Study):
     """Everything that decides the result.
 
     Attributes:
@@ -98,6 +98,40 @@ class LandscapeStudy:
         chosen: tuple[float, ...] = getattr(self, f"{direction}_{scale}")
         return chosen
 
+    measured = (
+        Column("strength", "", "of a direction; 0 for the weights themselves", low=0),
+        Column("loss", "", "on training images, mean over the directions", low=0),
+        Column("accuracy", "", "on training images", 0, 1),
+        Column("test_accuracy", "", "of the network on all test images", 0, 1),
+    )
+    pieces = "networks"
+    cpu_only = True
+
+    def places(self) -> list[dict[str, Any]]:
+        """Each training of each kind of network."""
+        return grid(training=range(self.trainings), arm=ARMS)
+
+    def measure(self, place: Mapping[str, Any], shared: Data) -> list[dict[str, Any]]:
+        """The profile of one network, with its own figures in each row."""
+        facts, rows = one_network(self, place["arm"], place["training"], shared)
+        return [{**facts, **row} for row in rows]
+
+    def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: Data) -> str:
+        """The network, and its accuracy."""
+        return f"{place['arm']}" + (f": test accuracy {100 * rows[0]['test_accuracy']:.1f} %" if rows else "")
+
+    def headline(self, table: pd.DataFrame) -> dict[str, float]:
+        """Means of each kind of network, and differences to the plain one."""
+        result = LandscapeResult.of(table)
+        figures: dict[str, float] = {}
+        for arm, rows in result.networks.groupby("arm", sort=False):
+            means = rows.drop(columns=["arm", "training"]).mean()
+            figures |= {f"{arm}_{name}".replace(" ", "_"): float(value) for name, value in means.items()}
+        for row in result.differences().to_dict("records"):
+            name = f"{row['arm']}_minus_plain_{row['figure']}".replace(",", "").replace(" ", "_")
+            figures[name] = float(row["difference"])
+        return {"accuracy": figures[f"{NOISE}_test_accuracy"], **figures}
+
 
 @dataclass(frozen=True)
 class LandscapeResult:
@@ -113,6 +147,13 @@ class LandscapeResult:
 
     profiles: pd.DataFrame
     networks: pd.DataFrame
+
+    @staticmethod
+    def of(table: pd.DataFrame) -> LandscapeResult:
+        """The tables in that of the study, which has the figures of a network in each row of its profile."""
+        key, own = ["arm", "training"], ["scale", "direction", "strength", "loss", "accuracy"]
+        networks = table[[*key, *(name for name in table if name not in (*key, *own))]].drop_duplicates(key)
+        return LandscapeResult(table[[*key, *own]], networks.reset_index(drop=True))
 
     def summary(self) -> pd.DataFrame:
         """Mean and 95 % interval over trainings at each strength, columns ``mean, low, high`` of the loss."""
@@ -174,7 +215,7 @@ def run(
     progress: Progress | None = None,
     threads: int = 1,
 ) -> LandscapeResult:
-    """Train all networks and measure each.
+    """Train all networks and measure each; :func:`mho.experiments.harness.run` keeps them in a folder.
 
     Args:
         study: the configuration.
@@ -188,17 +229,15 @@ def run(
     """
     import pandas as pd
 
-    data = study.data.load(data_folder)
+    data, places = study.load(data_folder), study.places()
     progress = progress if progress is not None else Progress()
-    profiles, networks = [], []
-    names = [(training, arm) for training in range(study.trainings) for arm in ARMS]
-    with limited_threads(threads), progress.stage("networks", len(names)) as step:
-        for training, arm in names:
-            facts, rows = one_network(study, arm, training, data)
-            networks.append(facts)
-            profiles += rows
-            step.advance(f"{arm}: test accuracy {100 * facts['test_accuracy']:.1f} %")
-    return LandscapeResult(profiles=pd.DataFrame(profiles), networks=pd.DataFrame(networks))
+    table: list[dict[str, Any]] = []
+    with limited_threads(threads), progress.stage(study.pieces, len(places)) as step:
+        for place in places:
+            rows = study.measure(place, data)
+            table += rows
+            step.advance(study.detail(place, rows, data))
+    return LandscapeResult.of(pd.DataFrame(table))
 
 
 def one_network(
@@ -375,17 +414,3 @@ def _radius(weight: Tensor, scale: Scale) -> Tensor:
 def _unit(direction: Tensor, scale: Scale) -> Tensor:
     """Norm 1 in each group; a group of zeros stays zero."""
     return direction / _norm(direction, scale).clamp(min=1e-30)
-
-
-@measure.register
-def _(study: LandscapeStudy, place: Place) -> dict[str, float]:
-    place.on_the_cpu()
-    result = run(study, place.data, threads=place.threads)
-    figures: dict[str, float] = {}
-    for arm, rows in result.networks.groupby("arm", sort=False):
-        means = rows.drop(columns=["arm", "training"]).mean()
-        figures |= {f"{arm}_{name}".replace(" ", "_"): float(value) for name, value in means.items()}
-    for row in result.differences().to_dict("records"):
-        name = f"{row['arm']}_minus_plain_{row['figure']}".replace(",", "").replace(" ", "_")
-        figures[name] = float(row["difference"])
-    return {"accuracy": figures[f"{NOISE}_test_accuracy"], **figures}

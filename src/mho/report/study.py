@@ -24,8 +24,8 @@ def study_page(
         pictures: by the name of their file; may be empty.
         command: that ran it.
     """
-    meanings = [[column.name, column.unit, column.doc] for column in study.columns]
-    units = {column.name: column.unit for column in study.columns}
+    meanings = [[column.name, column.unit, column.doc] for column in study.measured]
+    units = {column.name: column.unit for column in study.measured}
     return Page(
         title=type(study).__name__,
         lead=[*words(type(study)).paragraphs, *study.findings(result.table)],

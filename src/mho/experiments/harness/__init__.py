@@ -4,7 +4,7 @@
 >>> @config
 ... class Halves(Study):
 ...     depth: Count = 2
-...     columns = (Column("value", "V", "what is left"),)
+...     measured = (Column("value", "V", "what is left"),)
 ...
 ...     def places(self):
 ...         return grid(depth=range(self.depth))

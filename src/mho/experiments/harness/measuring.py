@@ -10,7 +10,6 @@ from typing import Any
 from mho.config import kind_of, kinds
 from mho.experiments.harness.runner import run
 from mho.experiments.harness.study import Study
-from mho.experiments.machine import usable_device
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,6 @@ class Place:
     data: Path | None = None
     device: str = "cpu"
     threads: int = 1
-
-    def on_the_cpu(self) -> None:
-        """Raise ``ValueError`` unless the CPU computes."""
-        if usable_device(self.device).type != "cpu":
-            raise ValueError(f"device = {self.device}: this experiment computes on the CPU; leave out --on")
 
 
 @functools.singledispatch

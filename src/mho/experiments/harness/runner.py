@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mho.config import from_json, to_dict, to_json
 from mho.experiments.engines import LocalEngine
 from mho.experiments.fitting import limited_threads, seeded
-from mho.experiments.harness.study import At, Row, Study, Work
+from mho.experiments.harness.study import At, Row, Study, Work, plain_row
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.networks import MissingNetworkError
 from mho.experiments.progress import Progress
@@ -89,6 +89,8 @@ def run_together(
         how = {"progress": progress, "device": device, "threads": threads, "train": train}
         return [run(study, folder, data_folder, **how) for folder, study in studies.items()]
     target = usable_device(device)
+    if target.type != "cpu" and any(study.cpu_only for study in studies.values()):
+        raise ValueError(f"device = {device}: this experiment computes on the CPU; leave out --on")
     job = {"data": None if data_folder is None else str(data_folder), "device": device, "threads": threads}
     with limited_threads(threads), ExitStack() as held:
         parts = []
@@ -126,7 +128,7 @@ class _Part:
 
     def check(self, trained: bool) -> None:
         """The networks must be there before a place is measured."""
-        names = [name for stage in self.study.trainings.values() for name in stage]
+        names = [name for stage in self.study.stages.values() for name in stage]
         for name in names if trained else [*names, *self.study.beside]:
             if not self.store.has(name):
                 raise MissingNetworkError(
@@ -136,7 +138,7 @@ class _Part:
 
     def places(self) -> tuple[list[Piece], int]:
         """The places that are not measured yet, and the number of all."""
-        places = self.study.places()
+        places = places_of(self.study)
         finished = {self.store.piece(record) for record in self.store.records}
         left = [Piece(place=place) for place in places if self.store.piece(place) not in finished]
         if len(left) < len(places):
@@ -162,7 +164,7 @@ class _Part:
         """The tables, written to the folder, in the order of the grid, whatever that of the work was."""
         study, store = self.study, self.store
         found = {store.piece(record): record for record in store.records}
-        table = study.table([found[store.piece(place)] for place in study.places()], self.shared)
+        table = study.table([found[store.piece(place)] for place in places_of(study)], self.shared)
         document = {
             "format": 1,
             "study": to_dict(study.identity()),
@@ -183,8 +185,8 @@ class _Pool:
 
     def train(self) -> None:
         """The networks, stage by stage; :meth:`measure` trains those that nothing waits for."""
-        for title in self.parts[0].study.trainings:
-            work = [(p, piece) for p in self.parts for piece in p.trainings(p.study.trainings[title])]
+        for title in self.parts[0].study.stages:
+            work = [(p, piece) for p in self.parts for piece in p.trainings(p.study.stages[title])]
             if self.workers == 1 or len(work) == 1:
                 self._here(work)
             elif work:
@@ -250,7 +252,32 @@ def rows_of(study: Study, place: At, shared: Any) -> list[Row]:
     """What a study finds at a place, as a list of rows; torch's global stream is one of the place's own."""
     with seeded(getattr(study.identity(), "seed", 0), "place", json.dumps(dict(place))):
         found = study.measure(place, shared)
-        return [dict(found)] if isinstance(found, Mapping) else [dict(row) for row in found]
+        rows = list([found] if isinstance(found, Mapping) else found)
+    if not rows or not all(isinstance(row, Mapping) and row for row in rows):
+        what = f"{rows[:1]!r:.60}" if rows else "no row"
+        raise ValueError(f"{type(study).__name__}.measure gave {what} at {dict(place)}: give figures by name")
+    return [plain_row(row) for row in rows]
+
+
+def places_of(study: Study) -> list[dict[str, Any]]:
+    """The grid of a study.
+
+    Raises:
+        ValueError: no place, places with other names than the first one, or one that is there twice.
+    """
+    places = [plain_row(place) for place in study.places()]
+    name = f"{type(study).__name__}.places"
+    if not places:
+        raise ValueError(f"{name} gave none: there is nothing to measure")
+    seen: set[str] = set()
+    for place in places:
+        if place.keys() != places[0].keys():
+            raise ValueError(f"{name} gave {place} beside {places[0]}: give all places the same names")
+        key = json.dumps(place)
+        if key in seen:
+            raise ValueError(f"{name} gave {place} twice; remove one")
+        seen.add(key)
+    return places
 
 
 def piece_done(

@@ -63,7 +63,16 @@ def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
     >>> grid(bits=(4, 8), chip=range(2))
     [{'bits': 4, 'chip': 0}, {'bits': 4, 'chip': 1}, {'bits': 8, 'chip': 0}, {'bits': 8, 'chip': 1}]
     """
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    return [plain_row(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+
+
+def plain_row(row: Row) -> dict[str, Any]:
+    """A row whose numbers of numpy and tensors of one element are Python's.
+
+    >>> plain_row({"a": torch.tensor(0.5), "b": "text"})
+    {'a': 0.5, 'b': 'text'}
+    """
+    return {name: value.item() if hasattr(value, "item") else value for name, value in row.items()}
 
 
 class Study(ABC):
@@ -73,15 +82,17 @@ class Study(ABC):
     its command and page (``mho.commands.study``) and its part in sweeps. A study of your own subclasses this.
 
     Attributes:
-        columns: what columns of the table mean; it may have more.
+        measured: what columns of the table mean; it may have more.
         pieces: what the places are called, also the name of the file of finished ones.
-        trainings: names of networks that must be trained first, stage by stage, by the title of the stage.
+        cpu_only: whether it computes on the CPU whatever device there is.
+        stages: names of networks that must be trained first, stage by stage, by the title of the stage.
         beside: names of networks that no place waits for.
     """
 
-    columns: ClassVar[tuple[Column, ...]] = ()
+    measured: ClassVar[tuple[Column, ...]] = ()
     pieces: ClassVar[str] = "places"
-    trainings: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    cpu_only: ClassVar[bool] = False
+    stages: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     beside: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -99,7 +110,7 @@ class Study(ABC):
 
     @abstractmethod
     def measure(self, place: At, shared: Any) -> Row | Iterable[Row]:
-        """What is found at one place: one row of plain values by name, or several.
+        """What is found at one place: one row of numbers and words by name, or several.
 
         Torch's global stream begins anew at each place, named by it and the field ``seed``: neither the
         order nor the number of the workers matters.
@@ -164,7 +175,7 @@ class Study(ABC):
     def headline(self, table: pd.DataFrame) -> dict[str, float]:
         """The figures that a sweep compares; by default the mean of each column that has a meaning."""
         numbers = table.select_dtypes("number")
-        return {c.name: float(numbers[c.name].mean()) for c in self.columns if c.name in numbers}
+        return {c.name: float(numbers[c.name].mean()) for c in self.measured if c.name in numbers}
 
     def log(self, data: Any) -> Log:
         """The file of the finished places, with the bounds of what is recorded.
@@ -172,7 +183,7 @@ class Study(ABC):
         Args:
             data: what :meth:`load` gave.
         """
-        bounds = {c.name: (c.low, c.high) for c in self.columns}
+        bounds = {c.name: (c.low, c.high) for c in self.measured}
         key = tuple(next(iter(self.places()), {}))
         bounds |= dict.fromkeys(("took", "cpu"), (0, math.inf))
         return Log(f"{self.pieces}.jsonl", key=key, bounds=bounds)

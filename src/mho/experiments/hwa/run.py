@@ -81,7 +81,7 @@ class HWAExperiment(harness.Study):
     test: ChipTest = ChipTest()
 
     pieces = "chips"
-    trainings = MappingProxyType({"teachers": (TEACHER,), "students": ARMS[::-1]})
+    stages = MappingProxyType({"teachers": (TEACHER,), "students": ARMS[::-1]})
     beside = (LONGER,)
 
     @property
