@@ -112,8 +112,9 @@ def _field(usual: Any, name: str, path: str, of: str) -> Option:
     assert reading is not None, f"{type(owner).__name__}.{last}: no option can say this"
     kind, parse, choices = reading
     part = (of or above).rpartition(".")[2].replace("_", " ")
+    part = part.upper() if part in ("dac", "adc") else part
     told = f"{f'Of the {part}: ' if part not in ('', 'base') else ''}{meaning}{choices}"
-    usually = "" if kind is bool or default is None else f"; {_shown(default, parse)} if not given"
+    usually = "" if kind in (bool, Path) or default is None else f"; {_shown(default, parse)} if not given"
     told = f"{told[0].upper()}{told[1:]}{usually}."
     return Option(
         name.replace("_", "-"), told, kind, False if kind is bool else None, parse, () if of else (*paths,)

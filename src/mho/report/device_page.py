@@ -133,12 +133,12 @@ def device_pictures(
     if fit is not None:
         text = "Points: measured; line: the fitted law; below, what the law leaves."
         made["fit"] = Picture(fit_figure(fit), "The measurement and the fitted law.", text)
-    made |= _of_device(device) if isinstance(device, Device) else _of_model(device, wave)
-    return made
+    drawn = _of_device(device) if isinstance(device, Device) else _of_model(device, wave)
+    return made | {name: Picture(_figure(axes), alt, told) for name, (axes, alt, told) in drawn.items()}
 
 
-def _of_device(device: Device) -> dict[str, Picture]:
-    drawn = {
+def _of_device(device: Device) -> dict[str, tuple[matplotlib.axes.Axes, str, str]]:
+    return {
         "programming": (
             programming_statistics(device),
             "Standard deviation of the programmed conductance over the target.",
@@ -155,14 +155,13 @@ def _of_device(device: Device) -> dict[str, Picture]:
             "Cells that were written without error; one read of each.",
         ),
     }
-    return {name: Picture(_figure(axes), alt, caption) for name, (axes, alt, caption) in drawn.items()}
 
 
-def _of_model(model: SwitchingModel, wave: Wave | None) -> dict[str, Picture]:
+def _of_model(model: SwitchingModel, wave: Wave | None) -> dict[str, tuple[matplotlib.axes.Axes, str, str]]:
     wave = switching_wave(model) if wave is None else wave
     trace = model.simulate(*sine(wave.amplitude, wave.frequency, 2, SAMPLES))
     text = f"Sine of {wave.amplitude:g} V and {wave.frequency:g} Hz from the model's initial state."
-    drawn = {
+    return {
         "hysteresis": (
             loops_at_frequencies(model, wave),
             "Current over voltage at three frequencies.",
@@ -176,7 +175,6 @@ def _of_model(model: SwitchingModel, wave: Wave | None) -> dict[str, Picture]:
             "What a read sees: the state is held still.",
         ),
     }
-    return {name: Picture(_figure(axes), alt, caption) for name, (axes, alt, caption) in drawn.items()}
 
 
 def device_page(

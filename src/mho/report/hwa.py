@@ -15,16 +15,8 @@ from mho.report.texts import aligned, kind_name
 Document = Mapping[str, Any]
 Documents = Mapping[str, Document]
 HEAD = (
-    "network",
-    "protocol",
-    "metric",
-    "digital",
-    "at {first}",
-    "at {last}",
-    "change",
-    "A* at {last}",
-    "status",
-)
+    "network", "protocol", "metric", "digital", "at {first}", "at {last}", "change", "A* at {last}", "status"
+)  # fmt: skip
 
 
 def hwa_text(documents: Documents) -> str:
