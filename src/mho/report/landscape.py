@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from mho.experiments.landscape import ARMS, RANDOM, SCALES, WORST, LandscapeResult, Scale
+from mho.experiments.landscape import ARMS, RANDOM, WORST, LandscapeResult
+from mho.experiments.sharpness import SCALES, Scale
 from mho.experiments.statistics import estimate
 from mho.report.axes import BLUE, QUIET, VERMILLION, curve, head, legend_below, panels
 
