@@ -21,20 +21,9 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 __all__ = [
-    "INTERRUPTED",
-    "chosen",
-    "clean_errors",
-    "draw",
-    "fail",
-    "kept",
-    "named",
-    "need_study",
-    "needs",
-    "replaced",
-    "save_figure",
-    "typer",
-    "write_text",
-]
+    "INTERRUPTED", "chosen", "clean_errors", "draw", "fail", "kept", "named", "need_study", "needs",
+    "replaced", "save_figure", "typer", "write_text",
+]  # fmt: skip
 STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
 OTHER_EXTRAS = {"ray": "ray", "optuna": "search"}
 INTERRUPTED = 130  # exit status of a program that Ctrl-C ended

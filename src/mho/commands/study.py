@@ -24,16 +24,6 @@ def folder_of(study: Any, *names: str) -> Path:
     return Path("runs", f"{'-'.join(names).lower()}-{digest(study):016x}"[:-10])
 
 
-def results_of(given: Given, study: Study, folder: Path) -> Result:
-    """Run a study in a folder as the options say."""
-    typer.echo(f"results go to {folder}")
-    with kept(folder, f"Finished {study.pieces}"):
-        return run(
-            study, folder, given.get("data"), progress=for_terminal(), device=given.on,
-            threads=given.threads, workers=given.workers,
-        )  # fmt: skip
-
-
 def show(study: Study, result: Result, folder: Path, line: str) -> None:
     """What was found, on the terminal; figures and page in the folder."""
     typer.echo(result.table.to_string(index=False, max_rows=40, float_format=lambda v: f"{v:.5g}"))
@@ -55,7 +45,13 @@ def study_command(app: typer.Typer, kind: type[Study], name: str, usual: Study |
     def do(given: Given) -> None:
         study = given.study(started)
         folder = given.output if given.output is not None else folder_of(study, name)
-        show(study, results_of(given, study, folder), folder, given.line)
+        typer.echo(f"results go to {folder}")
+        with kept(folder, f"Finished {study.pieces}"):
+            result = run(
+                study, folder, given.get("data"), progress=for_terminal(), device=given.on,
+                threads=given.threads, workers=given.workers,
+            )  # fmt: skip
+        show(study, result, folder, given.line)
 
     command(app, name, [*own, *shared], do, WITHOUT, doc="\n\n".join(words(kind).paragraphs))
 

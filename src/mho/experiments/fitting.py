@@ -17,7 +17,6 @@ from mho.config import Count, Fraction, NonNegative, Positive, config
 from mho.experiments.progress import Step
 from mho.training import DivergedError, Epoch
 
-WARM_UP = 0.1  # fraction of the steps in which the learning rate rises from zero
 BATCH_OF_TEST = 1000  # images evaluated at once, at most
 PIXELS_AT_ONCE = 2**17  # and pixels: 128 images of CIFAR
 
@@ -42,15 +41,7 @@ class Schedule:
     weight_decay: NonNegative = 5e-4
     last_rate: Fraction = 0.0
 
-    @property
-    def rising(self) -> float:
-        """Part of the steps in which the rate rises from zero."""
-        return WARM_UP
-
-    @property
-    def largest_gradient(self) -> float | None:
-        """Largest norm of the whole gradient; None for no limit."""
-        return None
+    warm_up = 0.1  # part of the steps in which the rate rises from zero
 
     def steps_per_epoch(self, items: int) -> int:
         """Steps of one epoch over so many items."""
@@ -62,7 +53,7 @@ class Schedule:
 
     def share(self, step: int, steps: int) -> float:
         """Part of the highest rate that a step out of ``steps`` has."""
-        rising = min(1.0, (step + 1) / max(1.0, self.rising * steps))
+        rising = min(1.0, (step + 1) / max(1.0, self.warm_up * steps))
         return rising * (self.last_rate + (1.0 - self.last_rate) * self.falling(min(1.0, step / steps)))
 
     def falling(self, done: float) -> float:
@@ -199,7 +190,7 @@ def fit(
             optimizer,
             schedule.epochs,
             scheduler=schedule.scheduler(optimizer, len(data)),
-            clip_norm=schedule.largest_gradient,
+            clip_norm=getattr(schedule, "clip_norm", None),
             on_epoch=lambda epoch: step.advance(f"loss {epoch.loss:.3f}"),
             **options,
         )

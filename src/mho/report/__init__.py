@@ -20,27 +20,8 @@ from mho.report.page import Figure, Page, Table, render
 from mho.report.profile import profile_figure
 
 __all__ = [
-    "Figure",
-    "Page",
-    "Table",
-    "bipolar_switching",
-    "budget_figure",
-    "conductance_map",
-    "drift_fan",
-    "drift_figure",
-    "drift_page",
-    "drift_text",
-    "drift_title",
-    "drift_verdict",
-    "duration_text",
-    "fit_figure",
-    "hysteresis_loop",
-    "iv_family",
-    "lines",
-    "parse_durations",
-    "profile_figure",
-    "programming_statistics",
-    "read_noise",
-    "render",
-    "time_trace",
-]
+    "Figure", "Page", "Table", "bipolar_switching", "budget_figure", "conductance_map", "drift_fan",
+    "drift_figure", "drift_page", "drift_text", "drift_title", "drift_verdict", "duration_text",
+    "fit_figure", "hysteresis_loop", "iv_family", "lines", "parse_durations", "profile_figure",
+    "programming_statistics", "read_noise", "render", "time_trace",
+]  # fmt: skip

@@ -134,16 +134,15 @@ class _Restricted(pickle.Unpickler):
     """Builds numpy arrays and plain Python values; a pickle that names anything else is refused."""
 
     _ALLOWED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy._core.numeric", "_frombuffer"),
-            ("numpy.core.numeric", "_frombuffer"),
-            ("_codecs", "encode"),
-        }
-    )
+        (module, name)
+        for module, names in {
+            "numpy": ("ndarray", "dtype"),
+            "numpy.core.multiarray": ("_reconstruct",), "numpy._core.multiarray": ("_reconstruct",),
+            "numpy.core.numeric": ("_frombuffer",), "numpy._core.numeric": ("_frombuffer",),
+            "_codecs": ("encode",),
+        }.items()
+        for name in names
+    )  # fmt: skip
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:

@@ -44,16 +44,6 @@ class Course(Schedule):
     decay: Literal["cosine", "linear", "plateau"] = "cosine"
     clip_norm: Positive = 1.0
 
-    @property
-    def rising(self) -> float:
-        """See :attr:`Schedule.rising`."""
-        return self.warm_up
-
-    @property
-    def largest_gradient(self) -> float | None:
-        """See :attr:`Schedule.largest_gradient`."""
-        return self.clip_norm
-
     def falling(self, done: float) -> float:
         """See :meth:`Schedule.falling`."""
         return super().falling(done) if self.decay == "cosine" else 1 - done
