@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho.chip.reads import Read
 from mho.chip.layouts import ConvolutionLayout
+from mho.chip.reads import Read
 
 CASES = (  # inputs, outputs, taps, rows of a tile, pixels, images
     (512, 512, 3, 256, 4, 8), (256, 256, 3, 64, 8, 8), (256, 256, 3, 16, 8, 8), (64, 64, 3, 256, 16, 8),

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -191,3 +192,32 @@ def test_the_command_line_starts_without_pandas_and_matplotlib():
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_the_version():
+    result = call("--version")
+    assert (result.exit_code, result.output) == (0, f"mho {mho.__version__}\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_are_told_how_to_complete(shell):
+    script = "from mho.cli import app; app(prog_name='mho')"
+    variables = {**os.environ, "_MHO_COMPLETE": f"source_{shell}"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, env=variables
+    )
+    assert "mho" in done.stdout
+    assert "--show-completion" in call("--help").output
+
+
+def test_every_option_of_a_description_has_its_words_and_its_default():
+    """Help comes from the docstrings of the fields: what each is, and what stands if it is not given."""
+    for name, words in {
+        "drift": ("Word lines (inputs) of an array", "128 if not given", "1s,1h,1d,30d,1y if not given"),
+        "wires": ("Largest conductance of a cell", "2.5e-05 if not given"),
+        "search": ("Of the space: largest error of a programmed", "0.01,0.02,0.05,0.1,0.2 if not given"),
+        "quantize": ("--output-dir", "--robustness-repeats", "10 if not given"),
+    }.items():
+        flat = " ".join(call(name, "--help").output.replace("│", " ").split())
+        for word in words:
+            assert word.lower() in flat.lower(), (name, word)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -166,3 +167,54 @@ def test_hf_trainer(capsys) -> None:
         assert line.startswith(name)
         values = [float(word.rstrip("%")) for word in line.removeprefix(name).split()]
         assert len(values) == 3 and all(0 < value <= 100 for value in values)
+
+
+def test_own_study(tmp_path, capsys, monkeypatch) -> None:
+    """A study in at most 60 lines has a command, a page, going on, workers and sweeps."""
+    from mho.experiments.engines import LocalEngine
+    from mho.experiments.plan import make_plan
+    from mho.experiments.sweep import run
+
+    path = EXAMPLES / "own_study.py"
+    assert len(path.read_text().splitlines()) <= 60
+    words = [
+        "--size",
+        "16",
+        "--bits",
+        "4,8",
+        "--times",
+        "1s,1y",
+        "--chips",
+        "2",
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    script = subprocess.run(
+        [sys.executable, path, *words, "--workers", "2"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert script.returncode == 0 and "chips: 4/4" in script.stdout, script.stderr
+    html = (tmp_path / "out" / "report.html").read_text()
+    for said in ("How far the outputs of a random layer", "rms error of an output", "own_study.py --size 16"):
+        assert said in html
+    assert html.count("data:image/svg+xml") == 1
+    assert (tmp_path / "out" / "error.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import own_study
+
+    own_study.main(own_study.DriftOfALayer, words)  # in this process, without workers: all is there
+    assert "4 of 4 chips were finished by an earlier run" in capsys.readouterr().out
+    own_study.main(own_study.DriftOfALayer, [*words[:-1], str(tmp_path / "alone")])
+    with (
+        (tmp_path / "out" / "results.csv").open() as one,
+        (tmp_path / "alone" / "results.csv").open() as other,
+    ):
+        assert one.read() == other.read()
+    study = {"kind": "experiments.DriftOfALayer", "size": 16, "chips": 1}
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=":")
+    plan = make_plan({"imports": ["own_study"], "study": study, "grid": {"bits": [[4], [8]]}})
+    table = run(plan, tmp_path / "sweep", LocalEngine(workers=1))
+    assert table["error"].tolist() == ["", ""] and table["rms_error"][0] > table["rms_error"][1]

@@ -20,7 +20,7 @@ from mho.experiments.fitting import Schedule
 from mho.experiments.hwa import HWAStudy
 from mho.experiments.plan import read_plan
 from mho.experiments.quantization import QuantizationStudy
-from mho.experiments.store import CONFIGURATION, Log, Store
+from mho.experiments.store import CONFIGURATION, Log, Store, held_study
 
 HARDWARE = mho.Hardware(device=mho.devices.PCM(), dac=mho.DAC(), adc=mho.ADC(bits=6))
 PLAN = {"study": {"kind": "experiments.ChipStudy", "chips": 3}, "grid": {"seed": [0, 1]}, "report": {}}
@@ -41,16 +41,9 @@ def recorded(path):
         store.append({"chip": 0, "found": {"accuracy": 0.5}})
 
 
-def of_quantize(path):
-    from mho.commands.quantize import _held
-
-    _held(path.parent)
-
-
-def of_hwa(path):
-    from mho.commands.hwa import _study
-
-    _study("vision", path.parent, {}, True)
+def of_study(kind):
+    """Of what a folder holds, as mho quantize --skip-training and mho hwa --eval-only read it."""
+    return lambda path: held_study(path.parent, kind, "--output")
 
 
 @dataclass(frozen=True)
@@ -75,8 +68,8 @@ READERS = [
     Reader("sweep.yaml", PLAN, read_plan),
     Reader(CONFIGURATION, held(Schedule(epochs=3, learning_rate=0.1)), opened, recorded),
     Reader(LOG.name, None, opened, recorded),
-    Reader(f"quantize/{CONFIGURATION}", held(QuantizationStudy()), of_quantize),
-    Reader(f"hwa/{CONFIGURATION}", held(HWAStudy()), of_hwa),
+    Reader(f"quantize/{CONFIGURATION}", held(QuantizationStudy()), of_study(QuantizationStudy)),
+    Reader(f"hwa/{CONFIGURATION}", held(HWAStudy()), of_study(HWAStudy)),
     Reader("vision/results.json", {"modality": "vision"}, lambda path: hwa.finished(path.parent.parent)),
     Reader("crosssim.json", None, CrossSimParameters.from_json, CrossSimParameters().to_json),
 ]

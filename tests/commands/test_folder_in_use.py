@@ -15,8 +15,8 @@ COMMANDS = {
     "drift": ("--output", "", ("--quick",)),
     "hwa": ("--output", "vision", ("--quick", "--modality", "vision", "--workers", 1)),
     "quantize": ("--output-dir", "", ("--quick",)),
-    "sweep": ("--output-dir", "", ("--workers", 1)),
-    "search": ("--output-dir", "", ("--trials", 1, "--epochs", 1)),
+    "sweep": ("--output", "", ("--workers", 1)),
+    "search": ("--output", "", ("--trials", 1, "--epochs", 1)),
 }
 
 

@@ -181,24 +181,30 @@ def test_missing_data_names_the_files(tmp_path):
     one_line(call("--modality", "text", "--data", tmp_path, "--output", tmp_path / "out"), "train.tsv")
 
 
-def test_options_become_studies(tmp_path):
-    from mho.commands.hwa import study_of, test_of
+def test_options_become_studies(tmp_path, monkeypatch):
+    def asked(*words):
+        """The studies and the test that a command line asks for."""
+        seen = []
+
+        def stop(studies, test, **_):
+            seen.extend((studies, test))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(experiment, "run_together", stop)
+        assert call(*words, "--seed", 5, "--output", tmp_path / "out").exit_code == 130
+        return [*seen[0].values()], seen[1]
 
     hardware = mho.Hardware(device=mho.devices.HermesPCM())
     hardware.save(str(tmp_path / "chip.yaml"))
-    options = {
-        "quick": True, "paper": False, "data": None, "texts": "python-subjects",
-        "hardware": tmp_path / "chip.yaml", "seed": 5,
-    }  # fmt: skip
-    study = study_of("text", options)
+    own = ("--texts", "python-subjects", "--hardware", tmp_path / "chip.yaml")
+    (study,), test = asked("--quick", "--modality", "text", *own)
     assert study.task.data == PythonSubjects()
     assert study.hardware == hardware
     assert study.seed == 5
-    plain = {**options, "texts": None, "hardware": None}
-    assert study_of("vision", plain) == study_for("vision", "quick", seed=5)
-    published = {**plain, "quick": False, "paper": True}
-    assert study_of("vision", published) == study_for("vision", "published", seed=5)
-    real = {**published, "data": tmp_path}
-    assert study_of("sequence", real) == study_for("sequence", "published", True, seed=5)
-    assert test_of(None, "1s,1h,1d,1y", True) == ChipTest()
-    assert test_of(None, "1s,1y", False).chips == 25
+    assert test == ChipTest()
+    assert asked("--quick", "--modality", "vision")[0] == [study_for("vision", "quick", seed=5)]
+    published = [study_for(name, "published", seed=5) for name in ("vision", "sequence")]
+    assert asked("--paper", "--modality", "vision,sequence")[0] == published
+    (real,), test = asked("--paper", "--modality", "sequence", "--data", tmp_path, "--times", "1s,1y")
+    assert real == study_for("sequence", "published", True, seed=5)
+    assert test.chips == 25 and test.times == (1.0, 31_536_000.0)

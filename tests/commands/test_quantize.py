@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import io
 import json
@@ -210,13 +211,23 @@ def test_quick_is_fewer_epochs_and_repeats(tmp_path, monkeypatch):
     assert "With one repeat there is no test" in result.output
 
 
-def test_options_reach_the_study(tmp_path):
+def stop():
+    raise KeyboardInterrupt
+
+
+def test_options_reach_the_study(tmp_path, monkeypatch):
+    path = tmp_path / "states.csv"
+    path.write_text("conductance_S\n1e-6\n2e-6\n")
+    seen = []
+    monkeypatch.setattr(
+        "mho.experiments.quantization.run", lambda study, *_, **__: seen.append(study) or stop()
+    )
     options = {
-        "model": "small-cnn", "states": (1e-6, 2e-6), "normalisation": "affine-column", "epochs": 7,
-        "annealing": "cosine-step", "re_estimate": True, "batch_size": 32, "seed": 9, "quick": True,
-        "data": None, "lr": 0.03,
+        "model": "small-cnn", "states": path, "normalisation": "affine-column", "epochs": 7,
+        "annealing": "cosine-step", "batch-size": 32, "seed": 9, "lr": 0.03,
     }  # fmt: skip
-    study = command.study_of(options)
+    call("--quick", "--re-estimate", *(word for k, v in options.items() for word in (f"--{k}", v)))
+    (study,) = seen
     assert type(study.model).__name__ == "SmallCNN"
     assert study.levels.states == (1e-6, 2e-6)
     assert study.normalisation.per_column
@@ -314,22 +325,16 @@ class StopAfterOneEpoch(Progress):
 
     def stage(self, title, total, done=0):
         self.stages.append((title, total, done))
-        return super().stage(title, total, done)
+        return contextlib.nullcontext(self)
+
+    def advance(self, detail=""):
+        raise KeyboardInterrupt
 
 
 def test_the_default_command_on_cifar_10_parses_trains_saves_and_resumes(tmp_path, monkeypatch):
     data, output = cifar_archive(tmp_path / "data"), tmp_path / "experiment_results"
     watch = StopAfterOneEpoch()
-    monkeypatch.setattr("mho.experiments.progress.for_terminal", lambda: watch)
-    from mho.experiments.methods import Checkpoints
-
-    real = Checkpoints.epoch_ended
-
-    def stop(self, *arguments):
-        real(self, *arguments)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Checkpoints, "epoch_ended", stop)
+    monkeypatch.setattr(command, "for_terminal", lambda: watch)
     monkeypatch.chdir(tmp_path)
     for epoch in (1, 2):
         result = call("--data", data)
@@ -337,7 +342,7 @@ def test_the_default_command_on_cifar_10_parses_trains_saves_and_resumes(tmp_pat
         assert "ResNet18, 50 epochs" in result.output
         assert "Stopped. What is finished is kept in experiment_results" in result.output
         held = torch.load(output / "baseline_training.pth", weights_only=True)
-        assert len(held["history"]["loss"]) == epoch
+        assert held["position"]["epoch"] == len(held["position"]["history"]) == epoch
     assert watch.stages == [("train baseline", 50, 0), ("train baseline", 50, 1)]
     study = json.loads((output / "study.json").read_text())["study"]
     from mho.config import from_dict

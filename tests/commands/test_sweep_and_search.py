@@ -40,7 +40,7 @@ def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     plan = folder / "plan.yaml"
     plan.write_text(PLAN)
-    return call("sweep", plan, "--output-dir", folder / "out", "--workers", 1), folder
+    return call("sweep", plan, "--output", folder / "out", "--workers", 1), folder
 
 
 def test_sweep_writes_table_figures_and_page_and_tells_failed_cells(swept):
@@ -59,7 +59,7 @@ def test_sweep_writes_table_figures_and_page_and_tells_failed_cells(swept):
 def test_sweep_again_runs_nothing(swept):
     _, folder = swept
     before = (folder / "out/results.csv").read_bytes()
-    result = call("sweep", folder / "plan.yaml", "--output-dir", folder / "out")
+    result = call("sweep", folder / "plan.yaml", "--output", folder / "out")
     assert result.exit_code == 1 and "cells: " not in result.output
     assert (folder / "out/results.csv").read_bytes() == before
 
@@ -78,7 +78,7 @@ def test_sweep_again_runs_nothing(swept):
 def test_bad_sweeps(tmp_path, text, words, parts):
     plan = tmp_path / "plan.yaml"
     plan.write_text(text)
-    one_line(call("sweep", plan, "--output-dir", tmp_path / "out", *words), *parts)
+    one_line(call("sweep", plan, "--output", tmp_path / "out", *words), *parts)
 
 
 def test_a_plan_that_is_not_there(tmp_path):
@@ -89,7 +89,7 @@ def test_a_report_of_unknown_columns(swept, tmp_path):
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN + "report: {metric: speed}\n")
     _, folder = swept
-    one_line(call("sweep", plan, "--output-dir", folder / "out"), "report.metric: 'speed' is no column")
+    one_line(call("sweep", plan, "--output", folder / "out"), "report.metric: 'speed' is no column")
 
 
 def test_without_ray_one_sentence(tmp_path, monkeypatch):
@@ -99,7 +99,7 @@ def test_without_ray_one_sentence(tmp_path, monkeypatch):
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
     one_line(
-        call("sweep", plan, "--engine", "ray", "--output-dir", tmp_path / "out"),
+        call("sweep", plan, "--engine", "ray", "--output", tmp_path / "out"),
         'ray is missing: pip install "mho[ray]"',
     )
 
@@ -131,7 +131,7 @@ def test_search_writes_front_hardware_and_page(tmp_path):
         space=SearchSpace(slices=(2,)),
     )
     save(study, tmp_path / "study.yaml")
-    words = ["search", tmp_path / "study.yaml", *SPACE, "--target", "0.3", "--output-dir", tmp_path / "out"]
+    words = ["search", tmp_path / "study.yaml", *SPACE, "--target", "0.3", "--output", tmp_path / "out"]
     result = call(*words)
     assert result.exit_code == 0, result.output
     assert "4 of 4 descriptions" in result.output
@@ -143,16 +143,14 @@ def test_search_writes_front_hardware_and_page(tmp_path):
     drift = ["drift", "--hardware", tmp_path / "out/hardware.yaml", "--model", "small-cnn", "--chips", 1]
     small = ["--epochs", 1, "--tuning-epochs", 1, "--times", "1s", "--output", tmp_path / "drift"]
     assert call(*drift, *small).exit_code == 0  # the hardware it found is a description like any other
-    nothing = call(
-        "search", tmp_path / "study.yaml", *SPACE, "--target", "1", "--output-dir", tmp_path / "high"
-    )
+    nothing = call("search", tmp_path / "study.yaml", *SPACE, "--target", "1", "--output", tmp_path / "high")
     assert nothing.exit_code == 0 and "No trial keeps 100.00 %" in nothing.output
 
 
 @pytest.mark.parametrize(
     "words, parts",
     [
-        (["--adc-bits", "4,many"], ["--adc-bits 4,many: write numbers"]),
+        (["--adc-bits", "4,many"], ["--adc-bits = '4,many': give whole numbers"]),
         (["--adc-bits", "4,4"], ["a value is there twice"]),
         (["--tolerance", "0"], ["tolerance.0 = 0"]),
         (["--target", "2"], ["SearchStudy.target = 2"]),
@@ -160,7 +158,7 @@ def test_search_writes_front_hardware_and_page(tmp_path):
     ],
 )
 def test_bad_searches(words, parts, tmp_path):
-    one_line(call("search", *words, "--output-dir", tmp_path), *parts)
+    one_line(call("search", *words, "--output", tmp_path), *parts)
 
 
 def test_a_file_that_is_no_search(tmp_path):

@@ -10,11 +10,9 @@ import torch
 
 import mho
 from mho.config import from_dict, to_dict
-from mho.experiments.arms import AWARE, FLOAT, PLAIN, Arms, HardwareAware
+from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.drift import (
-    ARMS,
     COLUMNS,
-    LOG,
     DriftStudy,
     paired_differences,
     read_table,
@@ -23,6 +21,7 @@ from mho.experiments.drift import (
 )
 from mho.experiments.fitting import Schedule
 from mho.experiments.models import SmallCNN
+from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
 
@@ -112,10 +111,15 @@ def test_the_files_hold_the_tables(finished):
 def test_a_stopped_run_goes_on_to_the_same_table(finished, tmp_path, stage, steps):
     with pytest.raises(KeyboardInterrupt):
         run(TINY, tmp_path, progress=StopAfter(stage, steps))
-    kept = (tmp_path / LOG.name).read_text() if stage == "chips" else ""
+    kept = (tmp_path / "chips.jsonl").read_text() if stage == "chips" else ""
     assert kept.count("\n") == (steps if stage == "chips" else 0)
     run(TINY, tmp_path)
-    assert (tmp_path / LOG.name).read_text().startswith(kept)
+    assert (tmp_path / "chips.jsonl").read_text().startswith(kept)
+    assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
+
+
+def test_workers_give_the_same_table(finished, tmp_path):
+    run(TINY, tmp_path, workers=2)
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
 
@@ -159,7 +163,7 @@ def test_both_copies_start_equal_and_differ_afterwards(finished):
     folder = finished[1]
     data = TINY.data.load()
     arms = Arms(TINY, data, Store(folder, TINY, helps=True), Progress(), torch.device("cpu"))
-    plain, aware = arms.load(PLAIN), arms.load(AWARE)
+    plain, aware = arms.analog(PLAIN), arms.analog(AWARE)
     assert not torch.equal(plain[0].weight, aware[0].weight)
     noise, clip = TINY.hardware_aware, TINY.hardware_aware.clip
     assert noise.recipe(steps=10).modifiers[1].ramp_steps == 2
@@ -185,7 +189,7 @@ def test_without_noise_and_clipping_and_converters_the_copies_are_one(tmp_path):
         arms = Arms(
             study, study.data.load(), Store(tmp_path, study, helps=True), Progress(), torch.device("cpu")
         )
-        states[arm] = arms.load(arm).state_dict()
+        states[arm] = arms.analog(arm).state_dict()
     for name in states[PLAIN]:
         torch.testing.assert_close(states[PLAIN][name], states[AWARE][name], rtol=1e-4, atol=1e-5)
     assert result.digital[PLAIN] == pytest.approx(result.digital[AWARE], abs=2 / 600)
@@ -263,7 +267,7 @@ def test_a_learned_range_keeps_what_training_made_of_it(tmp_path):
     )
     run(study, tmp_path)
     arms = Arms(study, study.data.load(), Store(tmp_path, study, helps=True), Progress(), torch.device("cpu"))
-    ranges = {arm: arms.load(arm)[0].input_range.detach() for arm in ARMS}
+    ranges = {arm: arms.analog(arm)[0].input_range.detach() for arm in ARMS}
     largest = study.data.load().train.tensors[0].abs().max()
     assert ranges[PLAIN] == pytest.approx(float(largest), rel=0.02)
     assert ranges[AWARE] != ranges[PLAIN]

@@ -16,6 +16,7 @@ from torch.utils.data import TensorDataset
 import mho
 from mho.config import from_dict, to_dict
 from mho.experiments.data import PythonProse
+from mho.experiments.fitting import Batches
 from mho.experiments.hwa import (
     MODALITIES,
     ChipTest,
@@ -39,13 +40,12 @@ from mho.experiments.hwa import (
     summarise,
 )
 from mho.experiments.hwa.chips import has_norms, idealised, key, one_chip
-from mho.experiments.hwa.networks import ARMS, AWARE, LONGER, PLAIN, STUDENTS, TEACHER, Batches, Networks
-from mho.experiments.hwa.run import Modality
-from mho.experiments.hwa.sharing import Shared
+from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, Networks
 from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, RAW, YEAR
 from mho.experiments.hwa.tables import COLUMNS
 from mho.experiments.hwa.tasks import Problem, shown
 from mho.experiments.models import LSTM, SmallResNet
+from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
 from mho.report.hwa import _verdict
@@ -323,7 +323,7 @@ def test_batch_norm_is_as_before_after_a_chip(finished):
 
 def test_embeddings_stay_digital(tmp_path):
     networks = networks_in(tmp_path, WORDS)
-    analog = networks.converted(networks._new(), WORDS.hardware)
+    analog = networks.converted(networks.new(), WORDS.hardware)
     rows = {row.path: row.analog for row in analog.report.rows}
     assert rows["embedding"] is False
     assert rows["scores"] is True
@@ -427,11 +427,10 @@ def test_a_failed_worker_says_what_failed(finished, tmp_path):
         (tmp_path / f"{name}.pt").write_bytes((finished[1] / f"{name}.pt").read_bytes())
     broken = torch.load(tmp_path / f"{PLAIN}.pt", weights_only=True)
     broken["state"]["head.weight"] = torch.full_like(broken["state"]["head.weight"], math.nan)
-    made = Modality(TINY, tmp_path, FEW, None, Progress(), "cpu")
+    (tmp_path / "study.json").write_bytes((finished[1] / "study.json").read_bytes())
     torch.save(broken, tmp_path / f"{PLAIN}.pt")
-    shared = Shared([made], Progress(), {"data": None, "device": "cpu", "threads": 1}, workers=2)
     with pytest.raises(ValueError, match=r"vision, plain, chip \d: .*NaN"):
-        shared.test_chips()
+        run(TINY, tmp_path, FEW, workers=2)
 
 
 def test_modalities_that_share_workers_have_the_tables_of_each_alone(tmp_path):
@@ -497,8 +496,18 @@ class Uniform(nn.Module):
 def test_distillation_takes_classes_of_words_from_the_right_dimension(tmp_path):
     networks = networks_in(tmp_path, replace(WORDS, distillation=Distillation(temperature=1.0, weight=1.0)))
     networks.train(TEACHER)
-    x, y = next(iter(Batches(networks.problem, 8, torch.Generator().manual_seed(0))))
-    teacher, other = networks.digital(TEACHER), networks._new().eval()
+    x, y = next(
+        iter(
+            Batches(
+                networks.problem.train,
+                networks.problem,
+                8,
+                torch.Generator().manual_seed(0),
+                torch.device("cpu"),
+            )
+        )
+    )
+    teacher, other = networks.digital(TEACHER), networks.new().eval()
     assert networks._taught()(teacher, (x, y)).item() == pytest.approx(0.0, abs=1e-6)
     p, q = (net(x).movedim(1, -1).log_softmax(-1) for net in (teacher, other))
     wanted = (p.exp() * (p - q)).sum(-1).mean()
@@ -627,7 +636,7 @@ def test_pretrained_embeddings_are_neither_trained_nor_stored(tmp_path):
     assert not [name for name in kept if "word_embeddings" in name]
     assert [name for name in kept if name == "head.weight"]
     assert (tmp_path / "teacher.pt").stat().st_size < 10e6
-    fresh, trained = networks._new().state_dict(), networks.digital(TEACHER).state_dict()
+    fresh, trained = networks.new().state_dict(), networks.digital(TEACHER).state_dict()
     name = "encoder.embeddings.word_embeddings.weight"
     assert torch.equal(fresh[name], trained[name])
     assert not torch.equal(fresh["head.weight"], trained["head.weight"])
@@ -636,7 +645,7 @@ def test_pretrained_embeddings_are_neither_trained_nor_stored(tmp_path):
 def test_a_sweep_gets_the_normalised_accuracy_as_the_figure_that_matters(finished, monkeypatch, tmp_path):
     from mho.experiments import experiment
 
-    monkeypatch.setattr(experiment.hwa, "run", lambda *_, **__: finished[0])
+    monkeypatch.setattr("mho.experiments.harness.measuring.run", lambda *_, **__: finished[0])
     figures = experiment.measure(TINY, experiment.Place(folder=tmp_path, shared=tmp_path))
     rows = finished[0].table
     last = rows[(rows["arm"] == AWARE) & (rows["correction"] == GLOBAL) & (rows["seconds"] == YEAR)]

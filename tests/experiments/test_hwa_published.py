@@ -82,7 +82,7 @@ def test_the_published_recipe_is_attached(modality, data, tmp_path):
     study = small(modality)
     problem = study.task.load(data)
     networks = Networks(study, problem, Store(tmp_path, study, helps=True), Progress(), torch.device("cpu"))
-    analog = networks.converted(networks._new(), study.hardware)
+    analog = networks.converted(networks.new(), study.hardware)
     attach(analog, study.in_the_loop.recipe(study.tuning, len(problem.train)))
     layers = mho.nn.analog_layers(analog)
     assert layers

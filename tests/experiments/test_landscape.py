@@ -15,14 +15,13 @@ from mho.experiments.landscape import (
     CLIPPED,
     NOISE,
     PLAIN,
-    SCALES,
-    Landscape,
     LandscapeStudy,
     one_network,
     run,
     trained,
 )
 from mho.experiments.models import SmallCNN
+from mho.experiments.sharpness import SCALES, Landscape
 
 TINY = LandscapeStudy(
     model=SmallCNN(first=4, second=4, hidden=16),

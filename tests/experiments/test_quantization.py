@@ -28,7 +28,6 @@ from mho.experiments.methods import (
     NETWORK,
     PTQ,
     STE,
-    Checkpoints,
     Methods,
     MissingNetworkError,
     file_of,
@@ -570,14 +569,18 @@ def test_copies_that_do_not_fit_are_halved(finished, tmp_path, monkeypatch, plac
 
 def test_a_lower_rate_may_follow_a_training_that_diverged(tmp_path):
     def diverge(*arguments):
-        real(*arguments)
-        raise DivergedError("learning_rate = 0.1: the training diverged")
+        calls.append(real(*arguments))
+        if len(calls) == 2:
+            assert (tmp_path / "baseline_training.pth").exists()
+            raise DivergedError("the training diverged")
+        return calls[-1]
 
-    real = Checkpoints.epoch_ended
+    real, calls = Methods.validated, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoints, "epoch_ended", diverge)
-        with pytest.raises(ValueError, match="the training diverged$"):
+        patch.setattr(Methods, "validated", diverge)
+        with pytest.raises(ValueError, match=r"learning_rate = 0\.1: the training diverged$"):
             run(TINY, tmp_path, robustness=False)
+    assert not (tmp_path / "baseline_training.pth").exists()
     slower = replace(TINY, training=replace(TINY.training, epochs=1, learning_rate=0.05))
     assert run(slower, tmp_path, robustness=False).training.facts[STE]["test"] > 0
 

@@ -199,7 +199,7 @@ def test_budgets_landscapes_and_wires_are_experiments(tmp_path):
 
 
 def test_experiments_on_the_cpu_alone_say_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("mho.experiments.experiment.usable_device", torch.device)
+    monkeypatch.setattr("mho.experiments.harness.runner.usable_device", torch.device)
     with pytest.raises(ValueError, match="device = cuda: this experiment computes on the CPU"):
         measure(WireStudy(), Place(tmp_path, tmp_path, device="cuda"))
 
@@ -397,7 +397,7 @@ def rows(folder):
 
 def start(plan, folder, *options):
     script = "from mho.cli import app; app()"
-    words = ["sweep", str(plan), "--output-dir", str(folder), "--workers", "2", *options]
+    words = ["sweep", str(plan), "--output", str(folder), "--workers", "2", *options]
     with (folder.parent / f"{folder.name}.log").open("a") as log:
         return subprocess.Popen([sys.executable, "-c", script, *words], stdout=log, stderr=log)
 

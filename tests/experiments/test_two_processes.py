@@ -137,7 +137,7 @@ def test_every_study_with_a_folder_is_here():
             and "output" in inspect.signature(run).parameters
         ):
             found.add(module.name.removeprefix("mho.experiments."))
-    assert found == set(STUDIES)
+    assert found - {"harness.runner"} == set(STUDIES)  # drift is run by it
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mho.report import drift_figure, drift_page, drift_text, drift_title, drift_verdict, render
-from mho.report.drift import svg
+from mho.report.page import svg
 
 TIMES = (1.0, 3600.0, 31_536_000.0)
 LEVEL = {("plain", "raw"): 0.90, ("plain", "compensated"): 0.94, ("hardware-aware", "raw"): 0.92}

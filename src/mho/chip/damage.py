@@ -51,8 +51,8 @@ class Rules(NamedTuple):
 
     Attributes:
         hardware: the description of the layer.
-        entries: what each entry may be, by its name in :class:`~mho.chip.state.TileState`; and ``weights``, the
-            fingerprint of the weights.
+        entries: what each entry may be, by its name in :class:`~mho.chip.state.TileState`; and ``weights``,
+            the fingerprint of the weights.
         digest: of the description.
         array: what the array holds, in words.
     """

@@ -92,8 +92,8 @@ class _EachChip(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, layout: Layout, check: Check | None, parts: _Parts,
-        *state: Any,
+        info: Any, in_dims: tuple[Any, ...], hardware: Hardware, layout: Layout, check: Check | None,
+        parts: _Parts, *state: Any,
     ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:  # fmt: skip
         reads = []
         for k in range(info.batch_size):

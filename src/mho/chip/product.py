@@ -150,7 +150,8 @@ def prepared(
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be.
 
-    ``read`` is without its ``out``, which is in ``steps``; ``overwrite`` as :func:`mho.autograd.may_overwrite`.
+    ``read`` is without its ``out``, which is in ``steps``; ``overwrite`` is what
+    :func:`mho.autograd.may_overwrite` says.
     """
     into, mid, out = steps
     one = _constant_input(layout, into, dac, dac.stream) if read.bias is not None else into

@@ -9,8 +9,8 @@ columns are outputs (bit lines), groups are the groups of a convolution. The lif
     y = matvec(hardware, read, layout, x, bias, limits)     # every forward
 
 Everything frozen in a chip lies in :class:`TileState`, a tuple of plain tensors. The layout
-(:class:`mho.chip.reads.Layout`) belongs to the layer type: a linear layer multiplies all its tiles in one batched
-product; a convolution multiplies one after the other, and in training in one grouped convolution.
+(:class:`mho.chip.layout.Layout`) belongs to the layer type: a linear layer multiplies all its tiles in one
+batched product; a convolution multiplies one after the other, and in training in one grouped convolution.
 """
 
 from __future__ import annotations

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -22,17 +21,9 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 __all__ = [
-    "INTERRUPTED",
-    "chosen",
-    "clean_errors",
-    "command_line",
-    "fail",
-    "need_study",
-    "replaced",
-    "save_figure",
-    "typer",
-    "write_page",
-]
+    "INTERRUPTED", "chosen", "clean_errors", "draw", "fail", "kept", "named", "need_study", "needs",
+    "replaced", "save_figure", "typer", "write_text",
+]  # fmt: skip
 STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
 OTHER_EXTRAS = {"ray": "ray", "optuna": "search"}
 INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
@@ -84,15 +75,26 @@ def fail(sentence: str) -> NoReturn:
 
 
 def chosen(option: str, text: str, base: type) -> Any:
-    """The description that an option names; case, hyphens and underscores do not matter."""
+    """The description that an option names, with its defaults."""
+    return named(option, text, (base,), str.lower)()
+
+
+def named(option: str, text: str, bases: tuple[type, ...], shown: Callable[[str], str] = str) -> Any:
+    """The class of a description by its name; case, hyphens and underscores do not matter."""
     from mho.config import kinds, unknown_key
     from mho.errors import ConfigError
 
-    known = {cls.__name__.lower(): cls for cls in kinds(base).values()}
-    name = text.lower().replace("-", "").replace("_", "")
-    if name not in known:
-        raise ConfigError(unknown_key(name, list(known), option))
-    return known[name]()
+    known = {shown(cls.__name__): cls for base in bases for cls in kinds(base).values()}
+    plain = text.lower().replace("-", "").replace("_", "")
+    found = [cls for name, cls in known.items() if name.lower() == plain]
+    if not found:
+        raise ConfigError(unknown_key(shown(text), list(known), option))
+    return found[0]
+
+
+def needs(cls: Any) -> str:
+    """The fields of a description without a default."""
+    return ", ".join(f.name for f in fields(cls) if MISSING is f.default is f.default_factory)
 
 
 def replaced(description: T, **values: Any) -> T:
@@ -110,20 +112,34 @@ def save_figure(figure: matplotlib.figure.Figure, path: Path) -> None:
     write_whole(path, figure.savefig)
 
 
-def write_page(html: str, path: Path) -> None:
-    """Write a page, whole or not at all."""
+def write_text(text: str, path: Path) -> None:
+    """Write a page or a table, whole or not at all."""
     from mho.config import write_whole
 
-    write_whole(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
 
 
-def command_line(context: typer.Context) -> str:
-    """The command with the options that were given, to run it again."""
-    words = ["mho", str(context.info_name)]
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if source is not None and source.name == "COMMANDLINE":
-            value = context.params[str(parameter.name)]
-            name = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
-            words += name if value is True else [*name, str(value)]
-    return shlex.join(words)
+@contextmanager
+def kept(folder: Path, pieces: str, are: str = "are") -> Iterator[None]:
+    """Ctrl-C ends the work on a folder with a sentence about what is kept there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nStopped. {pieces} {are} kept in {folder}; the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def draw(
+    folder: Path, figures: Callable[[], Mapping[str, matplotlib.figure.Figure]]
+) -> Mapping[str, matplotlib.figure.Figure]:
+    """Draw figures into a folder under their names; without matplotlib none, and a word about it."""
+    try:
+        pictures = figures()
+        for name, picture in pictures.items():
+            save_figure(picture, folder / name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        typer.echo("matplotlib is missing: the figures are left out, the results are whole", err=True)
+        return {}
+    return pictures

@@ -2,272 +2,113 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-from mho.commands.common import (
-    INTERRUPTED,
-    chosen,
-    clean_errors,
-    command_line,
-    need_study,
-    replaced,
-    save_figure,
-    typer,
-    write_page,
-)
+import torch
 
-if TYPE_CHECKING:
-    from mho.experiments.quantization import QuantizationResult, QuantizationStudy
-    from mho.experiments.robustness import RobustnessTest
+from mho.commands.common import draw, kept, replaced, typer, write_text
+from mho.commands.options import THREADS, Given, Option, fields, flag, one_of
+from mho.experiments import quantization
+from mho.experiments.data.download import fetch_cifar10
+from mho.experiments.progress import for_terminal
+from mho.experiments.quantization import QuantizationResult, QuantizationStudy, cifar_study
+from mho.experiments.robustness import RobustnessTest
+from mho.experiments.store import held_study
+from mho.mapping import Affine, Fixed, Maximum, SingleDevice, Symmetric, read_states
+from mho.report import render
+from mho.report.quantization import figures, quantization_page, quantization_text, quantization_verdicts
 
 QUICK_EPOCHS, QUICK_REPEATS = 8, 5
-NORMALISATIONS = ("layer", "column", "none", "affine-layer", "affine-column")
-ANNEALINGS = ("linear", "cosine", "linear-step", "cosine-step")
+NORMALISATIONS = {
+    "layer": Symmetric(),
+    "column": Symmetric(scale=Maximum(per_column=True)),
+    "none": Symmetric(scale=Fixed(weight=1.0)),
+    "affine-layer": Affine(),
+    "affine-column": Affine(per_column=True),
+}
+ANNEALINGS = {  # shape, and when alpha changes
+    "linear": ("linear", "epoch"),
+    "cosine": ("cosine", "epoch"),
+    "linear-step": ("linear", "step"),
+    "cosine-step": ("cosine", "step"),
+}
 
 
-def quantize(
-    context: typer.Context,
-    output_dir: Annotated[Path, typer.Option(help="Folder for models, results and figures.")] = Path(
-        "experiment_results"
+def _named(known: Mapping[str, Any]) -> Any:
+    return lambda option, text: known[one_of(*known)(option, text)]
+
+
+def _states(option: str, path: Path) -> SingleDevice:
+    """The states of a file; a word about repeated ones."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        states = read_states(path)
+    for warning in caught:
+        typer.echo(f"mho: {warning.message}", err=True)
+    return SingleDevice(states=states)
+
+
+def _percentages(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) / 100 for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"{option} {text}: write percentages with commas between, for example 0,5,10"
+        ) from None
+
+
+WITHOUT = ("matplotlib",)
+OPTIONS = (
+    Option(
+        "output-dir", "Folder for models, results and figures.", Path, Path("experiment_results"),
+        also=("output",),
     ),
-    skip_training: Annotated[
-        bool, typer.Option("--skip-training", help="Only test the networks that the folder holds.")
-    ] = False,
-    skip_robustness: Annotated[bool, typer.Option("--skip-robustness", help="Only train.")] = False,
-    robustness_repeats: Annotated[
-        int | None, typer.Option(help="Draws of the noise for each strength; 10 if not given.")
-    ] = None,
-    noise: Annotated[
-        str | None,
-        typer.Option(help="Strengths of the noise, percent of each weight; 0,1,2 ... 20 if not given."),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A first look: 8 epochs, 5 repeats; minutes on two cores.")
-    ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder with the archives of CIFAR-10; without it the study runs on digits."),
-    ] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch CIFAR-10 into the folder given with --data (or data).")
-    ] = False,
-    model: Annotated[
-        str | None, typer.Option(help="ResNet18 on CIFAR-10, SmallResNet on digits, or another network.")
-    ] = None,
-    states: Annotated[
-        Path | None, typer.Option(help="CSV of measured conductances (siemens); 100 states come with mho.")
-    ] = None,
-    normalisation: Annotated[
-        str | None, typer.Option(help=f"How weights lie on levels: {', '.join(NORMALISATIONS)}.")
-    ] = None,
-    annealing: Annotated[
-        str | None, typer.Option(help=f"Of alpha, by epoch or by step: {', '.join(ANNEALINGS)}.")
-    ] = None,
-    re_estimate: Annotated[
-        bool, typer.Option("--re-estimate", help="Measure batch normalisation again after quantising.")
-    ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Of each training; 50 if not given.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate; 0.1 if not given.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in a step; 64 if not given.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Names all random numbers; 40 if not given.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Cell of the simulated chips (see: mho devices); PCM if not given.")
-    ] = None,
-    times: Annotated[
-        str | None, typer.Option(help="Ages of the chips, in s, min, h, d, y; 0s,1d,1y if not given.")
-    ] = None,
-    recompute: Annotated[
-        bool, typer.Option("--recompute", help="Make stored files again that cannot be read.")
-    ] = False,
-    on: Annotated[
-        str | None, typer.Option(help="Torch device that computes; cuda if there is one, else cpu.")
-    ] = None,
-    threads: Annotated[int, typer.Option(help="Threads on the CPU.")] = 1,
-) -> None:
+    flag("skip-training", "Only test the networks that the folder holds."),
+    flag("skip-robustness", "Only train."),
+    *fields(RobustnessTest(), "robustness-repeats=repeats", of="test"),
+    Option("noise", "Of the test: percent of each weight; 0,1,2 ... 20 if not given.", parse=_percentages),
+    flag("quick", "A first look: 8 epochs, 5 repeats; minutes on two cores."),
+    Option("data", "Folder with the archives of CIFAR-10; without it the study runs on digits.", Path),
+    flag("download", "Fetch CIFAR-10 into the folder given with --data (or data)."),
+    *fields(QuantizationStudy(), "model"),
+    Option(
+        "states", "CSV of measured conductances (siemens); 100 states come with mho.", Path, parse=_states,
+        paths=("levels",),
+    ),
+    Option(
+        "normalisation", f"How weights lie on levels: {', '.join(NORMALISATIONS)}.",
+        parse=_named(NORMALISATIONS), paths=("normalisation",),
+    ),
+    Option("annealing", f"Of alpha: {', '.join(ANNEALINGS)}.", parse=_named(ANNEALINGS)),
+    *fields(
+        QuantizationStudy(),
+        "re-estimate epochs=training.epochs lr=training.learning_rate batch-size=training.batch seed",
+    ),
+    *fields(RobustnessTest(), "device times", of="test"),
+    flag("recompute", "Make stored files again that cannot be read."),
+    Option("on", "Torch device that computes; cuda if there is one, else cpu."),
+    THREADS,
+)  # fmt: skip
+
+
+def quantize(given: Given) -> None:
     """Straight-through, alpha blending, full precision and post-training on measured levels.
 
     The command trains four networks and tests them under noise. Its halves: --skip-robustness trains only,
     --skip-training tests the networks that the folder holds. Ctrl-C keeps what is finished; the same command
     goes on from there.
     """
-    with clean_errors():
-        need_study(without=("matplotlib",))
-        from mho.experiments.progress import for_terminal
-        from mho.experiments.quantization import run
-
-        folder = _fetched(data) if download else data
-        measured = _measured(states)
-        options = {
-            "model": model, "states": measured, "normalisation": normalisation, "annealing": annealing,
-            "re_estimate": re_estimate or None, "epochs": epochs, "lr": lr, "batch_size": batch_size,
-            "seed": seed, "quick": quick, "data": folder,
-        }  # fmt: skip
-        study = study_of(options, output_dir if skip_training else None)
-        test = _test(robustness_repeats, noise, device, times, quick)
-        _say(study, folder, output_dir)
-        try:
-            result = run(
-                study,
-                output_dir,
-                test,
-                train=not skip_training,
-                robustness=not skip_robustness,
-                data_folder=folder,
-                progress=for_terminal(),
-                device=on if on is not None else _usual_device(),
-                threads=threads,
-                recompute=recompute,
-            )
-        except KeyboardInterrupt:
-            typer.echo(
-                f"\nStopped. What is finished is kept in {output_dir}; the same command goes on from there."
-            )
-            raise typer.Exit(INTERRUPTED) from None
-        _show(result, output_dir, command_line(context))
-
-
-def study_of(options: dict[str, Any], folder: Path | None = None) -> QuantizationStudy:
-    """The configuration that options ask for.
-
-    Args:
-        options: by name; None for what was not given.
-        folder: a folder of results whose configuration stands for what was not given.
-    """
-    from mho.experiments.models import Network
-    from mho.experiments.quantization import QuantizationStudy, cifar_study
-    from mho.mapping import SingleDevice
-
-    held = None if folder is None else _held(folder)
-    study = held if held is not None else (QuantizationStudy() if options["data"] is None else cifar_study())
-    epochs = options["epochs"]
-    if epochs is None and options["quick"] and held is None:
-        epochs = QUICK_EPOCHS
-    annealing, changes = _annealing(options["annealing"])
-    states = options["states"]
-    return replaced(
-        study,
-        model=None if options["model"] is None else chosen("--model", options["model"], Network),
-        levels=None if states is None else SingleDevice(states=states),
-        normalisation=_normalisation(options["normalisation"]),
-        training=replaced(
-            study.training, epochs=epochs, learning_rate=options["lr"], batch=options["batch_size"]
-        ),
-        annealing=annealing,
-        alpha_changes=changes,
-        re_estimate=options["re_estimate"],
-        seed=options["seed"],
+    data, folder = _fetched(given.data) if given.download else given.data, given.output_dir
+    study = _study(given, data)
+    repeats = given.robustness_repeats
+    if repeats is None and given.quick:
+        repeats = QUICK_REPEATS
+    test = replaced(
+        RobustnessTest(), repeats=repeats, noise=given.noise, device=given.device, times=given.times
     )
-
-
-def _held(folder: Path) -> QuantizationStudy | None:
-    """The configuration of a folder of results."""
-    from mho.config import from_dict, parse_json
-    from mho.errors import ConfigError
-    from mho.experiments.quantization import QuantizationStudy
-    from mho.experiments.store import CONFIGURATION
-
-    path = folder / CONFIGURATION
-    if not path.is_file():
-        return None
-    try:
-        study = from_dict(parse_json(path.read_text(encoding="utf-8"))["study"])
-    except (KeyError, TypeError, ConfigError) as error:
-        raise ValueError(f"{path}: damaged ({error}); choose another output folder") from None
-    if not isinstance(study, QuantizationStudy):
-        raise ValueError(
-            f"{folder} holds the results of a {type(study).__name__}; choose another --output-dir"
-        )
-    return study
-
-
-def _annealing(text: str | None) -> tuple[str | None, str | None]:
-    """Shape, and when alpha changes."""
-    if text is None:
-        return None, None
-    if text not in ANNEALINGS:
-        raise ValueError(f"--annealing {text}: choose one of {', '.join(ANNEALINGS)}")
-    shape, _, step = text.partition("-")
-    return shape, step or "epoch"
-
-
-def _normalisation(text: str | None) -> Any:
-    from mho.mapping import Affine, Fixed, Maximum, Symmetric
-
-    if text is None:
-        return None
-    known = {
-        "layer": Symmetric(),
-        "column": Symmetric(scale=Maximum(per_column=True)),
-        "none": Symmetric(scale=Fixed(weight=1.0)),
-        "affine-layer": Affine(),
-        "affine-column": Affine(per_column=True),
-    }
-    if text not in known:
-        raise ValueError(f"--normalisation {text}: choose one of {', '.join(NORMALISATIONS)}")
-    return known[text]
-
-
-def _measured(path: Path | None) -> tuple[float, ...] | None:
-    """The states of a file; a word about repeated ones."""
-    import warnings
-
-    from mho.mapping import read_states
-
-    if path is None:
-        return None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        states = read_states(path)
-    for warning in caught:
-        typer.echo(f"mho: {warning.message}", err=True)
-    return states
-
-
-def _test(
-    repeats: int | None,
-    noise: str | None,
-    device: str | None,
-    times: str | None,
-    quick: bool,
-) -> RobustnessTest:
-    import mho
-    from mho.experiments.robustness import RobustnessTest
-    from mho.report import parse_durations
-
-    return replaced(
-        RobustnessTest(),
-        repeats=repeats if repeats is not None else (QUICK_REPEATS if quick else None),
-        noise=None if noise is None else _percentages(noise),
-        device=None if device is None else chosen("--device", device, mho.devices.Device),
-        times=None if times is None else parse_durations(times),
-    )
-
-
-def _percentages(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) / 100 for part in text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--noise {text}: write percentages with commas between, for example 0,5,10"
-        ) from None
-
-
-def _usual_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _fetched(data: Path | None) -> Path:
-    from mho.experiments.data.download import fetch_cifar10
-
-    folder = data if data is not None else Path("data")
-    fetch_cifar10(folder)
-    return folder
-
-
-def _say(study: QuantizationStudy, data: Path | None, folder: Path) -> None:
     network = type(study.model).__name__
     if data is None:
         typer.echo(
@@ -275,30 +116,43 @@ def _say(study: QuantizationStudy, data: Path | None, folder: Path) -> None:
             "CIFAR-10 (--data FOLDER) it runs on CIFAR-10 with a ResNet18."
         )
     typer.echo(f"{network}, {study.training.epochs} epochs; results go to {folder}")
+    with kept(folder, "What is finished", "is"):
+        result = quantization.run(
+            study,
+            folder,
+            test,
+            train=not given.skip_training,
+            robustness=not given.skip_robustness,
+            data_folder=data,
+            progress=for_terminal(),
+            device=given.on or ("cuda" if torch.cuda.is_available() else "cpu"),
+            threads=given.threads,
+            recompute=given.recompute,
+        )
+    _show(result, folder, given.line)
 
 
-def _show(result: QuantizationResult, folder: Path, command: str) -> None:
+def _study(given: Given, data: Path | None) -> QuantizationStudy:
+    """The configuration that the options ask for; to test only, that of the folder."""
+    held = held_study(given.output_dir, QuantizationStudy, "--output-dir") if given.skip_training else None
+    usual = held or (QuantizationStudy() if data is None else cifar_study())
+    shape, changes = given.annealing or (None, None)
+    quick = {} if held else {"training.epochs": QUICK_EPOCHS}
+    return given.study(usual, quick, annealing=shape, alpha_changes=changes)
+
+
+def _fetched(data: Path | None) -> Path:
+    folder = data if data is not None else Path("data")
+    fetch_cifar10(folder)
+    return folder
+
+
+def _show(result: QuantizationResult, folder: Path, line: str) -> None:
     """The table and the verdict on the terminal, the figures and the page in the folder."""
-    from mho.report import render
-    from mho.report.quantization import (
-        figures,
-        quantization_page,
-        quantization_text,
-        quantization_verdicts,
-    )
-
-    document = {**result.document, "command": command}
-    try:
-        pictures = figures(document, result.training.history)
-        for name, picture in pictures.items():
-            save_figure(picture, folder / name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        typer.echo("matplotlib is missing: the figures are left out, the results are whole", err=True)
-        pictures = {}
+    document = {**result.document, "command": line}
+    pictures = draw(folder, lambda: figures(document, result.training.history))
     page = folder / "report.html"
-    write_page(render(quantization_page(document, pictures)), page)
+    write_text(render(quantization_page(document, pictures)), page)
     typer.echo(quantization_text(document))
     for verdict in quantization_verdicts(document):
         typer.echo(verdict)

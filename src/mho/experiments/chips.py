@@ -22,8 +22,9 @@ from mho.config import Count, NonNegative, config, digest
 from mho.experiments.cost import Prices, count
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
-from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
-from mho.experiments.machine import memory_for
+from mho.experiments.fitting import Schedule, accuracy, chip_seed, fit, limited_threads, seeded
+from mho.experiments.harness.measuring import Place, measure
+from mho.experiments.machine import memory_for, usable_device
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
 from mho.experiments.statistics import estimate
@@ -132,15 +133,11 @@ def on_chips(
     """
     device = next(network.parameters()).device
     with memory_for("testing the network on chips", device, "compute on the CPU, or choose a smaller model"):
-        return _tested_on_chips(study, network, data, part, prices)
+        return _tested(study, network, data, part, prices)
 
 
-def _tested_on_chips(
-    study: ChipStudy,
-    network: nn.Module,
-    data: Data,
-    part: Literal["test", "validation"],
-    prices: Prices | None,
+def _tested(
+    study: ChipStudy, network: nn.Module, data: Data, part: str, prices: Prices | None
 ) -> dict[str, float]:
     analog = mho.convert(network, study.hardware).eval()
     images, shown = data.train.tensors[0], getattr(data, part)
@@ -148,7 +145,7 @@ def _tested_on_chips(
     hits = []
     for chip in range(study.chips):
         with seeded(study.seed, "read", str(chip)):
-            mho.program(analog, random.fork(study.seed, "chip", str(chip)).initial_seed())
+            mho.program(analog, chip_seed(study.seed, chip))
             mho.age(analog, study.seconds)
             if study.compensated:
                 mho.compensate(analog)
@@ -173,11 +170,16 @@ def run(
     study: ChipStudy,
     shared: Path,
     data_folder: Path | None = None,
-    device: torch.device | None = None,
+    device: str = "cpu",
     threads: int = 1,
 ) -> dict[str, float]:
     """Train the network, or find it, and test it on the chips; see :func:`on_chips`."""
     data = study.data.load(data_folder)
     with limited_threads(threads):
-        network = trained(study, data, shared, device if device is not None else torch.device("cpu"))
+        network = trained(study, data, shared, usable_device(device))
         return on_chips(study, network, data)
+
+
+@measure.register
+def _(study: ChipStudy, place: Place) -> dict[str, float]:
+    return run(study, place.shared, place.data, place.device, place.threads)

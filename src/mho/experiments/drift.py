@@ -11,42 +11,36 @@ tested, as it is and with drift compensation.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, InstanceOf
 from torch import nn
 
 import mho
-from mho import random
-from mho.config import Count, Positive, config, to_dict
-from mho.experiments.arms import AWARE, FLOAT, PLAIN, Arms, HardwareAware
+from mho.config import Count, Positive, config
+from mho.experiments import harness
+from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.data import Data, Digits, Source
-from mho.experiments.fitting import Schedule, accuracy, limited_threads, seeded
-from mho.experiments.machine import usable_device, versions
+from mho.experiments.fitting import Schedule, accuracy, chip_seed, seeded
+from mho.experiments.harness import Column, Work
 from mho.experiments.models import Network, SmallCNN
-from mho.experiments.progress import Progress
+from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.statistics import Estimate, estimate, paired
-from mho.experiments.store import Log, Store
+from mho.experiments.tables import estimates, read_csv, records_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ARMS = (PLAIN, AWARE)
 RAW, COMPENSATED = "raw", "compensated"
-LOG = Log("chips.jsonl", key=("arm", "chip"), bounds={"accuracy": (0, 1), "took": (0, math.inf)})
-RESULTS = "results.json"
-TABLE = "results.csv"
 COLUMNS = ("arm", "compensation", "seconds", "chip", "chip_seed", "accuracy", "digital_accuracy")
-CONVERSION = ("path", "layer", "analog", "note", "parameters", "tiles", "cells")
 
 
 @config
-class DriftStudy:
+class DriftStudy(harness.Study):
     """Everything that decides the result of the study.
 
     Attributes:
@@ -89,24 +83,80 @@ class DriftStudy:
         Both copies of the network use it: their chips share the draws of every cell, so the
         difference between them is measured chip by chip.
         """
-        return random.fork(self.seed, "chip", str(chip)).initial_seed()
+        return chip_seed(self.seed, chip)
+
+    measured = (
+        Column("seconds", "s", "time since programming", low=0),
+        Column("chip_seed", "", "of mho.program"),
+        Column("accuracy", "", "fraction of the test images", 0, 1),
+        Column("digital_accuracy", "", "of the network without a chip", 0, 1),
+    )
+    pieces = "chips"
+    stages = MappingProxyType({"networks": (FLOAT,), "copies": ARMS})
+
+    def places(self) -> list[dict[str, Any]]:
+        """Each chip with each of the two networks."""
+        return [{"arm": arm, "chip": chip} for chip in range(self.chips) for arm in ARMS]
+
+    def prepare(self, work: Work, data: Data) -> Arms:
+        """The networks."""
+        return Arms(self, data, work.store, work.progress, work.device)
+
+    def measure(self, place: Mapping[str, Any], shared: Arms) -> list[dict[str, Any]]:
+        """See :func:`one_chip`."""
+        arm, chip = place["arm"], place["chip"]
+        return one_chip(self, shared.chip(arm), arm, chip, shared.data)
+
+    def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: Arms) -> str:
+        """The chip, and its accuracy at the last time."""
+        last = f": {100 * rows[-1]['accuracy']:.1f} %" if rows else ""
+        return f"{place['arm']}, chip {place['chip']}{last}"
+
+    def table(self, records: Sequence[Mapping[str, Any]], shared: Arms) -> pd.DataFrame:
+        """One row for each test of a chip, :data:`COLUMNS`, arm by arm."""
+        ordered = sorted(records, key=lambda record: (ARMS.index(record["arm"]), record["chip"]))
+        found = super().table(ordered, shared)
+        found["chip_seed"] = [self.chip_seed(chip) for chip in found["chip"]]
+        digital = {arm: fact["test"] for arm, fact in shared.facts(ARMS).items()}
+        found["digital_accuracy"] = found["arm"].map(digital)
+        tidy: pd.DataFrame = found[list(COLUMNS)]
+        return tidy
+
+    def document(self, table: pd.DataFrame, shared: Arms, work: Work) -> dict[str, Any]:
+        """What ``results.json`` holds beside the configuration."""
+        facts = shared.facts((FLOAT, *ARMS))
+        seconds = {name: fact["seconds"] for name, fact in facts.items()}
+        seconds["chips"] = sum(record["took"] for record in work.store.records)
+        return {
+            "test_images": len(shared.data.test),
+            "digital": {arm: {k: facts[arm][k] for k in ("validation", "test")} for arm in ARMS},
+            "wall_seconds": {**seconds, "total": sum(seconds.values())},
+            "conversion": shared.conversion(PLAIN),
+            "summary": records_of(summarise(table)),
+            "differences": records_of(paired_differences(table)),
+        }
+
+    def headline(self, table: pd.DataFrame) -> dict[str, float]:
+        """Accuracies of both arms at each time; that which matters most is the aware one's, compensated."""
+        digital = table.drop_duplicates("arm").set_index("arm")["digital_accuracy"]
+        figures = {f"{arm}_digital": float(value) for arm, value in digital.items()}
+        for row in summarise(table).to_dict("records"):
+            name = f"{row['arm']}_{row['compensation']}_{row['seconds']:g}s"
+            figures |= {name: float(row["mean"]), f"{name}_std": float(row["std"])}
+        return {"accuracy": figures[f"{AWARE}_{COMPENSATED}_{max(self.times):g}s"], **figures}
 
 
 @dataclass(frozen=True)
-class DriftResult:
+class DriftResult(harness.Result):
     """The tables of a study.
 
     Attributes:
-        table: one row for each arm, compensation, time and chip.
         summary: mean, std and 95 % interval over chips for each arm, compensation and time.
         differences: hardware-aware minus plain, paired by chip, for each compensation and time.
-        document: configuration, versions, wall times and the tables: the content of ``results.json``.
     """
 
-    table: pd.DataFrame
     summary: pd.DataFrame
     differences: pd.DataFrame
-    document: Mapping[str, Any]
 
     @property
     def digital(self) -> dict[str, float]:
@@ -114,62 +164,20 @@ class DriftResult:
         return {arm: figures["test"] for arm, figures in self.document["digital"].items()}
 
 
-def run(
-    study: DriftStudy,
-    output: Path,
-    data_folder: Path | None = None,
-    progress: Progress | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-) -> DriftResult:
+def run(study: DriftStudy, output: Path, data_folder: Path | None = None, **how: Any) -> DriftResult:
     """Run the study, or what an earlier run in the same folder left of it.
 
     Args:
         study: the configuration.
         output: folder for the results; one configuration and one process each.
         data_folder: where the files of the data set lie, for data that has files.
-        progress: told how far the run is.
-        device: the torch device that computes.
-        threads: threads on the CPU; the same number gives the same results on the same machine.
+        how: as in :func:`mho.experiments.harness.run`.
 
     Raises:
-        MissingDataError: files of the data set are missing.
-        FolderInUseError: another process works in the folder.
-        OtherStudyError: the folder belongs to another configuration.
-        DamagedRecordError: a finished chip is not as it was written.
-        ValueError: the training diverged, or torch has no such device.
+        ValueError: as in :func:`mho.experiments.harness.run`.
     """
-    progress = progress if progress is not None else Progress()
-    target = usable_device(device)
-    data = study.data.load(data_folder)
-    with Store(output, study, LOG) as store, limited_threads(threads):
-        arms = Arms(study, data, store, progress, target)
-        arms.train()
-        networks = {arm: arms.load(arm) for arm in ARMS}
-        _program_and_test(study, networks, data, store, progress)
-        result = _result(study, store, data, networks[PLAIN])
-        store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
-        store.write_json(RESULTS, result.document)
-    return result
-
-
-def _program_and_test(
-    study: DriftStudy, networks: Mapping[str, nn.Module], data: Data, store: Store, progress: Progress
-) -> None:
-    """Every chip that the store does not hold yet."""
-    done = {(record["arm"], record["chip"]) for record in store.records}
-    wanted = [(arm, chip) for chip in range(study.chips) for arm in ARMS]
-    if done:
-        progress.note(f"{len(done)} of {len(wanted)} chips were finished by an earlier run")
-    with progress.stage("chips", total=len(wanted), done=len(done)) as step:
-        for arm, chip in wanted:
-            if (arm, chip) in done:
-                continue
-            start = time.perf_counter()
-            rows = one_chip(study, networks[arm], arm, chip, data)
-            took = time.perf_counter() - start
-            store.append({"arm": arm, "chip": chip, "rows": rows, "took": took})
-            step.advance(f"{arm}, chip {chip}: {100 * rows[-1]['accuracy']:.1f} %")
+    found = harness.run(study, output, data_folder, **how)
+    return DriftResult(found.table, found.document, summarise(found.table), paired_differences(found.table))
 
 
 def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Data) -> list[dict[str, Any]]:
@@ -203,15 +211,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: the file is not such a table.
     """
-    import pandas as pd
-
-    table = pd.read_csv(path)
-    absent = [name for name in COLUMNS if name not in table.columns]
-    if absent or table.empty:
-        raise ValueError(
-            f"{path}: not a table of this study: it needs rows and the columns {', '.join(COLUMNS)}"
-        )
-    return table
+    return read_csv(path, COLUMNS, "this study")
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
@@ -224,7 +224,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         Columns ``arm, compensation, seconds, chips, mean, std, low, high``.
     """
     by = ["arm", "compensation", "seconds"]
-    return _estimates(table, by, lambda chips: estimate(chips["accuracy"].to_list()))
+    return estimates(table, by, lambda chips: estimate(chips["accuracy"].to_list()))
 
 
 def paired_differences(table: pd.DataFrame) -> pd.DataFrame:
@@ -239,70 +239,4 @@ def paired_differences(table: pd.DataFrame) -> pd.DataFrame:
     def difference(chips: pd.DataFrame) -> Estimate:
         return paired(chips[AWARE].to_list(), chips[PLAIN].to_list()).difference
 
-    return _estimates(wide.reset_index(), ["compensation", "seconds"], difference)
-
-
-def _estimates(
-    table: pd.DataFrame, by: list[str], estimated: Callable[[pd.DataFrame], Estimate]
-) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = []
-    for key, group in table.groupby(by, sort=False):
-        e = estimated(group)
-        names = dict(zip(by, key, strict=True))
-        rows.append({**names, "chips": e.n, "mean": e.mean, "std": e.std, "low": e.low, "high": e.high})
-    estimates: pd.DataFrame = pd.DataFrame(rows)
-    return estimates
-
-
-def _result(study: DriftStudy, store: Store, data: Data, analog: nn.Module) -> DriftResult:
-    facts = {name: store.load_network(name)[1] for name in (FLOAT, *ARMS)}
-    table = _table(study, store, {arm: facts[arm]["test"] for arm in ARMS})
-    summary, differences = summarise(table), paired_differences(table)
-    seconds = {name: facts[name]["seconds"] for name in facts}
-    seconds["chips"] = sum(record["took"] for record in store.records)
-    document = {
-        "format": 1,
-        "study": to_dict(study),
-        "seed": study.seed,
-        "versions": versions(),
-        "test_images": len(data.test),
-        "digital": {arm: {k: facts[arm][k] for k in ("validation", "test")} for arm in ARMS},
-        "wall_seconds": {**seconds, "total": sum(seconds.values())},
-        "conversion": [
-            {name: getattr(row, name) for name in CONVERSION}
-            for row in analog.report.rows  # type: ignore[union-attr]
-        ],
-        "summary": _records(summary),
-        "differences": _records(differences),
-    }
-    return DriftResult(table=table, summary=summary, differences=differences, document=document)
-
-
-def _table(study: DriftStudy, store: Store, digital: Mapping[str, float]) -> pd.DataFrame:
-    """One row for each test of a chip, in an order that does not depend on that of the work."""
-    import pandas as pd
-
-    records = sorted(store.records, key=lambda record: (ARMS.index(record["arm"]), record["chip"]))
-    rows = [
-        {
-            "arm": record["arm"],
-            "compensation": row["compensation"],
-            "seconds": row["seconds"],
-            "chip": record["chip"],
-            "chip_seed": study.chip_seed(record["chip"]),
-            "accuracy": row["accuracy"],
-            "digital_accuracy": digital[record["arm"]],
-        }
-        for record in records
-        for row in record["rows"]
-    ]
-    table: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain dicts, None where a figure is not defined."""
-    rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
-    return rows
+    return estimates(wide.reset_index(), ["compensation", "seconds"], difference)

@@ -1,28 +1,24 @@
-"""Training and testing of a classifier: the same loop for every network of an experiment."""
+"""Training and testing of a classifier: how all networks of the experiments are trained."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from mho import random
+from mho import random, training
 from mho.config import Count, Fraction, NonNegative, Positive, config
-from mho.experiments.data import Source
 from mho.experiments.progress import Step
+from mho.training import DivergedError, Epoch
 
-WARM_UP = 0.1  # fraction of the steps in which the learning rate rises from zero
 BATCH_OF_TEST = 1000  # images evaluated at once, at most
 PIXELS_AT_ONCE = 2**17  # and pixels: 128 images of CIFAR
-
-
-class DivergedError(ValueError):
-    """A training whose loss is not finite any more."""
 
 
 @config
@@ -45,33 +41,75 @@ class Schedule:
     weight_decay: NonNegative = 5e-4
     last_rate: Fraction = 0.0
 
-    def steps(self, images: int) -> int:
-        """Number of steps of the whole training on so many images."""
-        return self.epochs * math.ceil(images / self.batch)
+    warm_up = 0.1  # part of the steps in which the rate rises from zero
+
+    def steps_per_epoch(self, items: int) -> int:
+        """Steps of one epoch over so many items."""
+        return math.ceil(items / self.batch)
+
+    def steps(self, items: int) -> int:
+        """Steps of the whole training on so many items."""
+        return self.epochs * self.steps_per_epoch(items)
+
+    def share(self, step: int, steps: int) -> float:
+        """Part of the highest rate that a step out of ``steps`` has."""
+        rising = min(1.0, (step + 1) / max(1.0, self.warm_up * steps))
+        return rising * (self.last_rate + (1.0 - self.last_rate) * self.falling(min(1.0, step / steps)))
+
+    def falling(self, done: float) -> float:
+        """How the rate falls from 1 to 0 over the part of the steps that is done."""
+        return 0.5 * (1.0 + math.cos(math.pi * done))
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step out of ``steps``."""
-        rising = min(1.0, (step + 1) / max(1.0, WARM_UP * steps))
-        falling = 0.5 * (1.0 + math.cos(math.pi * step / steps))
-        return self.learning_rate * rising * (self.last_rate + (1.0 - self.last_rate) * falling)
+        return self.learning_rate * self.share(step, steps)
+
+    def made(self, network: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer, over all Parameters that are trained."""
+        return torch.optim.SGD(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.momentum > 0,
+        )
+
+    def scheduler(self, optimizer: torch.optim.Optimizer, items: int) -> torch.optim.lr_scheduler.LRScheduler:
+        """The scheduler of the rate, over so many items."""
+        steps = self.steps(items)
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.share(step, steps))
 
 
-class Watch:
-    """Follows a training, and may continue one that was stopped; this one does neither."""
+class Varied(Protocol):
+    """What varies the inputs of a training batch, such as a :class:`~mho.experiments.data.Source`."""
 
-    def begin(self, network: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> int:
-        """Put back the state of an earlier training; returns the epochs that are done."""
-        return 0
+    @property
+    def augmented(self) -> Callable[[Tensor, torch.Generator], Tensor]:
+        """Inputs and a generator to inputs."""
 
-    def epoch_ended(
-        self,
-        epoch: int,
-        loss: float,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        generator: torch.Generator,
+
+class Batches:
+    """Training data in batches, in an order that a generator draws anew for each epoch.
+
+    Args:
+        data: inputs and targets.
+        source: varies the inputs.
+        size: items of a batch.
+        generator: CPU generator of the order and the variation.
+        device: where the batches go.
+    """
+
+    def __init__(
+        self, data: TensorDataset, source: Varied, size: int, generator: torch.Generator, device: torch.device
     ) -> None:
-        """An epoch (from 0) is done, with this mean loss."""
+        self.data, self.source, self.size, self.device = data, source, size, device
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        inputs, targets = self.data.tensors
+        for chosen in torch.randperm(len(inputs), generator=self.generator).split(self.size):
+            x = self.source.augmented(inputs[chosen].to(self.device), self.generator)
+            yield x, targets[chosen].to(self.device)
 
 
 @contextmanager
@@ -84,6 +122,11 @@ def seeded(seed: int, *names: str) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(random.fork(seed, *names).initial_seed())  # noqa: TID251 (put back on leaving)
         yield
+
+
+def chip_seed(seed: int, chip: int) -> int:
+    """The seed of ``mho.program`` for the chip of this number: no training draws from it."""
+    return random.fork(seed, "chip", str(chip)).initial_seed()
 
 
 @contextmanager
@@ -106,65 +149,55 @@ def limited_threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)  # noqa: TID251
 
 
+on_labels = training.supervised(F.cross_entropy)
+
+
 def fit(
     network: nn.Module,
     data: TensorDataset,
-    source: Source,
+    source: Varied,
     schedule: Schedule,
     generator: torch.Generator,
     step: Step,
-    watch: Watch | None = None,
-) -> None:
-    """Train a network in place to tell the labels of images.
+    loss: Callable[[nn.Module, Any], Tensor] = on_labels,
+    **options: Any,
+) -> list[Epoch]:
+    """Train a network in place, by default to tell the labels of images, with :func:`mho.training.fit`.
 
     Args:
-        network: images to scores; trained on the device where it lies.
-        data: images and labels to learn from.
-        source: varies the images of each batch.
+        network: inputs to scores; trained on the device where it lies.
+        data: inputs and labels to learn from.
+        source: varies the inputs of each batch.
         schedule: epochs, rates and batches.
-        generator: CPU generator of the order of the images and their variation.
+        generator: CPU generator of the order of the items and their variation.
         step: told after each epoch.
-        watch: told before the first and after each epoch.
+        loss: of the network and a batch.
+        options: for :func:`mho.training.fit`, such as ``checkpoint``.
+
+    Returns:
+        The epochs.
 
     Raises:
         DivergedError: the loss is not finite.
     """
-    watch = watch if watch is not None else Watch()
-    images, labels = data.tensors
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    device = parameters[0].device
-    optimizer = torch.optim.SGD(
-        parameters,
-        lr=schedule.learning_rate,
-        momentum=schedule.momentum,
-        weight_decay=schedule.weight_decay,
-        nesterov=schedule.momentum > 0,
-    )
-    steps = schedule.steps(len(images))
-    first = watch.begin(network, optimizer, generator)
-    number = first * (steps // schedule.epochs)
-    for epoch in range(first, schedule.epochs):
-        network.train()
-        total = torch.zeros((), device=device)
-        for chosen in torch.randperm(len(images), generator=generator).split(schedule.batch):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(number, steps)
-            x = source.augmented(images[chosen].to(device), generator)
-            loss = F.cross_entropy(network(x), labels[chosen].to(device))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-            number += 1
-        mean = float(total) * schedule.epochs / steps
-        if not math.isfinite(mean):
-            raise DivergedError(
-                f"learning_rate = {schedule.learning_rate!r}: the training diverged in epoch {epoch + 1} "
-                f"(its loss is {mean}); choose a lower rate"
-            )
-        watch.epoch_ended(epoch, mean, network, optimizer, generator)
-        step.advance(f"loss {mean:.3f}")
+    device = next(p for p in network.parameters() if p.requires_grad).device
+    optimizer = schedule.made(network)
+    try:
+        history = training.fit(
+            network,
+            Batches(data, source, schedule.batch, generator, device),
+            loss,
+            optimizer,
+            schedule.epochs,
+            scheduler=schedule.scheduler(optimizer, len(data)),
+            clip_norm=getattr(schedule, "clip_norm", None),
+            on_epoch=lambda epoch: step.advance(f"loss {epoch.loss:.3f}"),
+            **options,
+        )
+    except DivergedError as error:
+        raise DivergedError(f"learning_rate = {schedule.learning_rate!r}: {error}") from None
     network.eval()
+    return history
 
 
 @torch.no_grad()

@@ -20,14 +20,16 @@ from mho import random
 from mho.experiments.copies import array_weights
 from mho.experiments.data import Data
 from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
-from mho.experiments.fitting import DivergedError, Watch, accuracy, fit, seeded
+from mho.experiments.fitting import accuracy, fit, seeded
 from mho.experiments.machine import memory_for
+from mho.experiments.networks import MissingNetworkError
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
 from mho.mapping import LevelSet
 from mho.training import (
     AlphaBlending,
     Annealing,
+    DivergedError,
     Quantizer,
     Recipe,
     STEQuantizer,
@@ -44,19 +46,8 @@ METHODS = (BASELINE, STE, ALPHA_BLEND, PTQ)
 TRAINED = (BASELINE, STE, ALPHA_BLEND)  # PTQ is made of the baseline
 BATCH_OF_STATISTICS = 500
 NETWORK = {"study": int, "method": str, "state": dict, "latent": dict, "history": dict, "facts": dict}
-TRAINING = {
-    "study": int,
-    "network": dict,
-    "optimizer": dict,
-    "generator": Tensor,
-    "global": Tensor,
-    "history": dict,
-    "seconds": float,
-}  # what the files hold
-
-
-class MissingNetworkError(ValueError):
-    """A network is needed that no run has trained yet."""
+TRAINING = {"position": dict, "model": dict, "optimizer": dict, "streams": dict}  # what the files hold
+REMEDY = "remove it, or run again with --recompute"
 
 
 def file_of(method: str) -> str:
@@ -71,7 +62,7 @@ def load_file(path: Path, store: Store, wanted: Mapping[str, type]) -> dict[str,
         DamagedFileError: it is not a whole file of these tensors and numbers.
         OtherStudyError: it belongs to another configuration.
     """
-    content = load_tensors(path, wanted, "remove it, or run again with --recompute")
+    content = load_tensors(path, wanted, REMEDY)
     if content["study"] != store.digest:
         raise OtherStudyError(f"{path}: made for another configuration; choose another output folder")
     return content
@@ -122,26 +113,46 @@ class Methods:
     def _train(self, method: str) -> None:
         study, schedule = self.study, self.study.training
         steps = schedule.steps(len(self.data.train))
+        path = self.store.folder / f"{method}_training.pth"
+        done, seconds = self._begun(path)
+        start = time.perf_counter()
         with seeded(study.seed, "training", method), self._memory("the network"):
             network = mho.convert(self.new(), mho.Hardware())
             attach(network, Recipe(modifiers=(*self._modifiers(method, steps), *study.modifiers)))
-            watch = Checkpoints(self, method)
             generator = random.fork(study.seed, "batches")
-            with self.progress.stage(f"train {method}", schedule.epochs, watch.done()) as step:
+            with self.progress.stage(f"train {method}", schedule.epochs, done) as step:
                 try:
-                    fit(network, self.data.train, study.data, schedule, generator, step, watch)
+                    epochs = fit(
+                        network, self.data.train, study.data, schedule, generator, step,
+                        validate=lambda analog: self.validated(analog, method), keep_best=False,
+                        checkpoint=path,
+                    )  # fmt: skip
                 except torch.OutOfMemoryError:
                     raise ValueError(
                         f"batch = {schedule.batch}: a training step needs more memory than "
                         f"{self.device} has; lower --batch-size (now {schedule.batch}){self._elsewhere()}"
                     ) from None
                 except DivergedError as error:
-                    watch.path.unlink(missing_ok=True)  # going on from it would diverge again
+                    path.unlink(missing_ok=True)  # going on from it would diverge again
                     raise ValueError(f"{error}{self._elsewhere()}") from None
             latent = {k: v.detach().cpu() for k, v in array_weights(mho.revert(network)).items()}
             plain = self._levels_of(network, method)
-        self._save(method, plain, latent, watch.history, watch.seconds)
-        watch.path.unlink(missing_ok=True)
+        history = {"loss": [e.loss for e in epochs], "validation": [e.validation or 0.0 for e in epochs]}
+        self._save(method, plain, latent, history, seconds + time.perf_counter() - start)
+        path.unlink(missing_ok=True)
+
+    def _begun(self, path: Path) -> tuple[int, float]:
+        """Epochs of a training that an earlier run finished, and their seconds; a damaged file is removed."""
+        if not self._usable(path.name, TRAINING):
+            path.unlink(missing_ok=True)
+            return 0, 0.0
+        position = load_tensors(path, TRAINING)["position"]
+        return position["epoch"], position["seconds"]
+
+    def validated(self, analog: nn.Module, method: str) -> float:
+        """Accuracy on the validation images with the weights at their levels."""
+        with self._memory("testing the network"):
+            return accuracy(self._levels_of(analog, method), self.data.validation)
 
     def _elsewhere(self) -> str:
         """What to add to advice about the configuration when the folder is bound to the present one."""
@@ -191,7 +202,10 @@ class Methods:
         if not path.is_file():
             return False
         try:
-            load_file(path, self.store, wanted)
+            if wanted is TRAINING:
+                load_tensors(path, wanted, REMEDY)
+            else:
+                load_file(path, self.store, wanted)
         except DamagedFileError:
             if not self.recompute:
                 raise
@@ -261,67 +275,3 @@ class Methods:
             with memory_for("--re-estimate", self.device, "leave it out, or compute with --on cpu"):
                 re_estimate_batch_norm(digital, batches)
         return digital
-
-
-class Checkpoints(Watch):
-    """Stores a training after each epoch, and continues it."""
-
-    def __init__(self, methods: Methods, method: str) -> None:
-        self.methods, self.method = methods, method
-        self.path = methods.store.folder / f"{method}_training.pth"
-        self.history: dict[str, list[float]] = {"loss": [], "validation": []}
-        self.seconds = 0.0
-        self._since = time.perf_counter()
-        self._held = self._load()
-
-    def _load(self) -> dict[str, Any] | None:
-        if not self.methods._usable(self.path.name, TRAINING):
-            return None
-        return load_file(self.path, self.methods.store, TRAINING)
-
-    def done(self) -> int:
-        """Epochs that an earlier run finished."""
-        return len(self._held["history"]["loss"]) if self._held is not None else 0
-
-    def begin(self, network: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> int:
-        """Weights, momenta, random streams and history as they were."""
-        held = self._held
-        if held is None:
-            return 0
-        network.load_state_dict(held["network"])
-        optimizer.load_state_dict(held["optimizer"])
-        generator.set_state(held["generator"])
-        torch.set_rng_state(held["global"])
-        if self.methods.device.type == "cuda" and "cuda" in held:
-            torch.cuda.set_rng_state(held["cuda"], self.methods.device)
-        self.history, self.seconds = held["history"], held["seconds"]
-        return self.done()
-
-    def epoch_ended(
-        self,
-        epoch: int,
-        loss: float,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        generator: torch.Generator,
-    ) -> None:
-        """Test on the validation images with the weights at their levels, then store."""
-        methods = self.methods
-        with methods._memory("testing the network"):
-            validation = accuracy(methods._levels_of(network, self.method), methods.data.validation)
-        self.history["loss"].append(loss)
-        self.history["validation"].append(validation)
-        now = time.perf_counter()
-        self.seconds, self._since = self.seconds + now - self._since, now
-        content = {
-            "study": methods.store.digest,
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "generator": generator.get_state(),
-            "global": torch.get_rng_state(),
-            "history": self.history,
-            "seconds": self.seconds,
-        }
-        if methods.device.type == "cuda":
-            content["cuda"] = torch.cuda.get_rng_state(methods.device)
-        save_tensors(self.path, content)

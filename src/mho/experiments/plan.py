@@ -26,6 +26,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from mho.config import digest, from_dict, kinds, parse_json, read_plain, to_dict, unknown_key
@@ -33,7 +34,11 @@ from mho.errors import ConfigError
 from mho.experiments.experiment import experiments
 
 KEYS = ("study", "grid", "list", "imports", "report")
-REPORT_KEYS = ("metric", "cost", "fields")
+REPORT_KEYS = {
+    "metric": "the name of a figure, such as accuracy",
+    "cost": "the name of a figure, or null for none",
+    "fields": "a list of swept fields, such as [seed]",
+}
 COLUMNS = ("cell", "error")  # of the table of every sweep
 
 
@@ -144,12 +149,10 @@ def _report(wanted: Any) -> dict[str, Any]:
     for key, value in wanted.items():
         if key not in REPORT_KEYS:
             raise ConfigError(unknown_key(str(key), list(REPORT_KEYS), "report"))
-        if key == "fields" and not (isinstance(value, list) and all(isinstance(f, str) for f in value)):
-            raise ConfigError(f"report.fields = {value!r}: give a list of swept fields, such as [seed]")
-        if key == "metric" and not isinstance(value, str):
-            raise ConfigError(f"report.metric = {value!r}: give the name of a figure, such as accuracy")
-        if key == "cost" and not (value is None or isinstance(value, str)):
-            raise ConfigError(f"report.cost = {value!r}: give the name of a figure, or null for none")
+        names = value if key == "fields" else [value]
+        known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not known and not (key == "cost" and value is None):
+            raise ConfigError(f"report.{key} = {value!r}: give {REPORT_KEYS[key]}")
     return dict(wanted)
 
 
@@ -160,8 +163,12 @@ def import_all(names: Sequence[str]) -> None:
 
 
 def _import(name: str) -> None:
+    """A module by its name, or a script by its file."""
     try:
-        importlib.import_module(name)
+        if name.endswith(".py"):
+            run_path(name, run_name=Path(name).stem)
+        else:
+            importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise ConfigError(f"imports: {name}: {error}; is it installed, or on PYTHONPATH?") from None
 

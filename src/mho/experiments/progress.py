@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
 
-class Step(Protocol):
-    """One stage under way."""
+class Step:
+    """One stage under way; this one tells nothing."""
 
     def advance(self, detail: str = "") -> None:
         """One unit of work is done; ``detail`` says something about it."""
@@ -26,15 +27,10 @@ class Progress:
     @contextmanager
     def stage(self, title: str, total: int, done: int = 0) -> Iterator[Step]:
         """A stage of ``total`` units of work, of which ``done`` were done by an earlier run."""
-        yield _Quiet()
+        yield Step()
 
     def note(self, text: str) -> None:
         """A sentence for the reader."""
-
-
-class _Quiet:
-    def advance(self, detail: str = "") -> None:
-        """Nothing."""
 
 
 class Lines(Progress):
@@ -55,7 +51,7 @@ class Lines(Progress):
         self.stream.flush()
 
 
-class _LineStep:
+class _LineStep(Step):
     def __init__(self, lines: Lines, title: str, total: int, done: int) -> None:
         self.lines, self.title, self.total, self.done = lines, title, total, done
         self.before = done
@@ -101,7 +97,7 @@ class Bar(Progress):
         rich.get_console().print(text, markup=False, highlight=False)
 
 
-class _BarStep:
+class _BarStep(Step):
     def __init__(self, bar: RichProgress, task: TaskID) -> None:
         self.bar, self.task = bar, task
 
@@ -118,11 +114,5 @@ def for_terminal() -> Progress:
 def counting(progress: Progress, title: str) -> Iterator[Callable[[int, int], None]]:
     """A stage for work that reports ``(done, total)``, one unit at a time, as ``mho.budget`` does."""
     with ExitStack() as stack:
-        steps: list[Step] = []
-
-        def count(done: int, total: int) -> None:
-            if not steps:
-                steps.append(stack.enter_context(progress.stage(title, total)))
-            steps[0].advance()
-
-        yield count
+        begun = functools.cache(lambda total: stack.enter_context(progress.stage(title, total)))
+        yield lambda done, total: begun(total).advance()

@@ -24,6 +24,7 @@ from mho.config import config, to_dict
 from mho.experiments.data import CIFAR10, Data, Digits, Source
 from mho.experiments.files import DamagedFileError, save_tensors
 from mho.experiments.fitting import Schedule, limited_threads
+from mho.experiments.harness.measuring import Place, measure
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.methods import METHODS, Methods, file_of, load_file
 from mho.experiments.models import Network, ResNet18, SmallResNet
@@ -233,11 +234,7 @@ def _document(
         "seed": study.seed,
         "versions": versions(),
         "device": str(device),
-        "images": {
-            "train": len(data.train),
-            "validation": len(data.validation),
-            "test": len(data.test),
-        },
+        "images": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
         "files": {method: file_of(method) for method in METHODS},
         "methods": {method: dict(facts) for method, facts in trained.facts.items()},
         "robustness": robustness,
@@ -258,3 +255,43 @@ def _write(
         save_tensors(store.folder / ROBUSTNESS_FILE, {"study": store.digest, **tested.tensors()})
         save_tensors(store.folder / COMBINED_FILE, {**parts, "robustness": tested.tensors()})
     store.write_json(DOCUMENT, document)
+
+
+@config
+class QuantizationExperiment:
+    """The quantisation study with its test under noise, as one description.
+
+    Attributes:
+        study: the four networks.
+        test: the noise.
+    """
+
+    study: QuantizationStudy = QuantizationStudy()
+    test: RobustnessTest = RobustnessTest()
+
+
+@measure.register
+def _(study: QuantizationStudy, place: Place) -> dict[str, float]:
+    return _quantization(study, None, place)
+
+
+@measure.register
+def _(study: QuantizationExperiment, place: Place) -> dict[str, float]:
+    return _quantization(study.study, study.test, place)
+
+
+def _quantization(study: QuantizationStudy, test: RobustnessTest | None, place: Place) -> dict[str, float]:
+    result = run(
+        study,
+        place.folder,
+        test,
+        robustness=test is not None,
+        data_folder=place.data,
+        device=place.device,
+        threads=place.threads,
+    )
+    figures = {f"{method}_test": facts["test"] for method, facts in result.training.facts.items()}
+    if result.robustness is not None:
+        for area in result.robustness.summary.areas:
+            figures[f"{area.method}_{area.levels}_area"] = area.area
+    return {"accuracy": figures["ste_test"], **figures}

@@ -18,12 +18,12 @@ from pydantic import Field, InstanceOf
 from torch import nn
 
 import mho
-from mho import random
 from mho.config import Count, NonNegative, config, digest, kind_of, to_dict
 from mho.devices import Device
 from mho.devices.effects.base import around, effects, innermost
 from mho.experiments.batched import accuracies
 from mho.experiments.copies import Copies, array_weights, chip_weights, noisy_weights
+from mho.experiments.fitting import chip_seed
 from mho.experiments.methods import BASELINE, METHODS, Methods
 from mho.experiments.robustness_tables import COLUMNS, Summary, summarise
 from mho.mapping import DevicePair, LevelSet, SingleDevice
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 BYTES_OF_COPIES = 2**28  # weights held at once
 NOISE, DEVICE = "noise", "device"
 STILL = {"part": NOISE, "std": 0.0}
+MEASURED = ("repeats", "changes", "accuracies")
 
 
 @config
@@ -221,16 +222,12 @@ class _Work:
     def done(self, variant: _Variant, cell: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
         """Relative change of the weights and accuracy, by repeat."""
         wanted = {**variant.key(), **cell}
-        found: dict[int, tuple[float, float]] = {}
-        for record in self.store.records:
-            if all(record.get(k) == v for k, v in wanted.items()):
-                found |= {
-                    r: (change, hit)
-                    for r, change, hit in zip(
-                        record["repeats"], record["changes"], record["accuracies"], strict=True
-                    )
-                }
-        return found
+        return {
+            repeat: (change, hit)
+            for record in self.store.records
+            if all(record.get(k) == v for k, v in wanted.items())
+            for repeat, change, hit in zip(*(record[k] for k in MEASURED), strict=True)
+        }
 
     def missing(self, variant: _Variant) -> Iterator[tuple[dict[str, Any], list[int]]]:
         """Cells that lack repeats, with those."""
@@ -278,7 +275,7 @@ class _Work:
     def _copies(self, network: nn.Module, cell: dict[str, Any], repeats: Sequence[int]) -> Copies:
         if cell["part"] == NOISE:
             return noisy_weights(network, [cell["std"]] * len(repeats), repeats, self.seed)
-        seeds = [random.fork(self.seed, "chip", str(r)).initial_seed() for r in repeats]
+        seeds = [chip_seed(self.seed, r) for r in repeats]
         model = mho.convert(network, self.test.hardware())
         return chip_weights(model, seeds, cell["seconds"], self.test.compensated)
 

@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,21 +84,12 @@ class SearchSpace:
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The values by name."""
-        return {
-            "adc_bits": self.adc_bits,
-            "dac_bits": self.dac_bits,
-            "tile_rows": self.tile_rows,
-            "slices": self.slices,
-            "tolerance": self.tolerance,
-        }
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def size(self) -> int:
         """Number of descriptions."""
-        size = 1
-        for values in self.axes.values():
-            size *= len(values)
-        return size
+        return math.prod(map(len, self.axes.values()))
 
 
 @dataclass(frozen=True, order=True)
@@ -366,13 +357,10 @@ def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, di
     import pandas as pd
 
     names = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
+    figures = [dict.fromkeys(names) | r.get("figures", {}) for r in records]
     rows = [
-        {
-            "trial": number,
-            **r["choice"],
-            **{name: r["figures"][name] if "figures" in r else None for name in names},
-        }
-        for number, r in enumerate(records)
+        {"trial": k, **r["choice"], **{name: found[name] for name in names}}
+        for k, (r, found) in enumerate(zip(records, figures, strict=True))
     ]
     table: pd.DataFrame = pd.DataFrame(rows).astype(dict.fromkeys(names, float))
     table["error"] = [r.get("error", "") for r in records]

@@ -20,13 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from typing_extensions import Self
 
 import mho
-from mho.config import digest, parse_json, to_dict, write_whole
+from mho.config import digest, from_dict, parse_json, to_dict, write_whole
 from mho.errors import ConfigError
 from mho.experiments.files import load_tensors, save_tensors
 from mho.experiments.lock import FolderLock
@@ -144,6 +144,10 @@ class Store:
         """The finished pieces of work, one record each, in the order in which they were first finished."""
         return list(self._records.values())
 
+    def piece(self, record: Mapping[str, Any]) -> str:
+        """Which piece of work a record is of."""
+        return "" if self.log is None else self.log.piece(record)
+
     def append(self, record: Mapping[str, Any]) -> None:
         """Add the record of a finished piece of work; when this returns, it is on the disk.
 
@@ -257,6 +261,32 @@ def claim(folder: Path, configuration: Mapping[str, Any]) -> None:
             f"output = {folder}: this folder holds the results of another configuration:\n{listed}{more}\n"
             "Choose another output folder, or remove this one."
         )
+
+
+T = TypeVar("T")
+
+
+def held_study(folder: Path, kind: type[T], option: str) -> T | None:
+    """The configuration of a folder of results; None for a folder without one.
+
+    Args:
+        folder: of an earlier run.
+        kind: of its study.
+        option: that names another folder, for the errors.
+
+    Raises:
+        ValueError: it is damaged, or holds another kind of study.
+    """
+    path = folder / CONFIGURATION
+    if not path.is_file():
+        return None
+    try:
+        study = from_dict(parse_json(path.read_text(encoding="utf-8"))["study"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise ValueError(f"{path}: damaged ({error}); choose another {option}") from None
+    if not isinstance(study, kind):
+        raise ValueError(f"{folder} holds the results of a {type(study).__name__}; choose another {option}")
+    return study
 
 
 def _holds_results(folder: Path) -> bool:

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,12 @@ from torch import Tensor
 from mho import random
 from mho.array import Wires
 from mho.config import Count, Fraction, NonNegative, Positive, config
+from mho.experiments.harness import Study, grid
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
+    import pandas as pd
 
 # Blue, green, orange and vermillion of M. Okabe and K. Ito's palette, then grey.
 _COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#5b6b7b", "#cc79a7", "#56b4e9")
@@ -84,7 +87,7 @@ class WireResult(NamedTuple):
 
 
 @config
-class WireStudy:
+class WireStudy(Study):
     """Everything that decides the result.
 
     Attributes:
@@ -92,8 +95,9 @@ class WireStudy:
         wires: its lines; None for 1 ohm for each segment.
         sizes: square arrays to sweep.
         ohms: segment resistances to sweep.
-        g_min, g_max: conductances of a cell, siemens. Weights are uniform in [-1, 1] on one-sided
+        g_min: smallest conductance of a cell, siemens. Weights are uniform in [-1, 1] on one-sided
             differential pairs.
+        g_max: largest conductance of a cell, siemens.
         tolerance: error after gain that is taken as good enough.
         vectors: random inputs, uniform in [-1, 1], for each product.
         seed: of weights and inputs.
@@ -115,15 +119,39 @@ class WireStudy:
         if not self.g_min < self.g_max:
             raise ValueError(f"g_min = {self.g_min!r} S must be below g_max = {self.g_max!r} S")
 
+    pieces = "arrays"
+    cpu_only = True
+
+    def places(self) -> list[dict[str, Any]]:
+        """Each resistance with each size."""
+        return grid(ohm=self.ohms, size=self.sizes)
+
+    def measure(self, place: Mapping[str, Any], shared: Any) -> dict[str, Any]:
+        """The errors of one array."""
+        return self.errors(place["size"], place["ohm"])._asdict()
+
+    def headline(self, table: pd.DataFrame) -> dict[str, float]:
+        """Least voltage and current of the array; errors of products, and the size to choose."""
+        rows = table[list(ErrorRow._fields)].itertuples(index=False)
+        result = self.result(tuple(ErrorRow(*row) for row in rows))
+        figures = {"least_voltage": float(result.device.min()), "least_current": float(result.share.min())}
+        for row in result.sweep:
+            name, found = f"{row.size}_rows_{row.ohm:g}_ohm", row._asdict()
+            figures |= {f"{name}_{what}": found[what] for what in ("loss", "error", "after_gain", "bits")}
+        return {**figures, **{f"largest_size_{row.ohm:g}_ohm": float(row.size) for row in result.choice}}
+
     def run(self) -> WireResult:
         """Solve all arrays of the study."""
+        return self.result(tuple(self.errors(place["size"], place["ohm"]) for place in self.places()))
+
+    def result(self, sweep: tuple[ErrorRow, ...]) -> WireResult:
+        """The tables of the study, whose errors are known: the voltages of its array, the sizes to choose."""
         wires = self.wires or Wires(row=1.0, column=1.0)
-        plus, minus = self.pair(self.rows, self.columns)
+        plus, _ = self.pair(self.rows, self.columns)
         full = torch.ones(self.rows, dtype=plus.dtype)
         solution = wires.solve(plus, full)
         ideal = full @ plus
         share = torch.where(ideal > 0, solution.current / ideal, torch.ones_like(ideal))
-        sweep = tuple(self.errors(size, ohm) for ohm in self.ohms for size in self.sizes)
         choice = tuple(self._choice(ohm, sweep) for ohm in self.ohms)
         return WireResult(solution.device.numpy(), share.numpy(), sweep, choice, self.tolerance)
 

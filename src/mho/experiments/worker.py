@@ -24,17 +24,19 @@ Outcome = dict[str, Any]
 
 
 def run_cell(job: Job) -> Outcome:
-    """Run one experiment; an error becomes part of the outcome.
+    """Run one experiment, or one piece of a study; an error becomes part of the outcome.
 
     Args:
         job: ``study`` (plain values), ``folder``, ``shared``, ``data``, ``device``, ``threads``,
-            ``imports``, and ``taken`` if there are names that no figure may have.
+            ``imports``, ``taken`` (names that no figure may have), and ``piece`` of a study.
 
     Returns:
-        ``{"metrics": {name: number}}`` or ``{"error": sentence}``, and the seconds it ``took``.
+        ``{"metrics": {name: number}}`` (of a piece ``found``) or ``{"error": sentence}``, and the seconds it
+        ``took``.
     """
     from mho.config import from_dict
     from mho.experiments.experiment import Place, measure
+    from mho.experiments.harness import piece_done
     from mho.experiments.plan import import_all
 
     start = time.perf_counter()
@@ -49,8 +51,12 @@ def run_cell(job: Job) -> Outcome:
             device=job["device"],
             threads=job["threads"],
         )
-        found = measure(from_dict(dict(job["study"])), place)
-        outcome = {"metrics": figures(found, job.get("taken", ()))}
+        study = from_dict(dict(job["study"]))
+        if "piece" in job:
+            where = (place.folder, place.data, place.device, place.threads)
+            outcome = {"found": piece_done(study, job["piece"], *where)}
+        else:
+            outcome = {"metrics": figures(measure(study, place), job.get("taken", ()))}
     except Exception as error:  # whatever it is, the other cells go on
         folder.mkdir(parents=True, exist_ok=True)
         trace = folder / "error.txt"

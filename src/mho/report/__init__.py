@@ -4,6 +4,7 @@ Nothing here computes a result, and no other part of mho needs it: a program ask
 its tables and hands them over.
 """
 
+from mho.report.axes import lines
 from mho.report.budget import budget_figure
 from mho.report.device_figures import bipolar_switching, hysteresis_loop, iv_family, time_trace
 from mho.report.device_statistics import (
@@ -19,26 +20,8 @@ from mho.report.page import Figure, Page, Table, render
 from mho.report.profile import profile_figure
 
 __all__ = [
-    "Figure",
-    "Page",
-    "Table",
-    "bipolar_switching",
-    "budget_figure",
-    "conductance_map",
-    "drift_fan",
-    "drift_figure",
-    "drift_page",
-    "drift_text",
-    "drift_title",
-    "drift_verdict",
-    "duration_text",
-    "fit_figure",
-    "hysteresis_loop",
-    "iv_family",
-    "parse_durations",
-    "profile_figure",
-    "programming_statistics",
-    "read_noise",
-    "render",
-    "time_trace",
-]
+    "Figure", "Page", "Table", "bipolar_switching", "budget_figure", "conductance_map", "drift_fan",
+    "drift_figure", "drift_page", "drift_text", "drift_title", "drift_verdict", "duration_text",
+    "fit_figure", "hysteresis_loop", "iv_family", "lines", "parse_durations", "profile_figure",
+    "programming_statistics", "read_noise", "render", "time_trace",
+]  # fmt: skip

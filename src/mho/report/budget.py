@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mho.analysis.budget import Budget, Interval, Part
-from mho.report.axes import BLUE, INK, LINE, QUIET, VERMILLION
+from mho.report.axes import BLUE, INK, QUIET, VERMILLION, clean, head, legend_below, panels
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -30,23 +30,19 @@ def budget_figure(
     Raises:
         ValueError: the budget has no part.
     """
-    from matplotlib.figure import Figure
-
     groups = [parts for parts in (budget.mechanisms, budget.layers) if parts]
     if not groups:
         raise ValueError("this budget has neither a mechanism nor a layer: there is nothing to draw")
     sizes = [len(parts) + 1 for parts in groups]
     size = (7.6, 0.42 * sum(sizes) + 1.0 + 0.45 * len(groups))
-    figure = Figure(figsize=size, dpi=160, facecolor="white", layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
-    grid = figure.subplots(len(groups), 1, squeeze=False, sharex=True, height_ratios=sizes)[:, 0]
+    figure, grid = panels(size, len(groups), title=title, sharex=True, height_ratios=sizes)
     for axes, parts in zip(grid, groups, strict=True):
         _bars(axes, sorted(parts, key=lambda part: part.without.mean), factor)
         _total(axes, budget.total, factor)
-        axes.set_title(_TITLES[parts[0].kind], loc="left", color=INK, fontsize=10)
-    grid[-1].set_xlabel(f"{unit} (95 % interval over {budget.chips} chips)", color=INK)
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        head(axes, _TITLES[parts[0].kind])
+        clean(axes, "x")
+    grid[-1].set_xlabel(f"{unit} (95 % interval over {budget.chips} chips)")
+    legend_below(figure, grid[0])
     return figure
 
 
@@ -67,11 +63,6 @@ def _bars(axes: matplotlib.axes.Axes, parts: Sequence[Part], factor: float) -> N
         )
     axes.set_yticks(list(places), [part.name or "(model)" for part in parts])
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.tick_params(colors=INK, length=3)
-    axes.grid(axis="x", color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _total(axes: matplotlib.axes.Axes, total: Interval, factor: float) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mho.devices.dynamics import SwitchingModel, Trace
 from mho.devices.fitting.tables import CONDUCTANCE, CURRENT, TIME, VOLTAGE, read_table
-from mho.report.axes import BLUE, LINE, QUIET, VERMILLION, prepared
+from mho.report.axes import BLUE, LINE, QUIET, VERMILLION, prepared, siemens
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -130,7 +130,7 @@ def iv_family(
     shades = matplotlib.colormaps["viridis"](torch.linspace(0, 0.9, len(x)).numpy())
     for n, order in enumerate(g.argsort().tolist()):
         axes.plot(
-            voltage[:, 0], current[:, order], color=shades[n], linewidth=1.4, label=_siemens(float(g[order]))
+            voltage[:, 0], current[:, order], color=shades[n], linewidth=1.4, label=siemens(float(g[order]))
         )
     axes.legend(frameon=False, fontsize=8, title="conductance", title_fontsize=8)
     return axes
@@ -142,12 +142,6 @@ def _even_states(model: SwitchingModel, count: int) -> Tensor:
         raise ValueError(f"states = {count!r}: at least one state to draw")
     g = torch.linspace(float(model.g_min), float(model.g_max), count, dtype=torch.float64)
     return model.state_of(g).detach()
-
-
-def _siemens(value: float) -> str:
-    from matplotlib.ticker import EngFormatter
-
-    return EngFormatter("S", places=1)(value)
 
 
 def _trace(source: Trace | Any, timed: bool = False) -> Trace:

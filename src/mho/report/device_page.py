@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
 
 from mho.config import to_dict
 from mho.devices import Device
@@ -17,8 +16,7 @@ from mho.report.axes import BLUE, GREEN, LINE, VERMILLION, prepared
 from mho.report.device_figures import bipolar_switching, iv_family, time_trace
 from mho.report.device_statistics import drift_fan, fit_figure, programming_statistics, read_noise
 from mho.report.docstrings import parameters, words
-from mho.report.drift import svg
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Page, Table, picture
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -135,12 +133,12 @@ def device_pictures(
     if fit is not None:
         text = "Points: measured; line: the fitted law; below, what the law leaves."
         made["fit"] = Picture(fit_figure(fit), "The measurement and the fitted law.", text)
-    made |= _of_device(device) if isinstance(device, Device) else _of_model(device, wave)
-    return made
+    drawn = _of_device(device) if isinstance(device, Device) else _of_model(device, wave)
+    return made | {name: Picture(_figure(axes), alt, told) for name, (axes, alt, told) in drawn.items()}
 
 
-def _of_device(device: Device) -> dict[str, Picture]:
-    drawn = {
+def _of_device(device: Device) -> dict[str, tuple[matplotlib.axes.Axes, str, str]]:
+    return {
         "programming": (
             programming_statistics(device),
             "Standard deviation of the programmed conductance over the target.",
@@ -157,14 +155,13 @@ def _of_device(device: Device) -> dict[str, Picture]:
             "Cells that were written without error; one read of each.",
         ),
     }
-    return {name: Picture(_figure(axes), alt, caption) for name, (axes, alt, caption) in drawn.items()}
 
 
-def _of_model(model: SwitchingModel, wave: Wave | None) -> dict[str, Picture]:
+def _of_model(model: SwitchingModel, wave: Wave | None) -> dict[str, tuple[matplotlib.axes.Axes, str, str]]:
     wave = switching_wave(model) if wave is None else wave
     trace = model.simulate(*sine(wave.amplitude, wave.frequency, 2, SAMPLES))
     text = f"Sine of {wave.amplitude:g} V and {wave.frequency:g} Hz from the model's initial state."
-    drawn = {
+    return {
         "hysteresis": (
             loops_at_frequencies(model, wave),
             "Current over voltage at three frequencies.",
@@ -178,7 +175,6 @@ def _of_model(model: SwitchingModel, wave: Wave | None) -> dict[str, Picture]:
             "What a read sees: the state is held still.",
         ),
     }
-    return {name: Picture(_figure(axes), alt, caption) for name, (axes, alt, caption) in drawn.items()}
 
 
 def device_page(
@@ -211,10 +207,7 @@ def device_page(
         else f"{type(device).__name__} fitted to {fit.card.source}",
         lead=said.paragraphs if fit is None else [*_told(fit.card), *said.paragraphs],
         facts=_facts(device),
-        figures=[
-            Figure(content=svg(p.figure), media_type="image/svg+xml", alt=p.alt, caption=p.caption)
-            for p in pictures.values()
-        ],
+        figures=[picture(*drawn) for drawn in pictures.values()],
         tables=tables,
         configuration=to_dict(device),
         commands=commands,
@@ -226,14 +219,10 @@ def _facts(device: Device | SwitchingModel) -> list[tuple[str, str]]:
     from matplotlib.ticker import EngFormatter
 
     siemens = EngFormatter("S", places=2)
-    low, high = (_number(g) for g in (device.g_min, device.g_max))
+    low, high = (float(g) for g in (device.g_min, device.g_max))
     facts = [(siemens(low), "lowest conductance"), (siemens(high), "highest conductance")]
     ratio = f"{high / low:.3g}" if low > 0 else "∞"
     return [*facts, (ratio, "highest over lowest conductance")]
-
-
-def _number(value: float | Tensor) -> float:
-    return float(value)
 
 
 def _told(card: Card) -> list[str]:

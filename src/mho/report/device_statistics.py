@@ -20,7 +20,7 @@ from mho.devices.effects.base import draw_count
 from mho.devices.fitting import Fit
 from mho.devices.fitting.tables import read_table
 from mho.random import normal
-from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, prepared
+from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, prepared, siemens
 from mho.report.durations import SECONDS, duration_text
 
 if TYPE_CHECKING:
@@ -47,8 +47,10 @@ def programming_statistics(
     Raises:
         ValueError: a table that holds no states.
     """
+    from matplotlib.ticker import EngFormatter
+
     axes = prepared(axes, "target conductance", "standard deviation", "S", "Programming error")
-    _siemens_below(axes)
+    axes.xaxis.set_major_formatter(EngFormatter("S"))
     if isinstance(source, Device):
         target = torch.linspace(source.g_min, source.g_max, 201, dtype=torch.float64)
         axes.plot(target, programming_std(source, target), color=BLUE, linewidth=1.6)
@@ -97,18 +99,16 @@ def drift_fan(
     if isinstance(source, Device):
         when = np.asarray(usual_times(source) if times is None else times, dtype=np.float64)
         wanted = usual_targets(source) if targets is None else tuple(targets)[:_MOST]
-        fans = [(_text(g), simulated_quantiles(source, g, when)) for g in wanted]
+        fans = [(siemens(g), simulated_quantiles(source, g, when)) for g in wanted]
     else:
         when, quantiles, cells = measured_quantiles(source)
         fans = [(f"{cells} cells", quantiles)]
-    axes.set_xscale("log")
     for number, (label, fan) in enumerate(fans):
         colour = _COLOURS[number % len(_COLOURS)]
         axes.fill_between(when, fan[0], fan[4], color=colour, alpha=0.15, linewidth=0)
         axes.fill_between(when, fan[1], fan[3], color=colour, alpha=0.3, linewidth=0)
         axes.plot(when, fan[2], color=colour, linewidth=1.6, label=label)
-    _times_below(axes, when)
-    axes.legend(frameon=False, fontsize=9, title="median, 50 %, 90 %", title_fontsize=8)
+    _times_below(axes, when, "median, 50 %, 90 %")
     return axes
 
 
@@ -158,13 +158,11 @@ def read_noise(
     axes = prepared(axes, "time since programming", "standard deviation of a read", "S", "Read noise")
     when = np.asarray(usual_times(device) if times is None else times, dtype=np.float64)
     wanted = usual_targets(device) if targets is None else tuple(targets)[:_MOST]
-    axes.set_xscale("log")
     for number, target in enumerate(wanted):
         colour = _COLOURS[number % len(_COLOURS)]
-        axes.plot(when, read_std(device, target, when), color=colour, linewidth=1.6, label=_text(target))
+        axes.plot(when, read_std(device, target, when), color=colour, linewidth=1.6, label=siemens(target))
     axes.set_ylim(bottom=0)
-    _times_below(axes, when)
-    axes.legend(frameon=False, fontsize=9, title="conductance", title_fontsize=8)
+    _times_below(axes, when, "conductance")
     return axes
 
 
@@ -255,25 +253,15 @@ def usual_times(device: Device) -> tuple[float, ...]:
     return tuple(float(t) for t in np.clip(np.geomspace(low, high, 60), low, high))
 
 
-def _times_below(axes: matplotlib.axes.Axes, times: Any) -> None:
-    """Ticks that people say: 1 s, 1 h, 1 day, 1 year."""
+def _times_below(axes: matplotlib.axes.Axes, times: Any, legend: str) -> None:
+    """A logarithmic axis with ticks that people say: 1 s, 1 h, 1 day, 1 year; and the legend."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
+    axes.set_xscale("log")
+    axes.legend(frameon=False, fontsize=9, title=legend, title_fontsize=8)
     said = (1.0, 60.0, 3_600.0, 86_400.0, 2_592_000.0, _YEAR)
     ticks = [t for t in said if times.min() * 0.999 <= t <= times.max() * 1.001]
     if len(ticks) >= 2:
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: duration_text(t)))
-
-
-def _siemens_below(axes: matplotlib.axes.Axes) -> None:
-    from matplotlib.ticker import EngFormatter
-
-    axes.xaxis.set_major_formatter(EngFormatter("S"))
-
-
-def _text(g: float) -> str:
-    from matplotlib.ticker import EngFormatter
-
-    return EngFormatter("S", places=1)(g)

@@ -9,23 +9,11 @@ from typing import Any, NamedTuple
 
 _SECTIONS = ("Attributes:", "Example:", "Examples:", "Args:", "Raises:", "Returns:")
 _UNITS = (  # the first that a text holds counts
-    ("siemens for each pulse", "S/pulse"),
-    ("metres per second", "m/s"),
-    ("ohms per second", "Ω/s"),
-    ("1/(ohm s)", "1/(Ω s)"),
-    ("m^2 / (V s)", "m²/(V s)"),
-    ("1/pulse", "1/pulse"),
-    ("1/volts", "1/V"),
-    ("1/ohms", "1/Ω"),
-    ("1/s", "1/s"),
-    ("siemens", "S"),
-    ("volts", "V"),
-    ("amperes", "A"),
-    ("seconds", "s"),
-    ("kelvin", "K"),
-    ("metres", "m"),
-    ("ohms", "Ω"),
-)
+    ("siemens for each pulse", "S/pulse"), ("metres per second", "m/s"), ("ohms per second", "Ω/s"),
+    ("1/(ohm s)", "1/(Ω s)"), ("m^2 / (V s)", "m²/(V s)"), ("1/pulse", "1/pulse"), ("1/volts", "1/V"),
+    ("1/ohms", "1/Ω"), ("1/s", "1/s"), ("siemens", "S"), ("volts", "V"), ("amperes", "A"),
+    ("seconds", "s"), ("kelvin", "K"), ("metres", "m"), ("ohms", "Ω"),
+)  # fmt: skip
 
 
 class Words(NamedTuple):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mho.report.axes import BLUE, INK, QUIET, VERMILLION, clean, curve, panels, time_axis
 from mho.report.durations import duration_text
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Page, Table, picture
+from mho.report.texts import aligned, kind_name, percent
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 ARMS = {"plain": "plain training", "hardware-aware": "hardware-aware training"}
 COMPENSATIONS = {"compensated": "drift-compensated", "raw": "uncompensated"}
-# Blue and vermillion of M. Okabe and K. Ito's palette: told apart by the colour-blind and in grey.
-COLOURS = {"plain": "#d55e00", "hardware-aware": "#0072b2"}
-_INK, _QUIET, _LINE = "#1d2733", "#5b6b7b", "#dde3ea"
+COLOURS = {"plain": VERMILLION, "hardware-aware": BLUE}
 
 
 def drift_figure(
@@ -32,11 +31,9 @@ def drift_figure(
         digital: accuracy of each arm's network without a chip.
         title: head line.
     """
-    from matplotlib.figure import Figure as MatplotlibFigure
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter
 
-    figure = MatplotlibFigure(figsize=(8.2, 5.4), dpi=160, facecolor="white", layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels((8.2, 5.4))
     for arm, training in ARMS.items():
         for compensation in COMPENSATIONS:
             rows = summary[(summary["arm"] == arm) & (summary["compensation"] == compensation)]
@@ -45,75 +42,59 @@ def drift_figure(
         if arm in digital:
             label = f"{training}, digital, no chip"
             axes.axhline(100 * digital[arm], label=label, color=COLOURS[arm], linewidth=1.3, linestyle=":")
-    times = sorted(summary["seconds"].unique())
-    axes.set_xscale("log")
-    axes.set_xlim(times[0] / 2.5, times[-1] * 2.5)
-    axes.set_xticks(times, [duration_text(s) for s in times])
-    axes.xaxis.set_minor_locator(NullLocator())
+    time_axis(axes, sorted(summary["seconds"].unique()))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-    axes.set_xlabel("time since programming", color=_INK)
-    axes.set_ylabel("test accuracy", color=_INK)
+    axes.set_ylabel("test accuracy")
+    axes.set_title(title, loc="left", color=INK, fontsize=13, fontweight="bold", pad=26)
     chips = int(summary["chips"].max())
-    axes.set_title(title, loc="left", color=_INK, fontsize=13, fontweight="bold", pad=26)
     note = f"mean of {chips} chips; the bands are 95 % confidence intervals of the mean"
-    axes.text(0, 1.03, note, transform=axes.transAxes, color=_QUIET, fontsize=9.5)
-    axes.grid(axis="y", color=_LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, length=3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_QUIET)
+    axes.text(0, 1.03, note, transform=axes.transAxes, color=QUIET, fontsize=9.5)
+    clean(axes, "y")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9.5, handlelength=3.2)
     return figure
 
 
 def _curve(axes: matplotlib.axes.Axes, rows: pd.DataFrame, arm: str, compensation: str) -> None:
-    colour, solid = COLOURS[arm], compensation == "compensated"
-    x, mean = rows["seconds"].to_numpy(float), 100 * rows["mean"].to_numpy(float)
-    low, high = 100 * rows["low"].to_numpy(float), 100 * rows["high"].to_numpy(float)
-    axes.fill_between(x, low, high, color=colour, alpha=0.18 if solid else 0.11, linewidth=0)
-    axes.plot(
-        x,
-        mean,
-        color=colour,
-        linewidth=2.0 if solid else 1.5,
-        linestyle="-" if solid else (0, (4, 2)),
-        marker="o" if arm == "hardware-aware" else "s",
-        markersize=5.5,
-        markerfacecolor=colour if solid else "white",
-        markeredgecolor=colour,
-        label=f"{ARMS[arm]}, {COMPENSATIONS[compensation]}",
-        zorder=3,
-    )
+    solid = compensation == "compensated"
+    mean, low, high = (100 * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
+    arm_curve(
+        axes, rows["seconds"].to_numpy(float), mean, (low, high), arm, solid,
+        f"{ARMS[arm]}, {COMPENSATIONS[compensation]}",
+    )  # fmt: skip
 
 
-def svg(figure: matplotlib.figure.Figure) -> bytes:
-    """A figure as SVG, the same bytes for the same figure."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "mho"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+def arm_curve(
+    axes: matplotlib.axes.Axes,
+    x: Any,
+    mean: Any,
+    band: tuple[Any, Any] | None,
+    arm: str,
+    solid: bool,
+    label: str,
+) -> None:
+    """The curve of one network on chips: solid and filled, or dashed and open."""
+    colour = COLOURS[arm]
+    curve(
+        axes, x, mean, band, colour, label=label, zorder=3, linewidth=2.0 if solid else 1.5,
+        linestyle="-" if solid else (0, (4, 2)), marker="o" if arm == "hardware-aware" else "s",
+        markersize=5.5, markerfacecolor=colour if solid else "white", markeredgecolor=colour,
+    )  # fmt: skip
 
 
 def drift_text(summary: pd.DataFrame, digital: Mapping[str, float]) -> str:
     """The summary as aligned text: mean, standard deviation and 95 % interval over chips, in percent."""
     lines = [("network", "compensation", "time", "mean", "std", "95 % interval")]
     for arm, value in digital.items():
-        lines.append((arm, "digital, no chip", "", _percent(value), "", ""))
+        lines.append((arm, "digital, no chip", "", percent(value), "", ""))
     for row in _ordered(summary):
-        interval = f"{_percent(row['low'])} to {_percent(row['high'])}"
-        figures = (_percent(row["mean"]), _percent(row["std"]), interval)
+        interval = f"{percent(row['low'])} to {percent(row['high'])}"
+        figures = (percent(row["mean"]), percent(row["std"]), interval)
         lines.append((row["arm"], row["compensation"], duration_text(row["seconds"]), *figures))
-    widths = [max(len(line[i]) for line in lines) for i in range(6)]
     text: list[str] = []
-    for i, line in enumerate(lines):
-        if i > 0 and line[1] != lines[i - 1][1]:
-            text.append("-" * (sum(widths) + 10))
-        cells = zip(line, widths, strict=True)
-        text.append("  ".join(c.ljust(w) if j < 2 else c.rjust(w) for j, (c, w) in enumerate(cells)).rstrip())
+    for i, line in enumerate(aligned(lines, left=(0, 1))):
+        if i > 0 and lines[i][1] != lines[i - 1][1]:
+            text.append("-" * len(line))
+        text.append(line.rstrip())
     return "\n".join(text)
 
 
@@ -133,9 +114,8 @@ def drift_page(document: Mapping[str, Any]) -> Page:
         lead=[_what(document), drift_verdict(document), _caution(document)],
         facts=_facts(summary, test),
         figures=[
-            Figure(
-                content=svg(drift_figure(summary, test, title=drift_title(document))),
-                media_type="image/svg+xml",
+            picture(
+                drift_figure(summary, test, title=drift_title(document)),
                 alt="Test accuracy over time since programming; the table below holds the same figures.",
                 caption="Solid with filled marks: drift-compensated. Dashed with open marks: uncompensated. "
                 "Dotted: the same network without a chip. The axis of accuracy does not begin at zero.",
@@ -151,19 +131,15 @@ def drift_page(document: Mapping[str, Any]) -> Page:
 def drift_title(document: Mapping[str, Any]) -> str:
     """Network, data and device in words."""
     study = document["study"]
-    device = _kind(study["hardware"]["device"])
-    return f"{_kind(study['model'])} on {_kind(study['data'])}, {device} chips"
-
-
-def _kind(description: Mapping[str, Any]) -> str:
-    return str(description["kind"]).rpartition(".")[2]
+    device = kind_name(study["hardware"]["device"])
+    return f"{kind_name(study['model'])} on {kind_name(study['data'])}, {device} chips"
 
 
 def _what(document: Mapping[str, Any]) -> str:
     study = document["study"]
     times = ", ".join(duration_text(s) for s in study["times"])
-    model, data = _kind(study["model"]), _kind(study["data"])
-    device = _kind(study["hardware"]["device"])
+    model, data = kind_name(study["model"]), kind_name(study["data"])
+    device = kind_name(study["hardware"]["device"])
     return (
         f"A {model} was trained on {data} in float32. One copy was fine-tuned with hardware-aware training "
         "(weight noise and converters in the loop), the other as many steps without. Each was programmed on "
@@ -183,7 +159,7 @@ def drift_verdict(document: Mapping[str, Any]) -> str:
 def _finding(document: Mapping[str, Any]) -> str:
     last = [row for row in document["differences"] if row["compensation"] == "compensated"][-1]
     after, chips = duration_text(last["seconds"]), last["chips"]
-    points = f"{100 * last['mean']:+.2f} points"
+    points = f"{percent(last['mean'], '+')} points"
     if last["low"] is None and chips == 1:
         return f"After {after}, compensated, one chip of each differs by {points}; one chip shows nothing."
     if last["low"] is None:
@@ -191,7 +167,8 @@ def _finding(document: Mapping[str, Any]) -> str:
             f"After {after}, compensated, the trainings differ by {points} on each of {chips} chips: "
             "without a spread there is no test."
         )
-    span = f"95 % interval {100 * last['low']:+.2f} to {100 * last['high']:+.2f}, paired over {chips} chips"
+    low, high = (percent(last[end], "+") for end in ("low", "high"))
+    span = f"95 % interval {low} to {high}, paired over {chips} chips"
     if last["low"] > 0:
         return f"After {after}, compensated, hardware-aware training is better: {points} ({span})."
     if last["high"] < 0:
@@ -230,7 +207,7 @@ def _table(summary: pd.DataFrame) -> Table:
     rows, notes = [], []
     for seconds in sorted(summary["seconds"].unique()):
         cells = [_cell(summary, arm, compensation, seconds) for arm, compensation in variants]
-        rows.append([duration_text(seconds), *(f"{_percent(cell['mean'])} %" for cell in cells)])
+        rows.append([duration_text(seconds), *(f"{percent(cell['mean'])} %" for cell in cells)])
         notes.append(["", *(_spread(cell) for cell in cells)])
     return Table(
         caption="Test accuracy: mean over chips; below it the standard deviation σ over chips and the 95 % "
@@ -256,11 +233,7 @@ def _arrays(conversion: Sequence[Mapping[str, Any]]) -> Table:
 def _spread(cell: Any) -> str:
     if math.isnan(cell["std"]):
         return "one chip"
-    return f"σ {_percent(cell['std'])} · {_percent(cell['low'])} to {_percent(cell['high'])}"
-
-
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+    return f"σ {percent(cell['std'])} · {percent(cell['low'])} to {percent(cell['high'])}"
 
 
 def _ordered(summary: pd.DataFrame) -> list[dict[str, Any]]:

@@ -33,6 +33,16 @@ def _parse(text: str) -> float:
     return float(match.group(1)) * SECONDS[unit]
 
 
+def written(seconds: float) -> str:
+    """A time as :func:`parse_durations` reads it.
+
+    >>> written(2_592_000.0), written(90.0)
+    ('30d', '1.5min')
+    """
+    number, _, unit = duration_text(seconds).partition(" ")
+    return f"{number}{unit if unit == 'min' else unit[0]}"
+
+
 def duration_text(seconds: float) -> str:
     """A time in the largest unit that gives at least one, for a table or an axis.
 

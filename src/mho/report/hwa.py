@@ -6,34 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mho.experiments.hwa.tables import RULE, pick, status
-from mho.report.drift import svg
+from mho.report.drift import ARMS as NAMES
 from mho.report.durations import duration_text
-from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, NAMES, PLAIN, hwa_dashboard, hwa_figure
-from mho.report.page import Figure, Page, Table
+from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, PLAIN, hwa_dashboard, hwa_figure
+from mho.report.page import Figure, Page, Table, picture
+from mho.report.texts import aligned, kind_name
 
 Document = Mapping[str, Any]
 Documents = Mapping[str, Document]
 HEAD = (
-    "network",
-    "protocol",
-    "metric",
-    "digital",
-    "at {first}",
-    "at {last}",
-    "change",
-    "A* at {last}",
-    "status",
-)
+    "network", "protocol", "metric", "digital", "at {first}", "at {last}", "change", "A* at {last}", "status"
+)  # fmt: skip
 
 
 def hwa_text(documents: Documents) -> str:
     """The table of all modalities as aligned text, and the rule for the status."""
     head, rows = _rows(documents)
-    widths = [max(len(line[k]) for line in (head, *rows)) for k in range(len(head))]
-    lines = []
-    for line in (head, *rows):
-        cells = zip(line, widths, range(len(head)), strict=True)
-        lines.append("  ".join(c.rjust(w) if 2 < k < 8 else c.ljust(w) for c, w, k in cells).rstrip())
+    lines = [line.rstrip() for line in aligned([head, *rows], left=(0, 1, 2, 8))]
     return "\n".join([*lines, "", RULE])
 
 
@@ -103,11 +92,7 @@ _CAUTION = (
 
 def _title(document: Document) -> str:
     task = document["study"]["task"]
-    return f"{_kind(task['network'])} on {_kind(task['data'])}"
-
-
-def _kind(description: Mapping[str, Any]) -> str:
-    return str(description["kind"]).rpartition(".")[2]
+    return f"{kind_name(task['network'])} on {kind_name(task['data'])}"
 
 
 def _digital(document: Document) -> dict[str, float]:
@@ -206,12 +191,8 @@ def _facts(name: str, document: Document) -> list[tuple[str, str]]:
 
 
 def _picture(figure: Any, caption: str) -> Figure:
-    return Figure(
-        content=svg(figure),
-        media_type="image/svg+xml",
-        alt=f"{caption} The tables below hold the same figures.",
-        caption=f"{caption} Axes of values do not begin at zero.",
-    )
+    told = f"{caption} Axes of values do not begin at zero."
+    return picture(figure, f"{caption} The tables below hold the same figures.", told)
 
 
 def _corrections(name: str, document: Document) -> Table:

@@ -9,7 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mho.report.axes import BLUE, GREEN, INK, LINE, QUIET, VERMILLION
+from mho.report.axes import GREEN, INK, QUIET, clean, legend_below, panels, time_axis
+from mho.report.drift import ARMS as NAMES
+from mho.report.drift import COLOURS, arm_curve
 from mho.report.durations import duration_text
 
 if TYPE_CHECKING:
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 PLAIN, AWARE, IDEALISED, LAST_RAW, MAIN = "plain", "hardware-aware", "idealised", "raw", "global"
-NAMES = {PLAIN: "plain training", AWARE: "hardware-aware training"}
-COLOURS, MARKERS = {PLAIN: VERMILLION, AWARE: BLUE}, {PLAIN: "s", AWARE: "o"}
+MARKERS = {PLAIN: "s", AWARE: "o"}
 CORRECTIONS = {
     "raw": "none",
     "global": "one gain\nper layer",
@@ -38,15 +39,10 @@ def hwa_figure(summary: Rows, digital: Mapping[str, float], title: str) -> matpl
         digital: accuracy or perplexity of each student without a chip.
         title: head line.
     """
-    figure = _figure(11.0, 5.0)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    figure, (left, right) = panels((11.0, 5.0), across=2, title=title, width_ratios=(3, 2))
     _over_time(left, summary, digital, raw=True)
     _at_the_end(right, summary, digital)
-    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=13, fontweight="bold")
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9, handlelength=3.0
-    )
+    legend_below(figure, left, handlelength=3.0)
     return figure
 
 
@@ -60,30 +56,20 @@ def hwa_dashboard(
         digital: for each modality accuracy or perplexity of each student without a chip.
         titles: a head line for each modality.
     """
-    figure = _figure(4.6 * len(titles) + 0.6, 7.4)
-    panels = figure.subplots(2, len(titles), squeeze=False)
+    figure, made = panels((4.6 * len(titles) + 0.6, 7.4), 2, len(titles))
     for column, (modality, title) in enumerate(titles.items()):
         rows = [row for row in summary if row["modality"] == modality]
-        above, below = panels[0][column], panels[1][column]
+        above, below = made[column], made[len(titles) + column]
         _over_time(above, rows, digital[modality], raw=False)
         above.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold")
         _normalised(below, rows)
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9, handlelength=3.0
-    )
+    legend_below(figure, made[0], handlelength=3.0)
     chips = max(int(row["chips"]) for row in summary)
     figure.suptitle(
         f"{chips} chips for each network, one gain for each layer\nbands: 95 % intervals of the mean",
         x=0.01, ha="left", color=QUIET, fontsize=9.5,
     )  # fmt: skip
     return figure
-
-
-def _figure(width: float, height: float) -> matplotlib.figure.Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=150, facecolor="white", layout="constrained")
 
 
 def _of(rows: Rows, arm: str, correction: str) -> list[Row]:
@@ -111,7 +97,7 @@ def _over_time(axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, flo
             factor * digital[arm], color=COLOURS[arm], linewidth=1.2, linestyle=":",
             label=f"{NAMES[arm]}, digital",
         )  # fmt: skip
-    _time_axis(axes, rows)
+    _times(axes, rows)
     if rows[0]["metric"] == "accuracy":
         _value_axis(axes, "test accuracy (%)")
         return
@@ -124,23 +110,13 @@ def _over_time(axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, flo
 def _line(
     axes: matplotlib.axes.Axes, rows: Sequence[Row], arm: str, correction: str, what: str, factor: float
 ) -> None:
-    solid = correction == MAIN
-    x, colour = [row["seconds"] for row in rows], COLOURS[arm]
+    solid, band = correction == MAIN, None
     if rows and rows[0][f"{what}_low"] is not None:
         low, high = ([factor * row[f"{what}_{end}"] for row in rows] for end in ("low", "high"))
-        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-    axes.plot(
-        x,
-        [math.nan if row[what] is None else factor * row[what] for row in rows],
-        color=colour,
-        linewidth=2.0 if solid else 1.4,
-        linestyle="-" if solid else (0, (4, 2)),
-        marker=MARKERS[arm],
-        markersize=5,
-        markerfacecolor=colour if solid else "white",
-        label=f"{NAMES[arm]}, {'drift-compensated' if solid else 'uncompensated'}",
-        zorder=3,
-    )
+        band = low, high
+    mean = [math.nan if row[what] is None else factor * row[what] for row in rows]
+    label = f"{NAMES[arm]}, {'drift-compensated' if solid else 'uncompensated'}"
+    arm_curve(axes, [row["seconds"] for row in rows], mean, band, arm, solid, label)
 
 
 def _normalised(axes: matplotlib.axes.Axes, rows: Rows) -> None:
@@ -149,7 +125,7 @@ def _normalised(axes: matplotlib.axes.Axes, rows: Rows) -> None:
     axes.axhline(99.0, color=QUIET, linewidth=1.0, linestyle="--")
     axes.annotate("99 %", (1.0, 99.0), xycoords=("axes fraction", "data"), ha="right", va="bottom",
                   color=QUIET, fontsize=8)  # fmt: skip
-    _time_axis(axes, rows)
+    _times(axes, rows)
     _value_axis(axes, "normalised accuracy A* (%)")
 
 
@@ -177,21 +153,10 @@ def _at_the_end(axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, fl
     _value_axis(axes, "")
 
 
-def _time_axis(axes: matplotlib.axes.Axes, rows: Rows) -> None:
-    from matplotlib.ticker import NullLocator
-
-    times = sorted({float(row["seconds"]) for row in rows})
-    axes.set_xscale("log")
-    axes.set_xlim(times[0] / 2.5, times[-1] * 2.5)
-    axes.set_xticks(times, [duration_text(s) for s in times])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("time since programming", color=INK)
+def _times(axes: matplotlib.axes.Axes, rows: Rows) -> None:
+    time_axis(axes, sorted({float(row["seconds"]) for row in rows}))
 
 
 def _value_axis(axes: matplotlib.axes.Axes, label: str) -> None:
-    axes.set_ylabel(label, color=INK)
-    axes.grid(axis="y", color=LINE, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, length=3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.set_ylabel(label)
+    clean(axes, "y")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
-from mho.experiments.landscape import ARMS, RANDOM, SCALES, WORST, LandscapeResult, Scale
+from mho.experiments.landscape import ARMS, RANDOM, WORST, LandscapeResult
+from mho.experiments.sharpness import SCALES, Scale
 from mho.experiments.statistics import estimate
-from mho.report.axes import BLUE, INK, LINE, QUIET, VERMILLION
+from mho.report.axes import BLUE, QUIET, VERMILLION, curve, head, legend_below, panels
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -36,24 +38,17 @@ def landscape_figure(
         result: of ``mho.experiments.landscape.run``.
         title: head line.
     """
-    from matplotlib.figure import Figure
-
     summary = result.summary()
-    figure = Figure(figsize=(9.4, 7.0), dpi=160, facecolor="white", layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
-    grid = figure.subplots(2, 2)
-    for line, scale in zip(grid, SCALES, strict=True):
-        for axes, direction in zip(line, (RANDOM, WORST), strict=True):
-            chosen = summary[(summary["scale"] == scale) & (summary["direction"] == direction)]
-            _curves(axes, chosen)
-            axes.set_title(f"{direction} directions", loc="left", color=INK, fontsize=10)
-            axes.set_xlabel(_AXES[scale], color=INK)
-    for line in grid:
-        line[0].set_ylabel("loss on training images", color=INK)
+    figure, grid = panels((9.4, 7.0), 2, 2, title)
+    places = itertools.product(SCALES, (RANDOM, WORST))
+    for axes, (scale, direction) in zip(grid, places, strict=True):
+        _curves(axes, summary[(summary["scale"] == scale) & (summary["direction"] == direction)])
+        head(axes, f"{direction} directions")
+        axes.set_xlabel(_AXES[scale])
+        if direction == RANDOM:
+            axes.set_ylabel("loss on training images")
     number = result.networks["training"].nunique()
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    named = f"mean and 95 % interval over {number} trainings"
-    figure.legend(handles, labels, title=named, loc="outside lower center", ncols=3, frameon=False)
+    legend_below(figure, grid[0], title=f"mean and 95 % interval over {number} trainings")
     return figure
 
 
@@ -63,12 +58,11 @@ def _curves(axes: matplotlib.axes.Axes, table: pd.DataFrame) -> None:
     for arm in ARMS:
         own = table[table["arm"] == arm].sort_values("strength")
         x, mean = own["strength"].to_numpy(), own["mean"].to_numpy()
-        axes.plot(x, mean, color=_COLOURS[arm], marker=_MARKS[arm], markersize=4, label=arm)
         low = own["low"].to_numpy().clip(min=mean / 10)  # an interval may reach below 0, the axis cannot
-        axes.fill_between(x, low, own["high"].to_numpy(), color=_COLOURS[arm], alpha=0.18, linewidth=0)
+        band = low, own["high"].to_numpy()
+        curve(axes, x, mean, band, _COLOURS[arm], marker=_MARKS[arm], markersize=4, label=arm)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    _clean(axes)
 
 
 def regulariser_figure(
@@ -80,12 +74,9 @@ def regulariser_figure(
         result: of ``mho.experiments.landscape.run``.
         title: head line.
     """
-    from matplotlib.figure import Figure
-
     table = result.networks.assign(loss_gap=result.networks["test_loss"] - result.networks["train_loss"])
-    figure = Figure(figsize=(10.4, 3.6), dpi=160, facecolor="white", layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
-    for axes, (column, name) in zip(figure.subplots(1, len(_BARS)), _BARS, strict=True):
+    figure, grid = panels((10.4, 3.6), across=len(_BARS), title=title)
+    for axes, (column, name) in zip(grid, _BARS, strict=True):
         for place, arm in enumerate(ARMS):
             values = table[table["arm"] == arm].sort_values("training")[column].to_list()
             e = estimate(values)
@@ -100,14 +91,5 @@ def regulariser_figure(
                 capsize=3,
             )
         axes.set_xticks(range(len(ARMS)), [arm.replace(" and ", "\nand ") for arm in ARMS], fontsize=8.5)
-        axes.set_title(name, loc="left", color=INK, fontsize=10)
-        _clean(axes)
+        head(axes, name)
     return figure
-
-
-def _clean(axes: matplotlib.axes.Axes) -> None:
-    axes.tick_params(colors=INK, length=3)
-    axes.grid(color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

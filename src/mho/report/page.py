@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import pandas as pd
+
+MOST_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,37 @@ class Page:
     configuration: Mapping[str, object] = field(default_factory=dict)
     commands: Sequence[str] = ()
     software: Mapping[str, str] = field(default_factory=dict)
+
+
+def svg(figure: matplotlib.figure.Figure) -> bytes:
+    """A figure as SVG, the same bytes for the same figure."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "mho"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def picture(figure: matplotlib.figure.Figure, alt: str, caption: str) -> Figure:
+    """A drawn figure with its words, for a page."""
+    return Figure(svg(figure), "image/svg+xml", alt, caption)
+
+
+def table_of(table: pd.DataFrame, caption: str = "All rows.") -> Table:
+    """A table of results for a page: the first 200 rows."""
+    shown = table.head(MOST_ROWS)
+    more = len(table) - len(shown)
+    if more:
+        caption = f"The first {MOST_ROWS} rows; {more} more are in results.csv."
+    rows = [[_text(value) for value in row] for row in shown.itertuples(index=False)]
+    return Table(caption, [str(name) for name in table.columns], rows)
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def render(page: Page) -> str:

@@ -10,14 +10,14 @@ import torch
 from mho.calibration import Profile
 from mho.converters import DAC, ColumnConverter, EachSlice, Fixed, Histogram, Learned, OnData
 from mho.hardware import Hardware
+from mho.report.axes import BLUE, GREEN, INK, PALETTE, VERMILLION, head, panels
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-# M. Okabe and K. Ito's palette: told apart by the colour-blind and in grey.
-_COLOURS = ("#d55e00", "#009e73", "#0072b2", "#cc79a7", "#e69f00")
-_INK, _FILL = "#1d2733", "#8fa3b8"
+_COLOURS = (VERMILLION, GREEN, BLUE, *PALETTE[3:5])
+_FILL = "#8fa3b8"
 _BARS = 80
 
 
@@ -36,31 +36,29 @@ def profile_figure(
     Raises:
         ValueError: no layer was reached.
     """
-    from matplotlib.figure import Figure as MatplotlibFigure
     from matplotlib.lines import Line2D
 
     layers = {path: layer for path, layer in profile.layers.items() if layer.reached}
     if not layers:
         raise ValueError("no layer of this profile was reached by data: there is nothing to draw")
     given = dict(ranges or {})
-    panels = 1 + max(len(layer.currents) for layer in layers.values())
-    size = (3.4 * panels + 0.6, 1.6 * len(layers) + 0.9)
-    figure = MatplotlibFigure(figsize=size, dpi=150, facecolor="white", layout="constrained")
-    grid = figure.subplots(len(layers), panels, squeeze=False)
-    for line, (path, layer) in zip(grid, layers.items(), strict=True):
+    across = 1 + max(len(layer.currents) for layer in layers.values())
+    figure, made = panels((3.4 * across + 0.6, 1.6 * len(layers) + 0.9), len(layers), across)
+    for number, (path, layer) in enumerate(layers.items()):
+        line = made[number * across : (number + 1) * across]
         seen = [layer.inputs, *layer.currents]
         for place, axes in enumerate(line):
             if place >= len(seen):
                 axes.set_axis_off()
                 continue
             _histogram(axes, seen[place])
-            for number, by_path in enumerate(given.values()):
-                _limits(axes, by_path.get(path), place, _COLOURS[number % len(_COLOURS)])
-        line[0].set_ylabel(path or "(model)", color=_INK)
-    grid[0][0].set_title("inputs", loc="left", color=_INK, fontsize=10)
-    for place in range(1, panels):
-        name = "currents" if panels == 2 else f"currents of slice {place - 1}"
-        grid[0][place].set_title(f"{name} (cell currents)", loc="left", color=_INK, fontsize=10)
+            for k, by_path in enumerate(given.values()):
+                _limits(axes, by_path.get(path), place, _COLOURS[k % len(_COLOURS)])
+        line[0].set_ylabel(path or "(model)")
+    head(made[0], "inputs")
+    for place in range(1, across):
+        name = "currents" if across == 2 else f"currents of slice {place - 1}"
+        head(made[place], f"{name} (cell currents)")
     if given:
         lines = [Line2D([], [], color=_COLOURS[k % len(_COLOURS)]) for k in range(len(given))]
         figure.legend(lines, list(given), loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
@@ -85,9 +83,8 @@ def _histogram(axes: matplotlib.axes.Axes, tiles: list[Histogram]) -> None:
         )
     axes.set_yscale("log")
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(colors=_INK, labelsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.grid(False)
 
 
 def _limits(axes: matplotlib.axes.Axes, hardware: Hardware | None, place: int, colour: str) -> None:

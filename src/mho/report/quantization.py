@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mho.report.drift import svg
+from mho.report.axes import BLUE, GREEN, INK, QUIET, VERMILLION, clean, curve, head, legend_below, panels
 from mho.report.durations import duration_text
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Page, Table, picture
+from mho.report.texts import aligned, joined, kind_name, mean_and_spread, percent
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -19,10 +20,8 @@ METHODS = {
     "alpha_blend": "alpha blending",
     "ptq": "post-training",
 }
-# M. Okabe and K. Ito's palette: told apart by the colour-blind and in grey.
-COLOURS = {"baseline": "#000000", "ste": "#0072b2", "alpha_blend": "#d55e00", "ptq": "#009e73"}
+COLOURS = {"baseline": "#000000", "ste": BLUE, "alpha_blend": VERMILLION, "ptq": GREEN}
 MARKERS = {"baseline": "s", "ste": "o", "alpha_blend": "^", "ptq": "D"}
-_INK, _QUIET, _LINE = "#1d2733", "#5b6b7b", "#dde3ea"
 Document = Mapping[str, Any]
 
 
@@ -51,7 +50,7 @@ def training_curves(history: Mapping[str, Mapping[str, Sequence[float]]]) -> mat
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, left)
+    legend_below(figure, left, 4)
     return figure
 
 
@@ -64,7 +63,7 @@ def test_accuracy_comparison(methods: Mapping[str, Mapping[str, float]]) -> matp
     figure, (axes,) = _panels(1)
     values = [100 * facts["test"] for facts in methods.values()]
     bars = axes.bar([METHODS[m] for m in methods], values, color=[COLOURS[m] for m in methods], width=0.6)
-    axes.bar_label(bars, fmt="%.2f", padding=3, color=_INK)
+    axes.bar_label(bars, fmt="%.2f", padding=3, color=INK)
     axes.set_ylabel("test accuracy (%)")
     axes.set_ylim(0, 105)
     return figure
@@ -80,16 +79,16 @@ def robustness_analysis(robustness: Document) -> matplotlib.figure.Figure:
         robustness: the part of the document of that name.
     """
     names = list(robustness["levels"])
-    figure, panels = _panels(len(names))
-    for axes, levels in zip(panels, names, strict=True):
+    figure, made = _panels(len(names))
+    for axes, levels in zip(made, names, strict=True):
         points = [p for p in robustness["points"] if p["levels"] == levels]
         for method in METHODS:
             _noise_curve(axes, [p for p in points if p["method"] == method and p["seconds"] is None], method)
             _chips(axes, [p for p in points if p["method"] == method and p["seconds"] is not None], method)
-        axes.set_title(_levels_text(levels), loc="left", color=_INK, fontsize=11)
+        head(axes, _levels_text(levels), 11)
         axes.set_xlabel("noise, relative to each weight (%)")
         axes.set_ylabel("test accuracy (%)")
-    _legend(figure, panels[0])
+    legend_below(figure, made[0], 4)
     return figure
 
 
@@ -108,7 +107,7 @@ def robustness_metrics(robustness: Document) -> matplotlib.figure.Figure:
             "edgecolor": "white", "label": _levels_text(levels),
         }  # fmt: skip
         spread = [100 * (areas[m]["std"] or 0.0) for m in methods]
-        left.bar(places, [100 * areas[m]["area"] for m in methods], yerr=spread, ecolor=_QUIET, **style)
+        left.bar(places, [100 * areas[m]["area"] for m in methods], yerr=spread, ecolor=QUIET, **style)
         right.bar(places, [100 * areas[m]["drop"] for m in methods], **style)
     lowest = min(100 * a["area"] for a in robustness["areas"])
     left.set_ylim(bottom=max(0.0, lowest - 10))
@@ -116,18 +115,14 @@ def robustness_metrics(robustness: Document) -> matplotlib.figure.Figure:
     right.set_ylabel("accuracy lost at the strongest noise (points)")
     for axes in (left, right):
         axes.set_xticks(range(len(methods)), [METHODS[m] for m in methods], rotation=15)
-    _legend(figure, left)
+    legend_below(figure, left, 4)
     return figure
 
 
 def _noise_curve(axes: matplotlib.axes.Axes, points: Sequence[Document], method: str) -> None:
-    x = [100 * p["strength"] for p in points]
-    mean = [100 * p["mean"] for p in points]
-    spread = [100 * (p["std"] or 0.0) for p in points]
-    low = [m - s for m, s in zip(mean, spread, strict=True)]
-    high = [m + s for m, s in zip(mean, spread, strict=True)]
-    axes.fill_between(x, low, high, color=COLOURS[method], alpha=0.12, linewidth=0)
-    axes.plot(x, mean, color=COLOURS[method], linewidth=1.6, label=METHODS[method])
+    x, mean = ([100 * p[name] for p in points] for name in ("strength", "mean"))
+    low, high = ([100 * (p["mean"] + sign * (p["std"] or 0.0)) for p in points] for sign in (-1, 1))
+    curve(axes, x, mean, (low, high), COLOURS[method], label=METHODS[method])
 
 
 def _chips(axes: matplotlib.axes.Axes, points: Sequence[Document], method: str) -> None:
@@ -138,24 +133,11 @@ def _chips(axes: matplotlib.axes.Axes, points: Sequence[Document], method: str) 
         )  # fmt: skip
 
 
-def _panels(count: int) -> tuple[matplotlib.figure.Figure, Sequence[matplotlib.axes.Axes]]:
-    from matplotlib.figure import Figure as MatplotlibFigure
-
-    size = (5.4 * count if count > 1 else 6.4, 4.6)
-    figure = MatplotlibFigure(figsize=size, dpi=150, facecolor="white", layout="constrained")
-    panels = figure.subplots(1, count, squeeze=False)[0]
-    for axes in panels:
-        axes.grid(axis="y", color=_LINE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(colors=_INK)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    return figure, list(panels)
-
-
-def _legend(figure: matplotlib.figure.Figure, axes: matplotlib.axes.Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
+def _panels(count: int) -> tuple[matplotlib.figure.Figure, list[matplotlib.axes.Axes]]:
+    figure, made = panels((5.4 * count if count > 1 else 6.4, 4.6), across=count)
+    for axes in made:
+        clean(axes, "y")
+    return figure, made
 
 
 def figures(document: Document, history: Mapping[str, Any]) -> dict[str, matplotlib.figure.Figure]:
@@ -176,14 +158,8 @@ def figures(document: Document, history: Mapping[str, Any]) -> dict[str, matplot
 def quantization_text(document: Document) -> str:
     """Test accuracy, and accuracy under noise, as aligned text; all in percent."""
     columns, rows = _rows(document)
-    widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
-    lines = []
-    for row in (columns, *rows):
-        cells = [
-            c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
+    lines = [line.rstrip() for line in aligned([columns, *rows], left=(0, 1))]
+    lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join(lines)
 
 
@@ -191,7 +167,7 @@ def _rows(document: Document) -> tuple[list[str], list[list[str]]]:
     robustness = document["robustness"]
     if robustness is None:
         return ["method", "levels", "test"], [
-            [METHODS[m], "" if m == "baseline" else "trained for", _percent(f["test"])]
+            [METHODS[m], "" if m == "baseline" else "trained for", percent(f["test"])]
             for m, f in document["methods"].items()
         ]
     strengths = _shown(robustness)
@@ -206,10 +182,10 @@ def _rows(document: Document) -> tuple[list[str], list[list[str]]]:
             for p in robustness["points"]
             if p["seconds"] is None and p["levels"] == area["levels"] and p["method"] == area["method"]
         }
-        cells = [_spread(points[s]["mean"], points[s]["std"]) for s in strengths]
+        cells = [mean_and_spread(points[s]["mean"], points[s]["std"]) for s in strengths]
         levels = "none" if area["method"] == "baseline" else area["levels"]
         name = METHODS[area["method"]]
-        rows.append([name, levels, *cells, _spread(area["area"], area["std"]), _percent(area["drop"])])
+        rows.append([name, levels, *cells, mean_and_spread(area["area"], area["std"]), percent(area["drop"])])
     return columns, rows
 
 
@@ -232,11 +208,11 @@ def _verdict(robustness: Document, levels: str) -> str:
     comparisons = [c for c in robustness["comparisons"] if c["levels"] == levels]
     best = comparisons[0]["best"]
     area = next(a for a in robustness["areas"] if a["levels"] == levels and a["method"] == best)
-    accuracy = f"mean accuracy {_percent(area['area'])} % over the noise"
+    accuracy = f"mean accuracy {percent(area['area'])} % over the noise"
     tied = [c for c in comparisons if c["tied"]]
     others = [c for c in comparisons if not c["tied"]]
     if tied:
-        equals = _and([METHODS[best], *(METHODS[c["other"]] for c in tied)])
+        equals = joined([METHODS[best], *(METHODS[c["other"]] for c in tied)])
         start = f"No method is the most robust on {_levels_text(levels)}: {equals} are tied, {accuracy}"
     else:
         start = f"Most robust on {_levels_text(levels)}: {METHODS[best]}, {accuracy}"
@@ -246,7 +222,7 @@ def _verdict(robustness: Document, levels: str) -> str:
         return f"{start}."
     who = "each of them" if tied else "it"
     shown = [METHODS[c["other"]] for c in others if c["p_holm"] is not None and c["p_holm"] < 0.05]
-    told = f"The noise tells {who} from {_and(shown) if shown else 'no other method'}"
+    told = f"The noise tells {who} from {joined(shown) if shown else 'no other method'}"
     return (
         f"{start}: {'; '.join(map(_against, others))}. {told} at 5 % (paired t-test over repeats, "
         "Holm-corrected)."
@@ -262,22 +238,10 @@ def _against(comparison: Document) -> str:
     return f"{points} (t({c['repeats'] - 1}) = {c['t']:.2f}, p = {c['p_holm']:.3g})"
 
 
-def _and(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
 def _levels_text(name: str) -> str:
     kind, _, count = name.rpartition("-")
     words = {"SingleDevice": "single devices", "DevicePair": "device pairs"}.get(kind, kind)
     return f"{words} ({int(count):,} levels)"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}"
-
-
-def _spread(mean: float, std: float | None) -> str:
-    return _percent(mean) if std is None else f"{_percent(mean)} ± {100 * std:.2f}"
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -295,10 +259,7 @@ def quantization_page(document: Document, pictures: Mapping[str, matplotlib.figu
         title="Networks on the levels of a real memristor",
         lead=[_what(document), *quantization_verdicts(document), _caution(document)],
         facts=facts,
-        figures=[
-            Figure(content=svg(picture), media_type="image/svg+xml", alt=_ALT[name], caption=_CAPTION[name])
-            for name, picture in pictures.items()
-        ],
+        figures=[picture(drawn, _ALT[name], _CAPTION[name]) for name, drawn in pictures.items()],
         tables=_tables(document),
         configuration=document["study"],
         commands=[document["command"]],
@@ -324,11 +285,11 @@ _CAPTION = {
 
 def _what(document: Document) -> str:
     study, images = document["study"], document["images"]
-    model, data = (str(study[k]["kind"]).rpartition(".")[2] for k in ("model", "data"))
+    model, data = (kind_name(study[k]) for k in ("model", "data"))
     return (
         f"A {model} was trained on {data} ({images['train']} images, {study['training']['epochs']} epochs) "
         "four ways from the same start: in full precision, straight-through and with alpha blending towards "
-        f"the levels that cells can hold ({str(study['levels']['kind']).rpartition('.')[2]}), and quantised "
+        f"the levels that cells can hold ({kind_name(study['levels'])}), and quantised "
         "to them after training."
     )
 
@@ -360,7 +321,7 @@ def _tables(document: Document) -> list[Table]:
                 rows=[
                     [
                         METHODS[p["method"]], p["levels"], p["disturbance"], duration_text(p["seconds"]),
-                        _percent(p["strength"]), _spread(p["mean"], p["std"]), _percent(p["drop"]),
+                        percent(p["strength"]), mean_and_spread(p["mean"], p["std"]), percent(p["drop"]),
                     ]
                     for p in chips
                 ],

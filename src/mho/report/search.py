@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mho.report.drift import svg
-from mho.report.page import Figure, Page, Table
+from mho.report.page import Page, Table, picture
 from mho.report.sweep import front_figure
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 CHOICES = ("adc_bits", "dac_bits", "tile_rows", "slices", "tolerance")
 Document = Mapping[str, Any]
+ALT = "Validation accuracy over energy; the table lists the front."
+CAPTION = "Grey: all trials. Blue: no other trial costs less and is as accurate. Dotted: the target."
 
 
 def search_figure(table: pd.DataFrame, document: Document) -> matplotlib.figure.Figure:
@@ -70,19 +71,13 @@ def search_verdict(document: Document) -> str:
     )
 
 
-def search_page(document: Document, picture: matplotlib.figure.Figure | None) -> Page:
+def search_page(document: Document, drawn: matplotlib.figure.Figure | None) -> Page:
     """The page of a search.
 
     Args:
         document: the content of ``results.json``, and the ``command`` that ran it.
-        picture: what :func:`search_figure` drew; None without matplotlib.
+        drawn: what :func:`search_figure` drew; None without matplotlib.
     """
-    figure = [] if picture is None else [
-        Figure(
-            svg(picture), "image/svg+xml", "Validation accuracy over energy; the table lists the front.",
-            "Grey: all trials. Blue: no other trial costs less and is as accurate. Dotted: the target.",
-        )
-    ]  # fmt: skip
     rows = [
         [*(str(row[name]) for name in CHOICES), f"{100 * row['accuracy']:.2f}", f"{1e9 * row['energy']:.3g}"]
         for row in document["front"]
@@ -95,7 +90,7 @@ def search_page(document: Document, picture: matplotlib.figure.Figure | None) ->
             "tolerance, shared among the inferences between two programmings: prices to compare with, not a "
             "design.",
         ],
-        figures=figure,
+        figures=[] if drawn is None else [picture(drawn, ALT, CAPTION)],
         tables=[Table("The front.", [*CHOICES, "accuracy (%)", "energy (nJ)"], rows)],
         configuration=document["study"],
         commands=[document["command"]],

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mho.experiments.pareto import pareto_front
-from mho.report.drift import svg
-from mho.report.page import Figure, Page, Table
+from mho.report.axes import INK, PALETTE, legend_below
+from mho.report.axes import panels as drawn
+from mho.report.page import Page, picture, table_of
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
     import pandas as pd
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-MOST_LINES, MOST_MAPS, MOST_ROWS = 7, 3, 200
-_INK, _LINE = "#1d2733", "#dde3ea"
+MOST_LINES, MOST_MAPS = 7, 3
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def curves(what: View) -> matplotlib.figure.Figure:
         )
         for number, (value, rows) in enumerate(groups):
             label = None if other is None else f"{_short(other)} = {value!s}"
-            _curve(panel, rows, name, what.metric, COLOURS[number % len(COLOURS)], label)
+            _curve(panel, rows, name, what.metric, PALETTE[number % len(PALETTE)], label)
         panel.set_xlabel(name)
         panel.set_ylabel(what.metric)
         if other is not None:
@@ -195,20 +194,17 @@ def front_figure(
     figure, (panel,) = _panels(1)
     panel.scatter(costs, gains, s=18, color="#9aa7b4", label="tried")
     x, y = [costs[i] for i in front], [gains[i] for i in front]
-    panel.plot(x, y, color=COLOURS[0], marker="o", linewidth=1.6, drawstyle="steps-post", label="front")
+    panel.plot(x, y, color=PALETTE[0], marker="o", linewidth=1.6, drawstyle="steps-post", label="front")
     for place, (a, b, name) in enumerate(zip(x, y, names, strict=True), 1):
-        panel.annotate(
-            str(place), (a, b), textcoords="offset points", xytext=(4, -11), fontsize=8, color=_INK
-        )
+        panel.annotate(str(place), (a, b), textcoords="offset points", xytext=(4, -11), fontsize=8, color=INK)
         panel.plot([], [], " ", label=f"{place}: {name}")
     if target is not None:
-        panel.axhline(target, color=COLOURS[1], linestyle=":", linewidth=1.4, label=f"target {target:.4g}")
+        panel.axhline(target, color=PALETTE[1], linestyle=":", linewidth=1.4, label=f"target {target:.4g}")
     if min(costs, default=0) > 0 and max(costs) > 20 * min(costs):
         panel.set_xscale("log")
     panel.set_xlabel(cost)
     panel.set_ylabel(gain)
-    handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=1, frameon=False, fontsize=8)
+    legend_below(figure, panel, 1, fontsize=8)
     return figure
 
 
@@ -217,22 +213,11 @@ def _short(name: str) -> str:
 
 
 def _panels(count: int) -> tuple[matplotlib.figure.Figure, Sequence[matplotlib.axes.Axes]]:
-    from matplotlib.figure import Figure as MatplotlibFigure
-
     across = min(count, 3)
     down = -(-count // across)
-    figure = MatplotlibFigure(
-        figsize=(max(6.4, 4.9 * across), 4.6 * down), dpi=150, facecolor="white", layout="constrained"
-    )
-    panels = [panel for row in figure.subplots(down, across, squeeze=False) for panel in row]
+    figure, panels = drawn((max(6.4, 4.9 * across), 4.6 * down), down, across)
     for panel in panels[count:]:
         panel.set_visible(False)
-    for panel in panels[:count]:
-        panel.grid(color=_LINE, linewidth=0.8)
-        panel.set_axisbelow(True)
-        panel.tick_params(colors=_INK)
-        for side in ("top", "right"):
-            panel.spines[side].set_visible(False)
     return figure, panels[:count]
 
 
@@ -273,28 +258,10 @@ def sweep_page(
         lead=lead,
         facts=[(str(len(what.table)), "cells"), (str(failed), "failed"), *facts],
         figures=[
-            Figure(svg(picture), "image/svg+xml", f"{what.metric}: {name}", _CAPTIONS[name])
-            for name, picture in pictures.items()
+            picture(figure, f"{what.metric}: {name}", _CAPTIONS[name]) for name, figure in pictures.items()
         ],
-        tables=[_table(what)],
+        tables=[table_of(what.table, "All cells.")],
         configuration=configuration,
         commands=[command],
         software=software,
     )
-
-
-def _table(what: View) -> Table:
-    shown = what.table.head(MOST_ROWS)
-    more = len(what.table) - len(shown)
-    rows = [[_text(row[c]) for c in what.table.columns] for _, row in shown.iterrows()]
-    return Table(
-        caption="All cells." if not more else f"The first {MOST_ROWS} cells; {more} more are in results.csv.",
-        columns=[str(c) for c in what.table.columns],
-        rows=rows,
-    )
-
-
-def _text(value: Any) -> str:
-    if value is None or value != value:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from mho.training.clip import LearnedClip as LearnedClip
 from mho.training.clip import WeightClip as WeightClip
 from mho.training.distill import Distillation as Distillation
 from mho.training.drift import DriftNoise as DriftNoise
+from mho.training.loop import DivergedError as DivergedError
 from mho.training.loop import Epoch as Epoch
 from mho.training.loop import fit as fit
 from mho.training.loop import supervised as supervised

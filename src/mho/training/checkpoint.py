@@ -40,6 +40,7 @@ class Position:
         best_epoch: the epoch that gave it, from 1; 0 for none yet.
         best_state: the model's state after it.
         finished: whether the training stopped early.
+        seconds: wall time that it took so far, over all runs.
     """
 
     epoch: int = 0
@@ -52,6 +53,7 @@ class Position:
     best_epoch: int = 0
     best_state: dict[str, Any] | None = None
     finished: bool = False
+    seconds: float = 0.0
 
 
 def random_streams(loader: Iterable[Any]) -> Streams:

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,10 @@ from mho.training.checkpoint import Position, random_streams, set_random_streams
 
 Loss = Callable[[nn.Module, Any], Tensor]
 _END = object()
+
+
+class DivergedError(ValueError):
+    """A training whose loss is not finite any more."""
 
 
 class Epoch(NamedTuple):
@@ -66,6 +71,7 @@ def fit(
     bfloat16: bool = False,
     clip_norm: float | None = None,
     validate: Callable[[nn.Module], float] | None = None,
+    keep_best: bool = True,
     patience: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     save_every: int | None = None,
@@ -95,19 +101,21 @@ def fit(
         schedule_each: whether other schedulers are stepped after each ``"step"`` or ``"epoch"``.
         bfloat16: compute the loss under autocast in bfloat16.
         clip_norm: largest norm of the whole gradient; None for no limit.
-        validate: of the model in evaluation mode, after each epoch; lower is better. At the end the model
-            has the state of its best epoch.
+        validate: of the model in evaluation mode, after each epoch; lower is better.
+        keep_best: with ``validate``, give the model the state of its best epoch in the end; False leaves it
+            that of the last one.
         patience: epochs without a better validation after which to stop.
         checkpoint: a file; its folder is made.
         save_every: steps between two checkpoints within an epoch.
         log: a folder for TensorBoard.
-        on_epoch: told after each epoch.
+        on_epoch: told after each epoch, once its checkpoint is written.
 
     Returns:
         The epochs, those before the checkpoint too.
 
     Raises:
-        ValueError: a bad argument, a checkpoint of another training, or a loss that is not finite.
+        DivergedError: a loss is not finite.
+        ValueError: a bad argument, or a checkpoint of another training.
         KeyboardInterrupt: Ctrl-C, after the checkpoint is written; a second one does not wait for it.
         ImportError: ``log`` without TensorBoard.
     """
@@ -116,15 +124,16 @@ def fit(
         model, loader, loss, optimizer, scheduler, Path(checkpoint) if checkpoint is not None else None
     )
     run.each_epoch = schedule_each == "epoch"
-    run.bfloat16, run.clip_norm, run.save_every = bfloat16, clip_norm, save_every
+    run.bfloat16, run.clip_norm, run.save_every, run.keep_best = bfloat16, clip_norm, save_every, keep_best
     run.restore()
+    model.train()  # also if nothing is left to do: the model is left as a training leaves it
     with _writer(log, run.position.step) as run.writer, _interrupts(checkpoint is not None) as run.stopped:
         while run.position.epoch < epochs and not run.position.finished:
             loss_of_epoch = run.epoch()
             done = run.close(loss_of_epoch, validate, patience)
+            run.save()
             if on_epoch is not None:
                 on_epoch(done)
-            run.save()
             run.leave_if_stopped()
     if run.position.best_state is not None:
         model.load_state_dict(run.position.best_state)
@@ -160,6 +169,7 @@ class _Run:
     bfloat16: bool
     clip_norm: float | None
     save_every: int | None
+    keep_best: bool
     writer: Any
     stopped: Callable[[], bool]
 
@@ -174,6 +184,7 @@ class _Run:
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.device = self.parameters[0].device
         self.logged = 0
+        self.since = time.perf_counter()
 
     def restore(self) -> None:
         """Take up the state of the checkpoint, if there is one."""
@@ -184,6 +195,8 @@ class _Run:
 
     def save(self) -> None:
         """Write the checkpoint."""
+        now = time.perf_counter()
+        self.position.seconds, self.since = self.position.seconds + now - self.since, now
         if self.path is not None:
             self.log_losses()
             where = (self.model, self.optimizer, self.scheduler, self.loader, self.position)
@@ -238,11 +251,11 @@ class _Run:
         """The mean loss of the epoch so far.
 
         Raises:
-            ValueError: a loss was not finite.
+            DivergedError: a loss was not finite.
         """
         losses = torch.stack(self.position.losses).cpu().double()
         if not bool(losses.isfinite().all()):
-            raise ValueError(
+            raise DivergedError(
                 f"the training diverged in epoch {self.position.epoch + 1}: a loss is not finite; choose a "
                 "lower rate, or clip_norm"
             )
@@ -269,7 +282,8 @@ class _Run:
         self.logged = 0
         if value is not None and (position.best is None or value < position.best):
             position.best, position.best_epoch = value, done.number
-            position.best_state = copy.deepcopy(dict(self.model.state_dict()))
+            if self.keep_best:
+                position.best_state = copy.deepcopy(dict(self.model.state_dict()))
         position.finished = patience is not None and done.number - position.best_epoch >= patience
         for name, number in (("epoch/loss", loss), ("epoch/validation", value), ("epoch/rate", done.rate)):
             if self.writer is not None and number is not None:

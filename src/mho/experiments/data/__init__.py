@@ -28,26 +28,11 @@ from mho.experiments.data.wikitext import WikiText2
 
 __all__ = [
     # images
-    "Data",
-    "Source",
-    "Digits",
-    "MNIST",
-    "CIFAR10",
-    "CIFAR100",
+    "Data", "Source", "Digits", "MNIST", "CIFAR10", "CIFAR100",
     # labelled texts
-    "Texts",
-    "TextSource",
-    "Labelled",
-    "PythonSubjects",
-    "DebianPackages",
-    "SST2",
+    "Texts", "TextSource", "Labelled", "PythonSubjects", "DebianPackages", "SST2",
     # rows of words
-    "Words",
-    "WordSource",
-    "PythonProse",
-    "WikiText2",
-    "rows",
-    "windows",
+    "Words", "WordSource", "PythonProse", "WikiText2", "rows", "windows",
     # both
     "MissingDataError",
-]
+]  # fmt: skip

@@ -83,6 +83,23 @@ def missing(name: str, folder: Path | None, expected: Iterable[str], origin: str
     return MissingDataError(f"{start}\nExpected in {where}:\n{listed}\nThe files are published at {origin}")
 
 
+def kept_back(total: int, kept: int | None, what: str) -> int:
+    """How many of the training items stay for training: the last ones are the validation part.
+
+    Args:
+        total: training items.
+        kept: for validation; None for a tenth of them.
+        what: they are, for the error.
+
+    Raises:
+        ValueError: none stays, or none is kept.
+    """
+    kept = kept if kept is not None else max(1, total // 10)
+    if not 0 < kept < total:
+        raise ValueError(f"validation = {kept}: it must leave some of the {total} training {what}")
+    return total - kept
+
+
 def normalised(parts: list[tuple[Tensor, Tensor]], classes: int) -> Data:
     """Data from ``(images, labels)`` of the training, validation and test part.
 

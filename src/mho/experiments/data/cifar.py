@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
-from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mho.config import Count, config
-from mho.experiments.data.base import Data, MissingDataError, Source, missing, normalised
+from mho.experiments.data.base import Data, MissingDataError, Source, kept_back, missing, normalised
 
 ORIGIN = "https://www.cs.toronto.edu/~kriz/cifar.html (the 'python version')"
 
@@ -28,11 +27,8 @@ class _Cifar(Source):
     """
 
     validation: int | None
-
-    @property
-    @abstractmethod
-    def _layout(self) -> tuple[str, str, tuple[str, ...], str, bytes, int]:
-        """Folder in the archive, archive, training files, test file, key of the labels, classes."""
+    # Folder in the archive, archive, training files, test file, key of the labels, classes.
+    _layout: ClassVar[tuple[str, str, tuple[str, ...], str, bytes, int]]
 
     def load(self, folder: Path | None = None) -> Data:
         """Read the batches out of the unpacked folder or, if it is not there, out of the archive."""
@@ -41,10 +37,7 @@ class _Cifar(Source):
         batches = [_batch(read(name), key, name) for name in train_files]
         images = torch.cat([batch[0] for batch in batches])
         labels = torch.cat([batch[1] for batch in batches])
-        kept = self.validation if self.validation is not None else max(1, len(images) // 10)
-        if not 0 < kept < len(images):
-            raise ValueError(f"validation = {kept}: it must leave some of the {len(images)} training images")
-        cut = len(images) - kept
+        cut = kept_back(len(images), self.validation, "images")
         test = _batch(read(test_file), key, test_file)
         return normalised([(images[:cut], labels[:cut]), (images[cut:], labels[cut:]), test], classes)
 
@@ -73,10 +66,10 @@ class CIFAR10(_Cifar):
 
     validation: Count | None = None
 
-    @property
-    def _layout(self) -> tuple[str, str, tuple[str, ...], str, bytes, int]:
-        train = tuple(f"data_batch_{i}" for i in range(1, 6))
-        return "cifar-10-batches-py", "cifar-10-python.tar.gz", train, "test_batch", b"labels", 10
+    _layout = (
+        "cifar-10-batches-py", "cifar-10-python.tar.gz", tuple(f"data_batch_{i}" for i in range(1, 6)),
+        "test_batch", b"labels", 10,
+    )  # fmt: skip
 
 
 @config
@@ -90,9 +83,7 @@ class CIFAR100(_Cifar):
 
     validation: Count | None = None
 
-    @property
-    def _layout(self) -> tuple[str, str, tuple[str, ...], str, bytes, int]:
-        return "cifar-100-python", "cifar-100-python.tar.gz", ("train",), "test", b"fine_labels", 100
+    _layout = "cifar-100-python", "cifar-100-python.tar.gz", ("train",), "test", b"fine_labels", 100
 
 
 def _reader(
@@ -143,16 +134,15 @@ class _Restricted(pickle.Unpickler):
     """Builds numpy arrays and plain Python values; a pickle that names anything else is refused."""
 
     _ALLOWED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy._core.numeric", "_frombuffer"),
-            ("numpy.core.numeric", "_frombuffer"),
-            ("_codecs", "encode"),
-        }
-    )
+        (module, name)
+        for module, names in {
+            "numpy": ("ndarray", "dtype"),
+            "numpy.core.multiarray": ("_reconstruct",), "numpy._core.multiarray": ("_reconstruct",),
+            "numpy.core.numeric": ("_frombuffer",), "numpy._core.numeric": ("_frombuffer",),
+            "_codecs": ("encode",),
+        }.items()
+        for name in names
+    )  # fmt: skip
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:

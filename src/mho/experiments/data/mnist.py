@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mho.config import Count, config
-from mho.experiments.data.base import Data, Source, missing, normalised
+from mho.experiments.data.base import Data, Source, kept_back, missing, normalised
 
 ORIGIN = "https://ossci-datasets.s3.amazonaws.com/mnist/ (a mirror of http://yann.lecun.com/exdb/mnist/)"
 FOLDERS = ("", "MNIST/raw", "raw")
@@ -38,11 +38,7 @@ class MNIST(Source):
         found = {part: [_find(folder, name) for name in names] for part, names in FILES.items()}
         parts = {part: (read_idx(paths[0])[:, None], read_idx(paths[1])) for part, paths in found.items()}
         images, labels = parts["train"]
-        if not 0 < self.validation < len(images):
-            raise ValueError(
-                f"validation = {self.validation}: it must leave some of the {len(images)} training images"
-            )
-        cut = len(images) - self.validation
+        cut = kept_back(len(images), self.validation, "images")
         return normalised(
             [(images[:cut], labels[:cut]), (images[cut:], labels[cut:]), parts["test"]], classes=10
         )

@@ -8,7 +8,7 @@ import torch
 
 from mho.config import Count, config
 from mho.experiments.data.arrow import arrow_parts
-from mho.experiments.data.base import missing
+from mho.experiments.data.base import kept_back, missing
 from mho.experiments.data.language import Labelled, Texts, TextSource
 
 ORIGIN = "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip"
@@ -37,10 +37,7 @@ class SST2(TextSource):
     def load(self, folder: Path | None = None) -> Texts:
         """Read ``train.tsv`` and ``dev.tsv``, or the Arrow files of ``datasets``, in ``folder``."""
         train, test, origin = _read(folder)
-        kept = self.validation if self.validation is not None else max(1, len(train) // 10)
-        if not 0 < kept < len(train):
-            raise ValueError(f"validation = {kept}: it must leave some of the {len(train)} training texts")
-        cut = len(train) - kept
+        cut = kept_back(len(train), self.validation, "texts")
         validation = Labelled(train.texts[cut:], train.labels[cut:])
         return Texts(train.first(cut), validation, test, CLASSES, origin)
 

@@ -8,7 +8,7 @@ see docs/hwa.md.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from mho.experiments.data import CIFAR100, SST2, DebianPackages, PythonProse, WikiText2
 from mho.experiments.hwa.study import Course, DriftAndClip, HWAStudy, NoiseAndClip, Published
@@ -141,12 +141,9 @@ def _fuller(study: HWAStudy) -> HWAStudy:
     """Twice the data where it was limited, and twice the epochs of the students."""
     task = study.task
     if isinstance(task, Text | Sequence):
-        task = replace(
-            task,
-            train=_twice(task.train),
-            validation=_twice(task.validation),
-            test=_twice(task.test),
-        )
+        counts = {name: getattr(task, name) for name in ("train", "validation", "test")}
+        twice: Any = {name: None if count is None else 2 * count for name, count in counts.items()}
+        task = replace(task, **twice)
     aware = study.aware_tuning
     return replace(
         study,
@@ -154,10 +151,6 @@ def _fuller(study: HWAStudy) -> HWAStudy:
         tuning=_part(study.tuning, 2),
         aware_tuning=None if aware is None else _part(aware, 2),
     )
-
-
-def _twice(count: int | None) -> int | None:
-    return None if count is None else 2 * count
 
 
 def _part(course: Course, part: float) -> Course:

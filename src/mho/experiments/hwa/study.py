@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
@@ -11,8 +10,8 @@ from pydantic import Field, InstanceOf
 from torch import nn
 
 import mho
-from mho import random
 from mho.config import Count, Fraction, NonNegative, Positive, config
+from mho.experiments.fitting import Schedule, chip_seed
 from mho.experiments.hwa.tasks import Task, Vision
 from mho.training import Distillation, DriftNoise, FixedClip, Recipe, WeightClip, WeightNoise, presets
 
@@ -22,65 +21,45 @@ CORRECTIONS = (RAW, GLOBAL, COLUMN, AFFINE, NORMS)
 
 
 @config
-class Course:
+class Course(Schedule):
     """How a network is trained.
 
     Attributes:
         epochs: times that each item of the training part is seen.
         learning_rate: the highest rate.
         batch: items in a step.
-        optimizer: ``"sgd"`` or ``"adamw"``.
         momentum: of SGD, Nesterov's.
         weight_decay: pull of every weight towards zero.
+        last_rate: the rate that the fall ends at, as a fraction of the highest.
+        optimizer: ``"sgd"`` or ``"adamw"``.
         warm_up: part of the steps in which the rate rises from zero.
-        decay: how the rate falls: along a ``"cosine"`` or a line (``"linear"``) to zero, or to a quarter
-            whenever the loss of an epoch is no lower than before (``"plateau"``).
+        decay: how the rate falls: along a ``"cosine"`` or a line (``"linear"``), or to a quarter whenever the
+            loss of an epoch is no lower than before (``"plateau"``).
         clip_norm: largest norm of the whole gradient.
     """
 
-    epochs: Count
-    learning_rate: Positive
-    batch: Count = 64
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Fraction = 0.9
     weight_decay: NonNegative = 0.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     warm_up: Fraction = 0.1
     decay: Literal["cosine", "linear", "plateau"] = "cosine"
     clip_norm: Positive = 1.0
 
-    def steps_per_epoch(self, items: int) -> int:
-        """Steps of one epoch over so many items."""
-        return math.ceil(items / self.batch)
-
-    def steps(self, items: int) -> int:
-        """Steps of the whole training."""
-        return self.epochs * self.steps_per_epoch(items)
+    def falling(self, done: float) -> float:
+        """See :meth:`Schedule.falling`."""
+        return super().falling(done) if self.decay == "cosine" else 1 - done
 
     def made(self, network: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer, over all Parameters that are trained."""
+        """See :meth:`Schedule.made`."""
+        if self.optimizer == "sgd":
+            return super().made(network)
         parameters = [p for p in network.parameters() if p.requires_grad]
-        if self.optimizer == "adamw":
-            return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            parameters,
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            nesterov=self.momentum > 0,
-        )
+        return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
     def scheduler(self, optimizer: torch.optim.Optimizer, items: int) -> torch.optim.lr_scheduler.LRScheduler:
         """The scheduler, stepped after each step (one for plateaus: after each epoch)."""
         if self.decay == "plateau":
             return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.25, patience=0)
-        steps = self.steps(items)
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.share(step, steps))
-
-    def share(self, step: int, steps: int) -> float:
-        """Part of the highest rate that a step out of ``steps`` has."""
-        rising = min(1.0, (step + 1) / max(1.0, self.warm_up * steps))
-        done = min(1.0, step / steps)
-        return rising * (0.5 * (1 + math.cos(math.pi * done)) if self.decay == "cosine" else 1 - done)
+        return super().scheduler(optimizer, items)
 
 
 class InTheLoop(ABC):
@@ -215,7 +194,7 @@ class HWAStudy:
 
         No training draws from it.
         """
-        return random.fork(self.seed, "chip", str(chip)).initial_seed()
+        return chip_seed(self.seed, chip)
 
 
 @config

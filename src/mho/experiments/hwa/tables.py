@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mho.experiments.hwa.chips import IDEALISED
-from mho.experiments.hwa.networks import ARMS, AWARE, PLAIN
 from mho.experiments.hwa.study import GLOBAL
 from mho.experiments.hwa.tasks import shown
+from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.statistics import Estimate, estimate, paired
+from mho.experiments.tables import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,29 +47,13 @@ def normalised(error: float, reference: float, chance: float) -> float:
     return 1 - (error - reference) / (chance - reference) if chance > reference else math.nan
 
 
-def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows of one modality or several as a table."""
-    import pandas as pd
-
-    made: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return made
-
-
 def read_table(path: Path) -> pd.DataFrame:
     """The table of an earlier run, from its ``results.csv``.
 
     Raises:
         ValueError: the file is not such a table.
     """
-    import pandas as pd
-
-    found = pd.read_csv(path)
-    absent = [name for name in COLUMNS if name not in found.columns]
-    if absent or found.empty:
-        raise ValueError(
-            f"{path}: not a table of mho hwa: it needs rows and the columns {', '.join(COLUMNS)}"
-        )
-    return found
+    return read_csv(path, COLUMNS, "mho hwa")
 
 
 def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:

@@ -15,21 +15,9 @@ from mho.experiments.models.wide_resnet import WideResNet
 
 __all__ = [
     # images
-    "Network",
-    "ResNet18",
-    "ResNet20",
-    "ResNet32",
-    "SmallCNN",
-    "SmallResNet",
-    "WideResNet",
+    "Network", "ResNet18", "ResNet20", "ResNet32", "SmallCNN", "SmallResNet", "WideResNet",
     # texts
-    "TextNetwork",
-    "BERT",
-    "MiniLM",
-    "MissingModelError",
+    "TextNetwork", "BERT", "MiniLM", "MissingModelError",
     # rows of words
-    "WordNetwork",
-    "LSTM",
-    "LanguageModel",
-    "perplexity",
-]
+    "WordNetwork", "LSTM", "LanguageModel", "perplexity",
+]  # fmt: skip

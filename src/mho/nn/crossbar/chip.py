@@ -103,7 +103,7 @@ class ChipHolder(WeightSource):
         )
         if self.layout.bias_rows != self.bias_rows:
             raise NotMappableError(
-                f"bias_rows = {bias_rows!r}: the layout of {type(self._owner).__name__} has no rows for a bias; give 0"
+                f"bias_rows = {bias_rows!r}: the layout of {self.called} has no rows for a bias; give 0"
             )
         self.path = ""
         self.on_chip = False
