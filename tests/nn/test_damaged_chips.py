@@ -17,7 +17,7 @@ from mho.converters import SAR, Calibrated, Learned
 from mho.errors import DamagedChipError
 from mho.nn import analog_layers
 from mho.nn.crossbar import chip as entries
-from mho.nn.crossbar.chip import CHIP, RANGES
+from mho.nn.crossbar.description import CHIP, RANGES
 
 X = torch.randn(4, 20, generator=torch.Generator().manual_seed(1))
 DEVICE = mho.devices.RetentionLoss(nu=0.1, nu_std=0.05, device=mho.devices.PCM(read_scale=0.0))

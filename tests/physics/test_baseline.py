@@ -25,7 +25,7 @@ from mho.devices import (
 )
 from mho.devices.dynamics import VTEAM
 from mho.devices.effects.base import around
-from mho.nn.crossbar.chip import CHIP
+from mho.nn.crossbar.description import CHIP
 
 from . import parts
 

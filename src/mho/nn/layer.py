@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mho.config import unknown_key
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
-from mho.nn.crossbar.chip import PACKED_BUFFERS, SAVED, STAMP
+from mho.nn.crossbar.description import PACKED_BUFFERS, SAVED, STAMP
 from mho.nn.loading import carry_over
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mho.chip.reads import PACKED
-from mho.nn.crossbar.chip import CHIP, RANGES, SAVED, STAMP, plain
+from mho.nn.crossbar.description import CHIP, RANGES, SAVED, STAMP
+from mho.nn.crossbar.plain import plain
 from mho.nn.crossbar.reading import Readable
 from mho.nn.crossbar.saved import checksum
 

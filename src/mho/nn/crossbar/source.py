@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mho.chip.layout import Layout
 from mho.chip.weight_changes import sight
-from mho.nn.computed_weights import buffers_of, compute, make_plain, parameters_of
+from mho.nn.computed_weights import buffers_of, compute, parameters_of
 from mho.nn.fingerprint import fingerprint
 
 Part = tuple[int, int] | None
@@ -155,33 +155,6 @@ class WeightSource(nn.Module):
         """What lies on the array once it is programmed, ``[group, row, column]``."""
         bias = self.present_bias() if self.bias_rows else None
         return self.logical(wide(self.present_weight()), bias)
-
-    def put_back(self, weight: Tensor, bias: Tensor | None, shift: Tensor) -> None:
-        """Write what the array holds into the owner's Parameters.
-
-        Args:
-            weight: effective weights.
-            bias: effective bias of the bias rows; None for a digital bias, which stays.
-            shift: of the outputs; it becomes part of the bias, of each row of a table.
-
-        Raises:
-            ValueError: there is a shift and no place for a bias to take it.
-        """
-        if self.layout.one_hot:
-            weight, shift = weight + shift, torch.zeros_like(shift)
-        self.weight.data.copy_(weight)
-        if bias is not None:
-            self.bias.data.copy_(bias)
-        if not bool(shift.any()):
-            return
-        if self.bias is None:
-            if self.bias_name not in self._owner._parameters:
-                raise ValueError(
-                    f"the outputs of {self.path!r} were shifted by a correction, and it has no bias to hold "
-                    "the shift: revert before mho.compensate(model, Affine()), or give the layer a bias"
-                )
-            make_plain(self._owner, torch.zeros_like(shift, dtype=self.weight.dtype), self.bias_name)
-        self.bias.data.copy_(self.bias.detach().to(shift.dtype) + shift)
 
     # --- what may change it ----------------------------------------------------------------------
 

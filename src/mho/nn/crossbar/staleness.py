@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from mho.errors import ChipNotUsedWarning, StaleChipWarning
-from mho.nn.crossbar.chip import RANGES, ChipHolder
+from mho.nn.crossbar.chip import ChipHolder
+from mho.nn.crossbar.description import RANGES
 
 _WEIGHTS = ("chip_weights",)
 

@@ -1,0 +1,160 @@
+"""One array by its description: layout, places for the entries of a chip, full scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mho.chip.damage import Rules
+from mho.chip.layout import Layout
+from mho.chip.layouts import ArraySize, MatrixLayout
+from mho.chip.plan import ReadPlan
+from mho.chip.reads import PACKED
+from mho.chip.tile import TileState
+from mho.errors import NotMappableError, NotProgrammedError
+from mho.hardware import Hardware
+from mho.nn.crossbar.source import Part, WeightSource, check_bias_rows
+from mho.nn.kept_ranges import kept_limits
+from mho.nn.observer import Observer
+from mho.nn.unprogrammed import Notice
+from mho.programming import Summary
+
+CHIP = tuple(f"chip_{name}" for name in TileState._fields)
+RANGES = ("input_range", "output_range")
+STAMP = ("chip_format", "chip_checksum")
+SAVED = (*CHIP, "chip_weights", *RANGES)
+PLACE = {name: place for place, name in enumerate(SAVED)}
+PACKED_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
+
+MakeLayout = Callable[[tuple[int, ...], ArraySize], Layout]
+
+
+class Described(WeightSource):
+    """An array with its description, its chip in buffers, and what products by the chip need.
+
+    Attributes:
+        hardware: the description of the array.
+        bias_rows: rows of the array that hold the bias.
+        layout: how the matrix lies in tiles.
+        make_layout: what made it.
+        path: where the layer is in its model, for messages and random streams.
+        written: what the last programming took; None for a single shot, or if the chip was loaded.
+        notice: says once that the model is evaluated without a chip.
+    """
+
+    hardware: Hardware
+    chip_g: Any  # the buffers: a tensor or None
+    chip_gain: Any
+    chip_shift: Any
+    chip_weights: Any
+    chip_format: Any
+    chip_checksum: Any
+    packed_kernel: Any
+    packed_out: Any
+    tile_index: Any
+    training_step: Any
+    input_range: Any
+    output_range: Any
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        weight: str = "weight",
+        bias: str | None = None,
+        part: Part = None,
+        bias_part: Part = None,
+        *,
+        layout: MakeLayout = MatrixLayout.of,
+    ) -> None:
+        super().__init__(owner, weight, bias, part, bias_part)
+        self.make_layout = layout
+
+    def setup(self, hardware: Hardware, bias_rows: int = 0) -> None:
+        """Describe the array, which is not programmed then.
+
+        Args:
+            hardware: the description of the array.
+            bias_rows: rows that hold the bias; without a bias there are none.
+        """
+        if not isinstance(hardware, Hardware):
+            raise TypeError(f"hardware = {hardware!r}: give a mho.Hardware")
+        weight = self.weight
+        _check_mappable(weight)
+        self.hardware = hardware
+        self.bias_rows = check_bias_rows(bias_rows) if self.bias is not None else 0
+        size = hardware.tile
+        self.layout = self.make_layout(
+            tuple(weight.shape),
+            ArraySize(size.rows, size.columns, size.full, self.bias_rows),
+        )
+        if self.layout.bias_rows != self.bias_rows:
+            raise NotMappableError(
+                f"bias_rows = {bias_rows!r}: the layout of {self.called} has no rows for a bias; give 0"
+            )
+        self.path = ""
+        self.on_chip = False
+        self.modifiers: tuple[Any, ...] = ()
+        self.written: Summary | None = None
+        self.notice = Notice(type(self._owner).__name__)
+        self._observer: Observer | None = None
+        self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
+        self._plan: ReadPlan | None = None
+        self._rules: Rules | None = None
+        self._seen: tuple[tuple[int, ...], ...] = ()
+        self._versions: tuple[int, ...] = ()
+        for name in (*CHIP, "chip_weights", *STAMP):
+            self.register_buffer(name, None)
+        for name in PACKED_BUFFERS:
+            self.register_buffer(name, None, persistent=False)
+        self.register_buffer("training_step", None)
+        order = self.layout.input_index()
+        index = None if order is None else torch.tensor(order, device=weight.device)
+        self.register_buffer("tile_index", index, False)
+        self._make_ranges(weight.device)
+
+    def _make_ranges(self, place: torch.device) -> None:
+        """The full scales: trained, brought along by the description, or not there yet."""
+        for name in RANGES:
+            kept = kept_limits(self.hardware, self.layout, name)
+            if kept is not None and kept.requires_grad:
+                self.register_parameter(name, nn.Parameter(kept.detach().to(place)))
+            else:
+                self.register_buffer(name, None if kept is None else kept.to(place))
+
+    @property
+    def chip(self) -> TileState | None:
+        """The programmed chip, or None."""
+        if self.chip_g is None:
+            return None
+        return TileState(*(getattr(self, name) for name in CHIP))
+
+    def require_chip(self, verb: str) -> TileState:
+        """The chip, or ``NotProgrammedError`` naming the verb that needs one."""
+        chip = self.chip
+        if chip is None:
+            raise NotProgrammedError(
+                f"{verb} needs a programmed chip, and {self.path or 'this layer'!r} has none: "
+                "call mho.program(model, seed=0) first"
+            )
+        return chip
+
+    def array_state(self) -> set[str]:
+        """Names of the buffers and Parameters that the array has."""
+        recipe = {name for name in self._buffers if name.startswith("training_")}
+        return {*CHIP, "chip_weights", *STAMP, *PACKED_BUFFERS, "tile_index", *recipe, *RANGES}
+
+
+def _check_mappable(weight: Tensor) -> None:
+    if weight.numel() == 0:
+        raise NotMappableError(
+            f"weight has shape {tuple(weight.shape)}: an array needs a row and a column at least, "
+            "leave such a layer digital"
+        )
+    if weight.is_complex():
+        raise NotMappableError(
+            f"weight has dtype {weight.dtype}: cells hold real numbers; use a layer for the real "
+            "part and one of the imaginary part, or leave such a layer digital"
+        )

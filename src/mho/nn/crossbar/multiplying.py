@@ -1,0 +1,104 @@
+"""What happens around the product of one array: modifiers, converters, dtypes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mho.chip import tile
+from mho.chip.reads import Limit, Read
+from mho.converters import DAC, ColumnConverter
+from mho.errors import NotCalibratedError
+from mho.nn.crossbar.staleness import Watched
+
+
+class Multiplying(Watched):
+    """An array that multiplies by a matrix that it is given.
+
+    Attributes:
+        modifiers: what training does to the weights, in order (see ``mho.training``).
+    """
+
+    def product(self, read: Read, x: Tensor) -> Tensor:
+        """The product of a matrix that :meth:`read` gave: one forward may use it for several inputs."""
+        vectors = self.layout.portion(read, x, tile.is_tiled(self.hardware))
+        if vectors is None:
+            return self._product(read, x)
+        return torch.cat([self._product(read, part) for part in x.split(vectors)])
+
+    def _product(self, read: Read, x: Tensor) -> Tensor:
+        if self.training:
+            for modifier in self.modifiers:
+                x = modifier.modify_input(x, self)
+        digital = self.training and not self.on_chip and not tile.is_tiled(self.hardware)
+        limits = self.limits()
+        alike = x.dtype == read.kernel.dtype or torch.is_autocast_enabled(x.device.type)
+        if digital and limits[0] is None and alike:
+            y = tile.matvec(self.hardware, read, self.layout, x, self.digital_bias, limits)
+            return self._noisy(y, x)
+        dtype = read.kernel.dtype
+        bias = self.digital_bias
+        bias = None if bias is None else bias.to(dtype)
+
+        def multiply(limits: tuple[Limit, Limit]) -> Tensor:
+            return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, limits)
+
+        with _no_autocast(x):
+            y = self._converted(multiply, limits)
+        return self._noisy(y.to(x.dtype), x)
+
+    def limits(self) -> tuple[Limit, Limit]:
+        """Full scales of DAC and ADC; None leaves a converter out."""
+        return (
+            self._limit(self.hardware.dac, self.input_range, "input_range"),
+            self._limit(self.hardware.adc, self.output_range, "output_range"),
+        )
+
+    def _converted(
+        self, multiply: Callable[[tuple[Limit, Limit]], Tensor], limits: tuple[Limit, Limit]
+    ) -> Tensor:
+        """The product; while a recipe holds the converters back, blended with the one without them."""
+        y = multiply(limits)
+        if self.training and not self.on_chip:
+            for modifier in self.modifiers:
+                share = modifier.conversion(self)
+                if share is not None:
+                    y = torch.lerp(multiply((None, None)), y, share.to(y.dtype))
+        return y
+
+    def _noisy(self, y: Tensor, x: Tensor) -> Tensor:
+        if self.training:
+            for modifier in self.modifiers:
+                y = modifier.modify_output(y, x, self)
+        return y
+
+    def count_step(self) -> None:
+        """Count one training forward, for the ramps of the modifiers."""
+        if self.training and self.training_step is not None:
+            self.training_step.add_(1)
+
+    def _limit(self, converter: DAC | ColumnConverter | None, stored: Tensor | None, name: str) -> Limit:
+        if converter is None:
+            return None
+        given = converter.range.given()
+        if isinstance(given, tuple):  # [channel, tile, column]
+            return torch.tensor(given, device=self.weight.device).view(-1, 1, 1)
+        limit = stored if given is None else given
+        if limit is not None or self.training or converter.ideal:
+            return limit
+        if converter.range.shape(1, 1) is not None:
+            raise NotCalibratedError(
+                f"{name} of {self.path or 'this layer'!r} was left to calibration and none was made: call "
+                "mho.calibrate(model, loader), or give the converter a Fixed, Learned or Dynamic range"
+            )
+        return None
+
+
+def _no_autocast(x: Tensor) -> Any:
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return contextlib.nullcontext()
