@@ -80,12 +80,6 @@ class Tied(nn.Module):
         return y
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_noise_is_visible(name: str) -> None:
-    model, example = CASES[name]()
-    check_visible(mho.convert(model, PCM), example)
-
-
 def test_through_converters() -> None:
     """Codes of 8 bits show the noise too."""
     dac, adc = mho.DAC(bits=8, range=Fixed(limit=3.0)), mho.ADC(bits=8, range=Fixed(limit=4.0))
@@ -98,8 +92,8 @@ TRACED = {"Conv2d", "GRUCell", "MultiheadAttention", "EmbeddingBag"}  # by the s
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_compiled(name: str) -> None:
-    """In one graph; torch's compiler takes its recurrent modules whole only if it is told to."""
+def test_noise_is_visible(name: str) -> None:
+    """Eagerly and in one graph; torch's compiler takes its recurrent modules whole only if it is told to."""
     torch._dynamo.reset()
     model, example = CASES[name]()
     backend = "aot_eager" if name in TRACED else "eager"
