@@ -15,6 +15,11 @@ OLDEST_TESTS := "tests/test_docs.py::test_code_in_the_documentation_runs[README.
   nn/test_layers.py nn/test_functional.py devices/test_pcm.py training/test_modifiers.py)
 # One thread per process: the arrays in the tests are small and the processes already fill the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# Each process keeps a contiguous part of the tests, so that a fixture of a module is made once, and takes from
+# the other one when it has nothing left to do.
+PROCESSES := -n $(JOBS) --dist worksteal
+# Compiled modules are kept, whatever the shell says: rewriting the asserts of all tests takes each process 8 s.
+unexport PYTHONDONTWRITEBYTECODE
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
@@ -50,7 +55,7 @@ hwa-docs: $(READY)  ## the tables and the picture of docs/hwa.md (runs/hwa-quick
 	@cp runs/hwa-quick-seed5/dashboard.png docs/assets/hwa.png
 
 test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
-	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) $(ARGS)
 
 # Kernels of other processors, on an x86 one. "other" are kernels that no processor has (tests/kernels.py);
 # MKL_ENABLE_INSTRUCTIONS acts on Intel, MKL_CBWR everywhere. avx512 needs a processor that has it.
@@ -68,7 +73,7 @@ NUMERIC_TESTS := $(filter-out $(addprefix tests/test_,bad_input.py cli.py cli_wi
 
 kernels: $(READY)  ## the numeric tests under other kernels (KERNELS="sse avx2", NUMERIC=files, ARGS=... for pytest)
 	@set -e; $(foreach name,$(KERNELS),echo "kernels: $(name)"; \
-	  $(ONE_THREAD) $(KERNELS_$(name)) $(BIN)/python -m pytest -q -n $(JOBS) $(NUMERIC_TESTS) $(ARGS);)
+	  $(ONE_THREAD) $(KERNELS_$(name)) $(BIN)/python -m pytest -q $(PROCESSES) $(NUMERIC_TESTS) $(ARGS);)
 
 oldest:  ## README example and some tests with the oldest packages that pyproject.toml allows (.venv-oldest)
 	@test -x $(OLDEST)/bin/pip || $(OLDEST_PYTHON) -m venv $(OLDEST)

@@ -60,27 +60,29 @@ def load() -> tuple[nn.Module, Any]:
     return AutoModel.from_pretrained(path).eval(), AutoTokenizer.from_pretrained(path)
 
 
-def batches(tokenizer: Any, file: str) -> Iterator[dict[str, Tensor]]:
-    """The sentences of a file in padded batches."""
-    texts = (DATA / file).read_text(encoding="utf-8").splitlines()
+def batches(tokenizer: Any, file: str, count: int | None = None) -> Iterator[dict[str, Tensor]]:
+    """The sentences of a file, or the first ones, in padded batches."""
+    texts = (DATA / file).read_text(encoding="utf-8").splitlines()[:count]
     for k in range(0, len(texts), 25):
         yield dict(tokenizer(texts[k : k + 25], padding=True, return_tensors="pt"))
 
 
 @torch.inference_mode()
-def embed(model: nn.Module, tokenizer: Any) -> Tensor:
+def embed(model: nn.Module, tokenizer: Any, sentences: int | None = None) -> Tensor:
     """Sentence embeddings: the mean over the words, at unit length."""
     found = []
-    for batch in batches(tokenizer, "sentences.txt"):
+    for batch in batches(tokenizer, "sentences.txt", sentences):
         words = model(**batch).last_hidden_state
         mask = batch["attention_mask"].unsqueeze(-1).to(words.dtype)
         found.append(normalize((words * mask).sum(1) / mask.sum(1), dim=-1))
     return torch.cat(found)
 
 
-def cosines(model: nn.Module, tokenizer: Any, hardware: mho.Hardware, chips: int) -> list[float]:
-    """Mean cosine over the sentences, for each chip."""
-    truth = embed(model, tokenizer)
+def cosines(
+    model: nn.Module, tokenizer: Any, hardware: mho.Hardware, chips: int, sentences: int | None = None
+) -> list[float]:
+    """Mean cosine over the sentences, or the first ones, for each chip."""
+    truth = embed(model, tokenizer, sentences)
     analog = mho.convert(model, hardware).eval()
     if hardware.dac is not None:
         mho.calibrate(analog, batches(tokenizer, "calibration_sentences.txt"))
@@ -88,7 +90,7 @@ def cosines(model: nn.Module, tokenizer: Any, hardware: mho.Hardware, chips: int
     for seed in range(chips):
         torch.manual_seed(seed)  # of the reads
         mho.program(analog, seed=seed)
-        found.append(float(cosine_similarity(embed(analog, tokenizer), truth).mean()))
+        found.append(float(cosine_similarity(embed(analog, tokenizer, sentences), truth).mean()))
         if isinstance(hardware.device, mho.devices.Ideal):
             break  # all chips are the same
     return found

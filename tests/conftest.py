@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import random
@@ -36,8 +37,22 @@ import torch  # noqa: E402
 from .kernels import other_kernels  # noqa: E402
 
 torch.set_num_threads(1)
+gc.disable()  # what collecting tests makes stays until the end: see pytest_collection_finish
 hypothesis.settings.register_profile("mho", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("mho")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests come first, so that no process ends with one when the others have nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """The search for garbage leaves out the modules and the tests: looking through them takes seconds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

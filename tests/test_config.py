@@ -141,7 +141,7 @@ def varied(draw: st.DrawFn, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_round_trip_of_every_description(kind: str, data: st.DataObject) -> None:
     value = data.draw(varied(example(kind)))

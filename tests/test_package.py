@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -48,30 +49,42 @@ def python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_import_prints_nothing_and_creates_nothing(tmp_path: Path) -> None:
-    done = python("import mho", tmp_path)
-    assert (done.stdout, done.stderr) == ("", "")
-    assert list(tmp_path.rglob("*")) == []
-
-
-def test_import_brings_no_heavy_package(tmp_path: Path) -> None:
-    code = "import sys, torch; before = set(sys.modules); import mho; print(*set(sys.modules) - before)"
-    added = python(code, tmp_path).stdout.split()
-    assert "mho.config" in added
-    assert sorted(name for name in added if name.startswith(HEAVY)) == []
-
-
-def test_import_leaves_torch_as_it_was(tmp_path: Path) -> None:
-    code = """
-import torch
+STATE = """
+import json, sys, torch
 def state():
-    return (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled(),
+    return (str(torch.get_default_dtype()), torch.get_num_threads(), torch.is_grad_enabled(),
             torch.get_rng_state().tolist(), torch.backends.mkldnn.enabled)
-before = state()
+before, loaded = state(), set(sys.modules)
 import mho
-print(state() == before)
+print(json.dumps({"same": state() == before, "added": sorted(set(sys.modules) - loaded)}))
 """
-    assert python(code, tmp_path).stdout.strip() == "True"
+
+
+Imported = tuple[subprocess.CompletedProcess[str], list[Path]]
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
+    """What a process printed that imported mho, and the files that it left."""
+    folder = tmp_path_factory.mktemp("home")
+    return python(STATE, folder), list(folder.rglob("*"))
+
+
+def test_import_prints_nothing_and_creates_nothing(imported: Imported) -> None:
+    done, files = imported
+    assert len(done.stdout.splitlines()) == 1 and done.stdout.startswith('{"same"')
+    assert done.stderr == ""
+    assert files == []
+
+
+def test_import_brings_no_heavy_package(imported: Imported) -> None:
+    added = json.loads(imported[0].stdout)["added"]
+    assert "mho.config" in added
+    assert [name for name in added if name.startswith(HEAVY)] == []
+
+
+def test_import_leaves_torch_as_it_was(imported: Imported) -> None:
+    assert json.loads(imported[0].stdout)["same"] is True
 
 
 def test_public_names_are_few_and_resolve() -> None:

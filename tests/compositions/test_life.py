@@ -1,4 +1,4 @@
-"""Every device with every effect in every array: what holds for one chip holds for all of them.
+"""Devices, effects and arrays, every two of them in a chip: what holds for one chip holds for all of them.
 
 The parts are found by walking mho (``parts.py``): a new one joins by existing.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -14,14 +16,18 @@ from torch import nn
 
 import mho
 from mho.array import Array, Ideal
+from mho.converters import ColumnConverter
 from mho.devices import Device, Effect, Varied
+from mho.mapping import Mapping
 from mho.periphery import Compensation
 
 from .compositions import (
     CANNOT_VARY,
     Composition,
+    dacs,
     differences,
     inputs,
+    may_drive,
     read,
     saved_and_loaded,
     times,
@@ -29,15 +35,69 @@ from .compositions import (
     with_effects,
     without_scales,
 )
+from .covering import covering
 from .parts import all_examples, kinds, varied
 
 EFFECTS = [(), *((effect,) for effect in kinds(Effect))]
+
+
+class Life(NamedTuple):
+    """A chip, how it is corrected, and the times at which it is looked at, one after the other."""
+
+    device: type[Device]
+    effects: tuple[type[Effect], ...]
+    array: type[Array]
+    mapping: int
+    dac: int
+    adc: int
+    compensation: int
+    bias_rows: int
+    back_in_time: bool
+
+    def __str__(self) -> str:
+        return "-".join([str(self.case), *(f"{name}{self._asdict()[name]:d}" for name in self._fields[3:])])
+
+    @property
+    def case(self) -> Composition:
+        """The parts of the cells."""
+        return Composition(self.device, self.effects, self.array)
+
+    def hardware(self, device: Device) -> mho.Hardware:
+        """The chip around a device, which may lack the effects."""
+        adc = ADCS[self.adc]
+        return self.case.hardware(
+            device,
+            mapping=MAPPINGS[self.mapping](device),
+            dac=DACS[self.dac],
+            adc=adc and adc(device),
+        )
+
+
+DACS = dacs(mho.devices.Ideal())
+MAPPINGS, ADCS = all_examples(Mapping), [None, *all_examples(ColumnConverter)]
+COMPENSATIONS = all_examples(Compensation)
+NUMBERS = [list(range(len(some))) for some in (MAPPINGS, DACS, ADCS, COMPENSATIONS)]
+
+
+def allowed(row: Sequence[Any]) -> bool:
+    """What mho does not refuse; None: not chosen yet."""
+    device, effects, array, _, dac = row[:5]
+    if array is not None and dac is not None and not may_drive(DACS[dac], array):
+        return False
+    return device is None or not Composition(device, effects or (), Ideal).refused
+
+
 LIVES = [
-    Composition(device, effects, array)
+    Life(*row)
+    for row in covering(
+        [kinds(Device, Effect), EFFECTS, kinds(Array), *NUMBERS, [0, 1], [False, True]], allowed
+    )
+]
+ON_IDEAL_ARRAYS = [
+    Composition(device, effects, Ideal)
     for device in kinds(Device, Effect)
     for effects in EFFECTS
-    for array in kinds(Array)
-    if not Composition(device, effects, array).refused
+    if not Composition(device, effects, Ideal).refused
 ]
 
 
@@ -61,34 +121,34 @@ def sound(hardware: mho.Hardware, bias_rows: int, seconds: float) -> nn.Module:
     return chip
 
 
-@pytest.mark.parametrize("case", LIVES, ids=str)
-def test_life(case: Composition) -> None:
+@pytest.mark.parametrize("life", LIVES, ids=str)
+def test_life(life: Life) -> None:
     """Programmed, aged, degraded, calibrated, compensated, saved and loaded."""
-    plain, effects = case.bare_device(), case.bare_effects()
+    plain, effects, bias_rows = life.case.bare_device(), life.case.bare_effects(), life.bias_rows
     device = with_effects(plain, effects)
-    hardware = case.hardware(device)
+    hardware = life.hardware(device)
     assert mho.Hardware.from_json(hardware.to_json()) == hardware
     early, late = times(device)
-    layer, x, bias_rows = weights(), inputs(), case.choose("bias rows", (0, 1))
+    layer, x = weights(), inputs()
 
     chip = mho.convert(layer, hardware, bias_rows=bias_rows)
     mho.program(chip, seed=0)
-    for seconds in case.choose("ages", ((late, early), (early,))):
+    for seconds in (late, early) if life.back_in_time else (early,):
         mho.age(chip, seconds)
     if any(isinstance(effect, Varied) for effect in effects):
-        other = mho.convert(layer, case.hardware(plain), bias_rows=bias_rows)
+        other = mho.convert(layer, life.hardware(plain), bias_rows=bias_rows)
         mho.degrade(other, *effects, seed=0)
         mho.program(other, seed=0)
         mho.age(other, early)
     else:
-        other = copy.deepcopy(sound(case.hardware(plain), bias_rows, early))
+        other = copy.deepcopy(sound(life.hardware(plain), bias_rows, early))
         if effects:
             mho.degrade(other, *effects, seed=0)
     found = differences(chip, other)
     assert not found, "a seed and an age must give one chip, in any order, whenever the effects came"
 
     mho.calibrate(chip, [x])
-    method = case.choose("compensation", all_examples(Compensation))(device)
+    method = COMPENSATIONS[life.compensation](device)
     mho.compensate(chip, method, [x] if method.needs_data else None)
     y = read(chip, x)
     assert y.isfinite().all()
@@ -97,9 +157,7 @@ def test_life(case: Composition) -> None:
     assert torch.equal(read(back, x), y), "a loaded chip must read the same"
 
 
-@pytest.mark.parametrize(
-    "case", [life for life in LIVES if life.array is Ideal], ids=lambda case: str(case).rpartition("-")[0]
-)
+@pytest.mark.parametrize("case", ON_IDEAL_ARRAYS, ids=lambda case: str(case).rpartition("-")[0])
 def test_without_scales(case: Composition) -> None:
     """What program_scale, drift_scale and read_scale belong to is gone with them."""
     device = with_effects(case.bare_device(), case.bare_effects())

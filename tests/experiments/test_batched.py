@@ -15,6 +15,8 @@ from mho.experiments.copies import array_weights, chip_weights, noisy_weights
 from mho.experiments.fitting import accuracy, seeded
 from mho.experiments.models import ResNet20, SmallCNN
 
+from ..compositions.covering import covering
+
 
 def cnn():
     return SmallCNN(first=4, second=8, hidden=16).build(1, 8, 10)
@@ -324,10 +326,12 @@ HARDWARE = {
 }
 
 
-@pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("name", HARDWARE)
-@pytest.mark.parametrize("compensated", [False, True])
-def test_chips_made_together_have_the_bits_of_the_verbs(case, name, compensated):
+@pytest.mark.parametrize(
+    ("case", "kernels", "name", "compensated"),
+    covering([list(NETWORKS), ["own", "other"], list(HARDWARE), [False, True]]),
+    indirect=["case", "kernels"],
+)
+def test_chips_made_together_have_the_bits_of_the_verbs(case, kernels, name, compensated):
     network, x = case
     hardware = HARDWARE[name]
     seconds = min(max(hardware.device.times[0], 86_400.0), hardware.device.times[1])

@@ -25,6 +25,7 @@ from mho.mapping.tiling import spans, without_bias_rows
 from mho.nn import AnalogConv2d, AnalogLinear, AnalogTransposedLinear, Crossbar
 from mho.testing import check_layer, check_visible
 
+from ..compositions.covering import covering
 from .cases import CASES, make
 from .same import compare
 
@@ -171,11 +172,12 @@ def step(hardware: mho.Hardware, dense: nn.Module) -> float:
     return float(dense.packed_out.max()) * limit / hardware.adc.grid().high
 
 
-@pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("bias_rows", [1, 4])
-@pytest.mark.parametrize("name", TRUTHS)
-def test_the_rows_are_rows_like_others(name: str, bias_rows: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("name", "bias_rows", "dtype", "kernels"),
+    covering([list(TRUTHS), [1, 4], [torch.float64, torch.float32], ["own", "other"]]),
+    indirect=["kernels"],
+)
+def test_the_rows_are_rows_like_others(name: str, bias_rows: int, dtype: torch.dtype, kernels: str) -> None:
     """Programming error, drift, compensation, wires and converters: those of inputs that are one.
 
     The cells have the same bits, the sums over them are rounded: a current between two codes may get
@@ -571,10 +573,13 @@ def test_revert_takes_the_programmed_bias() -> None:
     assert not any(name.startswith(("chip", "bias_rows")) for name in vars(back[3]))
 
 
-@pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",), ("weight", "bias")])
-@pytest.mark.parametrize("computed", [(), ("weight",), ("bias",), ("weight", "bias")])
-@pytest.mark.parametrize("bias_rows", [0, 2])
-@pytest.mark.parametrize("build", [lambda: nn.Linear(6, 3), lambda: nn.GRUCell(6, 3)])
+SOME = [(), ("weight",), ("bias",), ("weight", "bias")]
+
+
+@pytest.mark.parametrize(
+    ("build", "bias_rows", "computed", "frozen"),
+    covering([[lambda: nn.Linear(6, 3), lambda: nn.GRUCell(6, 3)], [0, 2], SOME, SOME]),
+)
 def test_what_was_trained_is_trained_after_revert(build, bias_rows, computed, frozen) -> None:
     """A plain Parameter takes the place of a computed one, and each keeps its ``requires_grad``."""
     layer = build()

@@ -13,6 +13,7 @@ import mho
 from mho.chip.layouts import ConvolutionLayout
 from mho.converters import Calibrated, Dynamic, Fixed
 
+from ..compositions.covering import covering
 from .cases import CASES, CONV, TRANSPOSED, make
 
 TILES = {
@@ -34,9 +35,10 @@ MAPPINGS = {
 FINE = {"dac": mho.DAC(bits=24, range=Fixed(limit=8.0)), "adc": mho.ADC(bits=24, range=Fixed(limit=60.0))}
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("programmed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "dtype", "programmed"),
+    covering([list(CASES), [torch.float32, torch.float64], [False, True]]),
+)
 def test_ideal_hardware_is_the_digital_layer(name: str, dtype: torch.dtype, programmed: bool) -> None:
     layer, x = make(name, dtype)
     analog = mho.convert(layer, mho.Hardware(tile=TILES["even tiles"])).eval()
@@ -64,11 +66,15 @@ def test_tiles_add_up(name: str, tiles: str) -> None:
     assert (analog.train()(x) - wanted).abs().max() <= 1e-12 * wanted.abs().max()
 
 
-@pytest.mark.parametrize("mapping", MAPPINGS)
-@pytest.mark.parametrize("name", ["linear", "conv2d, groups", "conv transpose 2d, groups", "conv1d, same"])
 @pytest.mark.parametrize(
-    "converters",
-    [{}, FINE, {"dac": mho.DAC(bits=24, range=Dynamic()), "adc": mho.ADC(bits=24, range=Dynamic())}],
+    ("mapping", "name", "converters"),
+    covering(
+        [
+            list(MAPPINGS),
+            ["linear", "conv2d, groups", "conv transpose 2d, groups", "conv1d, same"],
+            [{}, FINE, {"dac": mho.DAC(bits=24, range=Dynamic()), "adc": mho.ADC(bits=24, range=Dynamic())}],
+        ]
+    ),
 )
 def test_every_mapping_reproduces_the_layer(mapping: str, name: str, converters: dict) -> None:
     layer, x = make(name, torch.float64)
@@ -101,9 +107,9 @@ def test_bit_slices_are_the_rounded_weights(offset: bool, slices: int) -> None:
     assert (mho.effective_weights(analog)[""] - rounded).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("mode", ["train", "eval", "on chip"])
-@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize(
+    ("name", "mode", "tiled"), covering([list(CASES), ["train", "eval", "on chip"], [False, True]])
+)
 def test_gradients(name: str, mode: str, tiled: bool) -> None:
     """dx goes through the weights that were used, dW straight through."""
     layer, x = make(name, torch.float64)
@@ -242,9 +248,10 @@ TILEWISE = {
 }
 
 
-@pytest.mark.parametrize("tiles", ["even tiles", "full tiles"])
-@pytest.mark.parametrize("mapping", list(TILEWISE))
-@pytest.mark.parametrize("name", [*CONV, *TRANSPOSED])
+@pytest.mark.parametrize(
+    ("name", "mapping", "tiles"),
+    covering([[*CONV, *TRANSPOSED], list(TILEWISE), ["even tiles", "full tiles"]]),
+)
 def test_tiles_one_after_the_other_are_the_grouped_product(
     name: str, mapping: str, tiles: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,11 +85,12 @@ def life(law: Callable[[Tensor], None], seed: int, x: Tensor) -> dict[str, float
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("law", "chips"), [(uniform, 10), (gaussian, 3)], ids=["uniform", "gaussian"])
-def test_products_of_chips_over_a_year(law: Callable[[Tensor], None], chips: int) -> None:
+@pytest.mark.parametrize("law", [uniform, gaussian])
+def test_products_of_chips_over_a_year(law: Callable[[Tensor], None]) -> None:
+    """Three chips: their mean has a standard error of at most 0.5 %, a sixth of what is allowed."""
     x = torch.randn(256, SIZE)
-    lives = [life(law, seed, x) for seed in range(chips)]
-    measured = {stage: sum(one[stage] for one in lives) / chips for stage in EXPECTED[law]}
+    lives = [life(law, seed, x) for seed in range(3)]
+    measured = {stage: sum(one[stage] for one in lives) / 3 for stage in EXPECTED[law]}
     assert measured == pytest.approx(EXPECTED[law], rel=0.03)
     spreads = {s: max(one[s] for one in lives) - min(one[s] for one in lives) for s in measured}
     assert all(spread < 0.005 for spread in spreads.values()), spreads

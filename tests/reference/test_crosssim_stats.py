@@ -150,8 +150,11 @@ def test_an_adc_with_errors_is_one_of_ours(name: str) -> None:
 
 @pytest.mark.parametrize("name", ONE_DRAW)
 def test_an_adc_with_other_errors_is_none_of_ours(name: str) -> None:
-    """Without mismatch, the golden error is always the larger one; with eight times as much, a small one."""
+    """Without mismatch, the golden error is always the larger one; with eight times as much, a small one.
+
+    Of 100 chips, at most four are nearer then: a share of 10 % passes once in forty times.
+    """
     adc = circuit(name)
     spreads = {k: getattr(adc, k) for k in ("capacitor", "comparator", "parasitic") if hasattr(adc, k)}
     assert rank(name, replace(adc, **dict.fromkeys(spreads, 0.0)), 20) == 1.0
-    assert rank(name, replace(adc, **{k: 8 * s for k, s in spreads.items()}), 500) < 0.05
+    assert rank(name, replace(adc, **{k: 8 * s for k, s in spreads.items()}), 100) < 0.05

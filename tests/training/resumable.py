@@ -1,4 +1,7 @@
-"""A training with every kind of randomness, as a program: python resumable.py checkpoint result."""
+"""A training with every kind of randomness, as a program: python resumable.py checkpoint result.
+
+It goes on from the checkpoint, and is done once more from the start, for comparison.
+"""
 
 from __future__ import annotations
 
@@ -108,5 +111,6 @@ if __name__ == "__main__":
         print(step, flush=True)
         time.sleep(0.03)  # for the one who kills
 
-    out = train(Path(sys.argv[1]), epochs=8, told=told)
-    torch.save(everything(out), sys.argv[2])
+    found = {"stopped": everything(train(Path(sys.argv[1]), epochs=8, told=told))}
+    found["whole"] = everything(train(Path(sys.argv[2]).with_name("whole.pt"), epochs=8))
+    torch.save(found, sys.argv[2])

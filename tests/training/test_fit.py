@@ -70,10 +70,10 @@ def test_a_stopped_training_goes_on_bit_for_bit(
 @pytest.mark.slow
 def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
     """SIGKILL at random steps, the second one after going on."""
+    result = tmp_path / "result.pt"
 
-    def run(folder: Path, kill_after: int | None) -> int:
-        folder.mkdir(exist_ok=True)
-        arguments = [sys.executable, str(SCRIPT), str(folder / "training.pt"), str(folder / "result.pt")]
+    def run(kill_after: int | None) -> int:
+        arguments = [sys.executable, str(SCRIPT), str(tmp_path / "training.pt"), str(result)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) as process:
             assert process.stdout is not None
@@ -85,13 +85,12 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
             return process.returncode
 
     first, second = random.randint(1, 14), random.randint(1, 12)
-    assert run(tmp_path / "whole", None) == 0
-    assert run(tmp_path / "killed", first) == -signal.SIGKILL
-    assert run(tmp_path / "killed", second) == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "result.pt").exists()
-    assert run(tmp_path / "killed", None) == 0
-    whole, killed = (torch.load(tmp_path / name / "result.pt") for name in ("whole", "killed"))
-    assert same(whole, killed), f"killed after {first}, then after {second} steps"
+    assert run(first) == -signal.SIGKILL
+    assert run(second) == -signal.SIGKILL
+    assert not result.exists()
+    assert run(None) == 0
+    found = torch.load(result)
+    assert same(found["stopped"], found["whole"]), f"killed after {first}, then after {second} steps"
 
 
 @pytest.fixture

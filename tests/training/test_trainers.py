@@ -41,7 +41,7 @@ def program() -> types.ModuleType:
 
 @pytest.mark.slow
 def test_trainer(program: types.ModuleType, tmp_path: Path) -> None:
-    """A training that is killed and goes on is one that was not; the chip is there in a new process."""
+    """A training that is killed and goes on is one that was not; the chip is there in another process."""
 
     def run(task: str) -> int:
         arguments = [sys.executable, str(SCRIPT), task, str(tmp_path)]
@@ -50,17 +50,13 @@ def test_trainer(program: types.ModuleType, tmp_path: Path) -> None:
         assert done.returncode in (0, -signal.SIGKILL), done.stderr[-3000:]
         return done.returncode
 
-    assert run("whole") == 0
-    whole = torch.load(tmp_path / "whole.pt")
     assert run("killed") == -signal.SIGKILL
     assert sorted(p.name for p in tmp_path.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
     assert run("resume") == 0
-    resumed = torch.load(tmp_path / "resume.pt")
+    assert run("load, and train a whole one") == 0
+    resumed, whole, loaded = (torch.load(tmp_path / f"{name}.pt") for name in ("resume", "whole", "load"))
     assert len(whole["losses"]) == program.STEPS and resumed["losses"] == whole["losses"]
     assert torch.equal(resumed["logits"], whole["logits"])
-
-    assert run("load") == 0
-    loaded = torch.load(tmp_path / "load.pt")
     assert torch.equal(loaded["logits"], whole["logits"])
     scale = whole["logits"].std()
     assert (loaded["programmed"] - whole["logits"]).std() < 0.2 * scale  # read noise is left

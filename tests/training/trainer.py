@@ -83,7 +83,7 @@ def finish(trainer: transformers.Trainer, folder: Path) -> dict[str, Any]:
 
 
 def load(folder: Path) -> dict[str, Tensor]:
-    """In a new process: the chip, and the digital model, saved and read again as such."""
+    """In another process: the chip, and the digital model, saved and read again as such."""
     config = transformers.AutoConfig.from_pretrained(folder / "final")
     model = mho.convert(transformers.AutoModelForSequenceClassification.from_config(config), PCM)
     model.load_state_dict(load_file(folder / "final" / "model.safetensors"))
@@ -97,14 +97,13 @@ def load(folder: Path) -> dict[str, Tensor]:
 
 def main() -> None:
     task, folder = sys.argv[1], Path(sys.argv[2])
-    if task == "whole":
-        torch.save(finish(train(folder / "whole"), folder / "whole"), folder / "whole.pt")
-    elif task == "killed":
+    if task == "killed":
         train(folder, callbacks=(Killer(),))
     elif task == "resume":
         torch.save(finish(train(folder, resume=True), folder), folder / "resume.pt")
     else:
         torch.save(load(folder), folder / "load.pt")
+        torch.save(finish(train(folder / "whole"), folder / "whole"), folder / "whole.pt")
 
 
 if __name__ == "__main__":
