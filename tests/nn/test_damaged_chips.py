@@ -16,7 +16,7 @@ import mho
 from mho.converters import SAR, Calibrated, Learned
 from mho.errors import DamagedChipError
 from mho.nn import analog_layers
-from mho.nn.crossbar import chip as entries
+from mho.nn.crossbar import soundness as entries
 from mho.nn.crossbar.description import CHIP, RANGES
 
 X = torch.randn(4, 20, generator=torch.Generator().manual_seed(1))
