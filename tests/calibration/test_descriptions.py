@@ -188,7 +188,7 @@ def test_arrays_are_named_one_by_one() -> None:
     for wrong in ("lstm.arrays.weight_hh", "lst.arrays.weight_hh_l0"):
         with pytest.raises(ValueError, match="did you mean"):
             mho.convert(Last(), hardware, select={wrong: one})
-    with pytest.raises(ValueError, match="select names weight of '0', and that layer is a single array"):
+    with pytest.raises(ValueError, match="hardware names weight of '0', and that layer is a single array"):
         mho.convert(nn.Sequential(nn.Linear(2, 2)), hardware, select={"0.arrays.weight": one})
 
 

@@ -119,7 +119,7 @@ def test_nothing_is_changed_and_nothing_left_behind() -> None:
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
     with pytest.raises(ValueError, match="data gave no batch"):
         mho.profile(model, [])
-    assert model.first._observer is None
+    assert model.first.crossbar._observer is None
 
 
 def test_what_is_no_number_names_its_layer() -> None:
@@ -130,7 +130,7 @@ def test_what_is_no_number_names_its_layer() -> None:
         model.first.bias[0] = math.inf
     with pytest.raises(ValueError, match="inputs of 'last': NaN or infinite values"):
         mho.calibrate(model, DATA)
-    assert model.first.input_range is None and model.first._observer is None
+    assert model.first.input_range is None and model.first.crossbar._observer is None
 
 
 def test_as_text() -> None:

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 
 import mho
-from mho import product
 from mho.config import kinds
-from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Stream, TwosComplement
+from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Stream, TwosComplement
 from mho.experiments.cost import Prices, count
 from mho.mapping import BitSlicing, DifferentialPair, Mapping, Offset, SignificancePairs
 from mho.nn import analog_layers
@@ -132,12 +131,15 @@ def built(layer, **parts):
 def converted(monkeypatch):
     """Numbers that ADCs turned into codes, and those that drivers put on rows: by the calls themselves."""
     made = {"adc": 0, "driven": 0}
-    codes, levels, digits = product._codes, Circuit._levels, Stream.digits
+    levels, digits = Circuit._levels, Stream.digits
 
-    def count_codes(grid, z):
-        of_dac = grid in {d.grid() for d in DACS.values() if d is not None}
-        made["driven" if of_dac else "adc"] += z.numel()
-        return codes(grid, z)
+    def counted(codes):
+        def count_codes(grid, z):
+            of_dac = grid in {d.grid() for d in DACS.values() if d is not None}
+            made["driven" if of_dac else "adc"] += z.numel()
+            return codes(grid, z)
+
+        return count_codes
 
     def count_levels(self, value, convert):
         made["adc"] += value.numel()
@@ -148,7 +150,9 @@ def converted(monkeypatch):
         made["driven"] += found.numel() - values.numel()  # the codes themselves were counted
         return found
 
-    monkeypatch.setattr(product, "_codes", count_codes)
+    for grid in (Grid, type(TwosComplement().grid())):
+        for name in ("codes", "codes_"):
+            monkeypatch.setattr(grid, name, counted(getattr(grid, name)))
     monkeypatch.setattr(Circuit, "_levels", count_levels)
     monkeypatch.setattr(Stream, "digits", count_digits)
     return made

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho import read_noise
 from mho.array import AlternateColumns, Approximate, Array, SharedColumns, Wires
 from mho.array._circuit import build
 from mho.array._network import nodes
 from mho.array._noise import PLACES
+from mho.chip import read_noise
 from mho.chip.tile import readout
 from mho.converters import Fixed
 from mho.devices import PCM, Device, Generic, Ideal, Independent, Proportional, ShotNoise, ThermalNoise

@@ -169,13 +169,13 @@ def test_range_at_the_start_and_again(relative_to: str) -> None:
     peak = (
         layer.weight.detach().abs().amax(1) if relative_to == "column" else layer.weight.detach().abs().amax()
     )
-    torch.testing.assert_close(analog.training_range.flatten(), peak.flatten())
+    torch.testing.assert_close(analog.crossbar.training_range.flatten(), peak.flatten())
     with torch.no_grad():
         analog.weight.mul_(2)
     for step in range(1, 5):
         analog(x)
         factor = 1 if step < 3 else 2
-        torch.testing.assert_close(analog.training_range.flatten(), factor * peak.flatten())
+        torch.testing.assert_close(analog.crossbar.training_range.flatten(), factor * peak.flatten())
     fixed = converted(
         copy.deepcopy(layer),
         tr.WeightRange(relative_to=relative_to),
@@ -185,7 +185,7 @@ def test_range_at_the_start_and_again(relative_to: str) -> None:
     bound = 0.5 * (peak.view(-1, 1) if relative_to == "column" else peak)
     torch.testing.assert_close(fixed.weight.detach(), layer.weight.detach().clamp(-bound, bound))
     fan = converted(nn.Linear(12, 3), tr.WeightRange(start="fan_in", relative_to=relative_to))
-    assert fan.training_range.unique().tolist() == [pytest.approx(0.5)]
+    assert fan.crossbar.training_range.unique().tolist() == [pytest.approx(0.5)]
 
 
 def test_range_and_noise_under_a_learned_scale() -> None:
@@ -198,7 +198,7 @@ def test_range_and_noise_under_a_learned_scale() -> None:
     for _ in range(2):
         used = analog(torch.eye(50)).detach().T
     w = layer.weight.detach()
-    torch.testing.assert_close(analog.training_range.flatten(), w.abs().amax(1))
+    torch.testing.assert_close(analog.crossbar.training_range.flatten(), w.abs().amax(1))
     z = (used - 3 * w) / (0.3 * w.abs().amax(1, keepdim=True))
     assert float(z.std()) == pytest.approx(1, abs=0.08)
 
@@ -354,7 +354,10 @@ def test_presets_are_the_published_settings() -> None:
         assert recipe.distillation == tr.Distillation(temperature=4.0, weight=0.9)
         analog = mho.convert(nn.Linear(48, 3, bias=False), mho.Hardware())
         attach(analog, recipe)
-        assert analog.training_range.item() == pytest.approx(math.sqrt(3 / 48)) and span.start == "fan_in"
+        assert (
+            analog.crossbar.training_range.item() == pytest.approx(math.sqrt(3 / 48))
+            and span.start == "fan_in"
+        )
     with pytest.raises(ValueError, match=r"steps_per_epoch = 0"):
         tr.presets.bert(0)
 

@@ -18,8 +18,9 @@ from mho import random
 from mho.array import Ideal as IdealArray
 from mho.chip import tile
 from mho.experiments.fitting import seeded
-from mho.nn import Crossbar, crossbars
+from mho.nn import AnalogLayer, Crossbar, crossbars
 from mho.nn.crossbar import plain
+from mho.nn.walk import walk
 from mho.periphery import GlobalDrift
 
 Copies = dict[str, Tensor]
@@ -49,7 +50,7 @@ def array_weights(network: nn.Module) -> dict[str, Tensor]:
     known = parameters(network)
     found: dict[str, Tensor] = {}
     seen: set[Tensor] = set()
-    for path, layer in mho.convert(network, mho.Hardware()).named_modules():
+    for path, layer in walk(mho.convert(network, mho.Hardware())):
         if not isinstance(layer, Crossbar):
             continue
         name = _weight_name(path, layer)
@@ -78,11 +79,9 @@ def parameters(network: nn.Module) -> dict[str, nn.Parameter]:
 
 def _weight_name(path: str, layer: Crossbar) -> str:
     """The name, in the plain network, of the Parameter that holds the weights of an array."""
-    owner = path.removesuffix("crossbar").removesuffix(".")
-    if owner == path:
-        owner = f".{path}".rpartition(".arrays.")[0][1:]
-    name = layer.weight_name
-    return f"{owner}.{name}" if owner else name
+    single = isinstance(layer.owner, AnalogLayer) and layer.owner.is_single
+    owner = path if single else f".{path}".rpartition(".arrays.")[0][1:]
+    return f"{owner}.{layer.weight_name}" if owner else layer.weight_name
 
 
 def _computed(path: str) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mho import config
 from mho.nn import Crossbar
+from mho.nn.walk import walk
 
 FORMAT = 1
 Streams = dict[str, Any]
@@ -164,6 +165,6 @@ def recipes(model: nn.Module) -> dict[str, list[Any]]:
         path: [
             config.to_dict(m) if dataclasses.is_dataclass(m) else type(m).__name__ for m in layer.modifiers
         ]
-        for path, layer in model.named_modules()
+        for path, layer in walk(model)
         if isinstance(layer, Crossbar)
     }

@@ -66,7 +66,9 @@ class Readable(Multiplying):
 
     def _is_planned(self, plan: ReadPlan, x: Tensor) -> bool:
         """Whether the plan holds for this read: the same chip, the same weights, nothing else to be done."""
-        if self.training or self._observer is not None or torch.is_autocast_enabled(x.device.type):
+        if self.training or self._observer is not None or in_transform():
+            return False
+        if torch.is_autocast_enabled(x.device.type):
             return False
         return plan.holds(
             self.hardware, self.layout, self._buffers, self._parameters, self._owner._parameters
