@@ -101,7 +101,7 @@ def test_half_a_chip_is_refused(key: str) -> None:
     one, other = (mho.convert(nn.Linear(4, 3), mho.Hardware(device=mho.devices.PCM())) for _ in range(2))
     mho.program(one, seed=0)
     state = one.state_dict()
-    del state[key]
+    del state[f"crossbar.{key}"]
     with pytest.raises(RuntimeError, match=f"a chip is whole or not there, and {key} is missing"):
         other.load_state_dict(state)
     assert other.chip is None

@@ -336,9 +336,9 @@ def test_shot_noise_goes_with_the_currents_of_the_cells(array: type, monkeypatch
 def test_weak_noise_of_pcm_and_no_noise_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     for device in (PCM(read_scale=0.0), Ideal()):
         analog = chip(nn.Linear(32, 12), device, STRONG, **SMOOTH)
-        assert analog.packed_variance is None and analog.packed_line_currents is None
+        assert analog.packed_variance is None and analog.packed_lines_currents is None
     analog = chip(nn.Linear(32, 12), PCM(), STRONG)
-    assert analog.packed_line_currents is not None
+    assert analog.packed_lines_currents is not None
     compiled = torch.compile(analog, fullgraph=True, backend="aot_eager")
     monkeypatch.setattr(read_noise, "_normal", lambda std, like: torch.ones_like(std.expand_as(like)))
     x = torch.rand(3, 32)

@@ -193,7 +193,7 @@ class AnalogLayer(nn.Module):
 _SHOWN = (
     *SAVED, *STAMP, *PACKED_BUFFERS,
     "chip", "layout", "modifiers", "notice", "on_chip", "training_step", "written",
-    "matrix", "from_matrix", "digital_bias", "wide_weight", "stored_weight", "stored_bias",
+    "matrix", "from_matrix", "logical", "digital_bias", "wide_weight", "stored_weight", "stored_bias",
     "present_weight", "present_bias", "effective_weight", "effective_bias",
     "check_chip", "is_stale", "repack", "require_chip", "set_chip", "set_range",
 )  # fmt: skip
