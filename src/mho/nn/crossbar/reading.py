@@ -51,15 +51,15 @@ class Readable(Multiplying):
         """
         self.layout.check(x, self.path or self.called)
         plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
-        if plan is not None and read is None and self._is_planned(plan, x):
+        if plan is not None and self._is_planned(plan, x):
             return plan(x, None if self.bias_rows or self.bias_name is None else self._bias())
         if self._observer is not None:
             return self._observe(x, self._observer)
-        if read is not None:
-            return self.product(read, x)
-        read = self.read()
+        alone = read is None
+        read = self.read() if read is None else read
         y = self.product(read, x)
-        self.count_step()
+        if alone:
+            self.count_step()
         if not self.training:
             self._make_plan(read)
         return y
