@@ -118,6 +118,6 @@ def test_cells_with_bounds_of_their_own_are_held_to_them(value: float) -> None:
     analog = mho.convert(weights(20, 10), mho.Hardware(device=device))
     mho.program(analog, 0)
     state = {k: v.clone() for k, v in analog.state_dict().items()}
-    state["chip_g"][1, 0, 3, 2] = value
+    state["crossbar.chip_g"][1, 0, 3, 2] = value
     with pytest.raises(DamagedChipError, match=r"chip_g\[1, 0, 3, 2\] = "):
         analog.load_state_dict(state)
