@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import mho
+from mho.chip.plan import ReadPlan
 from mho.converters import Fixed
 
 ROOT = Path(mho.__file__).parent
@@ -223,3 +224,22 @@ def test_a_shift_is_put_back_alike_for_one_array_and_several() -> None:
             torch.testing.assert_close(
                 call(mho.revert(analog, "programmed")), call(analog), rtol=1e-5, atol=1e-6
             )
+
+
+@each
+@pytest.mark.parametrize("way", ["as it is", "autocast", "parametrised", "inference mode"])
+def test_a_plan_is_made_once_or_not_at_all(name: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    whole = ReadPlan.__init__
+    monkeypatch.setattr(ReadPlan, "__init__", lambda self, *a, **k: made.append(1) or whole(self, *a, **k))
+    make, x = LAYERS[name]
+    with torch.inference_mode(way == "inference mode"):
+        layer = make()
+        if way == "parametrised":
+            nn.utils.parametrize.register_parametrization(layer, "weight", nn.Tanh())
+        analog = mho.convert(layer, QUIET).eval()
+        mho.program(analog, seed=0)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+        found = [analog(x) for _ in range(4)]
+    assert len(made) == (way in ("as it is", "autocast"))
+    assert all(torch.equal(y, found[0]) for y in found)

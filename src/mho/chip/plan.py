@@ -38,7 +38,7 @@ class ReadPlan:
         read: what is packed of the chip.
         limits: full scales of DAC and ADC.
         entries: the tensors that the array holds, by name.
-        weights: the Parameters that its layer holds, by name.
+        weights: the Parameters that its layer holds, by name, whose changes torch counts.
         gives: dtype of the outputs; None for that of the inputs.
     """
 
@@ -54,7 +54,7 @@ class ReadPlan:
     ) -> None:
         self.hardware, self.layout, self.dtype, self.gives = hardware, layout, read.kernel.dtype, gives
         self._entries = tuple((name, value, _changes(value)) for name, value in entries.items())
-        self._weights = tuple((name, value, sight(value)) for name, value in weights.items())
+        self._weights = tuple((name, weight, sight(weight)) for name, weight in weights.items())
         self._read, self._tiled, self._portioned = read, is_tiled(hardware), layout.portioned
         self._product = _product(hardware, layout, read, limits)
 
@@ -75,7 +75,8 @@ class ReadPlan:
             if held is not tensor or (version >= 0 and tensor._version != version):  # type: ignore[union-attr]
                 return False
         for name, weight, seen in self._weights:
-            place = (id(weight), weight._version, STEPS.get(id(weight)), weight.data_ptr())  # its sight
+            # what `sight` says of a Parameter, without a call for each read
+            place = (id(weight), weight._version, STEPS.get(id(weight)), weight.data_ptr())
             if weights.get(name) is not weight or place != seen:
                 return False
         return True

@@ -56,7 +56,10 @@ class AnalogLayer(nn.Module):
 
     def make_arrays(self) -> dict[str, Crossbar]:
         """The arrays of this layer, by name, without hardware yet; ``"crossbar"`` for a single one."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} puts no Parameter on an array: write make_arrays, such as "
+            'return {"crossbar": mho.nn.Crossbar(self, "weight", "bias")}'
+        )
 
     def setup(
         self, hardware: Hardware, bias_rows: int = 0, each: Mapping[str, Hardware] | None = None
@@ -121,7 +124,7 @@ class AnalogLayer(nn.Module):
     def path(self, path: str) -> None:
         self._path = path
         for name, array in self._named():
-            within = "" if name == "crossbar" else f"arrays.{name}"
+            within = "" if name == "crossbar" else name  # a single array has the path of its layer
             array.path = ".".join(part for part in (path, within) if part)
 
     def array(self, name: str = "crossbar") -> Crossbar:
@@ -149,9 +152,10 @@ class AnalogLayer(nn.Module):
         return [array for _, array in self._named()]
 
     def _named(self) -> list[tuple[str, Crossbar]]:
+        """The arrays by the path that they have within the layer."""
         if self.is_single:
             return [("crossbar", self.crossbar)]
-        return list(self.arrays.items())  # type: ignore[arg-type]
+        return [(f"arrays.{name}", array) for name, array in self.arrays.items()]  # type: ignore[misc]
 
     def array_state(self) -> set[str]:
         """Names of what the arrays add to the torch layer."""
@@ -179,15 +183,12 @@ class AnalogLayer(nn.Module):
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, *rest: Any
     ) -> None:
         """The arrays are loaded after their owner, from a dict that speaks of the owner's weights."""
-        arrays = {self._prefix(prefix, name): array for name, array in self._named()}
+        arrays = {f"{prefix}{name}.": array for name, array in self._named()}
         for at, array in arrays.items():
             array.refuse_state(state_dict, at)
         if not local_metadata.get("assign_to_params_buffers", False):
             carry_over(self, state_dict, prefix, arrays)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
-
-    def _prefix(self, prefix: str, name: str) -> str:
-        return f"{prefix}{name}." if name == "crossbar" else f"{prefix}arrays.{name}."
 
 
 _SHOWN = (

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mho.chip.damage import Rules
-from mho.chip.layout import Layout
-from mho.chip.layouts import ArraySize, MatrixLayout
+from mho.chip.layouts import ArraySize
 from mho.chip.plan import ReadPlan
 from mho.chip.reads import PACKED
 from mho.chip.tile import TileState
 from mho.errors import NotMappableError, NotProgrammedError
 from mho.hardware import Hardware
-from mho.nn.crossbar.source import Part, WeightSource, check_bias_rows
+from mho.nn.crossbar.source import WeightSource, check_bias_rows
 from mho.nn.kept_ranges import kept_limits
 from mho.nn.observer import Observer
 from mho.nn.unprogrammed import Notice
@@ -29,8 +27,6 @@ SAVED = (*CHIP, "chip_weights", *RANGES)
 PLACE = {name: place for place, name in enumerate(SAVED)}
 PACKED_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
 
-MakeLayout = Callable[[tuple[int, ...], ArraySize], Layout]
-
 
 class Described(WeightSource):
     """An array with its description, its chip in buffers, and what products by the chip need.
@@ -39,7 +35,6 @@ class Described(WeightSource):
         hardware: the description of the array.
         bias_rows: rows of the array that hold the bias.
         layout: how the matrix lies in tiles.
-        make_layout: what made it.
         path: where the layer is in its model, for messages and random streams.
         written: what the last programming took; None for a single shot, or if the chip was loaded.
         notice: says once that the model is evaluated without a chip.
@@ -58,19 +53,6 @@ class Described(WeightSource):
     training_step: Any
     input_range: Any
     output_range: Any
-
-    def __init__(
-        self,
-        owner: nn.Module,
-        weight: str = "weight",
-        bias: str | None = None,
-        part: Part = None,
-        bias_part: Part = None,
-        *,
-        layout: MakeLayout = MatrixLayout.of,
-    ) -> None:
-        super().__init__(owner, weight, bias, part, bias_part)
-        self.make_layout = layout
 
     def setup(self, hardware: Hardware, bias_rows: int = 0) -> None:
         """Describe the array, which is not programmed then.
@@ -98,7 +80,7 @@ class Described(WeightSource):
         self.on_chip = False
         self.modifiers: tuple[Any, ...] = ()
         self.written: Summary | None = None
-        self.notice = Notice(type(self._owner).__name__)
+        self.notice = Notice(self.called)
         self._observer: Observer | None = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
         self._plan: ReadPlan | None = None

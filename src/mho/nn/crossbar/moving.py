@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho.chip.reads import PACKED
-from mho.nn.crossbar.description import CHIP, RANGES, SAVED, STAMP
+from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, RANGES, SAVED, STAMP
 from mho.nn.crossbar.plain import plain
 from mho.nn.crossbar.reading import Readable
 from mho.nn.crossbar.saved import checksum
 
-_KEPT = (*CHIP, *(f"packed_{name}" for name in PACKED), *RANGES)
+_KEPT = (*CHIP, *PACKED_BUFFERS, *RANGES)
 
 
 class Crossbar(Readable):

@@ -68,11 +68,11 @@ class Readable(Multiplying):
         """Whether the plan holds for this read: the same chip, the same weights, nothing else to be done."""
         if self.training or self._observer is not None or in_transform():
             return False
-        if torch.is_autocast_enabled(x.device.type):
-            return False
-        return plan.holds(
-            self.hardware, self.layout, self._buffers, self._parameters, self._owner._parameters
-        )
+        return not torch.is_autocast_enabled(x.device.type) and self._holds(plan)
+
+    def _holds(self, plan: ReadPlan) -> bool:
+        weights = self._owner._parameters
+        return plan.holds(self.hardware, self.layout, self._buffers, self._parameters, weights)
 
     def _bias(self) -> Tensor | None:
         """The bias of the outputs, the fast way where it is a plain Parameter."""
@@ -81,15 +81,18 @@ class Readable(Multiplying):
 
     def _make_plan(self, read: Read) -> None:
         """For the reads to come, where the chip and the weights are this array's own."""
-        if torch.compiler.is_compiling() or torch.is_grad_enabled() or in_transform():
+        if self.chip_g is None or torch.compiler.is_compiling() or torch.is_grad_enabled() or in_transform():
             return
-        if self.chip_g is None or not self._own(CHIP) or not self._all_else_is_own():
-            return
-        own = self._owner._parameters
         weights: dict[str, Tensor] = {}
-        weights.update((name, p) for name in self._names() if type(p := own.get(name)) is nn.Parameter)
-        if len(weights) < len(self._names()):
-            return  # computed or sharded weights are looked at anew
+        for name in self._names():
+            weight = self._owner._parameters.get(name)
+            if type(weight) is not nn.Parameter or weight.is_inference():
+                return  # computed, sharded and uncounted weights are looked at anew
+            weights[name] = weight
+        if self._plan is not None and self._holds(self._plan):
+            return  # it holds, and autocast goes the long way
+        if not self._own(CHIP) or not self._all_else_is_own():
+            return
         held = dict(zip(SAVED, self._saved(), strict=True))
         packed = {name: self._buffers[name] for name in PACKED_BUFFERS}
         self._plan = self._plan_of(read, {**held, **packed}, weights)

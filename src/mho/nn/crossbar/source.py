@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mho.chip.layout import Layout
+from mho.chip.layouts import ArraySize, MatrixLayout
 from mho.chip.weight_changes import sight
 from mho.nn.computed_weights import buffers_of, compute, parameters_of
 from mho.nn.fingerprint import fingerprint
 
 Part = tuple[int, int] | None
+MakeLayout = Callable[[tuple[int, ...], ArraySize], Layout]
 
 
 def check_bias_rows(value: int) -> int:
@@ -28,18 +31,10 @@ class WeightSource(nn.Module):
     """The weights of one array, looked up in the layer that owns them.
 
     The array has no Parameter of its own for them, so that optimizers, ``state_dict`` of the plain layer,
-    ties and ``functional_call`` meet the Parameters they know.
-
-    Args:
-        owner: the layer whose Parameter the array holds.
-        weight: name of that Parameter.
-        bias: name of the Parameter that is the bias of this array's outputs; None for none.
-        part: first and last + 1 of the entries of the weight, along its first axis, that lie on this
-            array; None for all.
-        bias_part: the same for the bias.
+    ties and ``functional_call`` meet the Parameters they know. Arguments are those of ``mho.nn.Crossbar``.
 
     Attributes:
-        weight_name, bias_name, part, bias_part: these.
+        weight_name, bias_name, part, bias_part, make_layout: these arguments.
         called: type of the layer, for messages.
     """
 
@@ -55,11 +50,13 @@ class WeightSource(nn.Module):
         bias: str | None = None,
         part: Part = None,
         bias_part: Part = None,
+        *,
+        layout: MakeLayout = MatrixLayout.of,
     ) -> None:
         super().__init__()
         self.__dict__["_owner"] = owner  # not a submodule: the owner holds the array
         self.weight_name, self.bias_name = weight, bias
-        self.part, self.bias_part = part, bias_part
+        self.part, self.bias_part, self.make_layout = part, bias_part, layout
         self.called = type(owner).__name__
 
     @property
