@@ -13,6 +13,7 @@
 from mho import array, calibration, converters, devices, mapping, nn, periphery, programming, training
 from mho.analysis.budget import budget
 from mho.analysis.programming_report import programming_report
+from mho.analysis.trace import trace
 from mho.calibration import calibrate, profile
 from mho.convert import analog_modules, convert, convertible_modules, inconvertible_modules, revert
 from mho.convert.batch_norm import fold_batch_norm
@@ -61,6 +62,7 @@ __all__ = [
     "programming",
     "programming_report",
     "revert",
+    "trace",
     "train_on_chip",
     "training",
 ]

@@ -91,7 +91,7 @@ def test_streamed_inputs_need_the_full_scale_of_the_dac() -> None:
     model = network(dac=mho.DAC(bits=5, stream=Stream()), adc=mho.ADC())
     with pytest.raises(NotCalibratedError, match="input_range of 'first'"):
         mho.profile(model, DATA)
-    assert all(layer._observer is None for layer in model.modules() if hasattr(layer, "_observer"))
+    assert all(layer._tap is None for layer in model.modules() if hasattr(layer, "_tap"))
     mho.calibrate(model, DATA)
     currents = mho.profile(model, DATA).layers["first"].currents[0]
     assert max(h.largest for h in currents) == pytest.approx(float(model.first.output_range), rel=1e-5)
@@ -119,7 +119,7 @@ def test_nothing_is_changed_and_nothing_left_behind() -> None:
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
     with pytest.raises(ValueError, match="data gave no batch"):
         mho.profile(model, [])
-    assert model.first.crossbar._observer is None
+    assert model.first.crossbar._tap is None
 
 
 def test_what_is_no_number_names_its_layer() -> None:
@@ -130,7 +130,7 @@ def test_what_is_no_number_names_its_layer() -> None:
         model.first.bias[0] = math.inf
     with pytest.raises(ValueError, match="inputs of 'last': NaN or infinite values"):
         mho.calibrate(model, DATA)
-    assert model.first.input_range is None and model.first.crossbar._observer is None
+    assert model.first.input_range is None and model.first.crossbar._tap is None
 
 
 def test_as_text() -> None:

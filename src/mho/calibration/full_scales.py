@@ -14,6 +14,7 @@ from mho.converters import DAC, ColumnConverter, Histogram
 from mho.converters.ranges import joined
 from mho.nn import Crossbar, crossbars
 from mho.nn.observer import Observer
+from mho.nn.tapping import tapped
 
 
 def calibrate(model: nn.Module, data: Iterable[Any]) -> None:
@@ -52,15 +53,18 @@ def observe(
         progress: called after each batch with the number of batches so far.
     """
     layers = crossbars(model)
-    for path, layer in layers.items():
-        rows, channels = len(layer.layout.rows), len(tile.readout(layer.hardware).digital)
-        layer._observer = Observer(path, rows, channels, streamed and tile.streams(layer.hardware))
-    try:
+    seen = {
+        path: Observer(
+            path,
+            len(layer.layout.rows),
+            len(tile.readout(layer.hardware).digital),
+            streamed and tile.streams(layer.hardware),
+        )
+        for path, layer in layers.items()
+    }
+    with tapped(layers, seen):
         run_all(model, data, progress=progress)
-        return {path: layer._observer for path, layer in layers.items() if layer._observer is not None}
-    finally:
-        for layer in layers.values():
-            layer._observer = None
+    return seen
 
 
 def _measure(model: nn.Module, data: Iterable[Any], layers: dict[str, Crossbar], streamed: bool) -> None:

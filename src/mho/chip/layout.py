@@ -104,6 +104,25 @@ class Layout(Protocol):
     def over_partial(self, values: Tensor) -> Tensor:
         """``values[group, tile, channel, column]``, each size 1 or full, to broadcast over a partial."""
 
+    def samples(self, x: Tensor) -> int:
+        """How many samples a layer's input has: vectors, or images of a convolution."""
+
+    def sample(self, x: Tensor, every: int) -> Tensor:
+        """Each how manieth of the samples, the first one on."""
+
+    def row_sums(self, values: Tensor) -> Tensor:
+        """What is driven on each row, added up over all vectors.
+
+        Args:
+            values: in the shape of the layer's input or of a sample of it; of look-ups, row numbers.
+
+        Returns:
+            ``[group, row]``, without bias rows.
+        """
+
+    def products(self, inputs: int, outputs: int) -> int:
+        """Multiply-accumulates of the digital layer for so many numbers in and out."""
+
     def over_inputs(self, values: Tensor) -> Tensor:
         """``values[tile]`` to broadcast over arranged inputs."""
 

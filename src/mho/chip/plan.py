@@ -16,12 +16,13 @@ from mho.chip.layout import Layout
 from mho.chip.product import prepared, tiled, whole
 from mho.chip.reads import Limit, Read
 from mho.chip.state import is_tiled
+from mho.chip.tap import Tap
 from mho.chip.tile import channels_of, law_of
 from mho.chip.weight_changes import STEPS, sight
 from mho.hardware import Hardware
 
 Held = Mapping[str, Tensor | None]
-Product = Callable[[Tensor, Tensor | None], Tensor]
+Product = Callable[[Tensor, Tensor | None, Tap | None], Tensor]
 
 
 def _changes(tensor: Tensor | None) -> int:
@@ -81,27 +82,28 @@ class ReadPlan:
                 return False
         return True
 
-    def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def __call__(self, x: Tensor, bias: Tensor | None, tap: Tap | None = None) -> Tensor:
         """The outputs for the inputs ``x``, in the dtype of ``x``.
 
         Args:
             x: inputs, as the layout takes them.
             bias: digital bias ``[group * column]``, or None.
+            tap: who listens.
         """
         if self.gives is not None:
-            return self._all(x, bias).to(self.gives)
+            return self._all(x, bias, tap).to(self.gives)
         if bias is not None and bias.dtype != self.dtype:
             bias = bias.to(self.dtype)
         if x.dtype == self.dtype:
-            return self._all(x, bias)
-        return self._all(x.to(self.dtype), bias).to(x.dtype)
+            return self._all(x, bias, tap)
+        return self._all(x.to(self.dtype), bias, tap).to(x.dtype)
 
-    def _all(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def _all(self, x: Tensor, bias: Tensor | None, tap: Tap | None) -> Tensor:
         """All vectors, in portions where that is faster."""
         vectors = self.layout.portion(self._read, x, self._tiled) if self._portioned else None
         if vectors is None:
-            return self._product(x, bias)
-        return torch.cat([self._product(part, bias) for part in x.split(vectors)])
+            return self._product(x, bias, tap)
+        return torch.cat([self._product(part, bias, tap) for part in x.split(vectors)])
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         """A copy of an array makes a plan of its own."""
@@ -119,9 +121,9 @@ def _product(hardware: Hardware, layout: Layout, read: Read, limits: tuple[Limit
     if layout.one_hot:  # rows are on or off, whatever the DAC
         dac = None
     if not is_tiled(hardware):
-        return lambda x, bias: whole(read, layout, x, bias, dac, limits[0])
+        return lambda x, bias, tap: whole(read, layout, x, bias, dac, limits[0])
     channels, law, steps = channels_of(hardware), law_of(hardware), read.steps
     if steps is not None and dac is not None and adc is not None:
         into, out, rest = dac, adc, read.changed(out=None)
-        return lambda x, bias: prepared(rest, steps, layout, x, bias, channels, into, out, overwrite=True)
-    return lambda x, bias: tiled(read, layout, x, bias, channels, dac, adc, *limits, law, overwrite=True)
+        return lambda x, bias, tap: prepared(rest, steps, layout, x, bias, channels, into, out, True, tap)
+    return lambda x, bias, tap: tiled(read, layout, x, bias, channels, dac, adc, *limits, law, True, tap)

@@ -24,6 +24,7 @@ from mho.autograd import materialise, may_overwrite
 from mho.chip.layout import Layout
 from mho.chip.read_noise import of_bias, on_currents, on_output
 from mho.chip.reads import Channels, Limit, Read, Steps
+from mho.chip.tap import Tap
 from mho.converters import DAC, ColumnConverter, Ready, Stream
 from mho.random import fresh_normal_like
 
@@ -66,18 +67,20 @@ def tiled(
     i_limit: Limit,
     law: Law | None = None,
     overwrite: bool | None = None,
+    tap: Tap | None = None,
 ) -> Tensor:
     """A read with tiles and channels kept apart up to the ADC.
 
     ``law``: what read and layout become for cells without Ohm's law, given the converted input of full scale
-    (None if the DAC is left out). ``overwrite``: whether fresh tensors may be, where that is known.
+    (None if the DAC is left out). ``overwrite``: whether fresh tensors may be, where that is known. ``tap``:
+    who listens.
     """
     step: float | Tensor
     overwrite = may_overwrite() if overwrite is None else overwrite
     known = x_limit is not None and i_limit is not None  # else the converters are left out
     if read.steps is not None and dac is not None and adc is not None and known:
         rest = read.changed(out=None)
-        return prepared(rest, read.steps, layout, x, bias, channels, dac, adc, overwrite)
+        return prepared(rest, read.steps, layout, x, bias, channels, dac, adc, overwrite, tap)
     v, step, high_in = layout.arrange(x, read.inputs), 1.0, 1.0
     x_limit = None if dac is None else _full_scale_in(layout, v, dac, x_limit, plain=False)
     if dac is None or x_limit is None:  # drivers that are left out have no offset
@@ -96,6 +99,7 @@ def tiled(
     digits, factor = _convert_out(
         read, layout, currents, adc, i_limit,
         stream.high if stream is not None and stream.each else high_in, len(channels.digital), overwrite,
+        tap,
     )  # fmt: skip
     if stream is not None and stream.each:
         if isinstance(factor, Tensor) and factor.dim() > 0:
@@ -147,6 +151,7 @@ def prepare(
 def prepared(
     read: Read, steps: Steps, layout: Layout, x: Tensor, bias: Tensor | None,
     channels: Channels, dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool,
+    tap: Tap | None = None,
 ) -> Tensor:  # fmt: skip
     """:func:`tiled` with its factors made beforehand: each element is touched as little as can be.
 
@@ -156,9 +161,11 @@ def prepared(
     into, mid, out = steps
     one = _constant_input(layout, into, dac, dac.stream) if read.bias is not None else into
     total: Tensor | None = None
-    for piece, part, arranged in layout.tiles(read, x):
-        digits = _digits(part, piece, dac.digits(arranged * into), mid, one, dac, adc, overwrite)
-        summed, _ = _sum(piece, piece.partial(digits, len(channels.digital)), 1.0, channels)
+    each = len(channels.digital)
+    for first, (piece, part, arranged) in enumerate(layout.tiles(read, x)):
+        listener = None if tap is None else (tap, each, first)
+        digits = _digits(part, piece, dac.digits(arranged * into), mid, one, dac, adc, overwrite, listener)
+        summed, _ = _sum(piece, piece.partial(digits, each), 1.0, channels)
         if total is None:
             total = summed
         else:
@@ -169,7 +176,7 @@ def prepared(
 
 def _digits(
     read: Read, layout: Layout, codes: Tensor, mid: Tensor, one: float | Tensor,
-    dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool,
+    dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool, listener: tuple[Tap, int, int] | None,
 ) -> Tensor:  # fmt: skip
     """The ADC's codes of the DAC's codes, in the layout of the product."""
     if dac.stream is not None:  # fewer inputs are scaled than currents
@@ -178,8 +185,12 @@ def _digits(
         z = _shifted(layout, z, dac, dac.stream, analog=True)
     else:
         currents = _currents(read, layout, codes, dac.high, one)
-        return adc.digits(currents.mul_(mid) if overwrite else currents * mid)
-    return _shifted(layout, adc.digits(z), dac, dac.stream, analog=False)
+        z = currents.mul_(mid) if overwrite else currents * mid
+    if listener is not None:
+        tap, channels, first = listener
+        tap.converted(layout, z, channels, first)
+    digits = adc.digits(z)
+    return digits if dac.stream is None else _shifted(layout, digits, dac, dac.stream, analog=False)
 
 
 def _driven(layout: Layout, codes: Tensor, dac: DAC | Ready | None, stream: Stream | None) -> Tensor:
@@ -224,6 +235,45 @@ def _shifted(
     if stream is None or dac is None or stream.each == analog:
         return values
     return stream.total(values, dac.peak, layout.batch_axis)
+
+
+def squared_voltages(
+    layout: Layout, x: Tensor, dac: DAC | None, limit: Limit
+) -> tuple[Tensor, float | Tensor]:
+    """Squares of what is driven, in units of full scale, without the errors of single drivers.
+
+    Args:
+        layout: of the array.
+        x: inputs, not arranged.
+        dac: what drives them; None for no converter: then in units of the inputs.
+        limit: its full scale; None where it is left out, or measures its own.
+
+    Returns:
+        Their sum over all vectors, ``[group, row]``, the mean of what is driven one after the other; and the
+        mean square of an input of one, for bias rows.
+    """
+    if layout.one_hot:
+        return layout.row_sums(x), 1.0
+    if isinstance(limit, Tensor) and limit.numel() > 1:  # each tile has one
+        parts = [squared_voltages(layout, x, dac, one) for one in limit.flatten()]
+        spans = zip(parts, layout.rows, strict=True)
+        return torch.cat([found[:, a:b] for (found, _), (a, b) in spans], 1), parts[-1][1]
+    limit = None if dac is None else _full_scale_in(layout, x, dac, limit, plain=True)
+    if dac is None or limit is None:
+        return layout.row_sums(x.square()), 1.0
+    if isinstance(limit, Tensor):
+        limit = limit.detach().to(x.dtype)
+    driven, top, times, stream = x * materialise(dac.high / limit), dac.high, 1, dac.stream
+    one = _constant_input(layout, top / limit, dac, stream)
+    if not dac.ideal:
+        driven = dac.digits(driven)
+    if stream is not None:
+        driven, top, times = stream.digits(driven, dac.peak, 0), stream.high, stream.count(dac.peak)
+    squares = driven.square()
+    if dac.noise:
+        squares = squares + (dac.noise * top) ** 2
+    of_one = torch.as_tensor(one).square().mean() / top**2
+    return layout.row_sums(squares) / (times * top**2), of_one
 
 
 def mean_currents(read: Read, layout: Layout, v: Tensor, one: float | Tensor) -> Tensor:
@@ -301,6 +351,7 @@ def _convert_out(
     high_in: float,
     channels: int,
     overwrite: bool,
+    tap: Tap | None,
 ) -> tuple[Tensor, float | Tensor]:
     """ADC codes (or currents) as a partial, and cell currents per code.
 
@@ -333,6 +384,8 @@ def _convert_out(
     z = partial.mul_(factor) if overwrite else partial * materialise(factor)
     if adc.noise:
         z = z + fresh_normal_like(z) * (adc.noise * adc.high / limit)
+    if tap is not None:
+        tap.converted(layout, z, channels, 0)
     digits = adc.digits(z) if read.levels is None else _each_reads(layout, z, adc, read, read.levels)
     return _viewed(layout, digits, channels), limit / adc.high
 

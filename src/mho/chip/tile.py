@@ -43,6 +43,7 @@ from mho.chip.product import Law, prepare, tiled, whole
 from mho.chip.reads import Channels, Limit, Read
 from mho.chip.reference import baseline_read, reference_read
 from mho.chip.state import TileState, conductances, is_plain, is_tiled, readout, streams, tile_columns, widths
+from mho.chip.tap import Tap
 from mho.config import digest
 from mho.devices import Device, Effect
 from mho.devices.effects.base import Tiles, around, effects
@@ -300,6 +301,7 @@ def matvec(
     x: Tensor,
     bias: Tensor | None,
     limits: tuple[Limit, Limit],
+    tap: Tap | None = None,
 ) -> Tensor:
     """One read of the array.
 
@@ -311,6 +313,7 @@ def matvec(
         bias: digital bias ``[group * column]``, or None.
         limits: full scale of the DAC (input units) and of the ADC (cell currents); None leaves that
             converter out.
+        tap: who listens.
 
     Returns:
         The layer's output, in the dtype of ``read.kernel``.
@@ -318,7 +321,7 @@ def matvec(
     if not is_tiled(hardware):
         return whole(read, layout, x, bias, hardware.dac, limits[0])
     law, channels = law_of(hardware), channels_of(hardware)
-    return tiled(read, layout, x, bias, channels, hardware.dac, hardware.adc, *limits, law)
+    return tiled(read, layout, x, bias, channels, hardware.dac, hardware.adc, *limits, law, tap=tap)
 
 
 def law_of(hardware: Hardware) -> Law | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import flop_registry
 
 from mho.calibration.batches import run
 from mho.chip.reads import Limit, Read
@@ -20,6 +20,7 @@ from mho.convert.packed_weights import constants, multiplications, unpacked
 from mho.converters import DAC, ColumnConverter
 from mho.errors import NotCalibratedError
 from mho.nn import AnalogLayer, Crossbar
+from mho.nn.tapping import counter, tapped
 from mho.nn.unprogrammed import on_purpose
 
 _aten = torch.ops.aten
@@ -234,17 +235,21 @@ def count_macs(model: nn.Module, example: Any) -> Macs:
     ledger = _Ledger(model)
     modes = {module: module.training for module in model.modules() if hasattr(module, "training")}
     handles: list[Any] = []
+    arrays = {path: module for path, module in model.named_modules() if isinstance(module, Crossbar)}
+    counters = {path: counter(array) for path, array in arrays.items()}
     for path, module in model.named_modules():
         handles += _watch(module, path, ledger)
     try:
         model.eval()
-        with torch.no_grad(), _unfused(), on_purpose(model), ledger:
+        with torch.no_grad(), _unfused(), on_purpose(model), tapped(arrays, counters), ledger:
             run(model, example)
     finally:
         for handle in handles:
             handle.remove()
         for module, mode in modes.items():
             module.training = mode
+    for path, heard in counters.items():
+        ledger.count(_layer_of(path)).analog += heard.products
     if ledger.bypassed:
         where = "; ".join(f"{by or 'the model'!r} reads {name!r}" for name, by in ledger.bypassed.items())
         raise ValueError(
@@ -297,10 +302,7 @@ def _watch(module: nn.Module, path: str, ledger: _Ledger) -> Iterator[Any]:
     """Hooks that keep the ledger's place; what runs inside an array is counted as one product."""
     if isinstance(module, torch.jit.ScriptModule):
         return  # it takes no hooks: what it does counts for the module that calls it
-    owner = path
     if isinstance(module, Crossbar):
-        place = "arrays." if path.rpartition(".")[2] != "crossbar" else "crossbar"
-        owner = path.rpartition(place)[0].removesuffix(".")
         yield _Uncalibrated(module)
         yield _Inside(module, ledger)
 
@@ -308,16 +310,18 @@ def _watch(module: nn.Module, path: str, ledger: _Ledger) -> Iterator[Any]:
         ledger.stack.append(path)
         ledger.inside += isinstance(module, Crossbar)
 
-    def leave(_module: nn.Module, args: Any, names: Any, _output: Any) -> None:
-        if isinstance(module, Crossbar):
-            with FlopCounterMode(display=False) as counter:
-                module.digital_forward(args[0])
-            ledger.count(owner).analog += counter.get_total_flops() // 2
-            ledger.inside -= 1
+    def leave(_module: nn.Module, _args: Any, _names: Any, _output: Any) -> None:
+        ledger.inside -= isinstance(module, Crossbar)
         ledger.stack.pop()
 
     yield module.register_forward_pre_hook(enter, with_kwargs=True)
     yield module.register_forward_hook(leave, with_kwargs=True)
+
+
+def _layer_of(path: str) -> str:
+    """The path of the layer whose array lies there."""
+    place = "arrays." if path.rpartition(".")[2] != "crossbar" else "crossbar"
+    return path.rpartition(place)[0].removesuffix(".")
 
 
 @contextlib.contextmanager

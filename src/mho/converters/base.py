@@ -75,6 +75,14 @@ class ColumnConverter(ABC):
         """
         return self.quantise(z, self.high)
 
+    def clips(self, z: Tensor) -> Tensor:
+        """Where a conversion is beyond what codes stand for: its error is more than half a step.
+
+        Args:
+            z: currents in digits, not rounded, any shape.
+        """
+        return z.abs() > self.high
+
     def ready(self) -> Ready:
         """What a read needs of this converter, made once."""
         return Ready(self.range, self.ideal, self.high, self.per_current, self.digits, self.read, self.noise)

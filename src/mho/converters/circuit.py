@@ -89,6 +89,10 @@ class Circuit(ColumnConverter):
         nominal = self.nominal(z.detach()).unsqueeze(0)
         return self.levels(z.reshape(1, -1), nominal).view(z.shape)
 
+    def clips(self, z: Tensor) -> Tensor:
+        """Beyond the span, ``[-1, 1]``, or ``[0, 1]`` without sign."""
+        return z.abs() > 1 if self.signed else (z > 1) | (z < 0)
+
     def nominal(self, like: Tensor) -> Tensor:
         """The table of a converter without mismatch, ``[k]``."""
         zeros = like.new_zeros(max(self.own_draws, self.array_draws))

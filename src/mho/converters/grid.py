@@ -38,6 +38,10 @@ class Grid(NamedTuple):
             return round_clip(z + self.shift, self.low + self.shift, self.high + self.shift) - self.shift
         return round_clip(z, self.low, self.high)
 
+    def clips(self, z: Tensor) -> Tensor:
+        """Where ``z`` is more than half a step beyond the codes."""
+        return (z > self.high + 0.5) | (z < self.low - 0.5)
+
     def codes_(self, z: Tensor) -> Tensor:
         """:meth:`codes` in place, without a gradient."""
         if self.shift:
@@ -122,6 +126,10 @@ class Uniform:
             return self.quantise(z, self.high)
         grid = self.grid()
         return grid.codes_(z) if may_overwrite() else grid.codes(z)
+
+    def clips(self, z: Tensor) -> Tensor:
+        """Where values in digits are more than half a step beyond the codes."""
+        return z.abs() > self.high if self.ideal or self._quantises_itself else self.grid().clips(z)
 
     def ready(self) -> Ready:
         """What a read needs of this converter, made once."""

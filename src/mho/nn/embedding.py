@@ -80,7 +80,7 @@ class LookUpCrossbar(Crossbar):
             order = torch.arange(read.levels.shape[:4].numel(), device=x.device).view(read.levels.shape[:4])
             read = read.changed(readers=order[:, layout.tile_of(x.reshape(-1))])
         y = self._converted(
-            lambda limits: tile.matvec(self.hardware, read, layout, x, None, limits), (None, limit)
+            lambda limits: tile.matvec(self.hardware, read, layout, x, None, limits, self._tap), (None, limit)
         )
         return self._noisy(y.to(self.weight.dtype), x)
 

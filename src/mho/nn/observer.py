@@ -9,15 +9,18 @@ from mho.chip import tile
 from mho.chip.layout import Layout
 from mho.chip.product import driven_groups, mean_currents
 from mho.chip.reads import Limit, Read
+from mho.chip.tap import Tap
 from mho.converters import Histogram
 from mho.hardware import Hardware
 
 
-class Observer:
+class Observer(Tap):
     """Inputs and column currents of the layer at ``path``, by tile, in constant memory.
 
     ``streamed``: the currents are those of each group of input bits.
     """
+
+    holds_back = True
 
     def __init__(self, path: str, tiles: int, channels: int, streamed: bool = False) -> None:
         self.streamed = streamed

@@ -133,6 +133,51 @@ class ConvolutionLayout:
         """The channel axis in several; ``unflatten`` keeps channels-last memory as it is."""
         return torch.unflatten(x, 1, sizes)
 
+    def samples(self, x: Tensor) -> int:
+        """Images."""
+        return x.shape[0]
+
+    def sample(self, x: Tensor, every: int) -> Tensor:
+        """Some images."""
+        return x[::every]
+
+    def row_sums(self, values: Tensor) -> Tensor:
+        """``[group, input * taps]``: over all positions of each tap; the padding drives nothing."""
+        sums = values.sum(0)  # [channel, *space]
+        for axis in range(len(self.taps)):
+            reached = self._reached(axis, sums.shape[1], values.device).to(sums.dtype)
+            sums = torch.tensordot(sums, reached, dims=([1], [0]))  # the taps come last
+        return sums.reshape(self.groups, -1)
+
+    def _reached(self, axis: int, size: int, device: torch.device) -> Tensor:
+        """Whether a tap meets an input of one axis at any position of the output, ``[size, taps]``."""
+        kernel, stride, dilation = self.taps[axis], self.stride[axis], self.dilation[axis]
+        before, after = self._padding(axis)
+        place = torch.arange(size, device=device).unsqueeze(1)
+        tap = torch.arange(kernel, device=device) * dilation
+        if self.transposed:  # the output is where the taps of an input fall
+            last = (size - 1) * stride - 2 * before + dilation * (kernel - 1) + self.output_padding[axis]
+            output = place * stride - before + tap
+            return (output >= 0) & (output <= last)
+        outputs = (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
+        first = place + before - tap
+        return (first >= 0) & (first % stride == 0) & (first // stride < outputs)
+
+    def _padding(self, axis: int) -> tuple[int, int]:
+        """Zeros before and after the input."""
+        if self.padding == "valid":
+            return 0, 0
+        if self.padding == "same":
+            total = self.dilation[axis] * (self.taps[axis] - 1)
+            return total // 2, total - total // 2
+        return self.padding[axis], self.padding[axis]
+
+    def products(self, inputs: int, outputs: int) -> int:
+        """Of the patches; a transposed convolution multiplies each input once by each of its taps."""
+        if self.transposed:
+            return inputs * self._k * self.columns[-1][1]
+        return outputs * self.inputs * self._k
+
     def squares(self, x: Tensor) -> Tensor:
         """Elementwise."""
         return x * x

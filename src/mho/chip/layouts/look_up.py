@@ -97,6 +97,24 @@ class LookUpLayout:
         where = self.tile_of(v)
         return tuple(v[where == t] for t in range(len(self.rows)))
 
+    def samples(self, x: Tensor) -> int:
+        """Look-ups."""
+        return x.numel()
+
+    def sample(self, x: Tensor, every: int) -> Tensor:
+        """Some look-ups."""
+        return x.reshape(-1)[::every]
+
+    def row_sums(self, values: Tensor) -> Tensor:
+        """How often each row was on, ``[1, row]``."""
+        rows = self.rows[-1][1]
+        counts = torch.zeros(rows, device=values.device)
+        return counts.index_add_(0, values.reshape(-1), counts.new_ones(values.numel())).unsqueeze(0)
+
+    def products(self, inputs: int, outputs: int) -> int:
+        """Nothing is multiplied."""
+        return 0
+
     def squares(self, x: Tensor) -> Tensor:
         """A row that is on has the input one."""
         return x

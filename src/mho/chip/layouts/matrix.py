@@ -108,6 +108,22 @@ class MatrixLayout:
         """Arranged inputs of each tile."""
         return v.unbind(0)
 
+    def samples(self, x: Tensor) -> int:
+        """Vectors."""
+        return x.numel() // x.shape[-1]
+
+    def sample(self, x: Tensor, every: int) -> Tensor:
+        """Some vectors."""
+        return x.reshape(-1, x.shape[-1])[::every]
+
+    def row_sums(self, values: Tensor) -> Tensor:
+        """``[1, row]``."""
+        return values.reshape(-1, values.shape[-1]).sum(0, keepdim=True)
+
+    def products(self, inputs: int, outputs: int) -> int:
+        """Each output is a sum over all rows."""
+        return outputs * (self.rows[-1][1] - self.bias_rows)
+
     def squares(self, x: Tensor) -> Tensor:
         """Elementwise."""
         return x * x

@@ -48,6 +48,8 @@ class ChipHolder(Packed):
             chip, self.written = tile.write(self.hardware, self.present(), self.layout, seed, path)
             self.set_chip(chip)
             self.mark_fresh()
+        if self._tap is not None:
+            self._tap.programmed(self.written)
 
     def mark_fresh(self) -> None:
         """The chip holds the present weights."""

@@ -11,12 +11,12 @@ from mho.chip.damage import Rules
 from mho.chip.layouts import ArraySize
 from mho.chip.plan import ReadPlan
 from mho.chip.reads import PACKED
+from mho.chip.tap import Tap
 from mho.chip.tile import TileState
 from mho.errors import NotMappableError, NotProgrammedError
 from mho.hardware import Hardware
 from mho.nn.crossbar.source import WeightSource, check_bias_rows
 from mho.nn.kept_ranges import kept_limits
-from mho.nn.observer import Observer
 from mho.nn.unprogrammed import Notice
 from mho.programming import Summary
 
@@ -81,7 +81,7 @@ class Described(WeightSource):
         self.modifiers: tuple[Any, ...] = ()
         self.written: Summary | None = None
         self.notice = Notice(self.called)
-        self._observer: Observer | None = None
+        self._tap: Tap | None = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
         self._plan: ReadPlan | None = None
         self._rules: Rules | None = None

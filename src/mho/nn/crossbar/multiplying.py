@@ -45,7 +45,7 @@ class Multiplying(Watched):
         bias = None if bias is None else bias.to(dtype)
 
         def multiply(limits: tuple[Limit, Limit]) -> Tensor:
-            return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, limits)
+            return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, limits, self._tap)
 
         with _no_autocast(x):
             y = self._converted(multiply, limits)
@@ -53,10 +53,11 @@ class Multiplying(Watched):
 
     def limits(self) -> tuple[Limit, Limit]:
         """Full scales of DAC and ADC; None leaves a converter out."""
-        return (
-            self._limit(self.hardware.dac, self.input_range, "input_range"),
-            self._limit(self.hardware.adc, self.output_range, "output_range"),
-        )
+        return self.input_limit(), self._limit(self.hardware.adc, self.output_range, "output_range")
+
+    def input_limit(self) -> Limit:
+        """Full scale of the DAC; None leaves it out, or lets it measure its own."""
+        return self._limit(self.hardware.dac, self.input_range, "input_range")
 
     def _converted(
         self, multiply: Callable[[tuple[Limit, Limit]], Tensor], limits: tuple[Limit, Limit]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,6 @@ from mho.chip.plan import ReadPlan
 from mho.chip.reads import Read
 from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, RANGES, SAVED
 from mho.nn.crossbar.multiplying import Multiplying
-from mho.nn.observer import Observer
 
 _ACTING = (
     "chip_g",
@@ -52,23 +53,32 @@ class Readable(Multiplying):
         self.layout.check(x, self.path or self.called)
         plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
         if plan is not None and self._is_planned(plan, x):
-            return plan(x, None if self.bias_rows or self.bias_name is None else self._bias())
-        if self._observer is not None:
-            return self._observe(x, self._observer)
+            y = plan(x, None if self.bias_rows or self.bias_name is None else self._bias(), self._tap)
+            if self._tap is not None:
+                self._tap.read(x, y, self.input_limit)
+            return y
+        if self._held_back():
+            return self._observe(x, self._tap)
         alone = read is None
         read = self.read() if read is None else read
         y = self.product(read, x)
         if alone:
             self.count_step()
+        if self._tap is not None and (not self.training or self.on_chip):
+            self._tap.read(x, y, self.input_limit)
         if not self.training:
             self._make_plan(read)
         return y
 
     def _is_planned(self, plan: ReadPlan, x: Tensor) -> bool:
         """Whether the plan holds for this read: the same chip, the same weights, nothing else to be done."""
-        if self.training or self._observer is not None or in_transform():
+        if self.training or in_transform() or self._held_back():
             return False
         return not torch.is_autocast_enabled(x.device.type) and self._holds(plan)
+
+    def _held_back(self) -> bool:
+        """Whether the converters are held back, for an observer."""
+        return self._tap is not None and self._tap.holds_back
 
     def _holds(self, plan: ReadPlan) -> bool:
         weights = self._owner._parameters
@@ -150,7 +160,7 @@ class Readable(Multiplying):
             self.require_chip("train_on_chip")
         if torch.compiler.is_compiling():
             self.notice.traced(self.path, self.hardware)
-        elif self._observer is None:
+        elif not self._held_back():
             self.notice.evaluated(self.path, self.hardware)
         read = tile.ideal_read(self.hardware, self.logical(self.wide_weight()), self.layout)
         return read.changed(inputs=self.tile_index)
@@ -161,7 +171,7 @@ class Readable(Multiplying):
             return False
         return learns(self.weight, self.bias) if self.bias_rows else learns(self.weight)
 
-    def _observe(self, x: Tensor, observer: Observer) -> Tensor:
+    def _observe(self, x: Tensor, observer: Any) -> Tensor:
         """A forward without converters that records what they would see."""
         read = tile.at_full_scale(self.hardware, self.read(), self.layout)
         dtype = read.kernel.dtype
