@@ -77,6 +77,7 @@ __all__ = [
     "reference_read",
     "streams",
     "through_wires",
+    "tiles_of",
     "training_read",
     "with_gradient",
     "write",
@@ -119,7 +120,7 @@ def write(
 
     written = write_cells(hardware, g_target, layout, seed, path)
     g = written.g
-    cells = cell_state(device, g_target, draw, layout)
+    cells = cell_state(device, g_target, draw, tiles_of(layout, g_target))
     ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
     state = TileState(
         g=g,
@@ -150,24 +151,29 @@ def write_cells(
     def seen(g: Tensor) -> Tensor:
         return hardware.array.effective_copies(g, analog)
 
-    site = Site(layout.rows, tile_columns(layout, g_target), analog, seen)
+    site = Site(*tiles_of(layout, g_target), analog, seen)
     return hardware.programming.write(programmable(hardware.device), g_target, seed, path, site)
 
 
-def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], layout: Layout) -> Tensor:
+def tiles_of(layout: Layout, g: Tensor) -> Tiles:
+    """Where the tiles lie of the cells ``g[copy, group, row, column]``."""
+    return Tiles(layout.rows, tile_columns(layout, g))
+
+
+def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], tiles: Tiles) -> Tensor:
     """The frozen parameters of each cell, ``[n, copy, group, row, column]``.
 
     Args:
         device: the device, perhaps with effects around it.
         g_target: wanted conductances, ``[copy, group, row, column]``.
         draw: standard normal draws in the shape of ``g_target``, by the name of a stream.
-        layout: how the layer's matrix lies in tiles.
+        tiles: where the tiles lie.
     """
     own: list[Tensor] = []
     differ, inside_it = False, device
     for _ in effects(device):
         effect = cast("Effect", inside_it)  # of these cells
-        own.append(effect_state(effect, g_target, draw, layout))
+        own.append(effect_state(effect, g_target, draw, tiles))
         inside_it = effect.of_cells(own[-1])
         differ = differ or inside_it is not effect.device
     device, eps = inside_it, draw("drift")
@@ -175,11 +181,11 @@ def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], 
     return torch.cat([*own, inside]) if own else inside
 
 
-def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], layout: Layout) -> Tensor:
+def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], tiles: Tiles) -> Tensor:
     """The frozen parameters of one effect, ``[n, copy, group, row, column]``."""
     names = effect.streams
     eps = torch.stack([draw(name) for name in names]) if names else g.new_empty((0, *g.shape))
-    return effect.own_state(eps, Tiles(layout.rows, tile_columns(layout, g)))
+    return effect.own_state(eps, tiles)
 
 
 def degraded(
@@ -218,7 +224,8 @@ def degraded(
             def draw(name: str, g: Tensor = g) -> Tensor:
                 return random.normal(g.shape, seed, path, name).to(g)
 
-            state = state._replace(cells=torch.cat((effect_state(effect, g, draw, layout), state.cells)))
+            own = effect_state(effect, g, draw, tiles_of(layout, g))
+            state = state._replace(cells=torch.cat((own, state.cells)))
     if state is not None:
         state = state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
         if more:

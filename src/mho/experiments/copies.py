@@ -202,7 +202,8 @@ class _Chips:
 
         # Each chip in its own memory layout, on which the order of the sums of a reference read depends.
         self.fresh = [tile.write_cells(hardware, target, layer.layout, seed, path).g for seed in seeds]
-        self.cells = [tile.cell_state(device, target, draw(seed), layer.layout) for seed in seeds]
+        tiles = tile.tiles_of(layer.layout, target)
+        self.cells = [tile.cell_state(device, target, draw(seed), tiles) for seed in seeds]
         self.g = device.aged(torch.stack(self.fresh, dim=1), torch.stack(self.cells, dim=2), seconds)
         self.gain = torch.ones(len(seeds), 1, 1, 1, dtype=target.dtype, device=target.device)
 

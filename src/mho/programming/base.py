@@ -143,10 +143,18 @@ class Programming(ABC):
 
 def drawn_cells(device: Cell, g_target: Tensor, seed: int, path: str) -> Cell:
     """The cells of one chip: the device, or its cells with their own parameters where these differ."""
+    return cells_of(device, lambda name: random.normal(g_target.shape, seed, path, name).to(g_target))
+
+
+def cells_of(device: Cell, draw: Callable[[str], Tensor]) -> Cell:
+    """The device, or its cells with their own parameters where these differ.
+
+    Args:
+        device: what is programmed.
+        draw: standard normal draws in the shape of the cells, by the name of a stream.
+    """
     drawn = getattr(device, "drawn", None)
-    if drawn is None:
-        return device
-    made: Cell = drawn(lambda name: random.normal(g_target.shape, seed, path, name).to(g_target))
+    made: Cell = device if drawn is None else drawn(draw)
     return made
 
 
