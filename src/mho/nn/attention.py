@@ -97,8 +97,8 @@ class AnalogMultiheadAttention(AnalogLayer, nn.MultiheadAttention):
     def _project(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
         """Queries, keys and values, ``[time, batch, embed]``."""
         arrays = [self.array(name) for name in _PARTS]
-        reads = [array.read() for array in arrays]  # first all: a modifier may clip the common Parameter
-        out = [a(x, read) for a, x, read in zip(arrays, (query, key, value), reads, strict=True)]
+        reads = [array.steps() for array in arrays]  # first all: a modifier may clip the common Parameter
+        out = [read(x) for read, x in zip(reads, (query, key, value), strict=True)]
         for array in arrays:
             array.count_step()
         return out

@@ -168,7 +168,7 @@ class _Sequence(_Gates):
         inputs = self.array(f"weight_ih_{name}")(data).split(sizes)
         hidden = self.array(f"weight_hh_{name}")
         project = self.array(f"weight_hr_{name}") if self.proj_size else None
-        read, project_read = hidden.read(), None if project is None else project.read()
+        by_hidden, by_project = hidden.steps(), None if project is None else project.steps()
         steps = range(len(sizes))
         state = tuple(s[: sizes[-1 if reverse else 0]] for s in start)
         ended: list[State] = []
@@ -180,9 +180,9 @@ class _Sequence(_Gates):
                 state = tuple(s[:size] for s in state)
             elif size > now:  # backward: longer sequences begin
                 state = tuple(torch.cat([s, s0[now:size]]) for s, s0 in zip(state, start, strict=True))
-            state = self.step(inputs[t], hidden(state[0], read), state)
-            if project is not None:
-                state = (project(state[0], project_read), *state[1:])
+            state = self.step(inputs[t], by_hidden(state[0]), state)
+            if by_project is not None:
+                state = (by_project(state[0]), *state[1:])
             outputs.append(state[0])
         for array in (hidden, project):
             if array is not None:

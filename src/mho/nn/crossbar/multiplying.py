@@ -30,6 +30,11 @@ class Multiplying(Watched):
             return self._product(read, x)
         return torch.cat([self._product(read, part) for part in x.split(vectors)])
 
+    def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
+        """What the digital layer gives for the inputs ``x``, with the bias; arguments as :meth:`forward`."""
+        kernel = self.layout.whole_kernel(self.layout.matrix(self.weight))
+        return self.layout.whole_product(x, kernel, self.bias)
+
     def _product(self, read: Read, x: Tensor) -> Tensor:
         if self.training:
             for modifier in self.modifiers:

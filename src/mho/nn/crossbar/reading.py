@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,19 +46,16 @@ class Readable(Multiplying):
 
         Args:
             x: inputs, as the layout takes them: ``[..., row]`` for a matrix.
-            read: what :meth:`read` gave at the beginning of this forward, for an array that is read step
-                by step; then call :meth:`count_step` once at its end. None for a single read.
+            read: what :meth:`read` gave at the beginning of this forward, for an array that is read several
+                times (:meth:`steps`); then call :meth:`count_step` once at its end. None for a single read.
 
         Returns:
             The product, with the bias: ``[..., column]`` for a matrix.
         """
         self.layout.check(x, self.path or self.called)
         plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
-        if plan is not None and self._is_planned(plan, x):
-            y = plan(x, None if self.bias_rows or self.bias_name is None else self._bias(), self._tap)
-            if self._tap is not None:
-                self._tap.read(x, y, self.input_limit)
-            return y
+        if plan is not None and self._is_planned(plan, x.device.type):
+            return self._planned(plan, x)
         if self._held_back():
             return self._observe(x, self._tap)
         alone = read is None
@@ -70,11 +69,29 @@ class Readable(Multiplying):
             self._make_plan(read)
         return y
 
-    def _is_planned(self, plan: ReadPlan, x: Tensor) -> bool:
+    def steps(self) -> Callable[[Tensor], Tensor]:
+        """How one forward of the layer reads the array step by step: looked up once, called for each step.
+
+        Call :meth:`count_step` once at the end.
+        """
+        plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
+        hooked = self._forward_hooks or self._forward_pre_hooks
+        if plan is not None and not hooked and self._is_planned(plan, self.weight.device.type):
+            return partial(self._planned, plan)
+        return partial(self, read=self.read())
+
+    def _planned(self, plan: ReadPlan, x: Tensor) -> Tensor:
+        """A read by a plan that holds."""
+        y = plan(x, None if self.bias_rows or self.bias_name is None else self._bias(), self._tap)
+        if self._tap is not None:
+            self._tap.read(x, y, self.input_limit)
+        return y
+
+    def _is_planned(self, plan: ReadPlan, place: str) -> bool:
         """Whether the plan holds for this read: the same chip, the same weights, nothing else to be done."""
         if self.training or in_transform() or self._held_back():
             return False
-        return not torch.is_autocast_enabled(x.device.type) and self._holds(plan)
+        return not torch.is_autocast_enabled(place) and self._holds(plan)
 
     def _held_back(self) -> bool:
         """Whether the converters are held back, for an observer."""
@@ -112,11 +129,6 @@ class Readable(Multiplying):
     ) -> ReadPlan | None:
         """The plan; None where a read depends on its inputs in other ways."""
         return ReadPlan(self.hardware, self.layout, read, self.limits(), held, weights)
-
-    def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
-        """What the digital layer gives for the inputs ``x``, with the bias; arguments as :meth:`forward`."""
-        kernel = self.layout.whole_kernel(self.layout.matrix(self.weight))
-        return self.layout.whole_product(x, kernel, self.bias)
 
     # --- the matrix ------------------------------------------------------------------------------
 
