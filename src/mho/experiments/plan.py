@@ -20,18 +20,17 @@ Fields are named by their path in the description's JSON. A value may be a whole
 from __future__ import annotations
 
 import copy
-import importlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from runpy import run_path
 from typing import Any
 
 from mho.config import digest, from_dict, kinds, parse_json, read_plain, to_dict, unknown_key
 from mho.errors import ConfigError
 from mho.experiments.experiment import experiments
+from mho.experiments.worker import import_all
 
 KEYS = ("study", "grid", "list", "imports", "report")
 REPORT_KEYS = {
@@ -154,23 +153,6 @@ def _report(wanted: Any) -> dict[str, Any]:
         if not known and not (key == "cost" and value is None):
             raise ConfigError(f"report.{key} = {value!r}: give {REPORT_KEYS[key]}")
     return dict(wanted)
-
-
-def import_all(names: Sequence[str]) -> None:
-    """Import the modules that hold a user's own descriptions."""
-    for name in names:
-        _import(name)
-
-
-def _import(name: str) -> None:
-    """A module by its name, or a script by its file."""
-    try:
-        if name.endswith(".py"):
-            run_path(name, run_name=Path(name).stem)
-        else:
-            importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"imports: {name}: {error}; is it installed, or on PYTHONPATH?") from None
 
 
 def _base(study: Any) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mho.config import config
+from mho.config import config, from_dict
 from mho.experiments.engines import Engine
+from mho.experiments.experiment import Place, measure
 from mho.experiments.plan import COLUMNS, Cell, Plan, plain
 from mho.experiments.progress import Progress
 from mho.experiments.store import Log, Store
-from mho.experiments.worker import figures
+from mho.experiments.worker import Job, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,20 +88,19 @@ def run(
 
 
 def _run(plan: Plan, store: Store, engine: Engine, settings: Settings, progress: Progress) -> pd.DataFrame:
-    taken = [*COLUMNS, *plan.fields]
-    outcomes = _outcomes(store, taken, settings.retry)
+    outcomes = _outcomes(store, [*COLUMNS, *plan.fields], settings.retry)
     todo = [cell for cell in plan.cells if cell.key not in outcomes]
     failed = 0
-    with progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)) as step:
-        jobs = [_job(cell, plan, store.folder, settings) for cell in todo]
-        with closing(engine.run(jobs)) as ended:
-            for number, outcome in ended:
-                cell = todo[number]
-                store.append({"cell": cell.key, "fields": dict(cell.fields), **outcome})
-                outcomes[cell.key] = outcome
-                failed += "error" in outcome
-                _write(plan, outcomes, store)
-                step.advance(_detail(cell, outcome, failed))
+    jobs = [_job(cell, plan, store.folder, settings) for cell in todo]
+    stage = progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo))
+    with stage as step, closing(engine.run(jobs)) as ended:
+        for number, outcome in ended:
+            cell = todo[number]
+            store.append({"cell": cell.key, "fields": dict(cell.fields), **outcome})
+            outcomes[cell.key] = outcome
+            failed += "error" in outcome
+            _write(plan, outcomes, store)
+            step.advance(_detail(cell, outcome, failed))
     return _write(plan, outcomes, store)
 
 
@@ -127,12 +127,13 @@ def _checked(record: Mapping[str, Any], taken: Sequence[str]) -> Mapping[str, An
     try:
         figures(record.get("metrics"), taken)
     except (TypeError, ValueError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": sentence(error)}
     return record
 
 
 def _job(cell: Cell, plan: Plan, output: Path, settings: Settings) -> dict[str, Any]:
     return {
+        "work": f"{__name__}:cell_done",
         "study": dict(cell.study),
         "folder": str((output / "cells" / cell.key).resolve()),
         "shared": str((output / "shared").resolve()),
@@ -144,34 +145,58 @@ def _job(cell: Cell, plan: Plan, output: Path, settings: Settings) -> dict[str, 
     }
 
 
+def cell_done(job: Job) -> dict[str, Any]:
+    """The figures of one cell, in whatever process."""
+    data = None if job["data"] is None else Path(job["data"])
+    place = Place(Path(job["folder"]), Path(job["shared"]), data, job["device"], job["threads"])
+    return {"metrics": figures(measure(from_dict(dict(job["study"])), place), job["taken"])}
+
+
+def figures(found: Any, taken: Sequence[str]) -> dict[str, float | None]:
+    """What an experiment returned as plain numbers; None for what is not defined: JSON has no NaN.
+
+    Args:
+        found: figures by name.
+        taken: names of other columns of the table.
+
+    Raises:
+        TypeError: it is no mapping from names to numbers.
+        ValueError: there is no figure, or one has the name of another column.
+    """
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"the experiment gave {found!r:.80}: it must return its figures by name, as a dict")
+    if not found:
+        raise ValueError("the experiment gave no figure: it must return at least one, by name")
+    plain: dict[str, float | None] = {}
+    for name, value in found.items():
+        if name in taken:
+            raise ValueError(f"figure {name!r}: the table has a column of that name; give it another one")
+        try:
+            number = math.nan if value is None else float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"figure {name!r} = {value!r:.80}: it must be a number ({error})") from None
+        plain[name] = number if math.isfinite(number) else None
+    return plain
+
+
 def table_of(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """One row for each cell that has ended."""
     import pandas as pd
 
-    names = plan.fields
-    metrics = list(dict.fromkeys(k for cell in plan.cells for k in _metrics(outcomes.get(cell.key))))
-    rows = []
-    for cell in plan.cells:
-        outcome = outcomes.get(cell.key)
-        if outcome is None:
-            continue
-        fields = {name: _cell_value(cell.fields.get(name)) for name in names}
-        found = _metrics(outcome)
-        rows.append(
-            {
-                "cell": cell.number,
-                **fields,
-                **{name: math.nan if found.get(name) is None else found[name] for name in metrics},
-                "error": outcome.get("error", ""),
-            }
-        )
-    table: pd.DataFrame = pd.DataFrame(rows, columns=["cell", *names, *metrics, "error"])
+    ended = [(cell, outcomes[cell.key]) for cell in plan.cells if cell.key in outcomes]
+    metrics = list(dict.fromkeys(name for _, outcome in ended for name in outcome.get("metrics", ())))
+    rows = [
+        {
+            "cell": cell.number,
+            **{name: _cell_value(cell.fields.get(name)) for name in plan.fields},
+            **dict.fromkeys(metrics, math.nan),
+            **{k: math.nan if v is None else v for k, v in outcome.get("metrics", {}).items()},
+            "error": outcome.get("error", ""),
+        }
+        for cell, outcome in ended
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["cell", *plan.fields, *metrics, "error"])
     return table
-
-
-def _metrics(outcome: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = {} if outcome is None else outcome.get("metrics", {})
-    return found
 
 
 def _cell_value(value: Any) -> Any:
