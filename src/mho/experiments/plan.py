@@ -172,17 +172,18 @@ def merged(base: Mapping[str, Any], given: Mapping[str, Any], path: str) -> dict
     Raises:
         ConfigError: a key that ``base`` does not have.
     """
-    result = dict(base)
-    for key, value in given.items():
+    for key in given:
         if key not in base:
             raise ConfigError(unknown_key(str(key), [k for k in base if k != "kind"], path))
-        here = base[key]
-        same = isinstance(here, Mapping) and isinstance(value, Mapping)
-        if same and value.get("kind", here.get("kind")) == here.get("kind"):
-            result[key] = merged(here, value, f"{path}.{key}")
-        else:
-            result[key] = _plain(value)
-    return result
+    return {**base, **{key: _over(base[key], value, f"{path}.{key}") for key, value in given.items()}}
+
+
+def _over(old: Any, value: Any, path: str) -> Any:
+    """A value in the place of another one; a description of the same kind keeps what is not given."""
+    both = isinstance(old, Mapping) and isinstance(value, Mapping)
+    if both and value.get("kind", old.get("kind")) == old.get("kind"):
+        return merged(old, value, path)
+    return _plain(value)
 
 
 def put(study: dict[str, Any], name: str, value: Any) -> None:
@@ -191,8 +192,7 @@ def put(study: dict[str, Any], name: str, value: Any) -> None:
     Raises:
         ConfigError: there is no such field.
     """
-    here: Any = study
-    parts = name.split(".")
+    parts, here = name.split("."), study
     for number, part in enumerate(parts):
         owner = ".".join(parts[:number]) or str(study["kind"])
         if not isinstance(here, dict):
@@ -201,14 +201,8 @@ def put(study: dict[str, Any], name: str, value: Any) -> None:
             )
         if part not in here or part == "kind":
             raise ConfigError(unknown_key(part, [k for k in here if k != "kind"], owner))
-        if number < len(parts) - 1:
-            here = here[part]
-    old = here[parts[-1]]
-    if isinstance(old, Mapping) and isinstance(value, Mapping):
-        same = value.get("kind", old.get("kind")) == old.get("kind")
-        here[parts[-1]] = merged(old, value, name) if same else _plain(value)
-    else:
-        here[parts[-1]] = _plain(value)
+        above, here = here, here[part]
+    above[parts[-1]] = _over(here, value, name)
 
 
 def _rows(rows: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,38 +39,27 @@ class SweepFolder:
     experiment: str
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the cells are run; no result depends on it.
-
-    Attributes:
-        data: folder with the files of the data set.
-        device: the torch device that computes.
-        threads: threads of a cell on the CPU.
-        retry: run cells again that failed before.
-    """
-
-    data: Path | None = None
-    device: str = "cpu"
-    threads: int = 1
-    retry: bool = False
-
-
 def run(
     plan: Plan,
     output: Path,
     engine: Engine,
-    settings: Settings | None = None,
+    data: Path | None = None,
     progress: Progress | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    retry: bool = False,
 ) -> pd.DataFrame:
     """Run the cells that the folder does not hold yet.
 
     Args:
         plan: the sweep; it may have grown since an earlier run.
         output: folder for the results; one kind of experiment and one process each.
-        engine: where the cells run.
-        settings: how they run.
+        engine: where the cells run; no result depends on it.
+        data: folder with the files of the data set.
         progress: told after each cell.
+        device: the torch device that computes.
+        threads: threads of a cell on the CPU.
+        retry: run cells again that failed before.
 
     Returns:
         The table: one row for each cell in the order of the plan, its fields, its figures, its error.
@@ -81,27 +69,22 @@ def run(
         OtherStudyError: the folder holds cells of another experiment.
         DamagedRecordError: a finished cell is not as it was written.
     """
-    settings = settings if settings is not None else Settings()
     progress = progress if progress is not None else Progress()
     with Store(output, SweepFolder(experiment=plan.kind), LOG) as store:
-        return _run(plan, store, engine, settings, progress)
-
-
-def _run(plan: Plan, store: Store, engine: Engine, settings: Settings, progress: Progress) -> pd.DataFrame:
-    outcomes = _outcomes(store, [*COLUMNS, *plan.fields], settings.retry)
-    todo = [cell for cell in plan.cells if cell.key not in outcomes]
-    failed = 0
-    jobs = [_job(cell, plan, store.folder, settings) for cell in todo]
-    stage = progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo))
-    with stage as step, closing(engine.run(jobs)) as ended:
-        for number, outcome in ended:
-            cell = todo[number]
-            store.append({"cell": cell.key, "fields": dict(cell.fields), **outcome})
-            outcomes[cell.key] = outcome
-            failed += "error" in outcome
-            _write(plan, outcomes, store)
-            step.advance(_detail(cell, outcome, failed))
-    return _write(plan, outcomes, store)
+        outcomes = _outcomes(store, [*COLUMNS, *plan.fields], retry)
+        todo = [cell for cell in plan.cells if cell.key not in outcomes]
+        place = {"data": None if data is None else str(data.resolve()), "device": device, "threads": threads}
+        jobs = [_job(cell, plan, store.folder) | place for cell in todo]
+        stage, failed = progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)), 0
+        with stage as step, closing(engine.run(jobs)) as ended:
+            for number, outcome in ended:
+                cell = todo[number]
+                store.append({"cell": cell.key, "fields": dict(cell.fields), **outcome})
+                outcomes[cell.key] = outcome
+                failed += "error" in outcome
+                _write(plan, outcomes, store)
+                step.advance(_detail(cell, outcome, failed))
+        return _write(plan, outcomes, store)
 
 
 def _detail(cell: Cell, outcome: Mapping[str, Any], failed: int) -> str:
@@ -131,15 +114,12 @@ def _checked(record: Mapping[str, Any], taken: Sequence[str]) -> Mapping[str, An
     return record
 
 
-def _job(cell: Cell, plan: Plan, output: Path, settings: Settings) -> dict[str, Any]:
+def _job(cell: Cell, plan: Plan, output: Path) -> dict[str, Any]:
     return {
         "work": f"{__name__}:cell_done",
         "study": dict(cell.study),
         "folder": str((output / "cells" / cell.key).resolve()),
         "shared": str((output / "shared").resolve()),
-        "data": None if settings.data is None else str(settings.data.resolve()),
-        "device": settings.device,
-        "threads": settings.threads,
         "imports": list(plan.imports),
         "taken": [*COLUMNS, *plan.fields],
     }
