@@ -107,27 +107,23 @@ def make_plan(document: Any) -> Plan:
     imports, report = _imports(document.get("imports")), _report(document.get("report"))
     import_all(imports)
     base = _base(document["study"])
-    rows = _rows(document.get("list"))
     axes = _axes(document.get("grid"))
-    cells: list[Cell] = []
-    for row in rows:
-        for values in itertools.product(*axes.values()):
-            fields = {**row, **dict(zip(axes, values, strict=True))}
-            study = copy.deepcopy(base)
-            for name, value in fields.items():
-                if name in COLUMNS:
-                    raise ConfigError(f"{name}: every table has a column of that name; rename the field")
-                put(study, name, value)
-            cells.append(Cell(len(cells), fields, study))
-    seen: dict[str, Cell] = {}
-    for cell in cells:
-        if cell.key in seen:
+    cells: dict[str, Cell] = {}
+    for row, values in itertools.product(_rows(document.get("list")), itertools.product(*axes.values())):
+        fields = {**row, **dict(zip(axes, values, strict=True))}
+        study = copy.deepcopy(base)
+        for name, value in fields.items():
+            if name in COLUMNS:
+                raise ConfigError(f"{name}: every table has a column of that name; rename the field")
+            put(study, name, value)
+        cell = Cell(len(cells), fields, study)
+        known = cells.setdefault(cell.key, cell)
+        if known is not cell:
             raise ConfigError(
-                f"cells {seen[cell.key].number} and {cell.number} are the same experiment ({cell.label}): "
+                f"cells {known.number} and {cell.number} are the same experiment ({cell.label}): "
                 "remove a repeated value from the grid or the list"
             )
-        seen[cell.key] = cell
-    return Plan(str(base["kind"]), tuple(cells), imports, report)
+    return Plan(str(base["kind"]), tuple(cells.values()), imports, report)
 
 
 def _imports(names: Any) -> tuple[str, ...]:
