@@ -1,9 +1,13 @@
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 import torch
 
 from mho.experiments import chips
 from mho.experiments.chips import ChipStudy, on_chips, trained
 from mho.experiments.fitting import Schedule
+from mho.experiments.harness import run
 from mho.experiments.models import SmallCNN
 
 STUDY = ChipStudy(
@@ -76,3 +80,14 @@ def test_out_of_memory_says_what_to_change(data, tmp_path, monkeypatch):
     monkeypatch.setattr(chips, "fit", short_of_memory)
     with pytest.raises(ValueError, match="batch = 64: a training step needs more memory than cpu has; lower"):
         trained(STUDY, data, tmp_path / "other", CPU)
+
+
+def test_workers_share_the_chips_and_the_network(data, tmp_path):
+    study = replace(STUDY, chips=3)
+    alone = run(study, tmp_path / "alone", shared=tmp_path)
+    (path,) = tmp_path.glob("network-*.pt")
+    written = path.stat().st_mtime_ns
+    found = run(study, tmp_path / "out", shared=tmp_path, workers=2)
+    pd.testing.assert_frame_equal(found.table, alone.table)
+    assert path.stat().st_mtime_ns == written and not [*(tmp_path / "out").glob("*.pt")]
+    assert study.headline(found.table) == on_chips(study, trained(study, data, tmp_path, CPU), data)

@@ -262,16 +262,18 @@ def test_a_look_up_reads_one_array_of_rows():
 def test_the_figures_of_a_study_are_those_of_the_count(tmp_path):
     from dataclasses import replace
 
-    from mho.experiments.chips import ChipStudy, run
+    from mho.experiments.chips import ChipStudy
+    from mho.experiments.experiment import Place, measure
     from mho.experiments.fitting import Schedule
     from mho.experiments.models import SmallCNN
 
     study = ChipStudy(
         model=SmallCNN(first=2, second=2, hidden=4), training=Schedule(epochs=1, learning_rate=0.1), chips=1
     )
-    whole = run(study, tmp_path)
+    whole = measure(study, Place(tmp_path / "whole", tmp_path))
     dac = DAC(bits=8, stream=Stream())
-    bits = run(replace(study, hardware=replace(study.hardware, dac=dac)), tmp_path)
+    changed = replace(study, hardware=replace(study.hardware, dac=dac))
+    bits = measure(changed, Place(tmp_path / "bits", tmp_path))
     assert bits["adc_conversions"] == 7 * whole["adc_conversions"]
     assert bits["dac_conversions"] == 7 * whole["dac_conversions"]
     assert bits["cells"] == whole["cells"]

@@ -12,17 +12,18 @@ import torch
 from torch import nn
 
 import mho
-from mho.config import from_dict, kinds, to_dict
+from mho.config import digest, from_dict, kinds, to_dict
 from mho.errors import ConfigError
 from mho.experiments import search as search_module
 from mho.experiments.chips import ChipStudy
-from mho.experiments.chips import run as run_chips
 from mho.experiments.cost import Prices, count
+from mho.experiments.experiment import Place, measure
 from mho.experiments.fitting import Schedule
+from mho.experiments.harness import run
 from mho.experiments.models import SmallCNN
 from mho.experiments.pareto import pareto_front
 from mho.experiments.progress import Progress
-from mho.experiments.search import HARDWARE, TABLE, Choice, SearchSpace, SearchStudy, run
+from mho.experiments.search import HARDWARE, TABLE, Choice, SearchSpace, SearchStudy
 from mho.experiments.store import OtherStudyError
 
 pytest.importorskip("optuna", reason='optuna is not installed: pip install "mho[search]"')
@@ -140,6 +141,11 @@ def test_programming_is_shared_among_inferences():
 # --- chips ---------------------------------------------------------------------------------------
 
 
+def run_chips(study, shared):
+    """Its figures, in a folder of its own."""
+    return measure(study, Place(shared / f"{digest(study):x}", shared))
+
+
 def test_chips_share_a_network_and_repeat_bit_for_bit(tmp_path):
     one = run_chips(BASE, tmp_path)
     (network,) = tmp_path.glob("network-*.pt")
@@ -168,14 +174,16 @@ def test_no_description_is_tried_twice_and_the_cheapest_keeps_the_target(finishe
     table = result.table
     assert len(table) == 22
     assert not table.duplicated(["adc_bits", "dac_bits", "tile_rows", "slices", "tolerance"]).any()
-    assert result.front == pareto_front(table["energy"].tolist(), table["accuracy"].tolist())
-    good = table[table["accuracy"] >= result.target]
-    assert table["energy"][result.cheapest] == good["energy"].min()
     document = json.loads((folder / "results.json").read_text())
     assert document["target"] == pytest.approx(document["digital_accuracy"] - 0.05)
+    front = [row["trial"] for row in document["front"]]
+    assert front == pareto_front(table["energy"].tolist(), table["accuracy"].tolist())
+    good = table[table["accuracy"] >= document["target"]]
+    assert table["kept"].tolist() == (table["accuracy"] >= document["target"]).tolist()
+    assert STUDY.headline(table)["energy"] == good["energy"].min()
     assert document["cheapest"]["energy"] == good["energy"].min()
     assert from_dict(document["study"]) == STUDY
-    assert mho.Hardware.load(folder / HARDWARE) == result.hardware
+    assert mho.Hardware.load(folder / HARDWARE) == from_dict(document["hardware"])
     read = pd.read_csv(folder / TABLE, dtype={"error": str}).fillna({"error": ""})
     pd.testing.assert_frame_equal(read, table, check_dtype=False)
 
@@ -303,6 +311,8 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(finished, tmp_path):
     pd.testing.assert_frame_equal(result.table, finished[0].table)
     more = run(replace(STUDY, trials=99), tmp_path)
     assert len(more.table) == SPACE.size == 24
+    with pytest.raises(ValueError, match="a search tries one description after another"):
+        run(STUDY, tmp_path / "workers", workers=2)
     pd.testing.assert_frame_equal(more.table.head(22), finished[0].table)
 
 
@@ -346,7 +356,8 @@ def test_a_trial_that_fails_is_recorded_and_the_others_go_on(tmp_path):
         assert failed["error"].str.contains("bits = 1").all() and failed["accuracy"].isna().all()
         assert len(failed) == result.document["failed"] == 2
         assert (whole["error"] == "").all() and whole["accuracy"].notna().all() and len(whole) == 4
-        assert result.front and all(result.table["adc_bits"][i] > 1 for i in result.front)
+        front = result.document["front"]
+        assert front and all(row["adc_bits"] > 1 for row in front)
     json.dumps(result.document, allow_nan=False)
     with pytest.raises(ValueError, match="all 2 trials failed; the first one: ConfigError: .*bits = 1"):
         run(replace(study, space=replace(space, adc_bits=(1,)), trials=2), tmp_path / "all")
@@ -376,8 +387,8 @@ def test_what_the_base_says_about_its_cells_stays():
 
 def test_an_unreachable_target_says_so(tmp_path):
     result = run(replace(STUDY, target=1.0, trials=2), tmp_path)
-    assert result.cheapest is result.hardware is None
-    assert result.document["cheapest"] is None and not (tmp_path / HARDWARE).exists()
+    assert result.document["cheapest"] is result.document["hardware"] is None
+    assert not (tmp_path / HARDWARE).exists()
 
 
 def test_a_folder_of_another_search_is_refused(finished):

@@ -23,7 +23,7 @@ from mho.experiments.experiment import Place, measure
 from mho.experiments.plan import description, make_plan
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError
-from mho.experiments.sweep import LOG, TABLE, Settings, run
+from mho.experiments.sweep import LOG, TABLE, run
 from mho.experiments.wires import WireStudy
 from mho.experiments.worker import run_cell
 
@@ -126,7 +126,7 @@ def test_a_failing_cell_is_recorded_and_the_others_go_on(tmp_path):
     again, retried = Here(), Here()
     run(plan, tmp_path, again)
     assert again.ran == []
-    run(plan, tmp_path, retried, Settings(retry=True))
+    run(plan, tmp_path, retried, retry=True)
     assert len(retried.ran) == 1
 
 
@@ -383,11 +383,11 @@ def test_no_workers_on_ray(workers):
 def test_the_real_ray_refuses_a_gpu_that_is_not_there_and_runs_wide_cells(toy, tmp_path):
     pytest.importorskip("ray", reason='ray is not installed: pip install "mho[ray]"')
     plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [4]}})
-    wide = run(plan, tmp_path / "a", RayEngine(workers=1), Settings(threads=3))
+    wide = run(plan, tmp_path / "a", RayEngine(workers=1), threads=3)
     assert wide["square"].tolist() == [16]
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="leave out --on cuda"):
-            run(plan, tmp_path / "b", RayEngine(workers=1), Settings(device="cuda"))
+            run(plan, tmp_path / "b", RayEngine(workers=1), device="cuda")
 
 
 def rows(folder):

@@ -11,12 +11,11 @@ import torch
 from mho.config import kinds
 from mho.devices import PCM, Device, Generic, ReRAMCMO, TableNu
 from mho.devices.dynamics import JART, VTEAM, LinearIonDrift, LinearStep, SwitchingModel, Yakopcic, sine
+from mho.report.device_figures import FACTORS, loops_at_frequencies
 from mho.report.device_page import (
-    FACTORS,
     Wave,
     device_page,
     device_pictures,
-    loops_at_frequencies,
     switching_wave,
 )
 from mho.report.docstrings import parameters, plain, unit, value_text, words

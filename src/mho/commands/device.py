@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mho.commands.common import fail, named, needs, save_figure, typer, write_text
+from mho.commands.common import fail, named, needs, replaced, save_figure, typer, write_text
 from mho.commands.options import Given, Option, flag
 from mho.config import kinds, load, save, unknown_key
 from mho.devices import (
@@ -87,15 +87,13 @@ def device(given: Given) -> None:
         return _list()
     if name is None:
         fail("say which device; mho device --list lists them")
-    fitted: Fit | None
-    if name == FIT:
-        fitted = _fitted(given)
-        described = fitted.device
-    else:
+    if name != FIT:
         _refuse(
             given, "layout unit model free TABLE target v-read", f"only mho device {FIT} reads a measurement"
         )
-        described, fitted = _described(name)
+    found: Any = _fitted(given) if name == FIT else _described(name)
+    fitted = found if isinstance(found, Fit) else None
+    described = found if fitted is None else fitted.device
     folder = given.output or Path("runs", f"device-{_stem(name, described, given.table)}")
     pictures = device_pictures(described, _wave(described, given), fitted)
     for file, picture in pictures.items():
@@ -136,27 +134,26 @@ def _list() -> None:
             )
 
 
-def _described(name: str) -> tuple[Any, Fit | None]:
-    """A device by its name, or from a file, with the card beside it if there is one."""
-    path = Path(name)
+def _described(name: str) -> Any:
+    """A device by its name, or from a file: a fit if its card lies beside it."""
+    path, cells = Path(name), (Device, SwitchingModel)
     if path.suffix not in FILES:
-        found = named("mho device", name, (Device, SwitchingModel))
+        found = named("mho device", name, cells)
         if needs(found):
             raise ValueError(
                 f"{found.__name__} needs {needs(found)}: make it in Python, save it with mho.config.save, "
                 "and give the file"
             )
-        return found(), None
+        return found()
     if path.suffix == ".json" and path.with_suffix(".card.json").exists():
-        fitted = Fit.load(path)
-        return fitted.device, fitted
+        return Fit.load(path)
     described = load(path)
     inside = getattr(described, "device", None)
-    if not isinstance(described, (Device, SwitchingModel)) and isinstance(inside, Device):
-        described = inside  # a whole Hardware
-    if not isinstance(described, (Device, SwitchingModel)):
+    if not isinstance(described, cells) and isinstance(inside, Device):
+        return inside  # of a whole Hardware
+    if not isinstance(described, cells):
         raise ValueError(f"{path} describes a {type(described).__name__}, no device and no switching model")
-    return described, None
+    return described
 
 
 def _wave(described: Any, given: Given) -> Any:
@@ -210,12 +207,9 @@ def _measurement(given: Given) -> Measurement:
         _refuse(
             given, "unit v-read", "a loop has volts and amperes; name a column current_uA for microamperes"
         )
-        return Loop(
-            model=_described(given.model)[0], free=tuple(word.strip() for word in given.free.split(","))
-        )
+        model: Any = _described(given.model)
+        start: Any = model.device if isinstance(model, Fit) else model
+        return Loop(model=start, free=tuple(word.strip() for word in given.free.split(",")))
     _refuse(given, "model free", "only --layout loop takes a model")
-    reading = {"unit": given.unit, "v_read": given.v_read}
-    made: Measurement = LAYOUTS[layout](
-        **{name: value for name, value in reading.items() if value is not None}
-    )
+    made: Measurement = replaced(LAYOUTS[layout](), unit=given.unit, v_read=given.v_read)
     return made

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from mho.commands.common import draw, kept, typer, write_text
 from mho.commands.options import DATA, ON, THREADS, Given, Option, fields
 from mho.config import load
+from mho.experiments.harness import run
 from mho.experiments.progress import for_terminal
-from mho.experiments.search import HARDWARE, SearchResult, SearchStudy, run
+from mho.experiments.search import HARDWARE, SearchStudy
 from mho.report import render
 from mho.report.search import search_figure, search_page, search_verdict
 
@@ -45,20 +45,17 @@ def search(given: Given) -> None:
     size = study.space.size
     typer.echo(f"{min(study.trials, size)} of {size} descriptions; results go to {folder}")
     with kept(folder, "Finished trials"):
-        result = run(study, folder, given.data, for_terminal(), given.on, given.threads)
-    _show(replace(result, document={**result.document, "command": given.line}), folder)
-
-
-def _show(result: SearchResult, folder: Path) -> None:
-    """The front on the terminal, the figure and the page in the folder."""
-    document = result.document
+        result = run(
+            study, folder, given.data, progress=for_terminal(), device=given.on, threads=given.threads
+        )
+    document = {**result.document, "command": given.line}
     if document["failed"]:
         failed = f"{document['failed']} trials failed: see the column error of {folder / 'results.csv'}"
         typer.echo(failed, err=True)
-    front = result.table.iloc[result.front].drop(columns="error")
+    front = result.table.iloc[[row["trial"] for row in document["front"]]].drop(columns=["error", "kept"])
     typer.echo(front.to_string(index=False, float_format=lambda v: f"{v:.4g}"))
     typer.echo(search_verdict(document))
     pictures = draw(folder, lambda: {"front.png": search_figure(result.table, document)})
     write_text(render(search_page(document, pictures.get("front.png"))), folder / "report.html")
-    files = ["results.csv", "results.json", *pictures, *[HARDWARE] * (result.hardware is not None)]
+    files = ["results.csv", "results.json", *pictures, *[HARDWARE] * (document["hardware"] is not None)]
     typer.echo(f"{folder / 'report.html'}  (and {', '.join(files)})")

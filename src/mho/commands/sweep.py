@@ -12,7 +12,7 @@ from mho.experiments.engines import Engine, LocalEngine, RayEngine
 from mho.experiments.machine import versions
 from mho.experiments.plan import Plan, read_plan
 from mho.experiments.progress import for_terminal
-from mho.experiments.sweep import WORKERS_LOG, Settings, run
+from mho.experiments.sweep import WORKERS_LOG, run
 from mho.report import render
 from mho.report.sweep import figures, sweep_page, view
 
@@ -47,9 +47,8 @@ def sweep(given: Given) -> None:
     folder = given.output if given.output is not None else Path("runs", path.stem)
     typer.echo(f"{len(plan.cells)} cells of {plan.kind}; results go to {folder}")
     engine = _engine(given, folder)
-    settings = Settings(data=given.data, device=given.on, threads=given.threads, retry=given.retry)
     with kept(folder, "Finished cells"):
-        table = run(plan, folder, engine, settings, for_terminal())
+        table = run(plan, folder, engine, given.data, for_terminal(), given.on, given.threads, given.retry)
     _show(plan, path, table, folder, given.line)
     failed = int((table["error"] != "").sum())
     if failed:

@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import InstanceOf
@@ -22,20 +23,23 @@ from mho.config import Count, NonNegative, config, digest
 from mho.experiments.cost import Prices, count
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
-from mho.experiments.fitting import Schedule, accuracy, chip_seed, fit, limited_threads, seeded
-from mho.experiments.harness.measuring import Place, measure
-from mho.experiments.machine import memory_for, usable_device
+from mho.experiments.fitting import Schedule, accuracy, chip_seed, fit, seeded
+from mho.experiments.harness import Column, Study, Work, grid
+from mho.experiments.machine import memory_for
 from mho.experiments.models import Network, SmallCNN
-from mho.experiments.progress import Progress
+from mho.experiments.progress import Step
 from mho.experiments.statistics import estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH_OF_CALIBRATION = 500
 AGAIN = "the network is trained again"
 
 
 @config
-class ChipStudy:
-    """Everything that decides the result.
+class ChipStudy(Study):
+    """A network, trained once, on chips of one description: accuracy and cost.
 
     Attributes:
         data: the images.
@@ -66,6 +70,32 @@ class ChipStudy:
         """The device must be known at that age."""
         self.hardware.device.check_time(self.seconds)
 
+    measured = (
+        Column("accuracy", "", "fraction of the test images, on the chip", 0, 1),
+        Column("digital_accuracy", "", "of the network without a chip", 0, 1),
+        Column("cells", "", "that hold weights", low=0),
+        Column("adc_conversions", "", "of one inference", low=0),
+        Column("dac_conversions", "", "of one inference", low=0),
+        Column("energy", "J", "of all conversions of one inference", low=0),
+    )
+    pieces = "chips"
+
+    def places(self) -> list[dict[str, Any]]:
+        """Each chip."""
+        return grid(chip=range(self.chips))
+
+    def prepare(self, work: Work, data: Data) -> _OnChips:
+        """The trained network, converted and calibrated."""
+        return _OnChips(self, trained(self, data, work.shared, work.device), data)
+
+    def measure(self, place: Mapping[str, Any], shared: _OnChips) -> dict[str, float]:
+        """Accuracy of a chip, and what all chips cost."""
+        return shared.tested(place["chip"])
+
+    def headline(self, table: pd.DataFrame) -> dict[str, float]:
+        """As :func:`on_chips`."""
+        return _summary(table.drop(columns="chip").to_dict("records"))
+
 
 def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) -> nn.Module:
     """The network in float32: found in ``shared``, where studies that differ in hardware only share it.
@@ -84,11 +114,10 @@ def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) ->
         batch = study.training.batch
         with (
             seeded(study.seed, "training"),
-            Progress().stage("training", 1) as step,
             memory_for(f"batch = {batch}: a training step", device, "lower it in the training's schedule"),
         ):
             generator = random.fork(study.seed, "batches")
-            fit(network, data.train, study.data, study.training, generator, step)
+            fit(network, data.train, study.data, study.training, generator, Step())
         save_tensors(path, {k: v.cpu() for k, v in network.state_dict().items()})
     else:
         network.load_state_dict(state)
@@ -131,55 +160,52 @@ def on_chips(
     Raises:
         ValueError: memory did not suffice.
     """
-    device = next(network.parameters()).device
-    with memory_for("testing the network on chips", device, "compute on the CPU, or choose a smaller model"):
-        return _tested(study, network, data, part, prices)
+    chips = _OnChips(study, network, data, part, prices)
+    return _summary([chips.tested(chip) for chip in range(study.chips)])
 
 
-def _tested(
-    study: ChipStudy, network: nn.Module, data: Data, part: str, prices: Prices | None
-) -> dict[str, float]:
-    analog = mho.convert(network, study.hardware).eval()
-    images, shown = data.train.tensors[0], getattr(data, part)
-    mho.calibrate(analog, images.split(BATCH_OF_CALIBRATION))
-    hits = []
-    for chip in range(study.chips):
-        with seeded(study.seed, "read", str(chip)):
-            mho.program(analog, chip_seed(study.seed, chip))
-            mho.age(analog, study.seconds)
+class _OnChips:
+    """A trained network on the hardware of a study, calibrated, and what is the same for all chips."""
+
+    def __init__(
+        self,
+        study: ChipStudy,
+        network: nn.Module,
+        data: Data,
+        part: str = "test",
+        prices: Prices | None = None,
+    ) -> None:
+        self.study, self.shown = study, getattr(data, part)
+        self.device, images = next(network.parameters()).device, data.train.tensors[0]
+        with self._memory():
+            self.analog = mho.convert(network, study.hardware).eval()
+            mho.calibrate(self.analog, images.split(BATCH_OF_CALIBRATION))
+            with seeded(study.seed, "cost"):
+                cost = count(self.analog, images[:1].to(self.device), prices)
+            self.same = {
+                "digital_accuracy": accuracy(network, self.shown),
+                "cells": float(cost.cells),
+                "adc_conversions": float(cost.adc),
+                "dac_conversions": float(cost.dac),
+                "energy": cost.converting,
+            }
+
+    def tested(self, chip: int) -> dict[str, float]:
+        """The accuracy of a chip beside what is the same for all."""
+        study = self.study
+        with self._memory(), seeded(study.seed, "read", str(chip)):
+            mho.program(self.analog, chip_seed(study.seed, chip))
+            mho.age(self.analog, study.seconds)
             if study.compensated:
-                mho.compensate(analog)
-            hits.append(accuracy(analog, shown))
-    with seeded(study.seed, "cost"):
-        cost = count(analog, images[:1].to(next(network.parameters()).device), prices)
-    e = estimate(hits)
-    return {
-        "accuracy": e.mean,
-        "std": e.std,
-        "low": e.low,
-        "high": e.high,
-        "digital_accuracy": accuracy(network, shown),
-        "cells": float(cost.cells),
-        "adc_conversions": float(cost.adc),
-        "dac_conversions": float(cost.dac),
-        "energy": cost.converting,
-    }
+                mho.compensate(self.analog)
+            return {"accuracy": accuracy(self.analog, self.shown), **self.same}
+
+    def _memory(self) -> AbstractContextManager[None]:
+        remedy = "compute on the CPU, or choose a smaller model"
+        return memory_for("testing the network on chips", self.device, remedy)
 
 
-def run(
-    study: ChipStudy,
-    shared: Path,
-    data_folder: Path | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-) -> dict[str, float]:
-    """Train the network, or find it, and test it on the chips; see :func:`on_chips`."""
-    data = study.data.load(data_folder)
-    with limited_threads(threads):
-        network = trained(study, data, shared, usable_device(device))
-        return on_chips(study, network, data)
-
-
-@measure.register
-def _(study: ChipStudy, place: Place) -> dict[str, float]:
-    return run(study, place.shared, place.data, place.device, place.threads)
+def _summary(chips: Sequence[Mapping[Any, float]]) -> dict[str, float]:
+    """The mean over chips and its spread; what is the same for all of them."""
+    e = estimate([chip["accuracy"] for chip in chips])
+    return {**chips[0], "accuracy": e.mean, "std": e.std, "low": e.low, "high": e.high}

@@ -53,6 +53,10 @@ class Prices:
             )
         return 1 / math.erf(tolerance / self.pulse_error / math.sqrt(2))
 
+    def programming(self, cells: float, tolerance: float) -> float:
+        """Joule of an inference for programming so many cells, which its inferences share."""
+        return cells * self.pulses(tolerance) * self.pulse_energy / self.inferences
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -72,10 +76,7 @@ class Cost:
 
     def energy(self, prices: Prices, tolerance: float | None = None) -> float:
         """Joule for each inference; with a tolerance, programming is shared among the inferences."""
-        if tolerance is None:
-            return self.converting
-        programming = self.cells * prices.pulses(tolerance) * prices.pulse_energy
-        return self.converting + programming / prices.inferences
+        return self.converting + (0 if tolerance is None else prices.programming(self.cells, tolerance))
 
 
 def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:

@@ -14,10 +14,10 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, Queue, SimpleQueue
-from typing import IO, Any
+from typing import Any
 
 from mho.config import parse_json
 from mho.experiments.worker import Job, Outcome, run_cell
@@ -49,58 +49,28 @@ class LocalEngine(Engine):
 
     def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
         """See :meth:`Engine.run`."""
-        waiting: Queue[int] = Queue()
-        for number in range(len(jobs)):
-            waiting.put(number)
-        done: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
-        stop = threading.Event()
-        threads = [
-            threading.Thread(target=self._serve, args=(jobs, waiting, done, stop), daemon=True)
-            for _ in range(min(self.workers, len(jobs)))
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for _ in jobs:
-                yield done.get()
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
+        stop, here = threading.Event(), threading.local()
+        started: list[_Process] = []
 
-    def _serve(
-        self,
-        jobs: Sequence[Job],
-        waiting: Queue[int],
-        done: SimpleQueue[tuple[int, Outcome]],
-        stop: threading.Event,
-    ) -> None:
-        """Feed one process, and a new one when it dies."""
-        process: _Process | None = None
+        def ask(job: Job) -> Outcome:
+            """Each thread has a process of its own, and a new one when it dies."""
+            if getattr(here, "process", None) is None or here.process.ended:
+                here.process = _Process(job["threads"], self.log, stop)
+                started.append(here.process)
+            outcome: Outcome = here.process.ask(job)
+            return outcome
+
+        pool = ThreadPoolExecutor(self.workers)
+        asked = {pool.submit(ask, job): number for number, job in enumerate(jobs)}
         try:
-            while not stop.is_set():
-                try:
-                    number = waiting.get_nowait()
-                except Empty:
-                    break
-                if process is None:
-                    process = _Process(jobs[number]["threads"], self.log, stop)
-                try:
-                    outcome = process.ask(jobs[number])
-                except _WorkerDied as death:
-                    if stop.is_set():
-                        break
-                    outcome = {"error": str(death), "took": 0.0}
-                    process.close()
-                    process = None
-                done.put((number, outcome))
+            for done in as_completed(asked):
+                yield asked[done], done.result()
         finally:
-            if process is not None:
+            if not all(one.done() for one in asked):
+                stop.set()
+            pool.shutdown(cancel_futures=True)
+            for process in started:
                 process.close()
-
-
-class _WorkerDied(Exception):
-    pass
 
 
 class _Process:
@@ -108,34 +78,36 @@ class _Process:
 
     def __init__(self, threads: int, log: Path | None, stop: threading.Event) -> None:
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-        errors: IO[Any] | int = subprocess.DEVNULL if log is None else log.open("a", encoding="utf-8")
         command = [sys.executable, "-m", "mho.experiments.worker"]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
-            start_new_session=True,
-        )  # fmt: skip  # a session of its own: Ctrl-C reaches the sweep, which then closes it
-        if not isinstance(errors, int):
-            errors.close()
+        with open(os.devnull if log is None else log, "a", encoding="utf-8") as errors:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+                env=environment, start_new_session=True,
+            )  # fmt: skip  # a session of its own: Ctrl-C reaches the sweep, which then closes it
         threading.Thread(target=self._end_when, args=(stop,), daemon=True).start()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self.process.poll() is not None
+
     def ask(self, job: Job) -> Outcome:
-        """Give it a job and wait for the outcome."""
+        """Give it a job and wait for the outcome; its death is one too."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        try:
+        line = ""
+        with suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(dict(job)) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
         if line:
             outcome: Outcome = parse_json(line)
             return outcome
         code = self.process.wait()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"status {code}"
-        raise _WorkerDied(f"the process of this cell ended ({how}); was the memory too small?")
+        return {"error": f"the process of this cell ended ({how}); was the memory too small?", "took": 0.0}
 
     def _end_when(self, stop: threading.Event) -> None:
-        while self.process.poll() is None:
+        while not self.ended:
             if stop.wait(0.2):
                 self.process.kill()  # what is half done is done again
 

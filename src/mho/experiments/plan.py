@@ -20,18 +20,17 @@ Fields are named by their path in the description's JSON. A value may be a whole
 from __future__ import annotations
 
 import copy
-import importlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from runpy import run_path
 from typing import Any
 
 from mho.config import digest, from_dict, kinds, parse_json, read_plain, to_dict, unknown_key
 from mho.errors import ConfigError
 from mho.experiments.experiment import experiments
+from mho.experiments.worker import import_all
 
 KEYS = ("study", "grid", "list", "imports", "report")
 REPORT_KEYS = {
@@ -108,27 +107,23 @@ def make_plan(document: Any) -> Plan:
     imports, report = _imports(document.get("imports")), _report(document.get("report"))
     import_all(imports)
     base = _base(document["study"])
-    rows = _rows(document.get("list"))
     axes = _axes(document.get("grid"))
-    cells: list[Cell] = []
-    for row in rows:
-        for values in itertools.product(*axes.values()):
-            fields = {**row, **dict(zip(axes, values, strict=True))}
-            study = copy.deepcopy(base)
-            for name, value in fields.items():
-                if name in COLUMNS:
-                    raise ConfigError(f"{name}: every table has a column of that name; rename the field")
-                put(study, name, value)
-            cells.append(Cell(len(cells), fields, study))
-    seen: dict[str, Cell] = {}
-    for cell in cells:
-        if cell.key in seen:
+    cells: dict[str, Cell] = {}
+    for row, values in itertools.product(_rows(document.get("list")), itertools.product(*axes.values())):
+        fields = {**row, **dict(zip(axes, values, strict=True))}
+        study = copy.deepcopy(base)
+        for name, value in fields.items():
+            if name in COLUMNS:
+                raise ConfigError(f"{name}: every table has a column of that name; rename the field")
+            put(study, name, value)
+        cell = Cell(len(cells), fields, study)
+        known = cells.setdefault(cell.key, cell)
+        if known is not cell:
             raise ConfigError(
-                f"cells {seen[cell.key].number} and {cell.number} are the same experiment ({cell.label}): "
+                f"cells {known.number} and {cell.number} are the same experiment ({cell.label}): "
                 "remove a repeated value from the grid or the list"
             )
-        seen[cell.key] = cell
-    return Plan(str(base["kind"]), tuple(cells), imports, report)
+    return Plan(str(base["kind"]), tuple(cells.values()), imports, report)
 
 
 def _imports(names: Any) -> tuple[str, ...]:
@@ -156,23 +151,6 @@ def _report(wanted: Any) -> dict[str, Any]:
     return dict(wanted)
 
 
-def import_all(names: Sequence[str]) -> None:
-    """Import the modules that hold a user's own descriptions."""
-    for name in names:
-        _import(name)
-
-
-def _import(name: str) -> None:
-    """A module by its name, or a script by its file."""
-    try:
-        if name.endswith(".py"):
-            run_path(name, run_name=Path(name).stem)
-        else:
-            importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"imports: {name}: {error}; is it installed, or on PYTHONPATH?") from None
-
-
 def _base(study: Any) -> dict[str, Any]:
     """The description of all cells, whole: defaults, and what was given over them."""
     known = {kind: cls for kind, cls in kinds().items() if cls in experiments()}
@@ -190,17 +168,18 @@ def merged(base: Mapping[str, Any], given: Mapping[str, Any], path: str) -> dict
     Raises:
         ConfigError: a key that ``base`` does not have.
     """
-    result = dict(base)
-    for key, value in given.items():
+    for key in given:
         if key not in base:
             raise ConfigError(unknown_key(str(key), [k for k in base if k != "kind"], path))
-        here = base[key]
-        same = isinstance(here, Mapping) and isinstance(value, Mapping)
-        if same and value.get("kind", here.get("kind")) == here.get("kind"):
-            result[key] = merged(here, value, f"{path}.{key}")
-        else:
-            result[key] = _plain(value)
-    return result
+    return {**base, **{key: _over(base[key], value, f"{path}.{key}") for key, value in given.items()}}
+
+
+def _over(old: Any, value: Any, path: str) -> Any:
+    """A value in the place of another one; a description of the same kind keeps what is not given."""
+    both = isinstance(old, Mapping) and isinstance(value, Mapping)
+    if both and value.get("kind", old.get("kind")) == old.get("kind"):
+        return merged(old, value, path)
+    return _plain(value)
 
 
 def put(study: dict[str, Any], name: str, value: Any) -> None:
@@ -209,8 +188,7 @@ def put(study: dict[str, Any], name: str, value: Any) -> None:
     Raises:
         ConfigError: there is no such field.
     """
-    here: Any = study
-    parts = name.split(".")
+    parts, here = name.split("."), study
     for number, part in enumerate(parts):
         owner = ".".join(parts[:number]) or str(study["kind"])
         if not isinstance(here, dict):
@@ -219,14 +197,8 @@ def put(study: dict[str, Any], name: str, value: Any) -> None:
             )
         if part not in here or part == "kind":
             raise ConfigError(unknown_key(part, [k for k in here if k != "kind"], owner))
-        if number < len(parts) - 1:
-            here = here[part]
-    old = here[parts[-1]]
-    if isinstance(old, Mapping) and isinstance(value, Mapping):
-        same = value.get("kind", old.get("kind")) == old.get("kind")
-        here[parts[-1]] = merged(old, value, name) if same else _plain(value)
-    else:
-        here[parts[-1]] = _plain(value)
+        above, here = here, here[part]
+    above[parts[-1]] = _over(here, value, name)
 
 
 def _rows(rows: Any) -> list[dict[str, Any]]:

@@ -7,18 +7,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+from typing import TextIO
 
 
 class Step:
-    """One stage under way; this one tells nothing."""
+    """One stage under way; by itself it tells nothing."""
+
+    def __init__(self, tell: Callable[[str], object] = str) -> None:
+        self._tell = tell
 
     def advance(self, detail: str = "") -> None:
         """One unit of work is done; ``detail`` says something about it."""
+        self._tell(detail)
 
 
 class Progress:
@@ -43,30 +43,25 @@ class Lines(Progress):
     @contextmanager
     def stage(self, title: str, total: int, done: int = 0) -> Iterator[Step]:
         """See :meth:`Progress.stage`."""
-        yield _LineStep(self, title, total, done)
+        start = last = time.monotonic()
+        count = done
+
+        def tell(detail: str) -> None:
+            nonlocal last, count
+            count, now = count + 1, time.monotonic()
+            if count == total or now - last >= self.every:
+                last, took = now, now - start
+                left = took / (count - done) * (total - count)
+                parts = [f"{title}: {count}/{total}", f"{took:.0f} s"]
+                parts += [f"{left:.0f} s left"] * (count < total) + [detail] * bool(detail)
+                self.note("  ".join(parts))
+
+        yield Step(tell)
 
     def note(self, text: str) -> None:
         """See :meth:`Progress.note`."""
         self.stream.write(text + "\n")
         self.stream.flush()
-
-
-class _LineStep(Step):
-    def __init__(self, lines: Lines, title: str, total: int, done: int) -> None:
-        self.lines, self.title, self.total, self.done = lines, title, total, done
-        self.before = done
-        self.start = self.last = time.monotonic()
-
-    def advance(self, detail: str = "") -> None:
-        self.done += 1
-        now = time.monotonic()
-        if self.done == self.total or now - self.last >= self.lines.every:
-            self.last = now
-            took = now - self.start
-            left = took / (self.done - self.before) * (self.total - self.done)
-            parts = [f"{self.title}: {self.done}/{self.total}", f"{took:.0f} s"]
-            parts += [f"{left:.0f} s left"] * (self.done < self.total) + [detail] * bool(detail)
-            self.lines.note("  ".join(parts))
 
 
 class Bar(Progress):
@@ -88,21 +83,13 @@ class Bar(Progress):
         )
         with progress.Progress(*columns) as bar:
             task = bar.add_task(title, total=total, completed=done, detail="")
-            yield _BarStep(bar, task)
+            yield Step(lambda detail: bar.update(task, advance=1, detail=detail))
 
     def note(self, text: str) -> None:
         """See :meth:`Progress.note`."""
         import rich
 
         rich.get_console().print(text, markup=False, highlight=False)
-
-
-class _BarStep(Step):
-    def __init__(self, bar: RichProgress, task: TaskID) -> None:
-        self.bar, self.task = bar, task
-
-    def advance(self, detail: str = "") -> None:
-        self.bar.update(self.task, advance=1, detail=detail)
 
 
 def for_terminal() -> Progress:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -21,35 +21,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import nn
 
 import mho
 from mho import random
 from mho.config import Count, Fraction, Positive, config, save, to_dict
 from mho.converters import with_bits
 from mho.devices.effects.base import around, effects, innermost
+from mho.experiments import harness
 from mho.experiments.chips import ChipStudy, on_chips, trained
-from mho.experiments.cost import Cost, Prices
+from mho.experiments.cost import Prices
 from mho.experiments.data import Data
-from mho.experiments.fitting import accuracy, limited_threads
-from mho.experiments.machine import usable_device, versions
+from mho.experiments.fitting import accuracy
+from mho.experiments.harness import Column, Work
 from mho.experiments.pareto import pareto_front
-from mho.experiments.progress import Progress
-from mho.experiments.store import Log, Store
+from mho.experiments.tables import records_of
+from mho.experiments.worker import sentence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_COUNT = (0, math.inf)
-LOG = Log(
-    "trials.jsonl",
-    key=("choice",),
-    bounds={
-        **dict.fromkeys(("accuracy", "digital_accuracy", "std"), (0, 1)),
-        **dict.fromkeys(("energy", "cells", "adc_conversions", "dac_conversions", "trial"), _COUNT),
-    },
-)
-TABLE, DOCUMENT, HARDWARE = "results.csv", "results.json", "hardware.yaml"
+FIGURES = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
+TABLE, HARDWARE = "results.csv", "hardware.yaml"
 FIRST_AT_RANDOM = 20  # trials before the proposals learn from what was seen
 PENALTY = 20.0  # a missed point of accuracy weighs as much as a factor of exp(0.2) in energy
 
@@ -104,8 +96,8 @@ class Choice:
 
 
 @config
-class SearchStudy:
-    """Everything that decides the search.
+class SearchStudy(harness.Study):
+    """The cheapest hardware that keeps an accuracy.
 
     Attributes:
         base: the network, its training, the number of chips, and of the hardware what is not searched: of
@@ -187,119 +179,117 @@ class SearchStudy:
             device = around(effect, device)
         return device
 
+    measured = (
+        Column("accuracy", "", "fraction of the validation images, mean over chips", 0, 1),
+        Column("std", "", "standard deviation over chips", 0, 1),
+        Column("energy", "J", "of an inference, with its share of the programming", low=0),
+        Column("cells", "", "that hold weights", low=0),
+        Column("adc_conversions", "", "of one inference", low=0),
+        Column("dac_conversions", "", "of one inference", low=0),
+    )
+    pieces = "trials"
 
-@dataclass(frozen=True)
-class SearchResult:
-    """What the search found.
+    def identity(self) -> SearchStudy:
+        """More trials may be asked for later."""
+        return replace(self, trials=1)
 
-    Attributes:
-        table: one row for each trial: the choice, ``accuracy``, ``std``, ``energy`` (joule for an
-            inference), counts, and its ``error`` if it failed.
-        front: rows that no other one beats, by rising energy.
-        target: the accuracy to keep.
-        cheapest: row of least energy that keeps it; None if there is none.
-        hardware: its description; None if there is none.
-        document: all of it as plain values: the content of ``results.json``.
-    """
+    def places(self) -> list[dict[str, Any]]:
+        """The numbers of the trials: what is tried follows from those before."""
+        return harness.grid(trial=range(min(self.trials, self.space.size)))
 
-    table: pd.DataFrame
-    front: list[int]
-    target: float
-    cheapest: int | None
-    hardware: mho.Hardware | None
-    document: Mapping[str, Any]
+    def load(self, folder: Path | None) -> Data:
+        """The images."""
+        return self.base.data.load(folder)
 
+    def prepare(self, work: Work, data: Data) -> _Search:
+        """The trained network, and the trials before."""
+        return _Search(self, work, data)
 
-def run(
-    study: SearchStudy,
-    output: Path,
-    data_folder: Path | None = None,
-    progress: Progress | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-) -> SearchResult:
-    """Run the search, or what an earlier run in the same folder left of it.
+    def measure(self, place: Mapping[str, Any], shared: _Search) -> dict[str, Any]:
+        """What the next choice costs and keeps."""
+        if len(shared.store.records) < place["trial"]:
+            raise ValueError("workers: a search tries one description after another; leave them out")
+        choice = _propose(self, place["trial"], shared.known(), shared.target)
+        try:
+            figures = shared.tried(choice)
+        except MemoryError:
+            raise  # says nothing about the choice
+        except Exception as error:
+            figures = {**dict.fromkeys(FIGURES), "error": sentence(error)}
+        return {**asdict(choice), **figures}
 
-    Args:
-        study: the configuration.
-        output: folder for the results; one configuration and one process each.
-        data_folder: where the files of the data set lie, for data that has files.
-        progress: told after each trial.
-        device: the torch device that computes.
-        threads: threads on the CPU.
+    def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: _Search) -> str:
+        """Accuracy and energy of a trial."""
+        if not rows or rows[0]["error"]:
+            return f"trial {place['trial']} failed"
+        return f"accuracy {rows[0]['accuracy']:.3f}, {rows[0]['energy']:.3g} J"
 
-    Raises:
-        FolderInUseError: another process works in the folder.
-        OtherStudyError: the folder belongs to another configuration.
-        DamagedRecordError: a finished trial is not as it was written.
-        ValueError: all trials failed.
-    """
-    progress = progress if progress is not None else Progress()
-    target_device = usable_device(device)
-    data = study.base.data.load(data_folder)
-    bound_to = replace(study, trials=1)  # more trials may be asked for later
-    with Store(output, bound_to, LOG) as store, limited_threads(threads):
-        network = trained(study.base, data, output, target_device)
-        digital = accuracy(network, data.validation)
-        target = study.target if study.target is not None else digital - study.loss
-        wanted = min(study.trials, study.space.size)
-        done = len(store.records)  # choices that were tried, however often
-        with progress.stage("trials", wanted, min(done, wanted)) as step:
-            for number in range(done, wanted):
-                choice = _propose(study, number, _known(store), target)
-                outcome = _tried(study, choice, network, data)
-                store.append({"trial": number, "choice": asdict(choice), **outcome})
-                step.advance(_detail(outcome))
-        records = store.records[:wanted]
-        if all("error" in r for r in records):
-            raise ValueError(f"all {wanted} trials failed; the first one: {records[0]['error']}")
-        result = _result(study, records, target, digital)
-        if result.hardware is not None:
-            chosen = on_chips(replace(study.base, hardware=result.hardware), network, data)
-            result = replace(result, document={**result.document, "test": _finite(chosen)})
-            save(result.hardware, output / HARDWARE)
-        store.write_text(TABLE, result.table.to_csv(index=False, lineterminator="\n"))
-        store.write_json(DOCUMENT, result.document)
-    return result
+    def table(self, records: Sequence[Mapping[str, Any]], shared: _Search) -> pd.DataFrame:
+        """One row for each trial; ``ValueError`` if all failed."""
+        found: pd.DataFrame = super().table(records, shared).astype(dict.fromkeys(FIGURES, float))
+        if (found["error"] != "").all():
+            raise ValueError(f"all {len(found)} trials failed; the first one: {found['error'][0]}")
+        found["kept"] = found["accuracy"] >= shared.target
+        return found
 
+    def document(self, table: pd.DataFrame, shared: _Search, work: Work) -> dict[str, Any]:
+        """The front, and the cheapest hardware that keeps the target, on test images."""
+        rows, whole = records_of(table.drop(columns=["error", "kept"])), table[table["error"] == ""]
+        places = pareto_front(whole["energy"].tolist(), whole["accuracy"].tolist())
+        front = [rows[i] for i in whole["trial"].iloc[places]]
+        cheapest = next((row for row in front if row["accuracy"] >= shared.target), None)
+        hardware = None if cheapest is None else self.hardware(_choice(cheapest))
+        made = {
+            "study": to_dict(self),
+            "digital_accuracy": shared.digital,
+            "target": shared.target,
+            "failed": len(table) - len(whole),
+            "front": front,
+            "cheapest": cheapest,
+            "hardware": to_dict(hardware),
+        }
+        if hardware is not None:
+            chosen = on_chips(replace(self.base, hardware=hardware), shared.network, shared.data)
+            made["test"] = _finite(chosen)
+            save(hardware, work.store.folder / HARDWARE)
+        return made
 
-def _tried(study: SearchStudy, choice: Choice, network: nn.Module, data: Data) -> dict[str, Any]:
-    """``{"figures": ...}`` of a choice, or ``{"error": sentence}``: the other trials go on."""
-    try:
-        chips = replace(study.base, hardware=study.hardware(choice))
-        figures = on_chips(chips, network, data, "validation", study.prices)
-    except (torch.OutOfMemoryError, MemoryError):
-        raise  # says nothing about the choice
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-    return {"figures": _finite({**figures, "energy": _energy(study, choice, figures)})}
+    def headline(self, table: pd.DataFrame) -> dict[str, float]:
+        """Accuracy and energy of the cheapest trial that keeps the target, of the best one if none does."""
+        kept = table[table["kept"]].sort_values("energy")
+        best = kept if len(kept) else table.sort_values("accuracy", ascending=False)
+        return {name: float(best[name].iloc[0]) for name in FIGURES}
 
 
-def _detail(outcome: Mapping[str, Any]) -> str:
-    if "error" in outcome:
-        return "failed"
-    return f"accuracy {outcome['figures']['accuracy']:.3f}, {outcome['figures']['energy']:.3g} J"
+class _Search:
+    """What all trials share: the trained network, its target, and the trials before."""
+
+    def __init__(self, study: SearchStudy, work: Work, data: Data) -> None:
+        self.study, self.data, self.store = study, data, work.store
+        self.network = trained(study.base, data, work.shared, work.device)
+        self.digital = accuracy(self.network, data.validation)
+        self.target = study.target if study.target is not None else self.digital - study.loss
+
+    def known(self) -> Known:
+        """Energy and accuracy of the choices that were tried; None for those that failed."""
+        rows = [record["rows"][0] for record in self.store.records]
+        return {_choice(r): None if r["error"] else (r["energy"], r["accuracy"]) for r in rows}
+
+    def tried(self, choice: Choice) -> dict[str, Any]:
+        """Figures of a choice, or its error: the other trials go on."""
+        chips, prices = replace(self.study.base, hardware=self.study.hardware(choice)), self.study.prices
+        found = on_chips(chips, self.network, self.data, "validation", prices)
+        found["energy"] += prices.programming(found["cells"], choice.tolerance)
+        return {**_finite({name: found[name] for name in FIGURES}), "error": ""}
+
+
+def _choice(row: Mapping[str, Any]) -> Choice:
+    return Choice(**{field.name: row[field.name] for field in fields(Choice)})
 
 
 def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
     """None for what is not defined: JSON has no NaN."""
     return {name: value if math.isfinite(value) else None for name, value in figures.items()}
-
-
-def _energy(study: SearchStudy, choice: Choice, figures: Mapping[str, float]) -> float:
-    counted = Cost(
-        adc=round(figures["adc_conversions"]),
-        dac=round(figures["dac_conversions"]),
-        cells=round(figures["cells"]),
-        converting=figures["energy"],
-    )
-    return counted.energy(study.prices, choice.tolerance)
-
-
-def _known(store: Store) -> Known:
-    """Energy and accuracy of the choices that were tried; None for those that failed."""
-    found = {Choice(**r["choice"]): r.get("figures") for r in store.records}
-    return {choice: f and (f["energy"], f["accuracy"]) for choice, f in found.items()}
 
 
 def _propose(study: SearchStudy, number: int, known: Known, target: float) -> Choice:
@@ -351,34 +341,3 @@ def _quiet(optuna: Any) -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def _result(study: SearchStudy, records: list[dict[str, Any]], target: float, digital: float) -> SearchResult:
-    import pandas as pd
-
-    names = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
-    figures = [dict.fromkeys(names) | r.get("figures", {}) for r in records]
-    rows = [
-        {"trial": k, **r["choice"], **{name: found[name] for name in names}}
-        for k, (r, found) in enumerate(zip(records, figures, strict=True))
-    ]
-    table: pd.DataFrame = pd.DataFrame(rows).astype(dict.fromkeys(names, float))
-    table["error"] = [r.get("error", "") for r in records]
-    energy, gains = table["energy"].tolist(), table["accuracy"].tolist()
-    whole = [i for i, r in enumerate(records) if "figures" in r]
-    front = [whole[i] for i in pareto_front([energy[i] for i in whole], [gains[i] for i in whole])]
-    good = [i for i in front if gains[i] >= target]
-    cheapest = good[0] if good else None
-    hardware = study.hardware(Choice(**records[cheapest]["choice"])) if cheapest is not None else None
-    document = {
-        "format": 1,
-        "study": to_dict(study),
-        "versions": versions(),
-        "digital_accuracy": digital,
-        "target": target,
-        "failed": len(records) - len(whole),
-        "front": [rows[i] for i in front],
-        "cheapest": None if cheapest is None else rows[cheapest],
-        "hardware": to_dict(hardware),
-    }
-    return SearchResult(table, front, target, cheapest, hardware, document)

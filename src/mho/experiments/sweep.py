@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mho.config import config
+from mho.config import config, from_dict
 from mho.experiments.engines import Engine
+from mho.experiments.experiment import Place, measure
 from mho.experiments.plan import COLUMNS, Cell, Plan, plain
 from mho.experiments.progress import Progress
 from mho.experiments.store import Log, Store
-from mho.experiments.worker import figures
+from mho.experiments.worker import Job, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,38 +39,27 @@ class SweepFolder:
     experiment: str
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the cells are run; no result depends on it.
-
-    Attributes:
-        data: folder with the files of the data set.
-        device: the torch device that computes.
-        threads: threads of a cell on the CPU.
-        retry: run cells again that failed before.
-    """
-
-    data: Path | None = None
-    device: str = "cpu"
-    threads: int = 1
-    retry: bool = False
-
-
 def run(
     plan: Plan,
     output: Path,
     engine: Engine,
-    settings: Settings | None = None,
+    data: Path | None = None,
     progress: Progress | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    retry: bool = False,
 ) -> pd.DataFrame:
     """Run the cells that the folder does not hold yet.
 
     Args:
         plan: the sweep; it may have grown since an earlier run.
         output: folder for the results; one kind of experiment and one process each.
-        engine: where the cells run.
-        settings: how they run.
+        engine: where the cells run; no result depends on it.
+        data: folder with the files of the data set.
         progress: told after each cell.
+        device: the torch device that computes.
+        threads: threads of a cell on the CPU.
+        retry: run cells again that failed before.
 
     Returns:
         The table: one row for each cell in the order of the plan, its fields, its figures, its error.
@@ -80,20 +69,14 @@ def run(
         OtherStudyError: the folder holds cells of another experiment.
         DamagedRecordError: a finished cell is not as it was written.
     """
-    settings = settings if settings is not None else Settings()
     progress = progress if progress is not None else Progress()
     with Store(output, SweepFolder(experiment=plan.kind), LOG) as store:
-        return _run(plan, store, engine, settings, progress)
-
-
-def _run(plan: Plan, store: Store, engine: Engine, settings: Settings, progress: Progress) -> pd.DataFrame:
-    taken = [*COLUMNS, *plan.fields]
-    outcomes = _outcomes(store, taken, settings.retry)
-    todo = [cell for cell in plan.cells if cell.key not in outcomes]
-    failed = 0
-    with progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)) as step:
-        jobs = [_job(cell, plan, store.folder, settings) for cell in todo]
-        with closing(engine.run(jobs)) as ended:
+        outcomes = _outcomes(store, [*COLUMNS, *plan.fields], retry)
+        todo = [cell for cell in plan.cells if cell.key not in outcomes]
+        place = {"data": None if data is None else str(data.resolve()), "device": device, "threads": threads}
+        jobs = [_job(cell, plan, store.folder) | place for cell in todo]
+        stage, failed = progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)), 0
+        with stage as step, closing(engine.run(jobs)) as ended:
             for number, outcome in ended:
                 cell = todo[number]
                 store.append({"cell": cell.key, "fields": dict(cell.fields), **outcome})
@@ -101,7 +84,7 @@ def _run(plan: Plan, store: Store, engine: Engine, settings: Settings, progress:
                 failed += "error" in outcome
                 _write(plan, outcomes, store)
                 step.advance(_detail(cell, outcome, failed))
-    return _write(plan, outcomes, store)
+        return _write(plan, outcomes, store)
 
 
 def _detail(cell: Cell, outcome: Mapping[str, Any], failed: int) -> str:
@@ -127,51 +110,73 @@ def _checked(record: Mapping[str, Any], taken: Sequence[str]) -> Mapping[str, An
     try:
         figures(record.get("metrics"), taken)
     except (TypeError, ValueError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": sentence(error)}
     return record
 
 
-def _job(cell: Cell, plan: Plan, output: Path, settings: Settings) -> dict[str, Any]:
+def _job(cell: Cell, plan: Plan, output: Path) -> dict[str, Any]:
     return {
+        "work": f"{__name__}:cell_done",
         "study": dict(cell.study),
         "folder": str((output / "cells" / cell.key).resolve()),
         "shared": str((output / "shared").resolve()),
-        "data": None if settings.data is None else str(settings.data.resolve()),
-        "device": settings.device,
-        "threads": settings.threads,
         "imports": list(plan.imports),
         "taken": [*COLUMNS, *plan.fields],
     }
+
+
+def cell_done(job: Job) -> dict[str, Any]:
+    """The figures of one cell, in whatever process."""
+    data = None if job["data"] is None else Path(job["data"])
+    place = Place(Path(job["folder"]), Path(job["shared"]), data, job["device"], job["threads"])
+    return {"metrics": figures(measure(from_dict(dict(job["study"])), place), job["taken"])}
+
+
+def figures(found: Any, taken: Sequence[str]) -> dict[str, float | None]:
+    """What an experiment returned as plain numbers; None for what is not defined: JSON has no NaN.
+
+    Args:
+        found: figures by name.
+        taken: names of other columns of the table.
+
+    Raises:
+        TypeError: it is no mapping from names to numbers.
+        ValueError: there is no figure, or one has the name of another column.
+    """
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"the experiment gave {found!r:.80}: it must return its figures by name, as a dict")
+    if not found:
+        raise ValueError("the experiment gave no figure: it must return at least one, by name")
+    plain: dict[str, float | None] = {}
+    for name, value in found.items():
+        if name in taken:
+            raise ValueError(f"figure {name!r}: the table has a column of that name; give it another one")
+        try:
+            number = math.nan if value is None else float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"figure {name!r} = {value!r:.80}: it must be a number ({error})") from None
+        plain[name] = number if math.isfinite(number) else None
+    return plain
 
 
 def table_of(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """One row for each cell that has ended."""
     import pandas as pd
 
-    names = plan.fields
-    metrics = list(dict.fromkeys(k for cell in plan.cells for k in _metrics(outcomes.get(cell.key))))
-    rows = []
-    for cell in plan.cells:
-        outcome = outcomes.get(cell.key)
-        if outcome is None:
-            continue
-        fields = {name: _cell_value(cell.fields.get(name)) for name in names}
-        found = _metrics(outcome)
-        rows.append(
-            {
-                "cell": cell.number,
-                **fields,
-                **{name: math.nan if found.get(name) is None else found[name] for name in metrics},
-                "error": outcome.get("error", ""),
-            }
-        )
-    table: pd.DataFrame = pd.DataFrame(rows, columns=["cell", *names, *metrics, "error"])
+    ended = [(cell, outcomes[cell.key]) for cell in plan.cells if cell.key in outcomes]
+    metrics = list(dict.fromkeys(name for _, outcome in ended for name in outcome.get("metrics", ())))
+    rows = [
+        {
+            "cell": cell.number,
+            **{name: _cell_value(cell.fields.get(name)) for name in plan.fields},
+            **dict.fromkeys(metrics, math.nan),
+            **{k: math.nan if v is None else v for k, v in outcome.get("metrics", {}).items()},
+            "error": outcome.get("error", ""),
+        }
+        for cell, outcome in ended
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["cell", *plan.fields, *metrics, "error"])
     return table
-
-
-def _metrics(outcome: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = {} if outcome is None else outcome.get("metrics", {})
-    return found
 
 
 def _cell_value(value: Any) -> Any:

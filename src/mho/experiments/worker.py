@@ -1,4 +1,4 @@
-"""One cell of a sweep, in a process of its own.
+"""One piece of work, such as a cell of a sweep, in a process of its own.
 
 ``python -m mho.experiments.worker`` reads jobs from standard input, one JSON value on each line, and
 writes outcomes to standard output in the same way. It ends at once when standard input is closed, also
@@ -7,8 +7,8 @@ in the middle of a job: when the sweep is gone, so is its work.
 
 from __future__ import annotations
 
+import importlib
 import json
-import math
 import os
 import sys
 import threading
@@ -16,88 +16,62 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from queue import SimpleQueue
+from runpy import run_path
 from typing import Any
+
+from mho.config import parse_json
+from mho.errors import ConfigError
 
 Job = Mapping[str, Any]
 Outcome = dict[str, Any]
 
 
 def run_cell(job: Job) -> Outcome:
-    """Run one experiment, or one piece of a study; an error becomes part of the outcome.
+    """Do one piece of work; an error becomes part of the outcome.
 
     Args:
-        job: ``study`` (plain values), ``folder``, ``shared``, ``data``, ``device``, ``threads``,
-            ``imports``, ``taken`` (names that no figure may have), and ``piece`` of a study.
+        job: ``work`` (the function that does it, ``"module:name"``, called with the job), ``imports``
+            (modules that it needs), ``folder`` (of its own), and what that function reads.
 
     Returns:
-        ``{"metrics": {name: number}}`` (of a piece ``found``) or ``{"error": sentence}``, and the seconds it
-        ``took``.
+        What the function gave, or ``{"error": sentence}``, and the seconds it ``took``.
     """
-    from mho.config import from_dict
-    from mho.experiments.experiment import Place, measure
-    from mho.experiments.harness import piece_done
-    from mho.experiments.plan import import_all
-
     start = time.perf_counter()
-    folder = Path(job["folder"])
     outcome: Outcome
     try:
         import_all(job["imports"])
-        place = Place(
-            folder=folder,
-            shared=Path(job["shared"]),
-            data=None if job["data"] is None else Path(job["data"]),
-            device=job["device"],
-            threads=job["threads"],
-        )
-        study = from_dict(dict(job["study"]))
-        if "piece" in job:
-            where = (place.folder, place.data, place.device, place.threads)
-            outcome = {"found": piece_done(study, job["piece"], *where)}
-        else:
-            outcome = {"metrics": figures(measure(study, place), job.get("taken", ()))}
+        outcome = resolve_name(job["work"])(job)
     except Exception as error:  # whatever it is, the other cells go on
+        folder = Path(job["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         trace = folder / "error.txt"
         trace.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
-        sentence = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
-        outcome = {"error": f"{type(error).__name__}: {sentence}"}
+        outcome = {"error": sentence(error)}
     return {**outcome, "took": time.perf_counter() - start}
 
 
-def figures(found: Any, taken: Sequence[str]) -> dict[str, float | None]:
-    """What an experiment returned as plain numbers; None for what is not defined: JSON has no NaN.
+def sentence(error: Exception) -> str:
+    """An error on one line that any file can hold."""
+    text = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
+    return f"{type(error).__name__}: {text}"
 
-    Args:
-        found: figures by name.
-        taken: names of other columns of the table.
 
-    Raises:
-        TypeError: it is no mapping from names to numbers.
-        ValueError: there is no figure, or one has the name of another column.
-    """
-    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-        raise TypeError(f"the experiment gave {found!r:.80}: it must return its figures by name, as a dict")
-    if not found:
-        raise ValueError("the experiment gave no figure: it must return at least one, by name")
-    for name in found:
-        if name in taken:
-            raise ValueError(f"figure {name!r}: the table has a column of that name; give it another one")
-    plain: dict[str, float | None] = {}
-    for name, value in found.items():
-        try:
-            number = math.nan if value is None else float(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"figure {name!r} = {value!r:.80}: it must be a number ({error})") from None
-        plain[name] = number if math.isfinite(number) else None
-    return plain
+def import_all(names: Sequence[str]) -> None:
+    """Import the modules that hold a user's own descriptions: by name, or a script by its file."""
+    try:
+        for name in names:
+            if name.endswith(".py"):
+                run_path(name, run_name=Path(name).stem)
+            else:
+                importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"imports: {name}: {error}; is it installed, or on PYTHONPATH?") from None
 
 
 def main() -> None:
     """Work until standard input is closed."""
-    from mho.config import parse_json
-
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what an experiment prints is no answer
     jobs: SimpleQueue[str] = SimpleQueue()

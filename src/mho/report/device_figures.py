@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mho.devices.dynamics import SwitchingModel, Trace
+from mho.devices.dynamics import SwitchingModel, Trace, sine
 from mho.devices.fitting.tables import CONDUCTANCE, CURRENT, TIME, VOLTAGE, read_table
-from mho.report.axes import BLUE, LINE, QUIET, VERMILLION, prepared, siemens
+from mho.report.axes import BLUE, GREEN, LINE, QUIET, VERMILLION, prepared, siemens
 
 if TYPE_CHECKING:
     import matplotlib.axes
 
+FACTORS = (1.0, 5.0, 25.0)  # of the frequency, in the picture of loops
+SAMPLES = 120  # of a period
 _MOST = 200  # curves in one picture
 
 
@@ -30,11 +32,40 @@ def hysteresis_loop(trace: Trace | Any, axes: matplotlib.axes.Axes | None = None
         axes: where to draw; default a new figure.
     """
     trace = _trace(trace)
-    axes = prepared(axes, "voltage (V)", "current", "A", "Hysteresis loop")
+    axes = _crossed(axes, "Hysteresis loop")
     voltage, current = _columns(trace.voltage, trace), _columns(trace.current, trace)
+    axes.plot(voltage, current, color=BLUE, **_weight(current))
+    return axes
+
+
+def loops_at_frequencies(
+    model: SwitchingModel, wave: tuple[float, float], axes: matplotlib.axes.Axes | None = None
+) -> matplotlib.axes.Axes:
+    """Two periods of current over voltage under sines of 1, 5 and 25 times the frequency.
+
+    The loop of a memristor closes as the voltage gets faster.
+
+    Args:
+        model: a model whose cells are alike.
+        wave: volts and hertz of the slowest one.
+        axes: where to draw; default a new figure.
+    """
+    from matplotlib.ticker import EngFormatter
+
+    axes, (amplitude, frequency) = _crossed(axes, "Hysteresis at several frequencies"), wave
+    for factor, colour in zip(FACTORS, (BLUE, VERMILLION, GREEN), strict=True):
+        trace = model.simulate(*sine(amplitude, factor * frequency, 2, SAMPLES))
+        label = EngFormatter("Hz")(factor * frequency)
+        axes.plot(trace.voltage, trace.current.detach(), color=colour, linewidth=1.4, label=label)
+    axes.legend(frameon=False, fontsize=9)
+    return axes
+
+
+def _crossed(axes: matplotlib.axes.Axes | None, title: str) -> matplotlib.axes.Axes:
+    """Current over voltage, with a cross at 0."""
+    axes = prepared(axes, "voltage (V)", "current", "A", title)
     axes.axhline(0, color=LINE, linewidth=0.8)
     axes.axvline(0, color=LINE, linewidth=0.8)
-    axes.plot(voltage, current, color=BLUE, **_weight(current))
     return axes
 
 
@@ -149,16 +180,13 @@ def _trace(source: Trace | Any, timed: bool = False) -> Trace:
     if isinstance(source, Trace):
         return source
     table = read_table(source)
-    voltage = torch.as_tensor(table.take(VOLTAGE))
-    current = torch.as_tensor(table.take(CURRENT))
-    if timed or table.has(TIME):
-        time = torch.as_tensor(table.take(TIME))
-    else:
-        time = torch.arange(len(voltage), dtype=torch.float64)
-    if table.has(CONDUCTANCE):
-        g = torch.as_tensor(table.take(CONDUCTANCE))
-    else:
-        g = torch.where(voltage == 0, torch.nan, current / voltage)
+    columns = {name: torch.as_tensor(table.take(name)) for name in (VOLTAGE, CURRENT)}
+    for name in (TIME, CONDUCTANCE):
+        if table.has(name) or (timed and name == TIME):
+            columns[name] = torch.as_tensor(table.take(name))
+    voltage, current = columns[VOLTAGE], columns[CURRENT]
+    time = columns.get(TIME, torch.arange(len(voltage), dtype=torch.float64))
+    g = columns.get(CONDUCTANCE, torch.where(voltage == 0, torch.nan, current / voltage))
     return Trace(time, voltage, current, torch.full_like(current, torch.nan), g)
 
 

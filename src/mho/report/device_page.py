@@ -12,8 +12,13 @@ from mho.config import to_dict
 from mho.devices import Device
 from mho.devices.dynamics import SwitchingModel, sine
 from mho.devices.fitting import Card, Fit
-from mho.report.axes import BLUE, GREEN, LINE, VERMILLION, prepared
-from mho.report.device_figures import bipolar_switching, iv_family, time_trace
+from mho.report.device_figures import (
+    SAMPLES,
+    bipolar_switching,
+    iv_family,
+    loops_at_frequencies,
+    time_trace,
+)
 from mho.report.device_statistics import drift_fan, fit_figure, programming_statistics, read_noise
 from mho.report.docstrings import parameters, words
 from mho.report.page import Page, Table, picture
@@ -24,9 +29,6 @@ if TYPE_CHECKING:
 
 AMPLITUDES = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0)  # volts that are tried
 SLOWEST = 10.0  # seconds for a full switch, of a wave that is worth drawing
-FACTORS = (1.0, 5.0, 25.0)  # of the frequency, in the picture of loops
-SAMPLES = 120  # of a period
-_COLOURS = (BLUE, VERMILLION, GREEN)
 
 
 class Wave(NamedTuple):
@@ -91,32 +93,6 @@ def _switching_time(model: SwitchingModel, volts: float, both: bool) -> float:
     # A median of 0: only the tip of the wave is above the threshold.
     means = [float(s.mean()) for s in speeds if float(s.median()) > 0]
     return math.inf if len(means) < (2 if both else 1) else (high - low) / min(means)
-
-
-def loops_at_frequencies(
-    model: SwitchingModel, wave: Wave, axes: matplotlib.axes.Axes | None = None
-) -> matplotlib.axes.Axes:
-    """Two periods of current over voltage under sines of 1, 5 and 25 times the frequency.
-
-    The loop of a memristor closes as the voltage gets faster.
-
-    Args:
-        model: a model whose cells are alike.
-        wave: the slowest one.
-        axes: where to draw; default a new figure.
-    """
-    from matplotlib.ticker import EngFormatter
-
-    axes = prepared(axes, "voltage (V)", "current", "A", "Hysteresis at several frequencies")
-    axes.axhline(0, color=LINE, linewidth=0.8)
-    axes.axvline(0, color=LINE, linewidth=0.8)
-    for factor, colour in zip(FACTORS, _COLOURS, strict=True):
-        frequency = factor * wave.frequency
-        trace = model.simulate(*sine(wave.amplitude, frequency, 2, SAMPLES))
-        label = EngFormatter("Hz")(frequency)
-        axes.plot(trace.voltage, trace.current.detach(), color=colour, linewidth=1.4, label=label)
-    axes.legend(frameon=False, fontsize=9)
-    return axes
 
 
 def device_pictures(
@@ -194,18 +170,15 @@ def device_page(
         software: names and versions.
     """
     said = words(type(device))
-    tables = [
-        Table("Parameters", ("Name", "Value", "Meaning"), [list(row) for row in parameters(device)]),
-    ]
-    if said.laws:
-        tables.insert(0, Table("Laws", ("Quantity", "Law"), [list(row) for row in said.laws]))
+    tables = [Table("Laws", ("Quantity", "Law"), said.laws)] if said.laws else []
+    tables.append(Table("Parameters", ("Name", "Value", "Meaning"), parameters(device)))
+    title, lead = type(device).__name__, said.paragraphs
     if fit is not None:
         tables = [*_card_tables(fit.card), *tables]
+        title, lead = f"{title} fitted to {fit.card.source}", [*_told(fit.card), *lead]
     return Page(
-        title=type(device).__name__
-        if fit is None
-        else f"{type(device).__name__} fitted to {fit.card.source}",
-        lead=said.paragraphs if fit is None else [*_told(fit.card), *said.paragraphs],
+        title=title,
+        lead=lead,
         facts=_facts(device),
         figures=[picture(*drawn) for drawn in pictures.values()],
         tables=tables,

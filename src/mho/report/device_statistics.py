@@ -20,7 +20,7 @@ from mho.devices.effects.base import draw_count
 from mho.devices.fitting import Fit
 from mho.devices.fitting.tables import read_table
 from mho.random import normal
-from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, prepared, siemens
+from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, panels, prepared, siemens
 from mho.report.durations import SECONDS, duration_text
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def drift_fan(
     """
     axes = prepared(axes, "time since programming", "conductance", "S", "Drift")
     if isinstance(source, Device):
-        when = np.asarray(usual_times(source) if times is None else times, dtype=np.float64)
-        wanted = usual_targets(source) if targets is None else tuple(targets)[:_MOST]
+        when, wanted = _wanted(source, targets, times)
         fans = [(siemens(g), simulated_quantiles(source, g, when)) for g in wanted]
     else:
         when, quantiles, cells = measured_quantiles(source)
@@ -156,8 +155,7 @@ def read_noise(
         ValueError: a time at which the device is not known.
     """
     axes = prepared(axes, "time since programming", "standard deviation of a read", "S", "Read noise")
-    when = np.asarray(usual_times(device) if times is None else times, dtype=np.float64)
-    wanted = usual_targets(device) if targets is None else tuple(targets)[:_MOST]
+    when, wanted = _wanted(device, targets, times)
     for number, target in enumerate(wanted):
         colour = _COLOURS[number % len(_COLOURS)]
         axes.plot(when, read_std(device, target, when), color=colour, linewidth=1.6, label=siemens(target))
@@ -211,20 +209,18 @@ def conductance_map(g: Tensor | Any, axes: matplotlib.axes.Axes | None = None) -
 
 def fit_figure(fit: Fit) -> matplotlib.figure.Figure:
     """A fitted device against its measurement: the points with the law above, what it leaves below."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    figure = Figure(figsize=(6.4, 6.0), dpi=160, facecolor="white", layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure, (above, below) = panels((6.4, 6.0), 2, sharex=True, height_ratios=(3, 1))
     x_label, y_label = fit.card.measurement.labels
     y_name, _, y_unit = y_label.rstrip(")").partition(" (")
     prepared(above, "", y_name, y_unit, f"{type(fit.device).__name__}: {fit.card.source}")
     prepared(below, x_label, "residual", y_unit, "")
     x, series = fit.points["x"], fit.points.get("series", np.zeros(len(fit.points["x"])))
-    small = {"color": VERMILLION, "marker": ".", "linestyle": "none", "markersize": 4}
+    small: dict[str, Any] = {"color": VERMILLION, "marker": ".", "linestyle": "none", "markersize": 4}
     above.plot(x, fit.points["measured"], label="measured", **small)
     several = dict.fromkeys(series.tolist())
-    weight = {"linewidth": 1.2} if len(several) < 5 else {"linewidth": 0.7, "alpha": 0.6}
+    weight: dict[str, Any] = {"linewidth": 1.2} if len(several) < 5 else {"linewidth": 0.7, "alpha": 0.6}
     for number, value in enumerate(several):
         part = series == value
         label = f"fitted, R² = {fit.card.r_squared:.4f}" if number == 0 else None
@@ -238,6 +234,12 @@ def fit_figure(fit: Fit) -> matplotlib.figure.Figure:
         below.xaxis.set_major_formatter(EngFormatter("S"))
     above.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _wanted(device: Device, targets: Any, times: Any) -> tuple[Any, tuple[float, ...]]:
+    """Times, and targets of at most 12 fans."""
+    when = np.asarray(usual_times(device) if times is None else times, dtype=np.float64)
+    return when, usual_targets(device) if targets is None else tuple(targets)[:_MOST]
 
 
 def usual_targets(device: Device) -> tuple[float, ...]:

@@ -26,12 +26,11 @@ def search_figure(table: pd.DataFrame, document: Document) -> matplotlib.figure.
         document: the content of ``results.json``.
     """
     table = table[table["accuracy"].notna()]  # without those that failed
-    rows = [int(row["trial"]) for row in document["front"]]
-    place = {int(trial): i for i, trial in enumerate(table["trial"])}
+    trials = table["trial"].tolist()
     return front_figure(
         [1e9 * e for e in table["energy"].tolist()],
         table["accuracy"].tolist(),
-        [place[trial] for trial in rows],
+        [trials.index(row["trial"]) for row in document["front"]],
         [choice_text(row) for row in document["front"]],
         "energy of an inference (nJ)",
         "validation accuracy",

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mho.experiments.pareto import pareto_front
 from mho.report.axes import INK, PALETTE, legend_below
 from mho.report.axes import panels as drawn
@@ -84,14 +86,12 @@ def view(table: pd.DataFrame, fields: Sequence[str], wanted: Mapping[str, Any] |
 
 def figures(what: View) -> dict[str, matplotlib.figure.Figure]:
     """All figures by the name of their file."""
-    made: dict[str, matplotlib.figure.Figure] = {}
-    if what.axes and len(what.done):
-        made["curves.png"] = curves(what)
-    if len(what.axes) > 1 and len(what.done):
-        made["heat_maps.png"] = heat_maps(what)
-    if what.cost is not None and len(what.done):
-        made["pareto.png"] = pareto(what)
-    return made
+    known = {
+        "curves.png": (curves, what.axes),
+        "heat_maps.png": (heat_maps, what.axes[1:]),
+        "pareto.png": (pareto, what.cost),
+    }
+    return {name: draw(what) for name, (draw, shown) in known.items() if shown and len(what.done)}
 
 
 def curves(what: View) -> matplotlib.figure.Figure:
@@ -100,16 +100,15 @@ def curves(what: View) -> matplotlib.figure.Figure:
     figure, panels = _panels(len(axes_of_plan))
     for panel, name in zip(panels, axes_of_plan, strict=True):
         other = _lines_field(what, name)
-        groups = (
-            [(None, what.done)] if other is None else list(what.done.groupby(other, sort=True, dropna=False))
-        )
-        for number, (value, rows) in enumerate(groups):
-            label = None if other is None else f"{_short(other)} = {value!s}"
-            _curve(panel, rows, name, what.metric, PALETTE[number % len(PALETTE)], label)
         panel.set_xlabel(name)
         panel.set_ylabel(what.metric)
-        if other is not None:
-            panel.legend(frameon=False, fontsize=8.5)
+        if other is None:
+            _curve(panel, what.done, name, what.metric, PALETTE[0])
+            continue
+        for number, (value, rows) in enumerate(what.done.groupby(other, sort=True, dropna=False)):
+            label = f"{_short(other)} = {value!s}"
+            _curve(panel, rows, name, what.metric, PALETTE[number % len(PALETTE)], label)
+        panel.legend(frameon=False, fontsize=8.5)
     return figure
 
 
@@ -120,7 +119,7 @@ def _lines_field(what: View, name: str) -> str | None:
 
 
 def _curve(
-    panel: matplotlib.axes.Axes, rows: pd.DataFrame, name: str, metric: str, colour: str, label: str | None
+    panel: matplotlib.axes.Axes, rows: pd.DataFrame, name: str, metric: str, colour: str, label: str = ""
 ) -> None:
     grouped = rows.groupby(name, sort=True, dropna=False)[metric]
     mean, spread = grouped.mean(), grouped.std().fillna(0.0)
@@ -145,22 +144,12 @@ def heat_maps(what: View) -> matplotlib.figure.Figure:
         panel.set_xlabel(across)
         panel.set_ylabel(down)
         panel.grid(False)
-        for (i, j), value in _cells(grid):
-            panel.text(
-                j, i, f"{value:.3g}", ha="center", va="center", fontsize=8, color=_on(value, low, high)
-            )
+        for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
+            if not np.isnan(value):
+                colour = "white" if high <= low or (value - low) / (high - low) < 0.6 else "black"
+                panel.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)
         figure.colorbar(image, ax=panel, label=what.metric)
     return figure
-
-
-def _cells(grid: pd.DataFrame) -> list[tuple[tuple[int, int], float]]:
-    values = grid.to_numpy(float)
-    places = itertools.product(range(values.shape[0]), range(values.shape[1]))
-    return [((i, j), float(values[i, j])) for i, j in places if values[i, j] == values[i, j]]
-
-
-def _on(value: float, low: float, high: float) -> str:
-    return "white" if high <= low or (value - low) / (high - low) < 0.6 else "black"
 
 
 def pareto(what: View) -> matplotlib.figure.Figure:
@@ -244,12 +233,12 @@ def sweep_page(
         software: names and versions.
     """
     failed = int((what.table["error"] != "").sum())
-    best = what.done.sort_values(what.metric, ascending=False, kind="stable").head(1)
-    tied = int((what.done[what.metric] == what.done[what.metric].max()).sum()) - 1
+    best = what.done[what.done[what.metric] == what.done[what.metric].max()]
     lead = [f"{len(what.table)} cells, {failed} failed."]
     facts = []
-    for _, row in best.iterrows():
+    for _, row in best.head(1).iterrows():
         fields = ", ".join(f"{name} = {row[name]}" for name in what.fields)
+        tied = len(best) - 1
         also = f", and as high in {tied} other cell{'s' * (tied > 1)}" if tied else ""
         lead.append(f"Highest {what.metric}: {row[what.metric]:.4g} with {fields}{also}.")
         facts.append((f"{row[what.metric]:.4g}", f"highest {what.metric}"))

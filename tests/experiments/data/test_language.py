@@ -60,7 +60,7 @@ def test_an_empty_part_is_refused():
 def test_every_part_and_every_beginning_of_it_is_balanced():
     data = balanced(groups(a=57, b=203, c=41), 0, "here")
     assert [len(p) for p in (data.train, data.validation, data.test)] == [3 * 33, 3 * 4, 3 * 4]
-    for part in (data.train.first(30), data.validation, data.test):
+    for part in (data.train[:30], data.validation, data.test):
         assert torch.bincount(part.labels).unique().numel() == 1
         assert all(text.startswith(data.classes[k]) for text, k in zip(part.texts, part.labels, strict=True))
 

@@ -16,7 +16,7 @@ Texts, with labels; and rows of words:
 (1000, '<unk>')
 """
 
-from mho.experiments.data.base import Data, MissingDataError, Source
+from mho.experiments.data.base import AnySource, Data, MissingDataError, Source
 from mho.experiments.data.cifar import CIFAR10, CIFAR100
 from mho.experiments.data.debian import DebianPackages
 from mho.experiments.data.digits import Digits
@@ -33,6 +33,6 @@ __all__ = [
     "Texts", "TextSource", "Labelled", "PythonSubjects", "DebianPackages", "SST2",
     # rows of words
     "Words", "WordSource", "PythonProse", "WikiText2", "rows", "windows",
-    # both
-    "MissingDataError",
+    # all
+    "AnySource", "MissingDataError",
 ]  # fmt: skip

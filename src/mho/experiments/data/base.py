@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,16 +38,19 @@ class Data:
     std: tuple[float, ...]
 
 
-class Source(ABC):
-    """A data set by description; the images are read when they are asked for.
+T = TypeVar("T")
 
-    A source of your own subclasses this one, is decorated with :func:`mho.config.config`, and can
-    then be given to a study.
+
+class AnySource(ABC, Generic[T]):
+    """A data set by description; it is read when it is asked for.
+
+    A source of your own subclasses the one for images, texts or rows of words, is decorated with
+    :func:`mho.config.config`, and can then be given to a study.
     """
 
     @abstractmethod
-    def load(self, folder: Path | None = None) -> Data:
-        """Read the images.
+    def load(self, folder: Path | None = None) -> T:
+        """Read the images, the texts or the words.
 
         Args:
             folder: where the published files lie; None for data that needs no files.
@@ -55,6 +59,10 @@ class Source(ABC):
             MissingDataError: a file is not there; the message says which files are expected where.
             ValueError: a file is damaged.
         """
+
+
+class Source(AnySource[Data]):
+    """Labelled images by description."""
 
     def augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The images of one training batch, varied at random; as they are by default.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
+from typing_extensions import Self
+
+from mho.experiments.data.base import AnySource
 
 UNKNOWN, END = "<unk>", "<eos>"
 TENTH = 10  # validation and test get one text in so many each
@@ -32,13 +33,24 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def first(self, count: int | None) -> Labelled:
-        """The first so many; all of them for None."""
-        return Labelled(self.texts[:count], self.labels[:count])
+    def __getitem__(self, part: slice) -> Labelled:
+        return Labelled(self.texts[part], self.labels[part])
 
 
 @dataclass(frozen=True)
-class Texts:
+class _Parts:
+    """Three parts that can be cut short."""
+
+    def limited(
+        self, train: int | None = None, validation: int | None = None, test: int | None = None
+    ) -> Self:
+        """The same with at most so many texts or words in each part; None leaves a part whole."""
+        most = {"train": train, "validation": validation, "test": test}
+        return replace(self, **{name: getattr(self, name)[:count] for name, count in most.items()})
+
+
+@dataclass(frozen=True)
+class Texts(_Parts):
     """Labelled texts in three parts that share no text.
 
     Attributes:
@@ -64,36 +76,13 @@ class Texts:
             for text, label in (*zip(part.texts, part.labels.tolist(), strict=True), ("", -1))
         )
 
-    def limited(
-        self, train: int | None = None, validation: int | None = None, test: int | None = None
-    ) -> Texts:
-        """The same with at most so many texts in each part; None leaves a part whole."""
-        return replace(
-            self,
-            train=self.train.first(train),
-            validation=self.validation.first(validation),
-            test=self.test.first(test),
-        )
 
-
-class TextSource(ABC):
-    """A set of labelled texts by description; a source of your own subclasses this one."""
-
-    @abstractmethod
-    def load(self, folder: Path | None = None) -> Texts:
-        """Read the texts.
-
-        Args:
-            folder: where the published files lie; None for texts that need no files.
-
-        Raises:
-            MissingDataError: the texts are not there; the message says what is expected where.
-            ValueError: a file is damaged.
-        """
+class TextSource(AnySource[Texts]):
+    """Labelled texts by description."""
 
 
 @dataclass(frozen=True)
-class Words:
+class Words(_Parts):
     """One long row of words in three parts, as numbers.
 
     Attributes:
@@ -116,29 +105,9 @@ class Words:
         parts = (self.train, self.validation, self.test)
         return _digest(["\n".join(self.vocabulary), *(" ".join(map(str, part.tolist())) for part in parts)])
 
-    def limited(
-        self, train: int | None = None, validation: int | None = None, test: int | None = None
-    ) -> Words:
-        """The same with at most so many words in each part; None leaves a part whole."""
-        return replace(
-            self, train=self.train[:train], validation=self.validation[:validation], test=self.test[:test]
-        )
 
-
-class WordSource(ABC):
-    """A text to be continued word by word, by description; a source of your own subclasses this one."""
-
-    @abstractmethod
-    def load(self, folder: Path | None = None) -> Words:
-        """Read the text.
-
-        Args:
-            folder: where the published files lie; None for a text that needs no files.
-
-        Raises:
-            MissingDataError: the text is not there; the message says what is expected where.
-            ValueError: a file is damaged.
-        """
+class WordSource(AnySource[Words]):
+    """A text to be continued word by word, by description."""
 
 
 def windows(words: Tensor, length: int) -> TensorDataset:

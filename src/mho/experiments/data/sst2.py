@@ -38,8 +38,7 @@ class SST2(TextSource):
         """Read ``train.tsv`` and ``dev.tsv``, or the Arrow files of ``datasets``, in ``folder``."""
         train, test, origin = _read(folder)
         cut = kept_back(len(train), self.validation, "texts")
-        validation = Labelled(train.texts[cut:], train.labels[cut:])
-        return Texts(train.first(cut), validation, test, CLASSES, origin)
+        return Texts(train[:cut], train[cut:], test, CLASSES, origin)
 
 
 def _read(folder: Path | None) -> tuple[Labelled, Labelled, str]:

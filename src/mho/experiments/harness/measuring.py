@@ -51,5 +51,6 @@ def experiments() -> tuple[type, ...]:
 
 @measure.register
 def _(study: Study, place: Place) -> dict[str, float]:
-    found = run(study, place.folder, place.data, device=place.device, threads=place.threads)
+    how: dict[str, Any] = {"device": place.device, "threads": place.threads, "shared": place.shared}
+    found = run(study, place.folder, place.data, **how)
     return study.headline(found.table)

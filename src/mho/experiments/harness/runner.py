@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mho.config import from_json, to_dict, to_json
+from mho.config import from_dict, from_json, to_dict
 from mho.experiments.engines import LocalEngine
 from mho.experiments.fitting import limited_threads, seeded
 from mho.experiments.harness.study import At, Row, Study, Work, plain_row
@@ -47,7 +47,8 @@ def run(study: Study, output: Path, data_folder: Path | None = None, **how: Any)
         study: the description.
         output: folder for the results; one configuration and one process each.
         data_folder: where the files of the data set lie, for data that has files.
-        how: ``progress``, ``device``, ``threads``, ``workers`` and ``train``, as in :func:`run_together`.
+        how: ``progress``, ``device``, ``threads``, ``workers``, ``train`` and ``shared``, as in
+            :func:`run_together`.
 
     Raises:
         ValueError: as in :func:`run_together`.
@@ -63,6 +64,7 @@ def run_together(
     threads: int = 1,
     workers: int = 1,
     train: bool = True,
+    shared: Path | None = None,
 ) -> list[Result]:
     """Run several studies of one kind, whose work the workers share: none waits for another's training.
 
@@ -74,6 +76,7 @@ def run_together(
         threads: threads of each process on the CPU; the same number gives the same results on one machine.
         workers: processes; the results do not depend on it.
         train: train the networks that are not stored; False takes them as they are.
+        shared: folder of what other studies may find there; by default that of each study.
 
     Raises:
         MissingDataError: files of a data set are missing.
@@ -86,7 +89,7 @@ def run_together(
     """
     progress = progress if progress is not None else Progress()
     if workers == 1 and len(studies) > 1:  # nobody waits: each study is finished before the next
-        how = {"progress": progress, "device": device, "threads": threads, "train": train}
+        how = {"progress": progress, "device": device, "threads": threads, "train": train, "shared": shared}
         return [run(study, folder, data_folder, **how) for folder, study in studies.items()]
     target = usable_device(device)
     if target.type != "cpu" and any(study.cpu_only for study in studies.values()):
@@ -97,7 +100,7 @@ def run_together(
         for folder, study in studies.items():
             data = study.load(data_folder)
             store = held.enter_context(Store(folder, study.identity(), study.log(data)))
-            work = Work(store, data_folder, target, progress)
+            work = Work(store, data_folder, target, progress, folder if shared is None else shared)
             parts.append(_Part(study, work, study.prepare(work, data)))
         pool = _Pool(parts[::-1], progress, job, workers)  # the costliest first
         if train:
@@ -231,10 +234,11 @@ class _Pool:
 
     def _job(self, part: _Part, piece: Piece) -> dict[str, Any]:
         """A piece as the engine takes it."""
-        name, folder = type(part.study).__module__, str(part.store.folder.resolve())
+        name, work = type(part.study).__module__, part.work
         home = str(Path(sys.modules[name].__file__ or name).resolve()) if name == "__main__" else name
-        where = {"folder": folder, "shared": folder, "imports": [home]}
-        return {**self.job, **where, "study": to_dict(part.study), "piece": piece._asdict()}
+        where = {"folder": str(work.store.folder.resolve()), "shared": str(work.shared.resolve())}
+        what = {"work": f"{__name__}:piece_done", "imports": [home], "piece": piece._asdict()}
+        return {**self.job, **where, **what, "study": to_dict(part.study)}
 
 
 def _finish(study: Study, shared: Any, piece: Piece) -> dict[str, Any]:
@@ -280,17 +284,18 @@ def places_of(study: Study) -> list[dict[str, Any]]:
     return places
 
 
-def piece_done(
-    study: Study, piece: Mapping[str, Any], folder: Path, data: Path | None, device: str, threads: int
-) -> dict[str, Any]:
+def piece_done(job: Mapping[str, Any]) -> dict[str, Any]:
     """One piece of a study, in a process that helps the one that holds the folder."""
-    with limited_threads(threads):
-        return _finish(study, _shared(to_json(study), folder, data, device), Piece(**piece))
+    with limited_threads(job["threads"]):
+        shared = _shared(json.dumps(job["study"]), job["folder"], job["shared"], job["data"], job["device"])
+        return {"found": _finish(from_dict(dict(job["study"])), shared, Piece(**job["piece"]))}
 
 
 @lru_cache(maxsize=1)
-def _shared(study: str, folder: Path, data: Path | None, device: str) -> Any:
+def _shared(study: str, folder: str, shared: str, data: str | None, device: str) -> Any:
     """What all places of a study share; a worker reads the data once."""
     described: Study = from_json(study)
-    store = Store(folder, described.identity(), helps=True)  # who shares the work out keeps the records
-    return described.prepare(Work(store, data, usable_device(device), Progress()), described.load(data))
+    store = Store(Path(folder), described.identity(), helps=True)  # who shares the work out keeps the records
+    files = None if data is None else Path(data)
+    work = Work(store, files, usable_device(device), Progress(), Path(shared))
+    return described.prepare(work, described.load(files))

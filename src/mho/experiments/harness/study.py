@@ -49,12 +49,14 @@ class Work:
         data: folder with the files of a data set; None for data that has none.
         device: the torch device that computes.
         progress: told how far the work is.
+        shared: folder of what other studies may find there, such as trained networks.
     """
 
     store: Store
     data: Path | None
     device: torch.device
     progress: Progress
+    shared: Path
 
 
 def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:

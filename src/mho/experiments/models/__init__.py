@@ -9,9 +9,8 @@
 from mho.experiments.models.base import MissingModelError, Network, TextNetwork, WordNetwork
 from mho.experiments.models.bert import BERT, MiniLM
 from mho.experiments.models.lstm import LSTM, LanguageModel, perplexity
-from mho.experiments.models.resnet import ResNet18, ResNet20, ResNet32, SmallResNet
+from mho.experiments.models.resnet import ResNet18, ResNet20, ResNet32, SmallResNet, WideResNet
 from mho.experiments.models.small_cnn import SmallCNN
-from mho.experiments.models.wide_resnet import WideResNet
 
 __all__ = [
     # images

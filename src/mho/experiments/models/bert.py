@@ -176,11 +176,7 @@ def whole_model(folder: Path | None, name: str) -> Path:
         MissingModelError: it does not; the message says which files are expected.
     """
     if folder is not None:
-        wanted = (
-            (folder / "config.json",),
-            (folder / "model.safetensors", folder / "pytorch_model.bin"),
-            (folder / "tokenizer.json", folder / "vocab.txt"),
-        )
+        wanted = [[folder / name for name in line.split(" or ")] for line in FILES]
         if all(any(path.is_file() for path in paths) for paths in wanted):
             return folder
     start = f"{name} is read from files: give the folder that holds them" if folder is None else str(folder)
