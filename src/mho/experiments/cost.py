@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mho.analysis.trace import trace
 from mho.chip import tile
 from mho.config import NonNegative, Positive, config
 from mho.converters import DAC, ColumnConverter
@@ -103,26 +103,17 @@ def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
     prices = prices if prices is not None else Prices()
     if len(x) != 1:
         raise ValueError(f"x has {len(x)} inputs: costs are counted for one")
-    layers = crossbars(model)
-    totals = {"adc": 0, "dac": 0}
-    energy = 0.0
-
-    def see(layer: Any, inputs: Any, output: Tensor) -> None:
-        nonlocal energy
-        adc, dac = _conversions(layer, output)
-        totals["adc"] += adc
-        totals["dac"] += dac
-        energy += prices.step_energy * (adc * _levels(layer.hardware.adc) + dac * _levels(layer.hardware.dac))
-
-    handles = [layer.register_forward_hook(see) for layer in layers.values()]
-    try:
-        with torch.no_grad(), on_purpose(model):
-            model.eval()(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    cells = sum(_cells(layer) for layer in layers.values())
-    return Cost(totals["adc"], totals["dac"], cells, energy)
+    arrays = crossbars(model)
+    with torch.no_grad(), on_purpose(model), trace(model) as seen:
+        model.eval()(x)
+    total = seen.total
+    energy = sum(
+        prices.step_energy
+        * (e.conversions * _levels(arrays[path].hardware.adc) + e.driven * _levels(arrays[path].hardware.dac))
+        for path, e in seen.layers.items()
+    )
+    cells = sum(_cells(array) for array in arrays.values())
+    return Cost(total["conversions"], total["driven"], cells, energy)
 
 
 def _cells(layer: Crossbar) -> int:
@@ -130,30 +121,6 @@ def _cells(layer: Crossbar) -> int:
     groups, rows, columns = layer.matrix(layer.wide_weight().detach()).shape
     columns += tile.readout(layer.hardware).unit_column
     return groups * (rows + layer.bias_rows) * columns * layer.hardware.mapping.copies
-
-
-def _conversions(layer: Crossbar, output: Tensor) -> tuple[int, int]:
-    """Conversions of the ADCs and of the DACs in one run of a layer."""
-    groups, rows, columns = layer.matrix(layer.wide_weight().detach()).shape
-    hardware, cut, how = layer.hardware, layer.layout, tile.readout(layer.hardware)
-    vectors = output.numel() // (groups * columns)
-    driven = vectors * _input_groups(hardware.dac)
-    converted = driven if tile.streams(hardware) else vectors
-    arrays = 1 if cut.one_hot else len(cut.rows)  # a look-up reads the one with its row
-    channels = len(how.digital)
-    adc = converted * groups * (columns + how.unit_column) * channels * arrays
-    dac = driven * groups * rows * channels * len(cut.columns)
-    return (adc if _converts(hardware.adc) else 0), (dac if _converts(hardware.dac) else 0)
-
-
-def _converts(converter: DAC | ColumnConverter | None) -> bool:
-    """Whether there is a converter that makes codes."""
-    return converter is not None and not converter.ideal
-
-
-def _input_groups(dac: DAC | None) -> int:
-    """How often an input is driven: once, or once for each group of its bits."""
-    return 1 if dac is None or dac.stream is None else dac.stream.count(dac.peak)
 
 
 def _levels(converter: DAC | ColumnConverter | None) -> float:
