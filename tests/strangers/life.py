@@ -103,4 +103,5 @@ def outputs(
         currents = torch.stack([v[:, a:b] @ sums[a:b] for a, b in layer.layout.rows])
         total = total + factor * convert(currents, i_limit).sum(0)
     column = (chip.scale.expand(1, 1, 6).flatten() * chip.gain).double()
-    return total * x_limit * column + chip.shift.double() + layer.bias.detach().double()
+    bias = 0.0 if layer.bias is None else layer.bias.detach().double()
+    return total * x_limit * column + chip.shift.double() + bias
