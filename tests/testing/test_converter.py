@@ -35,6 +35,24 @@ SETTINGS = [
 ]
 
 
+@config
+class NeverClips(ADC):
+    def clips(self, z: Tensor) -> Tensor:
+        return torch.zeros_like(z, dtype=torch.bool)
+
+
+@config
+class ClipsAtHalf(ADC):
+    def clips(self, z: Tensor) -> Tensor:
+        return z.abs() > self.high / 2
+
+
+@pytest.mark.parametrize("wrong", [NeverClips(), ClipsAtHalf()])
+def test_what_clips_is_checked(wrong: ADC) -> None:
+    with pytest.raises(AssertionError, match="clips must be"):
+        check_adc(wrong)
+
+
 @pytest.mark.parametrize("kind", [ADC, DAC])
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_contract(kind: type[Uniform], setting: dict) -> None:

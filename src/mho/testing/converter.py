@@ -31,7 +31,7 @@ def check_adc(converter: Uniform | ColumnConverter) -> None:
 
     An ADC of another family must do what is said of levels, values and gradients above, wherever its levels
     lie within full scale; where its converters differ, they must need as many draws as it says, each must
-    read alone, and one without errors as all would.
+    read alone, and one without errors as all would. Every ADC must say of currents whether they clip.
 
     Args:
         converter: any instance; check one for each setting that changes its behaviour.
@@ -51,6 +51,8 @@ def check_adc(converter: Uniform | ColumnConverter) -> None:
     check_description(converter, Uniform if isinstance(converter, Uniform) else ColumnConverter)
     demand(isinstance(converter.range, Range), converter, "range must be a mho.converters.Range")
     demand(0 <= converter.noise < math.inf, converter, "noise must be finite and not negative")
+    if isinstance(converter, ColumnConverter) and not converter.ideal:
+        _check_clips(converter)
     if isinstance(converter, Circuit):
         check_circuit(converter)
         return
@@ -88,6 +90,17 @@ def _check_tensors(converter: Uniform | ColumnConverter, dtype: torch.dtype) -> 
     must(near(each, y, 1.0, 1e-6), "a full scale given as a tensor must do the same")
     must(converter.quantise(x[:0], 1.0).numel() == 0, "no values must give no values")
     check_place(converter, lambda: converter.quantise(x.to("meta"), 1.0))
+
+
+def _check_clips(converter: ColumnConverter) -> None:
+    must = promises(converter)
+    z, high = 2 * _values(torch.float64) * converter.high, converter.high
+    beyond = converter.clips(z.clone())
+    told = beyond.dtype == torch.bool and beyond.shape == z.shape
+    must(told, "clips must be true or false for each current")
+    must(bool(beyond[z > 3 * high].all()), "clips must be true far beyond full scale")
+    near_full = (z > 0.9 * high) & (z < high)
+    must(not bool(beyond[near_full].any()), "clips must be false just within full scale")
 
 
 def _check_levels(converter: Uniform, limit: float) -> None:
