@@ -62,7 +62,7 @@ STUDIES = {
     "hwa.run": (lambda folder, told: hwa.run(HWA, folder, CHIPS, progress=told), "chips", "results.csv"),
     "quantization": (
         lambda folder, told: quantization.run(QUANTIZATION, folder, NOISE, progress=told),
-        "noise",
+        "tests under noise",
         "robustness.csv",
     ),
     "search": (lambda folder, told: search.run(SEARCH, folder, progress=told), "trials", "results.csv"),

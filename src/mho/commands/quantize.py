@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from mho.commands.common import draw, kept, replaced, typer, write_text
-from mho.commands.options import THREADS, Given, Option, fields, flag, one_of
+from mho.commands.options import THREADS, WORKERS, Given, Option, fields, flag, one_of
 from mho.experiments import quantization
 from mho.experiments.data.download import fetch_cifar10
+from mho.experiments.harness import Result
 from mho.experiments.progress import for_terminal
-from mho.experiments.quantization import QuantizationResult, QuantizationStudy, cifar_study
+from mho.experiments.quantization import QuantizationStudy, cifar_study
 from mho.experiments.robustness import RobustnessTest
 from mho.experiments.store import held_study
 from mho.mapping import Affine, Fixed, Maximum, SingleDevice, Symmetric, read_states
@@ -91,6 +92,7 @@ OPTIONS = (
     flag("recompute", "Make stored files again that cannot be read."),
     Option("on", "Torch device that computes; cuda if there is one, else cpu."),
     THREADS,
+    WORKERS,
 )  # fmt: skip
 
 
@@ -121,13 +123,14 @@ def quantize(given: Given) -> None:
             study,
             folder,
             test,
-            train=not given.skip_training,
+            data,
             robustness=not given.skip_robustness,
-            data_folder=data,
+            train=not given.skip_training,
+            recompute=given.recompute,
             progress=for_terminal(),
             device=given.on or ("cuda" if torch.cuda.is_available() else "cpu"),
             threads=given.threads,
-            recompute=given.recompute,
+            workers=given.workers,
         )
     _show(result, folder, given.line)
 
@@ -147,10 +150,10 @@ def _fetched(data: Path | None) -> Path:
     return folder
 
 
-def _show(result: QuantizationResult, folder: Path, line: str) -> None:
+def _show(result: Result, folder: Path, line: str) -> None:
     """The table and the verdict on the terminal, the figures and the page in the folder."""
     document = {**result.document, "command": line}
-    pictures = draw(folder, lambda: figures(document, result.training.history))
+    pictures = draw(folder, lambda: figures(document))
     page = folder / "report.html"
     write_text(render(quantization_page(document, pictures)), page)
     typer.echo(quantization_text(document))
