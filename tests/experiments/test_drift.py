@@ -16,10 +16,10 @@ from mho.experiments.drift import (
     DriftStudy,
     paired_differences,
     read_table,
-    run,
     summarise,
 )
 from mho.experiments.fitting import Schedule
+from mho.experiments.harness import run
 from mho.experiments.models import SmallCNN
 from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.progress import Progress
@@ -192,7 +192,8 @@ def test_without_noise_and_clipping_and_converters_the_copies_are_one(tmp_path):
         states[arm] = arms.analog(arm).state_dict()
     for name in states[PLAIN]:
         torch.testing.assert_close(states[PLAIN][name], states[AWARE][name], rtol=1e-4, atol=1e-5)
-    assert result.digital[PLAIN] == pytest.approx(result.digital[AWARE], abs=2 / 600)
+    digital = {arm: facts["test"] for arm, facts in result.document["digital"].items()}
+    assert digital[PLAIN] == pytest.approx(digital[AWARE], abs=2 / 600)
     # An ideal chip is the digital network: the study measures nothing but the chip.
     gap = (result.table["accuracy"] - result.table["digital_accuracy"]).abs()
     assert gap.max() <= 1 / 600 + 1e-12

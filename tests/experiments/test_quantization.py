@@ -14,6 +14,7 @@ import mho
 from mho.config import from_dict, to_dict
 from mho.devices.effects.base import effects
 from mho.errors import ConfigError
+from mho.experiments import harness
 from mho.experiments import methods as methods_module
 from mho.experiments import robustness as robustness_module
 from mho.experiments.copies import chip_weights
@@ -39,10 +40,10 @@ from mho.experiments.quantization import (
     COMBINED_FILE,
     ROBUSTNESS_FILE,
     TRAINING_FILE,
+    QuantizationExperiment,
     QuantizationStudy,
     cifar_study,
     fingerprint,
-    run,
 )
 from mho.experiments.robustness import RobustnessTest, name_of
 from mho.experiments.store import OtherStudyError, Store
@@ -55,6 +56,11 @@ TINY = QuantizationStudy(
     seed=3,
 )
 TEST = RobustnessTest(noise=(0.0, 0.1, 0.4), repeats=3, times=(86_400.0,))
+
+
+def run(study, folder, test=TEST, robustness=True, **how):
+    experiment = QuantizationExperiment(study=study, test=test if robustness else None)
+    return harness.run(experiment, folder, **how)
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mho.commands.common import chosen, kept, save_figure, typer, write_text
+from mho.commands.common import chosen, kept, present, save_figure, typer, write_text
 from mho.commands.options import ON, OUTPUT, Given, Option, fields, flag
 from mho.experiments import hwa as experiment
 from mho.experiments.data import TextSource
-from mho.experiments.hwa import MODALITIES, ChipTest, HWAStudy, MissingNetworkError, Text
-from mho.experiments.hwa.run import RESULTS, TABLE
+from mho.experiments.harness import run_together
+from mho.experiments.harness.study import RESULTS, TABLE
+from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, HWAStudy, MissingNetworkError, Text
 from mho.experiments.progress import for_terminal
 from mho.experiments.store import held_study
-from mho.report import render
-from mho.report.hwa import dashboard_parts, hwa_page, hwa_text, hwa_verdicts, modality_figure
+from mho.report.hwa import DASHBOARD, figures, hwa_page, hwa_text, hwa_verdicts
 from mho.report.hwa_figures import hwa_dashboard
 
 USUAL_CHIPS = 25
-DASHBOARD, PAGE = "dashboard.png", "report.html"
 
 
 def _modalities(option: str, text: str) -> list[str]:
@@ -72,11 +71,10 @@ def hwa(given: Given) -> None:
         for study in studies.values():
             typer.echo(f"{study.task.modality}: {_said(study)}")
         cores = (os.cpu_count() or 1) if given.on == "cpu" else 1
-        experiment.run_together(
-            studies,
-            test,
+        run_together(
+            {path: HWAExperiment(study=study, test=test) for path, study in studies.items()},
+            given.data,
             train=not given.eval_only,
-            data_folder=given.data,
             progress=for_terminal(),
             device=given.on,
             threads=given.threads,
@@ -133,15 +131,13 @@ def show(folder: Path, command: str) -> None:
     write_text(tables[0] + "".join(text.partition("\n")[2] for text in tables[1:]), folder / TABLE)
     text = json.dumps({"command": command, "modalities": documents}, indent=2, allow_nan=False) + "\n"
     write_text(text, folder / RESULTS)
-    for name, document in documents.items():
-        save_figure(modality_figure(document), folder / f"{name}.png")
-    save_figure(hwa_dashboard(*dashboard_parts(documents)), folder / DASHBOARD)
-    write_text(render(hwa_page(documents, command)), folder / PAGE)
-    typer.echo(hwa_text(documents))
-    for verdict in hwa_verdicts(documents):
-        typer.echo(verdict)
-    pictures = ", ".join(f"{name}.png" for name in documents)
-    typer.echo(f"{folder / PAGE}  (also {DASHBOARD}, {pictures}, {TABLE}, {RESULTS})")
+    present(
+        folder,
+        lambda: figures(documents),
+        lambda pictures: hwa_page(documents, command, pictures),
+        [hwa_text(documents), *hwa_verdicts(documents)],
+        (TABLE, RESULTS),
+    )
 
 
 def is_table(path: Path) -> bool:

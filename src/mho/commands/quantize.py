@@ -9,17 +9,15 @@ from typing import Any
 
 import torch
 
-from mho.commands.common import draw, kept, replaced, typer, write_text
+from mho.commands.common import kept, present, replaced, typer
 from mho.commands.options import THREADS, WORKERS, Given, Option, fields, flag, one_of
-from mho.experiments import quantization
 from mho.experiments.data.download import fetch_cifar10
-from mho.experiments.harness import Result
+from mho.experiments.harness import run
 from mho.experiments.progress import for_terminal
-from mho.experiments.quantization import QuantizationStudy, cifar_study
+from mho.experiments.quantization import QuantizationExperiment, QuantizationStudy, cifar_study
 from mho.experiments.robustness import RobustnessTest
 from mho.experiments.store import held_study
 from mho.mapping import Affine, Fixed, Maximum, SingleDevice, Symmetric, read_states
-from mho.report import render
 from mho.report.quantization import figures, quantization_page, quantization_text, quantization_verdicts
 
 QUICK_EPOCHS, QUICK_REPEATS = 8, 5
@@ -111,6 +109,7 @@ def quantize(given: Given) -> None:
     test = replaced(
         RobustnessTest(), repeats=repeats, noise=given.noise, device=given.device, times=given.times
     )
+    experiment = QuantizationExperiment(study=study, test=None if given.skip_robustness else test)
     network = type(study.model).__name__
     if data is None:
         typer.echo(
@@ -119,12 +118,10 @@ def quantize(given: Given) -> None:
         )
     typer.echo(f"{network}, {study.training.epochs} epochs; results go to {folder}")
     with kept(folder, "What is finished", "is"):
-        result = quantization.run(
-            study,
+        result = run(
+            experiment,
             folder,
-            test,
             data,
-            robustness=not given.skip_robustness,
             train=not given.skip_training,
             recompute=given.recompute,
             progress=for_terminal(),
@@ -132,7 +129,14 @@ def quantize(given: Given) -> None:
             threads=given.threads,
             workers=given.workers,
         )
-    _show(result, folder, given.line)
+    document = {**result.document, "command": given.line}
+    present(
+        folder,
+        lambda: figures(document),
+        lambda pictures: quantization_page(document, pictures),
+        [quantization_text(document), *quantization_verdicts(document)],
+        sorted(path.name for path in folder.iterdir() if path.suffix not in (".html", ".png")),
+    )
 
 
 def _study(given: Given, data: Path | None) -> QuantizationStudy:
@@ -148,15 +152,3 @@ def _fetched(data: Path | None) -> Path:
     folder = data if data is not None else Path("data")
     fetch_cifar10(folder)
     return folder
-
-
-def _show(result: Result, folder: Path, line: str) -> None:
-    """The table and the verdict on the terminal, the figures and the page in the folder."""
-    document = {**result.document, "command": line}
-    pictures = draw(folder, lambda: figures(document))
-    page = folder / "report.html"
-    write_text(render(quantization_page(document, pictures)), page)
-    typer.echo(quantization_text(document))
-    for verdict in quantization_verdicts(document):
-        typer.echo(verdict)
-    typer.echo(f"{page}  (and {', '.join(sorted(p.name for p in folder.iterdir() if p != page))})")

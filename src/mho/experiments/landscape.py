@@ -145,8 +145,8 @@ def networks(table: pd.DataFrame) -> pd.DataFrame:
         ``test_accuracy``, and the largest curvature in each scale, ``curvature_filter`` and
         ``curvature_layer``.
     """
-    found: pd.DataFrame = table.drop(columns=PROFILE).drop_duplicates(NETWORK)
-    return found.reset_index(drop=True)
+    found: pd.DataFrame = table.drop(columns=PROFILE).drop_duplicates(NETWORK).reset_index(drop=True)
+    return found
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -22,11 +22,10 @@ import torch
 from pydantic import InstanceOf
 
 from mho.config import config, digest, kind_of, to_dict
-from mho.experiments import harness
 from mho.experiments.data import CIFAR10, Data, Digits, Source
 from mho.experiments.files import DamagedFileError, save_tensors
 from mho.experiments.fitting import Schedule
-from mho.experiments.harness import Result, Study, Work
+from mho.experiments.harness import Result, Study, Work, run
 from mho.experiments.harness.measuring import Place, measure
 from mho.experiments.harness.study import RESULTS, csv_of
 from mho.experiments.methods import BASELINE, METHODS, PTQ, TRAINED, Methods, file_of, load_file
@@ -93,9 +92,12 @@ def cifar_study() -> QuantizationStudy:
 class QuantizationExperiment(Study):
     """The quantisation study with its test under noise, as one description.
 
+    The table has one row for each level set, method, disturbance, strength or time, and repeat. Without a
+    test the document keeps that of an earlier run in the folder.
+
     Attributes:
         study: the four networks.
-        test: the noise; None for the trainings alone.
+        test: the noise; more repeats or strengths may be asked for later. None for the trainings alone.
     """
 
     study: QuantizationStudy = QuantizationStudy()
@@ -256,43 +258,12 @@ def _(study: QuantizationStudy, place: Place) -> dict[str, float]:
 
 @measure.register
 def _(study: QuantizationExperiment, place: Place) -> dict[str, float]:
-    document = harness.run(
-        study, place.folder, place.data, device=place.device, threads=place.threads
-    ).document
+    how = {"device": place.device, "threads": place.threads}
+    document = run(study, place.folder, place.data, **how).document
     figures = {f"{method}_test": facts["test"] for method, facts in document["methods"].items()}
     for area in document["robustness"]["areas"] if study.test else ():
         figures[f"{area['method']}_{area['levels']}_area"] = area["area"]
     return {"accuracy": figures["ste_test"], **figures}
-
-
-def run(
-    study: QuantizationStudy,
-    output: Path,
-    test: RobustnessTest | None = None,
-    data_folder: Path | None = None,
-    *,
-    robustness: bool = True,
-    **how: Any,
-) -> Result:
-    """Run the study or one half of it, or what an earlier run in the same folder left of it.
-
-    Args:
-        study: the configuration.
-        output: folder for the results; one configuration and one process each.
-        test: the noise; more repeats or strengths may be asked for later. None for the usual one.
-        data_folder: where the files of the data set lie, for data that has files.
-        robustness: test the networks under noise.
-        how: as in :func:`mho.experiments.harness.run`.
-
-    Returns:
-        The table of the test, one row for each level set, method, disturbance, strength or time, and repeat;
-        and the document, with the tests of an earlier run if there are none of this one.
-
-    Raises:
-        ValueError: as in :func:`mho.experiments.harness.run`.
-    """
-    chosen = (test or RobustnessTest()) if robustness else None
-    return harness.run(QuantizationExperiment(study=study, test=chosen), output, data_folder, **how)
 
 
 def fingerprint(data: Data) -> str:
