@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INTERRUPTED", "chosen", "clean_errors", "draw", "fail", "kept", "named", "need_study", "needs",
-    "present", "replaced", "save_figure", "typer", "write_text",
+    "present", "save_figure", "typer", "write_text",
 ]  # fmt: skip
 STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
 OTHER_EXTRAS = {"ray": "ray", "optuna": "search"}
@@ -97,12 +97,6 @@ def named(option: str, text: str, bases: tuple[type, ...], shown: Callable[[str]
 def needs(cls: Any) -> str:
     """The fields of a description without a default."""
     return ", ".join(f.name for f in fields(cls) if MISSING is f.default is f.default_factory)
-
-
-def replaced(description: T, **values: Any) -> T:
-    """A copy with those fields replaced whose value is not None."""
-    changed: T = replace(description, **{k: v for k, v in values.items() if v is not None})  # type: ignore[type-var]
-    return changed
 
 
 def save_figure(figure: matplotlib.figure.Figure, path: Path) -> None:

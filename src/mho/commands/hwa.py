@@ -20,7 +20,7 @@ from mho.experiments.store import held_study
 from mho.report.hwa import DASHBOARD, figures, hwa_page, hwa_text, hwa_verdicts
 from mho.report.hwa_figures import hwa_dashboard
 
-USUAL_CHIPS = 25
+USUAL = HWAExperiment(test=ChipTest(chips=25))
 
 
 def _modalities(option: str, text: str) -> list[str]:
@@ -47,8 +47,7 @@ OPTIONS = (
         "texts", "Stand-in of text: DebianPackages (usual) or PythonSubjects.",
         parse=lambda option, text: chosen(option, text, TextSource),
     ),
-    *fields(ChipTest(chips=USUAL_CHIPS), "chips times"),
-    *fields(HWAStudy(), "hardware"),
+    *fields(USUAL, "chips=test.chips times=test.times hardware=study.hardware"),
     Option("seed", "Names all random numbers.", int, 0),
     Option("workers", "Processes; one for each core if not given, one with --on cuda.", int),
     ON,
@@ -64,15 +63,14 @@ def hwa(given: Given) -> None:
     if given.quick and given.paper:
         raise ValueError("--quick --paper: choose one of the two")
     folder = given.output if given.output is not None else _folder(given)
-    test = test_of(given.chips, given.times, given.quick)
-    studies = {folder / name: _study(given, name, folder / name) for name in given.modality}
+    studies = {folder / name: _experiment(given, name, folder / name) for name in given.modality}
     typer.echo(f"results go to {folder}")
     with kept(folder, "What is finished", "is"):
-        for study in studies.values():
-            typer.echo(f"{study.task.modality}: {_said(study)}")
+        for each in studies.values():
+            typer.echo(f"{each.label}: {_said(each.study)}")
         cores = (os.cpu_count() or 1) if given.on == "cpu" else 1
         run_together(
-            {path: HWAExperiment(study=study, test=test) for path, study in studies.items()},
+            studies,
             given.data,
             train=not given.eval_only,
             progress=for_terminal(),
@@ -83,15 +81,12 @@ def hwa(given: Given) -> None:
     show(folder, given.line)
 
 
-def test_of(chips: int | None, times: tuple[float, ...] | None, quick: bool) -> ChipTest:
-    """The test that options ask for."""
-    usual = ChipTest()
-    count = chips if chips is not None else (usual.chips if quick else USUAL_CHIPS)
-    few = min(count, usual.idealised_chips)
-    return replace(usual, chips=count, times=times or usual.times, idealised_chips=few)
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]  # pytest: this reads options
+def _experiment(given: Given, modality: str, folder: Path) -> HWAExperiment:
+    """What the options ask for, with the idealised protocol on no more chips than the others."""
+    usual = replace(USUAL, study=_study(given, modality, folder))
+    found = given.study(usual, {"test.chips": ChipTest().chips})
+    few = min(found.test.chips, found.test.idealised_chips)
+    return replace(found, test=replace(found.test, idealised_chips=few))
 
 
 def _study(given: Given, modality: str, folder: Path) -> HWAStudy:
@@ -107,7 +102,7 @@ def _study(given: Given, modality: str, folder: Path) -> HWAStudy:
         if given.data is not None:
             raise ValueError("--texts names a stand-in, and --data the published texts: give one of the two")
         study = replace(study, task=replace(study.task, data=given.texts))
-    return study if given.hardware is None else replace(study, hardware=given.hardware)
+    return study
 
 
 def _said(study: HWAStudy) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mho.commands.common import kept, present, replaced, typer
+from mho.commands.common import kept, present, typer
 from mho.commands.options import THREADS, WORKERS, Given, Option, fields, flag, one_of
 from mho.experiments.data.download import fetch_cifar10
 from mho.experiments.harness import run
 from mho.experiments.progress import for_terminal
 from mho.experiments.quantization import QuantizationExperiment, QuantizationStudy, cifar_study
-from mho.experiments.robustness import RobustnessTest
 from mho.experiments.store import held_study
 from mho.mapping import Affine, Fixed, Maximum, SingleDevice, Symmetric, read_states
 from mho.report.quantization import figures, quantization_page, quantization_text, quantization_verdicts
@@ -60,6 +60,7 @@ def _percentages(option: str, text: str) -> tuple[float, ...]:
 
 
 WITHOUT = ("matplotlib",)
+USUAL = QuantizationExperiment()
 OPTIONS = (
     Option(
         "output-dir", "Folder for models, results and figures.", Path, Path("experiment_results"),
@@ -67,26 +68,29 @@ OPTIONS = (
     ),
     flag("skip-training", "Only test the networks that the folder holds."),
     flag("skip-robustness", "Only train."),
-    *fields(RobustnessTest(), "robustness-repeats=repeats", of="test"),
-    Option("noise", "Of the test: percent of each weight; 0,1,2 ... 20 if not given.", parse=_percentages),
+    *fields(USUAL, "robustness-repeats=test.repeats"),
+    Option(
+        "noise", "Of the test: percent of each weight; 0,1,2 ... 20 if not given.", parse=_percentages,
+        paths=("test.noise",),
+    ),
     flag("quick", "A first look: 8 epochs, 5 repeats; minutes on two cores."),
     Option("data", "Folder with the archives of CIFAR-10; without it the study runs on digits.", Path),
     flag("download", "Fetch CIFAR-10 into the folder given with --data (or data)."),
-    *fields(QuantizationStudy(), "model"),
+    *fields(USUAL, "model=study.model"),
     Option(
         "states", "CSV of measured conductances (siemens); 100 states come with mho.", Path, parse=_states,
-        paths=("levels",),
+        paths=("study.levels",),
     ),
     Option(
         "normalisation", f"How weights lie on levels: {', '.join(NORMALISATIONS)}.",
-        parse=_named(NORMALISATIONS), paths=("normalisation",),
+        parse=_named(NORMALISATIONS), paths=("study.normalisation",),
     ),
     Option("annealing", f"Of alpha: {', '.join(ANNEALINGS)}.", parse=_named(ANNEALINGS)),
     *fields(
-        QuantizationStudy(),
-        "re-estimate epochs=training.epochs lr=training.learning_rate batch-size=training.batch seed",
+        USUAL,
+        "re-estimate=study.re_estimate epochs=study.training.epochs lr=study.training.learning_rate "
+        "batch-size=study.training.batch seed=study.seed device=test.device times=test.times",
     ),
-    *fields(RobustnessTest(), "device times", of="test"),
     flag("recompute", "Make stored files again that cannot be read."),
     Option("on", "Torch device that computes; cuda if there is one, else cpu."),
     THREADS,
@@ -102,14 +106,8 @@ def quantize(given: Given) -> None:
     goes on from there.
     """
     data, folder = _fetched(given.data) if given.download else given.data, given.output_dir
-    study = _study(given, data)
-    repeats = given.robustness_repeats
-    if repeats is None and given.quick:
-        repeats = QUICK_REPEATS
-    test = replaced(
-        RobustnessTest(), repeats=repeats, noise=given.noise, device=given.device, times=given.times
-    )
-    experiment = QuantizationExperiment(study=study, test=None if given.skip_robustness else test)
+    experiment = _experiment(given, data)
+    study = experiment.study
     network = type(study.model).__name__
     if data is None:
         typer.echo(
@@ -139,13 +137,14 @@ def quantize(given: Given) -> None:
     )
 
 
-def _study(given: Given, data: Path | None) -> QuantizationStudy:
-    """The configuration that the options ask for; to test only, that of the folder."""
+def _experiment(given: Given, data: Path | None) -> QuantizationExperiment:
+    """What the options ask for; to test only, with the networks of the folder."""
     held = held_study(given.output_dir, QuantizationStudy, "--output-dir") if given.skip_training else None
-    usual = held or (QuantizationStudy() if data is None else cifar_study())
+    usual = replace(USUAL, study=held or (QuantizationStudy() if data is None else cifar_study()))
     shape, changes = given.annealing or (None, None)
-    quick = {} if held else {"training.epochs": QUICK_EPOCHS}
-    return given.study(usual, quick, annealing=shape, alpha_changes=changes)
+    quick = {"test.repeats": QUICK_REPEATS, **({} if held else {"study.training.epochs": QUICK_EPOCHS})}
+    found = given.study(usual, quick, study__annealing=shape, study__alpha_changes=changes)
+    return replace(found, test=None) if given.skip_robustness else found
 
 
 def _fetched(data: Path | None) -> Path:
