@@ -39,7 +39,9 @@ def drift_figure(
         for compensation in COMPENSATIONS:
             rows = summary[(summary["arm"] == arm) & (summary["compensation"] == compensation)]
             if len(rows):
-                _curve(axes, rows.sort_values("seconds"), arm, compensation)
+                rows = rows.sort_values("seconds")
+                mean, low, high = (100 * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
+                arm_curve(axes, rows["seconds"].to_numpy(float), mean, (low, high), arm, compensation)
         if arm in digital:
             label = f"{training}, digital, no chip"
             axes.axhline(100 * digital[arm], label=label, color=COLOURS[arm], linewidth=1.3, linestyle=":")
@@ -55,30 +57,16 @@ def drift_figure(
     return figure
 
 
-def _curve(axes: matplotlib.axes.Axes, rows: pd.DataFrame, arm: str, compensation: str) -> None:
-    solid = compensation == "compensated"
-    mean, low, high = (100 * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
-    arm_curve(
-        axes, rows["seconds"].to_numpy(float), mean, (low, high), arm, solid,
-        f"{ARMS[arm]}, {COMPENSATIONS[compensation]}",
-    )  # fmt: skip
-
-
 def arm_curve(
-    axes: matplotlib.axes.Axes,
-    x: Any,
-    mean: Any,
-    band: tuple[Any, Any] | None,
-    arm: str,
-    solid: bool,
-    label: str,
+    axes: matplotlib.axes.Axes, x: Any, mean: Any, band: tuple[Any, Any] | None, arm: str, compensation: str
 ) -> None:
-    """The curve of one network on chips: solid and filled, or dashed and open."""
-    colour = COLOURS[arm]
+    """The curve of one network on chips: solid and filled, or dashed and open if it is uncompensated."""
+    colour, solid = COLOURS[arm], compensation != "raw"
     curve(
-        axes, x, mean, band, colour, label=label, zorder=3, linewidth=2.0 if solid else 1.5,
-        linestyle="-" if solid else (0, (4, 2)), marker="o" if arm == "hardware-aware" else "s",
-        markersize=5.5, markerfacecolor=colour if solid else "white", markeredgecolor=colour,
+        axes, x, mean, band, colour, label=f"{ARMS[arm]}, {COMPENSATIONS[compensation]}", zorder=3,
+        linewidth=2.0 if solid else 1.5, linestyle="-" if solid else (0, (4, 2)),
+        marker="o" if arm == "hardware-aware" else "s", markersize=5.5,
+        markerfacecolor=colour if solid else "white", markeredgecolor=colour,
     )  # fmt: skip
 
 
