@@ -33,7 +33,6 @@ from mho.experiments.hwa import (
     Vision,
     idealised_loss,
     normalised,
-    read_table,
     recovery,
     status,
     study_for,
@@ -48,9 +47,11 @@ from mho.experiments.models import LSTM, SmallResNet
 from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
+from mho.experiments.tables import read_csv
 from mho.report.hwa import _verdict
 from mho.training import Distillation, DropConnect, PolynomialNoise
 
+KNOWN = {"mho hwa": COLUMNS}
 TINY = HWAStudy(
     task=Vision(network=SmallResNet(width=4), test=200),
     teaching=Course(epochs=3, learning_rate=0.1),
@@ -128,7 +129,7 @@ def test_values_are_counts_of_the_test_images(finished):
 
 def test_the_files_hold_the_tables(finished):
     result, folder = finished
-    pd.testing.assert_frame_equal(read_table(folder / "results.csv"), result.table, check_dtype=False)
+    pd.testing.assert_frame_equal(read_csv(folder / "results.csv", KNOWN)[1], result.table, check_dtype=False)
     document = json.loads((folder / "results.json").read_text())
     assert document == json.loads(json.dumps(result.document))
     assert from_dict(document["study"]) == TINY
@@ -254,7 +255,7 @@ def test_status(first, last, low, wanted):
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="not a table of mho hwa"):
-        read_table(tmp_path / "other.csv")
+        read_csv(tmp_path / "other.csv", KNOWN)
 
 
 # --- fair arms, unseen chips ---------------------------------------------------------------------

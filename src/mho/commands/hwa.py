@@ -6,9 +6,9 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mho.commands.common import chosen, kept, present, save_figure, typer, write_text
+from mho.commands.common import chosen, kept, present, typer, write_text
 from mho.commands.options import ON, OUTPUT, Given, Option, fields, flag
 from mho.experiments import hwa as experiment
 from mho.experiments.data import TextSource
@@ -17,8 +17,12 @@ from mho.experiments.harness.study import RESULTS, TABLE
 from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, HWAStudy, MissingNetworkError, Text
 from mho.experiments.progress import for_terminal
 from mho.experiments.store import held_study
-from mho.report.hwa import DASHBOARD, figures, hwa_page, hwa_text, hwa_verdicts
+from mho.report.hwa import figures, hwa_page, hwa_text, hwa_verdicts
 from mho.report.hwa_figures import hwa_dashboard
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import pandas as pd
 
 USUAL = HWAExperiment(test=ChipTest(chips=25))
 
@@ -135,20 +139,9 @@ def show(folder: Path, command: str) -> None:
     )
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file is a table of this command, by its first column."""
-    if path.is_dir():
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().startswith("modality,")
-
-
-def draw_again(table: Path, output: Path | None) -> Path:
-    """The dashboard again, from results.csv; returns the picture's path."""
-    rows = experiment.read_table(table)
+def dashboard(rows: pd.DataFrame) -> matplotlib.figure.Figure:
+    """The dashboard again, from the rows of results.csv."""
     digital: dict[str, dict[str, float]] = {}
     for row in rows[["modality", "arm", "digital_value"]].drop_duplicates().to_dict("records"):
         digital.setdefault(str(row["modality"]), {})[str(row["arm"])] = float(row["digital_value"])
-    path = output if output is not None else table.with_name(DASHBOARD)
-    save_figure(hwa_dashboard(experiment.summarise(rows), digital, {name: name for name in digital}), path)
-    return path
+    return hwa_dashboard(experiment.summarise(rows), digital, {name: name for name in digital})

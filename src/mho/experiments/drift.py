@@ -12,7 +12,6 @@ tested, as it is and with drift compensation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +27,7 @@ from mho.experiments.harness import Column, Study, Work
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.statistics import Estimate, estimate, paired
-from mho.experiments.tables import estimates, read_csv, records_of
+from mho.experiments.tables import estimates, records_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,15 +166,6 @@ def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Da
             compensated = accuracy(analog, data.test)
             rows.append({"seconds": seconds, "compensation": COMPENSATED, "accuracy": compensated})
     return rows
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The table of an earlier run, from its ``results.csv``.
-
-    Raises:
-        ValueError: the file is not such a table.
-    """
-    return read_csv(path, COLUMNS, "this study")
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,6 @@ from mho.experiments.hwa.tables import (
     idealised_loss,
     normalised,
     pick,
-    read_table,
     recovery,
     status,
     summarise,
@@ -36,6 +35,6 @@ from mho.experiments.networks import MissingNetworkError
 __all__ = [
     "GLOBAL", "MODALITIES", "ChipTest", "Course", "DriftAndClip", "HWAExperiment", "HWAStudy",
     "InTheLoop", "MissingNetworkError", "NoiseAndClip", "Problem", "Published", "Sequence", "Task",
-    "Text", "Vision", "finished", "idealised_loss", "normalised", "pick", "read_table", "recovery",
-    "status", "study_for", "summarise",
+    "Text", "Vision", "finished", "idealised_loss", "normalised", "pick", "recovery", "status",
+    "study_for", "summarise",
 ]  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mho.experiments.hwa.chips import IDEALISED
@@ -16,7 +15,7 @@ from mho.experiments.hwa.study import GLOBAL
 from mho.experiments.hwa.tasks import shown
 from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.statistics import Estimate, estimate, paired
-from mho.experiments.tables import read_csv, records_of
+from mho.experiments.tables import records_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,15 +44,6 @@ def normalised(error: float, reference: float, chance: float) -> float:
     0.875
     """
     return 1 - (error - reference) / (chance - reference) if chance > reference else math.nan
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The table of an earlier run, from its ``results.csv``.
-
-    Raises:
-        ValueError: the file is not such a table.
-    """
-    return read_csv(path, COLUMNS, "mho hwa")
 
 
 def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
