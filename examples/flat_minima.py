@@ -6,13 +6,16 @@ relative to each filter and to the largest weight of each layer, and the losses 
 
     python examples/flat_minima.py            # 24 networks
     python examples/flat_minima.py --quick    # a first look: 6 networks, trained for 3 epochs
+
+A run that is stopped goes on from its finished networks.
 """
 
 import argparse
 from pathlib import Path
 
 from mho.experiments.fitting import Schedule
-from mho.experiments.landscape import LandscapeStudy, run
+from mho.experiments.harness import run
+from mho.experiments.landscape import LandscapeStudy, differences, networks, profiles
 from mho.experiments.progress import for_terminal
 from mho.report.landscape import landscape_figure, regulariser_figure
 
@@ -26,16 +29,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("flat-minima"))
     options = parser.parse_args(arguments)
-    result = run(QUICK if options.quick else LandscapeStudy(), progress=for_terminal())
-    options.output.mkdir(parents=True, exist_ok=True)
-    landscape_figure(result).savefig(options.output / "flat-minima.png")
-    regulariser_figure(result).savefig(options.output / "regulariser.png")
-    result.profiles.to_csv(options.output / "profiles.csv", index=False)
-    result.networks.to_csv(options.output / "networks.csv", index=False)
-    differences = result.differences()
-    differences.to_csv(options.output / "differences.csv", index=False)
+    study, folder = QUICK if options.quick else LandscapeStudy(), options.output
+    table = run(study, folder, progress=for_terminal()).table
+    landscape_figure(table).savefig(folder / "flat-minima.png")
+    regulariser_figure(table).savefig(folder / "regulariser.png")
+    found = {"profiles": profiles(table), "networks": networks(table), "differences": differences(table)}
+    for name, each in found.items():
+        each.to_csv(folder / f"{name}.csv", index=False)
     print("each kind of training minus plain training, paired by start and batches, 95 % intervals")
-    print(differences.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(found["differences"].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from mho.array import Wires
 from mho.cli import app
-from mho.experiments.wires import WireStudy, wires_text
+from mho.experiments.wires import WireStudy
+from mho.report.wires import wires_text
 
 SMALL = ["--rows", 24, "--columns", 16, "--sizes", "8,16"]
 

@@ -15,8 +15,12 @@ from mho.commands.common import save_figure, typer
 from mho.commands.options import Given, Option, command
 from mho.config import kinds
 from mho.devices import Device, Effect, JumpCell
-from mho.experiments.drift import read_table, summarise
+from mho.experiments.drift import COLUMNS as DRIFT
+from mho.experiments.drift import summarise
+from mho.experiments.hwa.tables import COLUMNS as HWA
+from mho.experiments.tables import read_csv
 from mho.report import drift_figure, duration_text
+from mho.report.hwa import DASHBOARD
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,14 +47,14 @@ def _program(
 
 def plot(given: Given) -> None:
     """Draw the figure again from results.csv."""
-    table, path = given.table, given.output
-    if hwa.is_table(table):
-        typer.echo(str(hwa.draw_again(table, path)))
-        return
-    rows = read_table(table)
-    digital = dict(zip(rows["arm"], rows["digital_accuracy"], strict=True))
-    path = path if path is not None else table.with_name("drift.png")
-    save_figure(drift_figure(summarise(rows), digital, given.title), path)
+    what, rows = read_csv(given.table, {"mho drift": DRIFT, "mho hwa": HWA})
+    if what == "mho hwa":
+        name, figure = DASHBOARD, hwa.dashboard(rows)
+    else:
+        digital = dict(zip(rows["arm"], rows["digital_accuracy"], strict=True))
+        name, figure = "drift.png", drift_figure(summarise(rows), digital, given.title)
+    path = given.output if given.output is not None else given.table.with_name(name)
+    save_figure(figure, path)
     typer.echo(str(path))
 
 

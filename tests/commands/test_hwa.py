@@ -186,13 +186,13 @@ def test_options_become_studies(tmp_path, monkeypatch):
         """The studies and the test that a command line asks for."""
         seen = []
 
-        def stop(studies, test, **_):
-            seen.extend((studies, test))
+        def stop(studies, *_, **__):
+            seen.extend(studies.values())
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(experiment, "run_together", stop)
+        monkeypatch.setattr("mho.commands.hwa.run_together", stop)
         assert call(*words, "--seed", 5, "--output", tmp_path / "out").exit_code == 130
-        return [*seen[0].values()], seen[1]
+        return [one.study for one in seen], seen[0].test
 
     hardware = mho.Hardware(device=mho.devices.HermesPCM())
     hardware.save(str(tmp_path / "chip.yaml"))

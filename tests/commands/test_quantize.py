@@ -179,7 +179,7 @@ def test_out_of_memory_anywhere_is_a_sentence(tmp_path, monkeypatch):
     def short(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB\nmore")
 
-    monkeypatch.setattr("mho.experiments.quantization.run", short)
+    monkeypatch.setattr("mho.commands.quantize.run", short)
     result = call("--output-dir", tmp_path)
     one_line(
         result, "not enough memory (CUDA out of memory. Tried to allocate 20 MiB); choose a smaller model"
@@ -190,7 +190,7 @@ def test_other_errors_of_torch_are_not_hidden(tmp_path, monkeypatch):
     def wrong(*arguments, **options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("mho.experiments.quantization.run", wrong)
+    monkeypatch.setattr("mho.commands.quantize.run", wrong)
     with pytest.raises(RuntimeError, match="a bug"):
         call("--output-dir", tmp_path)
 
@@ -220,7 +220,7 @@ def test_options_reach_the_study(tmp_path, monkeypatch):
     path.write_text("conductance_S\n1e-6\n2e-6\n")
     seen = []
     monkeypatch.setattr(
-        "mho.experiments.quantization.run", lambda study, *_, **__: seen.append(study) or stop()
+        "mho.commands.quantize.run", lambda experiment, *_, **__: seen.append(experiment.study) or stop()
     )
     options = {
         "model": "small-cnn", "states": path, "normalisation": "affine-column", "epochs": 7,

@@ -16,7 +16,7 @@ from mho.experiments.experiment import Place, measure
 from mho.experiments.harness import Column, Study, grid, run
 from mho.experiments.plan import make_plan
 from mho.experiments.progress import Progress
-from mho.experiments.store import DamagedRecordError, OtherStudyError
+from mho.experiments.store import DamagedRecordError, Log, OtherStudyError
 from mho.experiments.sweep import run as sweep
 
 MODULE = '''
@@ -160,6 +160,48 @@ def test_data_are_read_before_a_folder_is_made_and_shared(tmp_path):
     place = Place(tmp_path / "cell", tmp_path, tmp_path / "digits")
     assert measure(Reads(count=2), place) == {"rows": 2.0}
     del _KINDS[kind_of(Reads)]
+
+
+def test_a_place_may_grow_its_data_have_a_name_and_its_files_be_its_own(tmp_path):
+    asked = []
+
+    @config
+    class Grows(Study):
+        repeats: Count = 2
+
+        def identity(self):
+            return Grows()  # whatever the number of repeats is
+
+        def places(self):
+            return [{"letter": "a", "repeats": list(range(self.repeats))}]
+
+        def log(self, data):
+            return Log("grown.jsonl", key=("letter",))
+
+        def load(self, folder):
+            return folder
+
+        def fingerprint(self, data):
+            return data and data.name
+
+        def left(self, place, rows):
+            return {**place, "repeats": place["repeats"][len(rows) :]} if len(rows) < self.repeats else None
+
+        def measure(self, place, shared):
+            asked.append(place["repeats"])
+            return [{"repeat": repeat} for repeat in place["repeats"]]
+
+        def write(self, result, shared, work):
+            work.store.write_text("own.csv", result.table.to_csv())
+
+    assert run(Grows(), tmp_path / "out").table["repeat"].tolist() == [0, 1]
+    assert run(Grows(repeats=4), tmp_path / "out").table["repeat"].tolist() == [0, 1, 2, 3]
+    assert run(Grows(repeats=4), tmp_path / "out").table["repeat"].tolist() == [0, 1, 2, 3]
+    assert asked == [[0, 1], [2, 3]]
+    assert (tmp_path / "out" / "own.csv").exists() and not (tmp_path / "out" / "results.csv").exists()
+    with pytest.raises(OtherStudyError, match="images"):
+        run(Grows(), tmp_path / "out", tmp_path / "other")
+    del _KINDS[kind_of(Grows)]
 
 
 def test_the_callers_random_numbers_are_untouched(module, tmp_path):

@@ -15,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 import mho
 from mho.config import from_dict, to_dict
+from mho.experiments import harness
 from mho.experiments.data import PythonProse
 from mho.experiments.fitting import Batches
 from mho.experiments.hwa import (
@@ -22,6 +23,7 @@ from mho.experiments.hwa import (
     ChipTest,
     Course,
     DriftAndClip,
+    HWAExperiment,
     HWAStudy,
     MissingNetworkError,
     NoiseAndClip,
@@ -31,15 +33,12 @@ from mho.experiments.hwa import (
     Vision,
     idealised_loss,
     normalised,
-    read_table,
     recovery,
-    run,
-    run_together,
     status,
     study_for,
     summarise,
 )
-from mho.experiments.hwa.chips import has_norms, idealised, key, one_chip
+from mho.experiments.hwa.chips import has_norms, idealised, one_chip
 from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, Networks
 from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, RAW, YEAR
 from mho.experiments.hwa.tables import COLUMNS
@@ -48,9 +47,11 @@ from mho.experiments.models import LSTM, SmallResNet
 from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
+from mho.experiments.tables import read_csv
 from mho.report.hwa import _verdict
 from mho.training import Distillation, DropConnect, PolynomialNoise
 
+KNOWN = {"mho hwa": COLUMNS}
 TINY = HWAStudy(
     task=Vision(network=SmallResNet(width=4), test=200),
     teaching=Course(epochs=3, learning_rate=0.1),
@@ -72,6 +73,10 @@ WORDS = HWAStudy(
     calibration=32,
 )
 BOTH = {"vision": TINY, "sequence": WORDS}
+
+
+def run(study, folder, test, **how):
+    return harness.run(HWAExperiment(study=study, test=test), folder, **how)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +129,7 @@ def test_values_are_counts_of_the_test_images(finished):
 
 def test_the_files_hold_the_tables(finished):
     result, folder = finished
-    pd.testing.assert_frame_equal(read_table(folder / "results.csv"), result.table, check_dtype=False)
+    pd.testing.assert_frame_equal(read_csv(folder / "results.csv", KNOWN)[1], result.table, check_dtype=False)
     document = json.loads((folder / "results.json").read_text())
     assert document == json.loads(json.dumps(result.document))
     assert from_dict(document["study"]) == TINY
@@ -250,7 +255,7 @@ def test_status(first, last, low, wanted):
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="not a table of mho hwa"):
-        read_table(tmp_path / "other.csv")
+        read_csv(tmp_path / "other.csv", KNOWN)
 
 
 # --- fair arms, unseen chips ---------------------------------------------------------------------
@@ -306,8 +311,10 @@ def test_read_noise_is_fresh_in_each_test_and_the_same_again(finished):
     analog = networks.analog(PLAIN)
     once = one_chip(networks, FEW, analog, PLAIN, 0)
     assert once == one_chip(networks, FEW, analog, PLAIN, 0)
-    assert set(once) == {key(c, s) for c in CORRECTIONS for s in FEW.times}
-    assert len(set(once.values())) > 2
+    assert [(row["correction"], row["seconds"]) for row in once] == [
+        (c, s) for s in FEW.times for c in CORRECTIONS
+    ]
+    assert len({row["error"] for row in once}) > 2
 
 
 def test_batch_norm_is_as_before_after_a_chip(finished):
@@ -354,9 +361,10 @@ def test_the_exact_inverse_is_what_compensation_measures_there(finished):
 def test_the_idealised_protocol_shows_the_programming_error_only(finished):
     networks = networks_in(finished[1])
     found = idealised(networks, FEW, networks.digital(PLAIN), 0)
-    assert set(found) == {key("idealised", s) for s in FEW.times}
+    assert [(row["correction"], row["seconds"]) for row in found] == [("idealised", s) for s in FEW.times]
     other = idealised(networks, replace(FEW, idealised_nu=0.3), networks.digital(PLAIN), 0)
-    assert other == pytest.approx(found, abs=2 / 200)
+    errors = ([row["error"] for row in rows] for rows in (other, found))
+    assert next(errors) == pytest.approx(next(errors), abs=2 / 200)
 
 
 def test_the_largest_change_is_told():
@@ -436,8 +444,8 @@ def test_a_failed_worker_says_what_failed(finished, tmp_path):
 def test_modalities_that_share_workers_have_the_tables_of_each_alone(tmp_path):
     few = ChipTest(chips=1, times=(YEAR,), idealised_chips=1)
     alone = {name: run(study, tmp_path / f"{name}-alone", few) for name, study in BOTH.items()}
-    folders = {tmp_path / name: study for name, study in BOTH.items()}
-    together = run_together(folders, few, workers=2)
+    folders = {tmp_path / name: HWAExperiment(study=study, test=few) for name, study in BOTH.items()}
+    together = harness.run_together(folders, workers=2)
     for name, result in zip(BOTH, together, strict=True):
         pd.testing.assert_frame_equal(result.table, alone[name].table)
         files = [tmp_path / folder / "results.csv" for folder in (name, f"{name}-alone")]

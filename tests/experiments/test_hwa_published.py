@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import mho
-from mho.experiments.hwa import MODALITIES, ChipTest, run, study_for
+from mho.experiments.harness import run
+from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, study_for
 from mho.experiments.hwa.networks import Networks
 from mho.experiments.models import BERT, LSTM, WideResNet
 from mho.experiments.progress import Progress
@@ -69,7 +70,7 @@ def small(modality):
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_the_published_study_runs_on_the_published_files(modality, data, tmp_path):
     test = ChipTest(chips=1, times=(1.0, 3600.0), idealised_chips=1)
-    result = run(small(modality), tmp_path, test, data_folder=data)
+    result = run(HWAExperiment(study=small(modality), test=test), tmp_path, data)
     table = result.table
     assert set(table["modality"]) == {modality}
     assert np.isfinite(table["error"]).all()

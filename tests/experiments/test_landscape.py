@@ -10,14 +10,17 @@ import torch
 from torch import nn
 
 from mho.experiments.fitting import Schedule
+from mho.experiments.harness import run
 from mho.experiments.landscape import (
     ARMS,
     CLIPPED,
     NOISE,
     PLAIN,
     LandscapeStudy,
-    one_network,
-    run,
+    differences,
+    networks,
+    profiles,
+    summarise,
     trained,
 )
 from mho.experiments.models import SmallCNN
@@ -142,27 +145,26 @@ def test_arms_share_start_and_batches() -> None:
 def test_study_and_its_figures(tmp_path) -> None:
     from mho.report.landscape import landscape_figure, regulariser_figure
 
-    result = run(TINY)
-    assert len(result.networks) == 6 and set(result.networks["arm"]) == set(ARMS)
-    assert len(result.profiles) == 6 * 2 * 2 * 6
-    facts, rows = one_network(TINY, NOISE, 1, TINY.data.load(None))
-    own = result.networks.query("arm == 'noise' and training == 1").iloc[0]
-    assert own["test_loss"] == pytest.approx(facts["test_loss"], rel=1e-4)
-    kept = result.profiles.query("arm == 'noise' and training == 1")
+    found = run(TINY, tmp_path).table
+    assert len(networks(found)) == 6 and set(found["arm"]) == set(ARMS)
+    assert len(profiles(found)) == 6 * 2 * 2 * 6
+    rows = TINY.measure({"arm": NOISE, "training": 1}, TINY.data.load(None))
+    own = networks(found).query("arm == 'noise' and training == 1").iloc[0]
+    assert own["test_loss"] == pytest.approx(rows[0]["test_loss"], rel=1e-4)
+    kept = profiles(found).query("arm == 'noise' and training == 1")
     assert kept["loss"].to_numpy() == pytest.approx(np.array([r["loss"] for r in rows]), rel=1e-3)
-    summary = result.summary()
+    summary = summarise(found)
     assert len(summary) == 3 * 2 * 2 * 6 and (summary["low"] <= summary["mean"]).all()
     worst = summary.query("direction == 'worst' and strength > 0")["mean"].to_numpy()
     assert (worst > summary.query("strength == 0")["mean"].min()).all()
-    differences = result.differences()
-    gap = differences.query("figure == 'loss gap' and arm == 'noise'").iloc[0]
-    table = result.networks.assign(gap=result.networks["test_loss"] - result.networks["train_loss"])
+    gap = differences(found).query("figure == 'loss gap' and arm == 'noise'").iloc[0]
+    table = networks(found).assign(gap=networks(found)["test_loss"] - networks(found)["train_loss"])
     wide = table.pivot_table(index="training", columns="arm", values="gap")
     assert gap["difference"] == pytest.approx((wide[NOISE] - wide[PLAIN]).mean())
-    figure = landscape_figure(result)
+    figure = landscape_figure(found)
     assert len(figure.axes) == 4 and all(axes.get_yscale() == "log" for axes in figure.axes)
     assert figure.axes[0].lines[0].get_ydata()[0] == pytest.approx(
-        result.profiles.query("arm == 'plain' and strength == 0")["loss"].mean()
+        profiles(found).query("arm == 'plain' and strength == 0")["loss"].mean()
     )
     figure.savefig(tmp_path / "a.png")
-    regulariser_figure(result).savefig(tmp_path / "b.png")
+    regulariser_figure(found).savefig(tmp_path / "b.png")

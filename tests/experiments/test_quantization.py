@@ -14,6 +14,7 @@ import mho
 from mho.config import from_dict, to_dict
 from mho.devices.effects.base import effects
 from mho.errors import ConfigError
+from mho.experiments import harness
 from mho.experiments import methods as methods_module
 from mho.experiments import robustness as robustness_module
 from mho.experiments.copies import chip_weights
@@ -39,10 +40,10 @@ from mho.experiments.quantization import (
     COMBINED_FILE,
     ROBUSTNESS_FILE,
     TRAINING_FILE,
+    QuantizationExperiment,
     QuantizationStudy,
     cifar_study,
     fingerprint,
-    run,
 )
 from mho.experiments.robustness import RobustnessTest, name_of
 from mho.experiments.store import OtherStudyError, Store
@@ -55,6 +56,11 @@ TINY = QuantizationStudy(
     seed=3,
 )
 TEST = RobustnessTest(noise=(0.0, 0.1, 0.4), repeats=3, times=(86_400.0,))
+
+
+def run(study, folder, test=TEST, robustness=True, **how):
+    experiment = QuantizationExperiment(study=study, test=test if robustness else None)
+    return harness.run(experiment, folder, **how)
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +166,8 @@ def test_chips_of_a_device_with_effects_around_it_have_no_read_noise(device):
 
 def test_faults_are_part_of_the_test_of_robustness(finished, tmp_path):
     stuck = replace(TEST, noise=(0.0,), device=mho.devices.StuckAt(device=PCM, hrs=0.3), repeats=2)
-    table = run(TINY, copytree(finished[1], tmp_path / "own"), stuck).robustness.table
-    plain = finished[0].robustness.table
+    table = run(TINY, copytree(finished[1], tmp_path / "own"), stuck).table
+    plain = finished[0].table
     changes = table[table["disturbance"] == "StuckAt"]["strength"]
     assert changes.min() > plain[plain["disturbance"] == "PCM"]["strength"].max()
 
@@ -179,21 +185,21 @@ def test_a_device_whose_read_noise_stays_is_refused_before_the_work():
 def test_level_sets_of_one_kind_and_size_have_names_of_their_own(finished, tmp_path):
     first, second = SingleDevice(states=(1e-6, 2e-6)), SingleDevice(states=(1e-6, 5e-6))
     test = replace(TEST, noise=(0.0,), repeats=1, times=(), levels=(first, second))
-    result = run(TINY, copytree(finished[1], tmp_path / "own"), test).robustness
+    result = run(TINY, copytree(finished[1], tmp_path / "own"), test)
     both = {"SingleDevice-4": 4, "SingleDevice-4 (2)": 4}
-    assert result.document["levels"] == both and set(result.table["levels"]) == set(both)
+    assert result.document["robustness"]["levels"] == both and set(result.table["levels"]) == set(both)
     assert len(result.table) == 8
 
 
 def test_what_noise_takes_is_relative_to_no_noise(finished, tmp_path):
     test = replace(TEST, noise=(0.1, 0.4), times=())
-    summary = run(TINY, copytree(finished[1], tmp_path / "own"), test).robustness.summary
-    whole = {(a.levels, a.method): a for a in finished[0].robustness.summary.areas}
-    for area in summary.areas:
-        same = whole[area.levels, area.method]
-        assert (area.clean, area.drop) == (pytest.approx(same.clean), pytest.approx(same.drop))
-        assert area.area < same.area
-    assert all(point.strength > 0 for point in summary.points)
+    summary = run(TINY, copytree(finished[1], tmp_path / "own"), test).document["robustness"]
+    whole = {(a["levels"], a["method"]): a for a in finished[0].document["robustness"]["areas"]}
+    for area in summary["areas"]:
+        same = whole[area["levels"], area["method"]]
+        assert (area["clean"], area["drop"]) == (pytest.approx(same["clean"]), pytest.approx(same["drop"]))
+        assert area["area"] < same["area"]
+    assert all(point["strength"] > 0 for point in summary["points"])
 
 
 # --- the networks --------------------------------------------------------------------------------
@@ -201,9 +207,9 @@ def test_what_noise_takes_is_relative_to_no_noise(finished, tmp_path):
 
 def test_all_methods_learn_and_start_from_the_same_weights(finished):
     result, folder = finished
-    for facts in result.training.facts.values():
+    for facts in result.document["methods"].values():
         assert facts["test"] > 0.4
-    losses = {m: result.training.history[m]["loss"] for m in (BASELINE, STE, ALPHA_BLEND)}
+    losses = {m: result.document["history"][m]["loss"] for m in (BASELINE, STE, ALPHA_BLEND)}
     assert all(curve[-1] < curve[0] for curve in losses.values())
     assert losses[BASELINE][0] == losses[ALPHA_BLEND][0]  # alpha is 0 in the first epoch
     assert losses[BASELINE][0] != losses[STE][0]
@@ -262,22 +268,22 @@ def test_batch_norm_is_measured_again_on_request(finished, tmp_path):
 def test_other_modifiers_act_beside_the_levels(tmp_path, finished):
     study = replace(TINY, modifiers=(WeightNoise(std=0.3),), training=replace(TINY.training, epochs=1))
     result = run(study, tmp_path, robustness=False)
-    assert result.training.history[STE]["loss"][0] > 1.05 * finished[0].training.history[STE]["loss"][0]
-    assert result.robustness is None
+    assert result.document["history"][STE]["loss"][0] > 1.05 * finished[0].document["history"][STE]["loss"][0]
+    assert result.document["robustness"] is None
 
 
 def test_alpha_by_step_and_cosine_differ_from_linear_by_epoch(tmp_path, finished):
     study = replace(TINY, annealing="cosine", alpha_changes="step")
-    found = run(study, tmp_path, robustness=False).training.history
-    assert found[ALPHA_BLEND]["loss"] != finished[0].training.history[ALPHA_BLEND]["loss"]
-    assert found[STE] == finished[0].training.history[STE]
+    found = run(study, tmp_path, robustness=False).document["history"]
+    assert found[ALPHA_BLEND]["loss"] != finished[0].document["history"][ALPHA_BLEND]["loss"]
+    assert found[STE] == finished[0].document["history"][STE]
 
 
 # --- the tables ----------------------------------------------------------------------------------
 
 
 def test_the_table_is_tidy_and_whole(finished):
-    table = finished[0].robustness.table
+    table = finished[0].table
     assert len(table) == 2 * 4 * (3 + 1) * 3
     assert not table.duplicated(["levels", "method", "disturbance", "strength", "seconds", "repeat"]).any()
     hits = table["accuracy"] * 600
@@ -293,14 +299,14 @@ def test_the_table_is_tidy_and_whole(finished):
 
 def test_without_noise_the_accuracy_is_that_of_the_stored_network(finished):
     result = finished[0]
-    points = [p for p in result.robustness.summary.points if p.levels == "SingleDevice-200"]
+    points = [p for p in result.document["robustness"]["points"] if p["levels"] == "SingleDevice-200"]
     for method in METHODS:
-        (clean,) = [p.mean for p in points if p.method == method and p.strength == 0]
-        assert clean == pytest.approx(result.training.facts[method]["test"], abs=1e-12)
+        (clean,) = [p["mean"] for p in points if p["method"] == method and p["strength"] == 0]
+        assert clean == pytest.approx(result.document["methods"][method]["test"], abs=1e-12)
 
 
 def test_the_baseline_is_the_same_on_both_level_sets(finished):
-    table = finished[0].robustness.table
+    table = finished[0].table
     one, two = (
         g.drop(columns="levels").reset_index(drop=True)
         for _, g in table[table["method"] == BASELINE].groupby("levels")
@@ -311,9 +317,9 @@ def test_the_baseline_is_the_same_on_both_level_sets(finished):
 def test_the_files_load_safely_and_hold_the_tables(finished):
     result, folder = finished
     training = load(folder / TRAINING_FILE)
-    assert training["history"] == {m: dict(h) for m, h in result.training.history.items()}
+    assert training["history"] == {m: dict(h) for m, h in result.document["history"].items()}
     robustness = load(folder / ROBUSTNESS_FILE)
-    table = result.robustness.table
+    table = result.table
     assert robustness["table"]["accuracy"].tolist() == table["accuracy"].tolist()
     combined = load(folder / COMBINED_FILE)
     assert combined["training"]["facts"] == training["facts"]
@@ -329,7 +335,7 @@ def test_the_files_load_safely_and_hold_the_tables(finished):
 # --- going on ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("title, steps", [("train ste", 2), ("train baseline", 1), ("noise", 9)])
+@pytest.mark.parametrize("title, steps", [("train ste", 2), ("train baseline", 1), ("tests under noise", 9)])
 def test_a_stopped_run_goes_on_with_the_same_result(finished, tmp_path, title, steps):
     with pytest.raises(KeyboardInterrupt):
         run(TINY, tmp_path, TEST, progress=StopAfter(title, steps))
@@ -337,8 +343,8 @@ def test_a_stopped_run_goes_on_with_the_same_result(finished, tmp_path, title, s
     result = run(TINY, tmp_path, TEST, progress=watch)
     (done,) = [done for name, _, done in watch.started if name == title]
     assert done == steps
-    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
-    assert result.training.history == finished[0].training.history
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
+    assert result.document["history"] == finished[0].document["history"]
     assert not list(tmp_path.glob("*_training.pth"))
 
 
@@ -346,32 +352,38 @@ def test_everything_done_is_found_done(finished, tmp_path):
     before = {p.name: p.stat().st_mtime_ns for p in finished[1].glob("*_model.pth")}
     watch = StopAfter("never", 0)
     result = run(TINY, finished[1], TEST, progress=watch)
-    assert watch.started == [("noise", 28, 28)]
+    assert watch.started == [("tests under noise", 28, 28)]
     assert {p.name: p.stat().st_mtime_ns for p in finished[1].glob("*_model.pth")} == before
-    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
 
 
 def test_more_repeats_and_strengths_keep_what_is_done(finished):
     more = replace(TEST, repeats=4, noise=(0.0, 0.1, 0.2, 0.4))
     watch = StopAfter("never", 0)
-    table = run(TINY, finished[1], more, progress=watch).robustness.table
+    table = run(TINY, finished[1], more, progress=watch).table
     columns = ["levels", "method", "disturbance", "strength", "seconds", "repeat", "accuracy"]
-    both = table[columns].merge(finished[0].robustness.table[columns], how="inner")
-    assert len(both) == len(finished[0].robustness.table)
+    both = table[columns].merge(finished[0].table[columns], how="inner")
+    assert len(both) == len(finished[0].table)
     assert table["repeat"].max() == 3
 
 
 def test_the_halves_give_what_the_whole_gives(finished, tmp_path):
-    assert run(TINY, tmp_path, robustness=False).robustness is None
+    assert run(TINY, tmp_path, robustness=False).document["robustness"] is None
     result = run(TINY, tmp_path, TEST, train=False)
-    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
 
 
 def test_threads_share_the_copies_with_the_same_result(finished, tmp_path):
     for method in METHODS:
         (tmp_path / file_of(method)).write_bytes((finished[1] / file_of(method)).read_bytes())
     result = run(TINY, tmp_path, TEST, train=False, threads=2)
-    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
+
+
+def test_workers_share_trainings_and_tests_with_the_same_result(finished, tmp_path):
+    result = run(TINY, tmp_path, TEST, workers=2)
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
+    assert result.document["history"] == finished[0].document["history"]
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -404,7 +416,7 @@ def test_damaged_files_are_named_and_made_again_on_request(finished, tmp_path, c
     with pytest.raises(DamagedFileError, match=r"ste_model.pth: damaged .* --recompute"):
         run(TINY, tmp_path, robustness=False)
     result = run(TINY, tmp_path, robustness=False, recompute=True)
-    assert result.training.history == finished[0].training.history
+    assert result.document["history"] == finished[0].document["history"]
 
 
 def test_a_damaged_checkpoint_of_a_training_is_named_too(finished, tmp_path):
@@ -415,7 +427,7 @@ def test_a_damaged_checkpoint_of_a_training_is_named_too(finished, tmp_path):
     with pytest.raises(DamagedFileError, match="baseline_training.pth: damaged"):
         run(TINY, tmp_path, robustness=False)
     result = run(TINY, tmp_path, robustness=False, recompute=True)
-    assert result.training.history == finished[0].training.history
+    assert result.document["history"] == finished[0].document["history"]
 
 
 def test_a_file_of_something_else_is_damaged(tmp_path):
@@ -469,7 +481,7 @@ def test_a_damaged_network_is_made_again_before_it_is_tested(finished, tmp_path)
         (tmp_path / file_of(method)).write_bytes((finished[1] / file_of(method)).read_bytes())
     (tmp_path / file_of(STE)).write_bytes(b"")
     result = run(TINY, tmp_path, TEST, train=False, recompute=True)
-    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
     (tmp_path / file_of(STE)).unlink()
     with pytest.raises(MissingNetworkError, match="ste_model.pth is missing"):
         run(TINY, tmp_path, TEST, train=False, recompute=True)
@@ -481,7 +493,7 @@ def test_training_alone_keeps_the_tests_of_an_earlier_run(finished, tmp_path):
     before = json.loads((tmp_path / "results.json").read_text())
     assert before["robustness"] is not None
     result = run(TINY, tmp_path, robustness=False)
-    assert result.robustness is None
+    assert result.table.empty
     assert json.loads((tmp_path / "results.json").read_text()) == before
     (tmp_path / ROBUSTNESS_FILE).write_bytes(b"PK")
     assert run(TINY, tmp_path, robustness=False).document["robustness"] is None
@@ -497,10 +509,10 @@ def test_networks_are_tested_on_the_levels_of_the_study(tmp_path):
     assert RobustnessTest(levels=(even,)).of(own).levels == (even,)
     study = replace(TINY, levels=own, training=replace(TINY.training, epochs=1))
     result = run(study, tmp_path, RobustnessTest(noise=(0.0,), repeats=1, times=()))
-    assert set(result.robustness.table["levels"]) == {"SingleDevice-6", "DevicePair-7"}
-    points = result.robustness.summary.points
-    (clean,) = [p.mean for p in points if p.method == STE and p.levels == "SingleDevice-6"]
-    assert clean == result.training.facts[STE]["test"]
+    assert set(result.table["levels"]) == {"SingleDevice-6", "DevicePair-7"}
+    points = result.document["robustness"]["points"]
+    (clean,) = [p["mean"] for p in points if p["method"] == STE and p["levels"] == "SingleDevice-6"]
+    assert clean == result.document["methods"][STE]["test"]
 
 
 def test_other_images_in_the_same_folder_are_refused(finished, monkeypatch):
@@ -561,7 +573,7 @@ def test_copies_that_do_not_fit_are_halved(finished, tmp_path, monkeypatch, plac
         patch.setattr(robustness_module, place, narrow)
         result = run(TINY, tmp_path, TEST, train=False)
     assert {1, 2, 3} <= set(sizes)
-    pd.testing.assert_frame_equal(result.robustness.table, finished[0].robustness.table)
+    pd.testing.assert_frame_equal(result.table, finished[0].table)
     monkeypatch.setattr(robustness_module, place, short_of_memory)
     with pytest.raises(ValueError, match="testing one copy .* more memory than cpu has"):
         run(TINY, tmp_path, replace(TEST, repeats=6), train=False)
@@ -582,7 +594,7 @@ def test_a_lower_rate_may_follow_a_training_that_diverged(tmp_path):
             run(TINY, tmp_path, robustness=False)
     assert not (tmp_path / "baseline_training.pth").exists()
     slower = replace(TINY, training=replace(TINY.training, epochs=1, learning_rate=0.05))
-    assert run(slower, tmp_path, robustness=False).training.facts[STE]["test"] > 0
+    assert run(slower, tmp_path, robustness=False).document["methods"][STE]["test"] > 0
 
 
 def test_out_of_memory_in_the_test_says_what_to_do(finished, monkeypatch):

@@ -8,7 +8,8 @@ import torch
 
 from mho.array import Wires
 from mho.errors import ConfigError
-from mho.experiments.wires import WireStudy, bits, wires_figure, wires_text
+from mho.experiments.wires import WireStudy, bits
+from mho.report.wires import wires_figure, wires_text
 
 STUDY = WireStudy(rows=24, columns=16, wires=Wires(row=2.0, column=3.0), sizes=(8, 16, 32), ohms=(1.0, 4.0))
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mho.report import drift_figure, drift_page, drift_text, drift_title, drift_verdict, render
+from mho.report.drift import drift_figures
 from mho.report.page import svg
 
 TIMES = (1.0, 3600.0, 31_536_000.0)
@@ -61,6 +62,10 @@ def document(low=0.004, high=0.014, chips=25):
     }
 
 
+def page(document):
+    return render(drift_page(document, drift_figures(document)))
+
+
 DIGITAL = {"plain": 0.96, "hardware-aware": 0.97}
 
 
@@ -105,7 +110,7 @@ def test_one_chip_and_one_time_are_drawn_too(chips):
 
 
 def test_the_text_holds_every_mean_and_interval():
-    text = drift_text(pd.DataFrame(summary()), DIGITAL)
+    text = drift_text(document())
     assert "hardware-aware  compensated" in text
     row = next(line for line in text.splitlines() if line.startswith("plain") and "1 year" in line)
     assert row.split() == ["plain", "raw", "1", "year", "88.00", "0.80", "87.80", "to", "88.30"]
@@ -129,7 +134,7 @@ def test_the_verdict_follows_the_interval(low, high, chips, words):
 
 
 def test_the_page_holds_figure_tables_configuration_and_command():
-    html = render(drift_page(document()))
+    html = page(document())
     for words in (
         "SmallCNN",
         "PCM",
@@ -145,7 +150,7 @@ def test_the_page_holds_figure_tables_configuration_and_command():
 
 
 def test_the_page_of_one_chip_has_no_interval():
-    html = render(drift_page(document(None, None, 1)))
+    html = page(document(None, None, 1))
     assert "one chip" in html
     assert "nan" not in html.lower().replace("finance", "")
 
@@ -153,7 +158,7 @@ def test_the_page_of_one_chip_has_no_interval():
 def test_hostile_names_are_escaped():
     hostile = copy.deepcopy(document())
     hostile["study"]["model"]["kind"] = "<img src=x onerror=alert(1)>"
-    html = render(drift_page(hostile))
+    html = page(hostile)
     assert "<img src=x" not in html
     assert "onerror" in html
 

@@ -15,6 +15,11 @@ METHODS = ("baseline", "ste", "alpha_blend", "ptq")
 SETS = {"SingleDevice-200": 200, "DevicePair-9805": 9805}
 
 
+HISTORY = {m: {"loss": [1.0, 0.1], "validation": [0.5, 0.9]} for m in METHODS[:3]} | {
+    "ptq": {"loss": [], "validation": []}
+}
+
+
 def point(levels, method, strength, mean, seconds=None):
     return {
         "levels": levels, "method": method, "disturbance": "PCM" if seconds is not None else "noise",
@@ -29,6 +34,7 @@ def document(p=0.01):
                   "levels": {"kind": "mapping.SingleDevice"}, "training": {"epochs": 50}},
         "images": {"train": 100, "test": 600},
         "methods": {m: {"test": 0.9 - 0.01 * i, "validation": 0.9} for i, m in enumerate(METHODS)},
+        "history": HISTORY,
         "versions": {"mho": "0"},
         "command": "mho quantize",
         "robustness": {
@@ -48,15 +54,10 @@ def document(p=0.01):
     }  # fmt: skip
 
 
-HISTORY = {m: {"loss": [1.0, 0.1], "validation": [0.5, 0.9]} for m in METHODS[:3]} | {
-    "ptq": {"loss": [], "validation": []}
-}
-
-
 def test_all_figures_are_drawn_and_without_noise_two():
-    assert len(figures(document(), HISTORY)) == 4
+    assert len(figures(document())) == 4
     half = {**document(), "robustness": None}
-    assert list(figures(half, HISTORY)) == ["training_curves.png", "test_accuracy_comparison.png"]
+    assert list(figures(half)) == ["training_curves.png", "test_accuracy_comparison.png"]
     assert quantization_verdicts(half) == []
     assert len(quantization_text(half).splitlines()) == 2 + 4
 
@@ -118,7 +119,7 @@ def test_tied_methods_have_no_winner():
 
 def test_the_page_holds_everything():
     made = document()
-    html = render(quantization_page(made, figures(made, HISTORY)))
+    html = render(quantization_page(made, figures(made)))
     assert html.count("data:image/svg+xml") == 4
     assert "One test image is worth 0.17 points" in html and "1 min" in html
     assert render(quantization_page({**made, "robustness": None}, {})).count("data:image") == 0
@@ -129,4 +130,4 @@ def test_one_repeat_has_no_spread():
     for row in (*made["robustness"]["points"], *made["robustness"]["areas"]):
         row["std"] = None
     assert "±" not in quantization_text(made)
-    assert len(figures(made, HISTORY)) == 4
+    assert len(figures(made)) == 4

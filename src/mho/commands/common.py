@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -20,9 +20,11 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     import matplotlib.figure
 
+    from mho.report.page import Page
+
 __all__ = [
     "INTERRUPTED", "chosen", "clean_errors", "draw", "fail", "kept", "named", "need_study", "needs",
-    "replaced", "save_figure", "typer", "write_text",
+    "present", "save_figure", "typer", "write_text",
 ]  # fmt: skip
 STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
 OTHER_EXTRAS = {"ray": "ray", "optuna": "search"}
@@ -97,12 +99,6 @@ def needs(cls: Any) -> str:
     return ", ".join(f.name for f in fields(cls) if MISSING is f.default is f.default_factory)
 
 
-def replaced(description: T, **values: Any) -> T:
-    """A copy with those fields replaced whose value is not None."""
-    changed: T = replace(description, **{k: v for k, v in values.items() if v is not None})  # type: ignore[type-var]
-    return changed
-
-
 def save_figure(figure: matplotlib.figure.Figure, path: Path) -> None:
     """Write a figure, whole or not at all."""
     from mho.config import write_whole
@@ -143,3 +139,28 @@ def draw(
         typer.echo("matplotlib is missing: the figures are left out, the results are whole", err=True)
         return {}
     return pictures
+
+
+def present(
+    folder: Path,
+    figures: Callable[[], Mapping[str, matplotlib.figure.Figure]],
+    page: Callable[[Mapping[str, matplotlib.figure.Figure]], Page],
+    told: Iterable[str],
+    files: Iterable[str] = ("results.csv", "results.json"),
+) -> None:
+    """What a study found: figures and their page in the folder, words on the terminal.
+
+    Args:
+        folder: of the results.
+        figures: draws them, by the name of their file.
+        page: of the figures that could be drawn.
+        told: the words.
+        files: the others of the folder.
+    """
+    from mho.report.page import render
+
+    pictures, path = draw(folder, figures), folder / "report.html"
+    write_text(render(page(pictures)), path)
+    for text in told:
+        typer.echo(text)
+    typer.echo(f"{path}  (also {', '.join([*pictures, *files])})")

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mho.commands.common import fail, named, needs, replaced, save_figure, typer, write_text
+from mho.commands.common import fail, named, needs, save_figure, typer, write_text
 from mho.commands.options import Given, Option, flag
 from mho.config import kinds, load, save, unknown_key
 from mho.devices import (
@@ -211,5 +211,6 @@ def _measurement(given: Given) -> Measurement:
         start: Any = model.device if isinstance(model, Fit) else model
         return Loop(model=start, free=tuple(word.strip() for word in given.free.split(",")))
     _refuse(given, "model free", "only --layout loop takes a model")
-    made: Measurement = replaced(LAYOUTS[layout](), unit=given.unit, v_read=given.v_read)
+    units = {"unit": given.unit, "v_read": given.v_read}
+    made: Measurement = LAYOUTS[layout](**{name: value for name, value in units.items() if value is not None})
     return made

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from mho.commands.common import kept, save_figure, typer, write_text
+from mho.commands.common import present
 from mho.commands.options import DATA, ON, OUTPUT, THREADS, WORKERS, Given, fields, flag
-from mho.commands.study import folder_of
-from mho.experiments.drift import DriftStudy, run
-from mho.experiments.progress import for_terminal
-from mho.report import drift_figure, drift_page, drift_text, drift_title, drift_verdict, render
+from mho.commands.study import carried_out, folder_of
+from mho.experiments.drift import DriftStudy
+from mho.report.drift import drift_figures, drift_page, drift_text, drift_verdict
 
 USUAL = DriftStudy()
 TUNING = 0.4  # rate of the fine-tuning over that of the training
@@ -43,15 +42,11 @@ def drift(given: Given) -> None:
     )
     names = (type(part).__name__ for part in (study.data, study.model, study.hardware.device))
     folder = given.output if given.output is not None else folder_of(study, "drift", *names)
-    typer.echo(f"results go to {folder}")
-    with kept(folder, "Finished chips"):
-        result = run(
-            study, folder, given.data, progress=for_terminal(), device=given.on, threads=given.threads,
-            workers=given.workers,
-        )  # fmt: skip
+    result = carried_out(given, study, folder)
     document = {**result.document, "command": given.line}
-    save_figure(drift_figure(result.summary, result.digital, drift_title(document)), folder / "drift.png")
-    write_text(render(drift_page(document)), folder / "report.html")
-    typer.echo(drift_text(result.summary, result.digital))
-    typer.echo(drift_verdict(document))
-    typer.echo(f"{folder / 'report.html'}  (also drift.png, results.csv, results.json)")
+    present(
+        folder,
+        lambda: drift_figures(document),
+        lambda pictures: drift_page(document, pictures),
+        [drift_text(document), drift_verdict(document)],
+    )

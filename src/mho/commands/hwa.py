@@ -6,22 +6,25 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mho.commands.common import chosen, kept, save_figure, typer, write_text
+from mho.commands.common import chosen, kept, present, typer, write_text
 from mho.commands.options import ON, OUTPUT, Given, Option, fields, flag
 from mho.experiments import hwa as experiment
 from mho.experiments.data import TextSource
-from mho.experiments.hwa import MODALITIES, ChipTest, HWAStudy, MissingNetworkError, Text
-from mho.experiments.hwa.run import RESULTS, TABLE
+from mho.experiments.harness import run_together
+from mho.experiments.harness.study import RESULTS, TABLE
+from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, HWAStudy, MissingNetworkError, Text
 from mho.experiments.progress import for_terminal
 from mho.experiments.store import held_study
-from mho.report import render
-from mho.report.hwa import dashboard_parts, hwa_page, hwa_text, hwa_verdicts, modality_figure
+from mho.report.hwa import figures, hwa_page, hwa_text, hwa_verdicts
 from mho.report.hwa_figures import hwa_dashboard
 
-USUAL_CHIPS = 25
-DASHBOARD, PAGE = "dashboard.png", "report.html"
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import pandas as pd
+
+USUAL = HWAExperiment(test=ChipTest(chips=25))
 
 
 def _modalities(option: str, text: str) -> list[str]:
@@ -48,8 +51,7 @@ OPTIONS = (
         "texts", "Stand-in of text: DebianPackages (usual) or PythonSubjects.",
         parse=lambda option, text: chosen(option, text, TextSource),
     ),
-    *fields(ChipTest(chips=USUAL_CHIPS), "chips times"),
-    *fields(HWAStudy(), "hardware"),
+    *fields(USUAL, "chips=test.chips times=test.times hardware=study.hardware"),
     Option("seed", "Names all random numbers.", int, 0),
     Option("workers", "Processes; one for each core if not given, one with --on cuda.", int),
     ON,
@@ -65,18 +67,16 @@ def hwa(given: Given) -> None:
     if given.quick and given.paper:
         raise ValueError("--quick --paper: choose one of the two")
     folder = given.output if given.output is not None else _folder(given)
-    test = test_of(given.chips, given.times, given.quick)
-    studies = {folder / name: _study(given, name, folder / name) for name in given.modality}
+    studies = {folder / name: _experiment(given, name, folder / name) for name in given.modality}
     typer.echo(f"results go to {folder}")
     with kept(folder, "What is finished", "is"):
-        for study in studies.values():
-            typer.echo(f"{study.task.modality}: {_said(study)}")
+        for each in studies.values():
+            typer.echo(f"{each.label}: {_said(each.study)}")
         cores = (os.cpu_count() or 1) if given.on == "cpu" else 1
-        experiment.run_together(
+        run_together(
             studies,
-            test,
+            given.data,
             train=not given.eval_only,
-            data_folder=given.data,
             progress=for_terminal(),
             device=given.on,
             threads=given.threads,
@@ -85,15 +85,12 @@ def hwa(given: Given) -> None:
     show(folder, given.line)
 
 
-def test_of(chips: int | None, times: tuple[float, ...] | None, quick: bool) -> ChipTest:
-    """The test that options ask for."""
-    usual = ChipTest()
-    count = chips if chips is not None else (usual.chips if quick else USUAL_CHIPS)
-    few = min(count, usual.idealised_chips)
-    return replace(usual, chips=count, times=times or usual.times, idealised_chips=few)
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]  # pytest: this reads options
+def _experiment(given: Given, modality: str, folder: Path) -> HWAExperiment:
+    """What the options ask for, with the idealised protocol on no more chips than the others."""
+    usual = replace(USUAL, study=_study(given, modality, folder))
+    found = given.study(usual, {"test.chips": ChipTest().chips})
+    few = min(found.test.chips, found.test.idealised_chips)
+    return replace(found, test=replace(found.test, idealised_chips=few))
 
 
 def _study(given: Given, modality: str, folder: Path) -> HWAStudy:
@@ -109,7 +106,7 @@ def _study(given: Given, modality: str, folder: Path) -> HWAStudy:
         if given.data is not None:
             raise ValueError("--texts names a stand-in, and --data the published texts: give one of the two")
         study = replace(study, task=replace(study.task, data=given.texts))
-    return study if given.hardware is None else replace(study, hardware=given.hardware)
+    return study
 
 
 def _said(study: HWAStudy) -> str:
@@ -133,31 +130,18 @@ def show(folder: Path, command: str) -> None:
     write_text(tables[0] + "".join(text.partition("\n")[2] for text in tables[1:]), folder / TABLE)
     text = json.dumps({"command": command, "modalities": documents}, indent=2, allow_nan=False) + "\n"
     write_text(text, folder / RESULTS)
-    for name, document in documents.items():
-        save_figure(modality_figure(document), folder / f"{name}.png")
-    save_figure(hwa_dashboard(*dashboard_parts(documents)), folder / DASHBOARD)
-    write_text(render(hwa_page(documents, command)), folder / PAGE)
-    typer.echo(hwa_text(documents))
-    for verdict in hwa_verdicts(documents):
-        typer.echo(verdict)
-    pictures = ", ".join(f"{name}.png" for name in documents)
-    typer.echo(f"{folder / PAGE}  (also {DASHBOARD}, {pictures}, {TABLE}, {RESULTS})")
+    present(
+        folder,
+        lambda: figures(documents),
+        lambda pictures: hwa_page(documents, command, pictures),
+        [hwa_text(documents), *hwa_verdicts(documents)],
+        (TABLE, RESULTS),
+    )
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file is a table of this command, by its first column."""
-    if path.is_dir():
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().startswith("modality,")
-
-
-def draw_again(table: Path, output: Path | None) -> Path:
-    """The dashboard again, from results.csv; returns the picture's path."""
-    rows = experiment.read_table(table)
+def dashboard(rows: pd.DataFrame) -> matplotlib.figure.Figure:
+    """The dashboard again, from the rows of results.csv."""
     digital: dict[str, dict[str, float]] = {}
     for row in rows[["modality", "arm", "digital_value"]].drop_duplicates().to_dict("records"):
         digital.setdefault(str(row["modality"]), {})[str(row["arm"])] = float(row["digital_value"])
-    path = output if output is not None else table.with_name(DASHBOARD)
-    save_figure(hwa_dashboard(experiment.summarise(rows), digital, {name: name for name in digital}), path)
-    return path
+    return hwa_dashboard(experiment.summarise(rows), digital, {name: name for name in digital})

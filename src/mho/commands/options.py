@@ -85,7 +85,7 @@ def flag(name: str, help: str) -> Option:
 # --- from the fields of a description ------------------------------------------------------------
 
 
-def fields(usual: Any, names: str | None = None, of: str = "") -> list[Option]:
+def fields(usual: Any, names: str | None = None) -> list[Option]:
     """Options that replace fields of a description.
 
     Args:
@@ -93,16 +93,15 @@ def fields(usual: Any, names: str | None = None, of: str = "") -> list[Option]:
         names: words ``option=field``, or ``option`` for the field of that name; nested fields with dots, and
             several that take one value with commas. None for each field that one word can say; ``data`` is
             said by ``--data-set``, for ``--data`` is the folder of its files.
-        of: what the description is of a larger one; the options then replace nothing by themselves.
     """
     if names is None:
         own = [f.name for f in dataclasses.fields(usual) if getattr(usual, f.name) is not True]
         said = [name for name in own if _reading(_annotation(usual, name), name) is not None]
         names = " ".join("data-set=data" if name == "data" else name for name in said)
-    return [_field(usual, *word.partition("=")[::2], of) for word in names.split()]
+    return [_field(usual, *word.partition("=")[::2]) for word in names.split()]
 
 
-def _field(usual: Any, name: str, path: str, of: str) -> Option:
+def _field(usual: Any, name: str, path: str) -> Option:
     paths = (path or name.replace("-", "_")).split(",")
     above, _, last = paths[0].rpartition(".")
     owner = functools.reduce(getattr, above.split(".") if above else (), usual)
@@ -111,14 +110,12 @@ def _field(usual: Any, name: str, path: str, of: str) -> Option:
     reading = _reading(_annotation(owner, last), f"{last}, {meaning}")
     assert reading is not None, f"{type(owner).__name__}.{last}: no option can say this"
     kind, parse, choices = reading
-    part = (of or above).rpartition(".")[2].replace("_", " ")
+    part = above.rpartition(".")[2].replace("_", " ")
     part = part.upper() if part in ("dac", "adc") else part
-    told = f"{f'Of the {part}: ' if part not in ('', 'base') else ''}{meaning}{choices}"
+    told = f"{f'Of the {part}: ' if part not in ('', 'base', 'study') else ''}{meaning}{choices}"
     usually = "" if kind in (bool, Path) or default is None else f"; {_shown(default, parse)} if not given"
     told = f"{told[0].upper()}{told[1:]}{usually}."
-    return Option(
-        name.replace("_", "-"), told, kind, False if kind is bool else None, parse, () if of else (*paths,)
-    )
+    return Option(name.replace("_", "-"), told, kind, False if kind is bool else None, parse, tuple(paths))
 
 
 def _annotation(owner: Any, name: str) -> Any:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mho.commands.common import draw, kept, replaced, typer, write_text
-from mho.commands.options import THREADS, Given, Option, fields, flag, one_of
-from mho.experiments import quantization
+from mho.commands.common import kept, present, typer
+from mho.commands.options import THREADS, WORKERS, Given, Option, fields, flag, one_of
 from mho.experiments.data.download import fetch_cifar10
+from mho.experiments.harness import run
 from mho.experiments.progress import for_terminal
-from mho.experiments.quantization import QuantizationResult, QuantizationStudy, cifar_study
-from mho.experiments.robustness import RobustnessTest
+from mho.experiments.quantization import QuantizationExperiment, QuantizationStudy, cifar_study
 from mho.experiments.store import held_study
 from mho.mapping import Affine, Fixed, Maximum, SingleDevice, Symmetric, read_states
-from mho.report import render
 from mho.report.quantization import figures, quantization_page, quantization_text, quantization_verdicts
 
 QUICK_EPOCHS, QUICK_REPEATS = 8, 5
@@ -61,6 +60,7 @@ def _percentages(option: str, text: str) -> tuple[float, ...]:
 
 
 WITHOUT = ("matplotlib",)
+USUAL = QuantizationExperiment()
 OPTIONS = (
     Option(
         "output-dir", "Folder for models, results and figures.", Path, Path("experiment_results"),
@@ -68,29 +68,33 @@ OPTIONS = (
     ),
     flag("skip-training", "Only test the networks that the folder holds."),
     flag("skip-robustness", "Only train."),
-    *fields(RobustnessTest(), "robustness-repeats=repeats", of="test"),
-    Option("noise", "Of the test: percent of each weight; 0,1,2 ... 20 if not given.", parse=_percentages),
+    *fields(USUAL, "robustness-repeats=test.repeats"),
+    Option(
+        "noise", "Of the test: percent of each weight; 0,1,2 ... 20 if not given.", parse=_percentages,
+        paths=("test.noise",),
+    ),
     flag("quick", "A first look: 8 epochs, 5 repeats; minutes on two cores."),
     Option("data", "Folder with the archives of CIFAR-10; without it the study runs on digits.", Path),
     flag("download", "Fetch CIFAR-10 into the folder given with --data (or data)."),
-    *fields(QuantizationStudy(), "model"),
+    *fields(USUAL, "model=study.model"),
     Option(
         "states", "CSV of measured conductances (siemens); 100 states come with mho.", Path, parse=_states,
-        paths=("levels",),
+        paths=("study.levels",),
     ),
     Option(
         "normalisation", f"How weights lie on levels: {', '.join(NORMALISATIONS)}.",
-        parse=_named(NORMALISATIONS), paths=("normalisation",),
+        parse=_named(NORMALISATIONS), paths=("study.normalisation",),
     ),
     Option("annealing", f"Of alpha: {', '.join(ANNEALINGS)}.", parse=_named(ANNEALINGS)),
     *fields(
-        QuantizationStudy(),
-        "re-estimate epochs=training.epochs lr=training.learning_rate batch-size=training.batch seed",
+        USUAL,
+        "re-estimate=study.re_estimate epochs=study.training.epochs lr=study.training.learning_rate "
+        "batch-size=study.training.batch seed=study.seed device=test.device times=test.times",
     ),
-    *fields(RobustnessTest(), "device times", of="test"),
     flag("recompute", "Make stored files again that cannot be read."),
     Option("on", "Torch device that computes; cuda if there is one, else cpu."),
     THREADS,
+    WORKERS,
 )  # fmt: skip
 
 
@@ -102,13 +106,8 @@ def quantize(given: Given) -> None:
     goes on from there.
     """
     data, folder = _fetched(given.data) if given.download else given.data, given.output_dir
-    study = _study(given, data)
-    repeats = given.robustness_repeats
-    if repeats is None and given.quick:
-        repeats = QUICK_REPEATS
-    test = replaced(
-        RobustnessTest(), repeats=repeats, noise=given.noise, device=given.device, times=given.times
-    )
+    experiment = _experiment(given, data)
+    study = experiment.study
     network = type(study.model).__name__
     if data is None:
         typer.echo(
@@ -117,43 +116,38 @@ def quantize(given: Given) -> None:
         )
     typer.echo(f"{network}, {study.training.epochs} epochs; results go to {folder}")
     with kept(folder, "What is finished", "is"):
-        result = quantization.run(
-            study,
+        result = run(
+            experiment,
             folder,
-            test,
+            data,
             train=not given.skip_training,
-            robustness=not given.skip_robustness,
-            data_folder=data,
+            recompute=given.recompute,
             progress=for_terminal(),
             device=given.on or ("cuda" if torch.cuda.is_available() else "cpu"),
             threads=given.threads,
-            recompute=given.recompute,
+            workers=given.workers,
         )
-    _show(result, folder, given.line)
+    document = {**result.document, "command": given.line}
+    present(
+        folder,
+        lambda: figures(document),
+        lambda pictures: quantization_page(document, pictures),
+        [quantization_text(document), *quantization_verdicts(document)],
+        sorted(path.name for path in folder.iterdir() if path.suffix not in (".html", ".png")),
+    )
 
 
-def _study(given: Given, data: Path | None) -> QuantizationStudy:
-    """The configuration that the options ask for; to test only, that of the folder."""
+def _experiment(given: Given, data: Path | None) -> QuantizationExperiment:
+    """What the options ask for; to test only, with the networks of the folder."""
     held = held_study(given.output_dir, QuantizationStudy, "--output-dir") if given.skip_training else None
-    usual = held or (QuantizationStudy() if data is None else cifar_study())
+    usual = replace(USUAL, study=held or (QuantizationStudy() if data is None else cifar_study()))
     shape, changes = given.annealing or (None, None)
-    quick = {} if held else {"training.epochs": QUICK_EPOCHS}
-    return given.study(usual, quick, annealing=shape, alpha_changes=changes)
+    quick = {"test.repeats": QUICK_REPEATS, **({} if held else {"study.training.epochs": QUICK_EPOCHS})}
+    found = given.study(usual, quick, study__annealing=shape, study__alpha_changes=changes)
+    return replace(found, test=None) if given.skip_robustness else found
 
 
 def _fetched(data: Path | None) -> Path:
     folder = data if data is not None else Path("data")
     fetch_cifar10(folder)
     return folder
-
-
-def _show(result: QuantizationResult, folder: Path, line: str) -> None:
-    """The table and the verdict on the terminal, the figures and the page in the folder."""
-    document = {**result.document, "command": line}
-    pictures = draw(folder, lambda: figures(document, result.training.history))
-    page = folder / "report.html"
-    write_text(render(quantization_page(document, pictures)), page)
-    typer.echo(quantization_text(document))
-    for verdict in quantization_verdicts(document):
-        typer.echo(verdict)
-    typer.echo(f"{page}  (and {', '.join(sorted(p.name for p in folder.iterdir() if p != page))})")

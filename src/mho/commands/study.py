@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mho.commands.common import draw, kept, typer, write_text
+from mho.commands.common import kept, present, typer
 from mho.commands.options import DATA, ON, OUTPUT, THREADS, WORKERS, Given, Option, command, fields
 from mho.config import digest
 from mho.experiments.harness import Result, Study, run
 from mho.experiments.progress import for_terminal
 from mho.report.docstrings import words
-from mho.report.page import render
 from mho.report.study import study_page
 
 WITHOUT = ("sklearn", "yaml", "matplotlib")
@@ -24,14 +23,14 @@ def folder_of(study: Any, *names: str) -> Path:
     return Path("runs", f"{'-'.join(names).lower()}-{digest(study):016x}"[:-10])
 
 
-def show(study: Study, result: Result, folder: Path, line: str) -> None:
-    """What was found, on the terminal; figures and page in the folder."""
-    typer.echo(result.table.to_string(index=False, max_rows=40, float_format=lambda v: f"{v:.5g}"))
-    for sentence in study.findings(result.table):
-        typer.echo(sentence)
-    pictures = draw(folder, lambda: study.figures(result.table))
-    write_text(render(study_page(study, result, pictures, line)), folder / "report.html")
-    typer.echo(f"{folder / 'report.html'}  (and {', '.join(['results.csv', 'results.json', *pictures])})")
+def carried_out(given: Given, study: Study, folder: Path) -> Result:
+    """Run a study, or what an earlier run left of it, as the options of a command say."""
+    typer.echo(f"results go to {folder}")
+    with kept(folder, f"Finished {study.pieces}"):
+        return run(
+            study, folder, given.get("data"), progress=for_terminal(), device=given.on,
+            threads=given.threads, workers=given.workers,
+        )  # fmt: skip
 
 
 def study_command(app: typer.Typer, kind: type[Study], name: str, usual: Study | None = None) -> None:
@@ -45,13 +44,14 @@ def study_command(app: typer.Typer, kind: type[Study], name: str, usual: Study |
     def do(given: Given) -> None:
         study = given.study(started)
         folder = given.output if given.output is not None else folder_of(study, name)
-        typer.echo(f"results go to {folder}")
-        with kept(folder, f"Finished {study.pieces}"):
-            result = run(
-                study, folder, given.get("data"), progress=for_terminal(), device=given.on,
-                threads=given.threads, workers=given.workers,
-            )  # fmt: skip
-        show(study, result, folder, given.line)
+        result = carried_out(given, study, folder)
+        table = result.table.to_string(index=False, max_rows=40, float_format=lambda v: f"{v:.5g}")
+        present(
+            folder,
+            lambda: study.figures(result.table),
+            lambda pictures: study_page(study, result, pictures, given.line),
+            [table, *study.findings(result.table)],
+        )
 
     command(app, name, [*own, *shared], do, WITHOUT, doc="\n\n".join(words(kind).paragraphs))
 

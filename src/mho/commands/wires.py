@@ -9,7 +9,8 @@ from mho.array import Wires
 from mho.commands.common import fail, save_figure, typer
 from mho.commands.options import THREADS, Given, Option, fields, numbers
 from mho.experiments.fitting import limited_threads
-from mho.experiments.wires import WireStudy, wires_figure, wires_text
+from mho.experiments.wires import WireStudy
+from mho.report.wires import wires_figure, wires_text
 
 OHM = 1.0  # of a segment, if nothing else is said
 FACTORS = (0.5, 1.0, 2.0, 5.0, 10.0)  # of the sweep, times the resistance that was asked for

@@ -6,16 +6,15 @@ over the same batches.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from mho import random
 from mho.config import Fraction, NonNegative, Positive, config
-from mho.experiments.fitting import Schedule, accuracy, fit
-from mho.experiments.networks import AWARE, PLAIN, Networks
+from mho.experiments.fitting import Schedule, fit
+from mho.experiments.networks import AWARE, PLAIN, ImageNetworks
 from mho.training import Recipe, WeightClip, WeightNoise
 
 FLOAT = "float32"
-BATCH_OF_CALIBRATION = 500
 
 
 @config
@@ -42,22 +41,8 @@ class HardwareAware:
         return Recipe(modifiers=(WeightClip(sigmas=self.clip), noise))
 
 
-class Arms(Networks):
+class Arms(ImageNetworks):
     """The networks of a :class:`~mho.experiments.drift.DriftStudy`."""
-
-    def build(self) -> nn.Module:
-        """See :meth:`Networks.build`."""
-        made: nn.Module = self.study.model.build(self.data.channels, self.data.size, self.data.classes)
-        return made
-
-    def calibration(self) -> tuple[Tensor, ...]:
-        """See :meth:`Networks.calibration`."""
-        batches: tuple[Tensor, ...] = self.data.train.tensors[0].split(BATCH_OF_CALIBRATION)
-        return batches
-
-    def tested(self, digital: nn.Module) -> dict[str, float]:
-        """Accuracies."""
-        return {part: accuracy(digital, getattr(self.data, part)) for part in ("validation", "test")}
 
     def make(self, name: str) -> tuple[nn.Module, dict[str, float]]:
         """See :meth:`Networks.make`."""

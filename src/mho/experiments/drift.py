@@ -12,8 +12,6 @@ tested, as it is and with drift compensation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,15 +20,14 @@ from torch import nn
 
 import mho
 from mho.config import Count, Positive, config
-from mho.experiments import harness
 from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, chip_seed, seeded
-from mho.experiments.harness import Column, Work
+from mho.experiments.harness import Column, Study, Work
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.statistics import Estimate, estimate, paired
-from mho.experiments.tables import estimates, read_csv, records_of
+from mho.experiments.tables import estimates, records_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +37,7 @@ COLUMNS = ("arm", "compensation", "seconds", "chip", "chip_seed", "accuracy", "d
 
 
 @config
-class DriftStudy(harness.Study):
+class DriftStudy(Study):
     """Everything that decides the result of the study.
 
     Attributes:
@@ -146,40 +143,6 @@ class DriftStudy(harness.Study):
         return {"accuracy": figures[f"{AWARE}_{COMPENSATED}_{max(self.times):g}s"], **figures}
 
 
-@dataclass(frozen=True)
-class DriftResult(harness.Result):
-    """The tables of a study.
-
-    Attributes:
-        summary: mean, std and 95 % interval over chips for each arm, compensation and time.
-        differences: hardware-aware minus plain, paired by chip, for each compensation and time.
-    """
-
-    summary: pd.DataFrame
-    differences: pd.DataFrame
-
-    @property
-    def digital(self) -> dict[str, float]:
-        """Test accuracy of each network without a chip."""
-        return {arm: figures["test"] for arm, figures in self.document["digital"].items()}
-
-
-def run(study: DriftStudy, output: Path, data_folder: Path | None = None, **how: Any) -> DriftResult:
-    """Run the study, or what an earlier run in the same folder left of it.
-
-    Args:
-        study: the configuration.
-        output: folder for the results; one configuration and one process each.
-        data_folder: where the files of the data set lie, for data that has files.
-        how: as in :func:`mho.experiments.harness.run`.
-
-    Raises:
-        ValueError: as in :func:`mho.experiments.harness.run`.
-    """
-    found = harness.run(study, output, data_folder, **how)
-    return DriftResult(found.table, found.document, summarise(found.table), paired_differences(found.table))
-
-
 def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Data) -> list[dict[str, Any]]:
     """Program one chip and test it at every time, without and with compensation.
 
@@ -203,15 +166,6 @@ def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Da
             compensated = accuracy(analog, data.test)
             rows.append({"seconds": seconds, "compensation": COMPENSATED, "accuracy": compensated})
     return rows
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The table of an earlier run, from its ``results.csv``.
-
-    Raises:
-        ValueError: the file is not such a table.
-    """
-    return read_csv(path, COLUMNS, "this study")
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
@@ -23,7 +21,7 @@ import mho
 from mho import random
 from mho.config import Count, Fraction, NonNegative, Positive, config
 from mho.experiments.data import Data, Digits, Source
-from mho.experiments.fitting import Schedule, accuracy, fit, limited_threads, seeded
+from mho.experiments.fitting import Schedule, accuracy, fit, seeded
 from mho.experiments.harness import Column, Study, grid
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.progress import Progress
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
 
 PLAIN, NOISE, CLIPPED = "plain", "noise", "noise and clipping"
 ARMS = (PLAIN, NOISE, CLIPPED)
+NETWORK = ["arm", "training"]
+PROFILE = ["scale", "direction", "strength", "loss", "accuracy"]
 RANDOM, WORST = "random", "worst"
 Strengths = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
@@ -103,8 +103,11 @@ class LandscapeStudy(Study):
 
     def measure(self, place: Mapping[str, Any], shared: Data) -> list[dict[str, Any]]:
         """The profile of one network, with its own figures in each row."""
-        facts, rows = one_network(self, place["arm"], place["training"], shared)
-        return [{**facts, **row} for row in rows]
+        network = trained(self, place["arm"], place["training"], shared)
+        landscape = Landscape(network, *(tensor[: self.images] for tensor in shared.train.tensors))
+        curvatures = {f"curvature_{scale}": landscape.curvature(scale, self.seed) for scale in SCALES}
+        facts = {**digital(network, shared), **curvatures}
+        return [{**facts, **row} for row in profile(self, landscape, place["training"])]
 
     def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: Data) -> str:
         """The network, and its accuracy."""
@@ -112,136 +115,89 @@ class LandscapeStudy(Study):
 
     def headline(self, table: pd.DataFrame) -> dict[str, float]:
         """Means of each kind of network, and differences to the plain one."""
-        result = LandscapeResult.of(table)
         figures: dict[str, float] = {}
-        for arm, rows in result.networks.groupby("arm", sort=False):
+        for arm, rows in networks(table).groupby("arm", sort=False):
             means = rows.drop(columns=["arm", "training"]).mean()
             figures |= {f"{arm}_{name}".replace(" ", "_"): float(value) for name, value in means.items()}
-        for row in result.differences().to_dict("records"):
+        for row in differences(table).to_dict("records"):
             name = f"{row['arm']}_minus_plain_{row['figure']}".replace(",", "").replace(" ", "_")
             figures[name] = float(row["difference"])
         return {"accuracy": figures[f"{NOISE}_test_accuracy"], **figures}
 
 
-@dataclass(frozen=True)
-class LandscapeResult:
-    """The tables of a study; a network is named by ``arm`` and ``training``.
+def profiles(table: pd.DataFrame) -> pd.DataFrame:
+    """The losses around each network of the table of the study.
 
-    Attributes:
-        profiles: one row for each network, ``scale``, ``direction`` and ``strength`` (0 as well): ``loss``
-            and ``accuracy`` on training images, those of random directions averaged over the directions.
-        networks: one row for each network: ``train_loss``, ``train_accuracy``, ``test_loss``,
-            ``test_accuracy``, and the largest curvature in each scale, ``curvature_filter`` and
-            ``curvature_layer``.
+    Returns:
+        One row for each network (``arm`` and ``training``), ``scale``, ``direction`` and ``strength`` (0 as
+        well): ``loss`` and ``accuracy`` on training images, those of random directions averaged over the
+        directions.
     """
-
-    profiles: pd.DataFrame
-    networks: pd.DataFrame
-
-    @staticmethod
-    def of(table: pd.DataFrame) -> LandscapeResult:
-        """The tables in that of the study, which has the figures of a network in each row of its profile."""
-        key, own = ["arm", "training"], ["scale", "direction", "strength", "loss", "accuracy"]
-        networks = table[[*key, *(name for name in table if name not in (*key, *own))]].drop_duplicates(key)
-        return LandscapeResult(table[[*key, *own]], networks.reset_index(drop=True))
-
-    def summary(self) -> pd.DataFrame:
-        """Mean and 95 % interval over trainings at each strength, columns ``mean, low, high`` of the loss."""
-        keys = ["arm", "scale", "direction", "strength"]
-        return estimates(self.profiles, keys, lambda group: estimate(group["loss"].to_list()))
-
-    def differences(self) -> pd.DataFrame:
-        """Each other arm minus plain, paired by training: mean, 95 % interval and p of Student's test.
-
-        The intervals are of one difference each; ``p`` is corrected for all of them (Holm). Both are NaN
-        where all trainings differ by the same.
-
-        Figures: of each scale and direction, ``log10`` of the loss and the accuracy, averaged over the
-        strengths above 0; of each network, its losses, accuracies, curvatures (``log10``) and the gaps of
-        loss and accuracy between test and training images.
-        """
-        import pandas as pd
-
-        rows: list[dict[str, Any]] = []
-        for name, table in self._figures().items():
-            for arm in (a for a in table.columns if a != PLAIN):
-                test = paired(table[arm].to_list(), table[PLAIN].to_list(), SAME32)
-                e = test.difference
-                row = {"figure": name, "arm": arm, "plain": float(table[PLAIN].mean()), "difference": e.mean}
-                rows.append({**row, "low": e.low, "high": e.high, "p": test.p})
-        made: pd.DataFrame = pd.DataFrame(rows)
-        made["p"] = holm(made["p"].to_list())
-        return made
-
-    def _figures(self) -> dict[str, pd.DataFrame]:
-        """Tables ``[training, arm]`` by the name of the figure."""
-        import numpy as np
-
-        found: dict[str, pd.DataFrame] = {}
-        moved = self.profiles[self.profiles["strength"] > 0]
-        moved = moved.assign(log_loss=np.log10(moved["loss"]))
-        for (scale, direction), group in moved.groupby(["scale", "direction"], sort=False):
-            for column, title in (("log_loss", "log10 loss"), ("accuracy", "accuracy")):
-                wide = group.pivot_table(index="training", columns="arm", values=column, aggfunc="mean")
-                found[f"{title}, {direction}, {scale}"] = wide
-        table = self.networks.assign(
-            loss_gap=self.networks["test_loss"] - self.networks["train_loss"],
-            accuracy_gap=self.networks["train_accuracy"] - self.networks["test_accuracy"],
-            **{
-                f"log10_curvature_{s}": np.log10(self.networks[f"curvature_{s}"].clip(lower=1e-12))
-                for s in SCALES
-            },
-        )
-        names = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "loss_gap", "accuracy_gap")
-        for name in (*names, *(f"log10_curvature_{s}" for s in SCALES)):
-            wide = table.pivot_table(index="training", columns="arm", values=name)
-            found[name.replace("_", " ")] = wide
-        return found
+    found: pd.DataFrame = table[[*NETWORK, *PROFILE]]
+    return found
 
 
-def run(
-    study: LandscapeStudy,
-    data_folder: Path | None = None,
-    progress: Progress | None = None,
-    threads: int = 1,
-) -> LandscapeResult:
-    """Train all networks and measure each; :func:`mho.experiments.harness.run` keeps them in a folder.
+def networks(table: pd.DataFrame) -> pd.DataFrame:
+    """The networks of the table of the study.
 
-    Args:
-        study: the configuration.
-        data_folder: where the files of the data set lie, for data that has files.
-        progress: told after each network.
-        threads: threads on the CPU.
+    Returns:
+        One row for each (``arm`` and ``training``): ``train_loss``, ``train_accuracy``, ``test_loss``,
+        ``test_accuracy``, and the largest curvature in each scale, ``curvature_filter`` and
+        ``curvature_layer``.
+    """
+    found: pd.DataFrame = table.drop(columns=PROFILE).drop_duplicates(NETWORK).reset_index(drop=True)
+    return found
 
-    Raises:
-        MissingDataError: files of the data set are missing.
-        ValueError: a training diverged.
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and 95 % interval over trainings at each strength, columns ``mean, low, high`` of the loss."""
+    return estimates(table, ["arm", *PROFILE[:3]], lambda group: estimate(group["loss"].to_list()))
+
+
+def differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Each other arm minus plain, paired by training: mean, 95 % interval and p of Student's test.
+
+    The intervals are of one difference each; ``p`` is corrected for all of them (Holm). Both are NaN
+    where all trainings differ by the same.
+
+    Figures: of each scale and direction, ``log10`` of the loss and the accuracy, averaged over the
+    strengths above 0; of each network, its losses, accuracies, curvatures (``log10``) and the gaps of
+    loss and accuracy between test and training images.
     """
     import pandas as pd
 
-    data, places = study.load(data_folder), study.places()
-    progress = progress if progress is not None else Progress()
-    table: list[dict[str, Any]] = []
-    with limited_threads(threads), progress.stage(study.pieces, len(places)) as step:
-        for place in places:
-            rows = study.measure(place, data)
-            table += rows
-            step.advance(study.detail(place, rows, data))
-    return LandscapeResult.of(pd.DataFrame(table))
+    rows: list[dict[str, Any]] = []
+    wide = _figures(table).pivot_table("value", ["figure", "training"], "arm", sort=False)
+    for name, each in wide.groupby("figure", sort=False):
+        for arm in (arm for arm in ARMS if arm in each and arm != PLAIN):
+            test = paired(each[arm].to_list(), each[PLAIN].to_list(), SAME32)
+            e = test.difference
+            row = {"figure": name, "arm": arm, "plain": float(each[PLAIN].mean()), "difference": e.mean}
+            rows.append({**row, "low": e.low, "high": e.high, "p": test.p})
+    made: pd.DataFrame = pd.DataFrame(rows)
+    made["p"] = holm(made["p"].to_list())
+    return made
 
 
-def one_network(
-    study: LandscapeStudy, arm: str, training: int, data: Data
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train one network: its row of ``networks`` and its rows of ``profiles``."""
-    network = trained(study, arm, training, data)
-    key: dict[str, Any] = {"arm": arm, "training": training}
-    facts = {**key, **digital(network, data)}
-    images, labels = (t[: study.images] for t in data.train.tensors)
-    landscape = Landscape(network, images, labels)
+def _figures(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns ``arm, training, figure, value``; the mean over the rows of a figure is what counts."""
+    import numpy as np
+    import pandas as pd
+
+    moved = table[table["strength"] > 0]
+    around = ", " + moved["direction"] + ", " + moved["scale"]
+    own = networks(table).rename(columns=lambda name: name.replace("_", " "))
+    own["loss gap"] = own["test loss"] - own["train loss"]
+    own["accuracy gap"] = own["train accuracy"] - own["test accuracy"]
     for scale in SCALES:
-        facts[f"curvature_{scale}"] = landscape.curvature(scale, study.seed)
-    return facts, [{**key, **row} for row in profile(study, landscape, training)]
+        own[f"log10 curvature {scale}"] = np.log10(own.pop(f"curvature {scale}").clip(lower=1e-12))
+    parts = [
+        moved[NETWORK].assign(figure="log10 loss" + around, value=np.log10(moved["loss"])),
+        moved[NETWORK].assign(figure="accuracy" + around, value=moved["accuracy"]),
+        own.melt(NETWORK, var_name="figure"),
+    ]
+    found: pd.DataFrame = pd.concat(parts)
+    return found
 
 
 def trained(study: LandscapeStudy, arm: str, training: int, data: Data) -> nn.Module:

@@ -6,11 +6,10 @@ it is done; a training that was stopped goes on from its last whole epoch, with 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +19,9 @@ from mho import random
 from mho.experiments.copies import array_weights
 from mho.experiments.data import Data
 from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
-from mho.experiments.fitting import accuracy, fit, seeded
+from mho.experiments.fitting import accuracy, fit
 from mho.experiments.machine import memory_for
-from mho.experiments.networks import MissingNetworkError
+from mho.experiments.networks import ImageNetworks, MissingNetworkError
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
 from mho.mapping import LevelSet
@@ -37,9 +36,6 @@ from mho.training import (
     quantised,
     re_estimate_batch_norm,
 )
-
-if TYPE_CHECKING:
-    from mho.experiments.quantization import QuantizationStudy
 
 STE, ALPHA_BLEND, BASELINE, PTQ = "ste", "alpha_blend", "baseline", "ptq"
 METHODS = (BASELINE, STE, ALPHA_BLEND, PTQ)
@@ -68,8 +64,8 @@ def load_file(path: Path, store: Store, wanted: Mapping[str, type]) -> dict[str,
     return content
 
 
-class Methods:
-    """Trains, stores and loads the networks of one study.
+class Methods(ImageNetworks):
+    """Trains, stores and loads the networks of one :class:`~mho.experiments.quantization.QuantizationStudy`.
 
     Args:
         study: the configuration.
@@ -82,49 +78,36 @@ class Methods:
 
     def __init__(
         self,
-        study: QuantizationStudy,
+        study: Any,
         data: Data,
         store: Store,
         progress: Progress,
         device: torch.device,
         recompute: bool = False,
     ) -> None:
-        self.study, self.data, self.store = study, data, store
-        self.progress, self.device, self.recompute = progress, device, recompute
+        super().__init__(study, data, store, progress, device)
+        self.recompute = recompute
+        self._last: tuple[Any, nn.Module | None] = (None, None)
 
     # --- training --------------------------------------------------------------------------------
 
-    def train(self, missing: bool = True) -> None:
-        """Train the networks that are not stored yet, and with ``recompute`` those that cannot be read.
-
-        Args:
-            missing: False leaves out the networks that are not stored.
-        """
-        for method in TRAINED:
-            if self._wanted(method, missing):
-                self._train(method)
-        if self._wanted(PTQ, missing):
-            start = time.perf_counter()
-            network = self.network(PTQ, self.study.levels)
+    def make(self, name: str) -> tuple[nn.Module, dict[str, Any]]:
+        """See :meth:`Networks.make`: a network in plain torch, with its full-precision weights beside."""
+        if name == PTQ:
             latent = self._content(BASELINE)["latent"]
             history: dict[str, list[float]] = {"loss": [], "validation": []}
-            self._save(PTQ, network, latent, history, time.perf_counter() - start)
-
-    def _train(self, method: str) -> None:
+            return self.network(PTQ, self.study.levels), {"latent": latent, "history": history}
         study, schedule = self.study, self.study.training
-        steps = schedule.steps(len(self.data.train))
-        path = self.store.folder / f"{method}_training.pth"
-        done, seconds = self._begun(path)
-        start = time.perf_counter()
-        with seeded(study.seed, "training", method), self._memory("the network"):
+        steps, path = schedule.steps(len(self.data.train)), self._checkpoint(name)
+        with self._memory("the network"):
             network = mho.convert(self.new(), mho.Hardware())
-            attach(network, Recipe(modifiers=(*self._modifiers(method, steps), *study.modifiers)))
+            attach(network, Recipe(modifiers=(*self._modifiers(name, steps), *study.modifiers)))
             generator = random.fork(study.seed, "batches")
-            with self.progress.stage(f"train {method}", schedule.epochs, done) as step:
+            with self.progress.stage(f"train {name}", schedule.epochs, self._begun(path)) as step:
                 try:
                     epochs = fit(
                         network, self.data.train, study.data, schedule, generator, step,
-                        validate=lambda analog: self.validated(analog, method), keep_best=False,
+                        validate=lambda analog: self.validated(analog, name), keep_best=False,
                         checkpoint=path,
                     )  # fmt: skip
                 except torch.OutOfMemoryError:
@@ -136,23 +119,27 @@ class Methods:
                     path.unlink(missing_ok=True)  # going on from it would diverge again
                     raise ValueError(f"{error}{self._elsewhere()}") from None
             latent = {k: v.detach().cpu() for k, v in array_weights(mho.revert(network)).items()}
-            plain = self._levels_of(network, method)
+            plain = self._levels_of(network, name)
         history = {"loss": [e.loss for e in epochs], "validation": [e.validation or 0.0 for e in epochs]}
-        self._save(method, plain, latent, history, seconds + time.perf_counter() - start)
-        path.unlink(missing_ok=True)
+        seconds = load_tensors(path, TRAINING)["position"]["seconds"]  # over all runs
+        return plain, {"latent": latent, "history": history, "seconds": seconds}
 
-    def _begun(self, path: Path) -> tuple[int, float]:
-        """Epochs of a training that an earlier run finished, and their seconds; a damaged file is removed."""
-        if not self._usable(path.name, TRAINING):
-            path.unlink(missing_ok=True)
-            return 0, 0.0
-        position = load_tensors(path, TRAINING)["position"]
-        return position["epoch"], position["seconds"]
+    def tested(self, digital: nn.Module) -> dict[str, float]:
+        """See :meth:`Networks.tested`."""
+        with self._memory("testing the network"):
+            return super().tested(digital)
 
     def validated(self, analog: nn.Module, method: str) -> float:
         """Accuracy on the validation images with the weights at their levels."""
         with self._memory("testing the network"):
             return accuracy(self._levels_of(analog, method), self.data.validation)
+
+    def _begun(self, path: Path) -> int:
+        """Epochs of a training that an earlier run finished."""
+        return int(load_tensors(path, TRAINING)["position"]["epoch"]) if path.is_file() else 0
+
+    def _checkpoint(self, method: str) -> Path:
+        return self.store.folder / f"{method}_training.pth"
 
     def _elsewhere(self) -> str:
         """What to add to advice about the configuration when the folder is bound to the present one."""
@@ -183,55 +170,50 @@ class Methods:
         chosen = self.study.levels if levels is None else levels
         return Quantizer(levels=chosen, normalisation=self.study.normalisation)
 
-    def new(self) -> nn.Module:
-        """A network with the random weights that all methods start from."""
-        with seeded(self.study.seed, "weights"):
-            network = self.study.model.build(self.data.channels, self.data.size, self.data.classes)
-        return network.to(self.device)
-
     # --- files -----------------------------------------------------------------------------------
 
-    def _wanted(self, method: str, missing: bool) -> bool:
-        """Whether a network is to be trained: it cannot be read, or it is ``missing``."""
-        if not (self.store.folder / file_of(method)).is_file():
-            return missing
-        return not self._usable(file_of(method), NETWORK)
-
-    def _usable(self, name: str, wanted: Mapping[str, type]) -> bool:
-        path = self.store.folder / name
-        if not path.is_file():
+    def wanted(self, name: str, train: bool = True) -> bool:
+        """See :meth:`Networks.wanted`; with ``recompute`` also what is stored but cannot be read."""
+        path = self.store.folder / file_of(name)
+        stored = path.is_file()
+        if stored and self._whole(path, NETWORK):
             return False
+        if self._checkpoint(name).is_file():
+            self._whole(self._checkpoint(name), TRAINING)
+        return train or stored
+
+    def _whole(self, path: Path, content: Mapping[str, type]) -> bool:
+        """Whether a file can be read; with ``recompute`` one that cannot is removed, else it is an error."""
         try:
-            if wanted is TRAINING:
-                load_tensors(path, wanted, REMEDY)
-            else:
-                load_file(path, self.store, wanted)
+            load_tensors(path, content, REMEDY) if content is TRAINING else load_file(
+                path, self.store, content
+            )
         except DamagedFileError:
             if not self.recompute:
                 raise
             self.progress.note(f"{path}: damaged; it is made again")
+            path.unlink()
             return False
         return True
 
-    def _save(
-        self, method: str, network: nn.Module, latent: Any, history: dict[str, list[float]], seconds: float
-    ) -> None:
-        with self._memory("testing the network"):
-            facts = {
-                "validation": accuracy(network, self.data.validation),
-                "test": accuracy(network, self.data.test),
-                "seconds": seconds,
-            }
+    def require(self, name: str) -> None:
+        """Raise :class:`MissingNetworkError` for a network that is not stored, in full."""
+        self._content(name)
+
+    def save(self, name: str, network: nn.Module, facts: Mapping[str, Any]) -> None:
+        """See :meth:`Networks.save`."""
+        told = dict(facts)
         content = {
             "format": 1,
             "study": self.store.digest,
-            "method": method,
+            "method": name,
             "state": {k: v.cpu() for k, v in network.state_dict().items()},
-            "latent": latent,
-            "history": history,
-            "facts": facts,
+            "latent": told.pop("latent"),
+            "history": told.pop("history"),
+            "facts": told,
         }
-        save_tensors(self.store.folder / file_of(method), content)
+        save_tensors(self.store.folder / file_of(name), content)
+        self._checkpoint(name).unlink(missing_ok=True)
 
     def _content(self, method: str) -> dict[str, Any]:
         path = self.store.folder / file_of(method)
@@ -248,10 +230,10 @@ class Methods:
             )
         return content
 
-    def record(self, method: str) -> tuple[dict[str, list[float]], dict[str, float]]:
-        """Loss and validation accuracy of each epoch, and the figures of a stored network."""
-        content = self._content(method)
-        return content["history"], content["facts"]
+    def records(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """By method: ``history``, loss and validation accuracy of each epoch, and ``facts``, its figures."""
+        contents = {method: self._content(method) for method in METHODS}
+        return {part: {m: dict(c[part]) for m, c in contents.items()} for part in ("history", "facts")}
 
     def network(self, method: str, levels: LevelSet) -> nn.Module:
         """A stored network in plain torch, its weights at the nearest of these levels.
@@ -262,6 +244,14 @@ class Methods:
         content = self._content(BASELINE if method == PTQ else method)
         with self._memory("the network"):
             return self._network(method, levels, content)
+
+    def kept(self, method: str, levels: LevelSet) -> nn.Module:
+        """The same, kept until another one is asked for."""
+        key, network = self._last
+        if network is None or key != (method, levels):
+            network = self.network(method, levels)
+            self._last = (method, levels), network
+        return network
 
     def _network(self, method: str, levels: LevelSet, content: Mapping[str, Any]) -> nn.Module:
         network = self.new()

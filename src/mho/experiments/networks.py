@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 import mho
 from mho.converters import Learned
-from mho.experiments.fitting import seeded
+from mho.experiments.fitting import accuracy, seeded
 from mho.experiments.progress import Progress
 from mho.experiments.store import Store
 from mho.training import Recipe, attach, detach
 
 PLAIN, AWARE = "plain", "hardware-aware"
 ARMS = (PLAIN, AWARE)
+BATCH_OF_CALIBRATION = 500
 CONVERSION = ("path", "layer", "analog", "note", "parameters", "tiles", "cells")
 
 
@@ -51,26 +52,42 @@ class Networks(ABC):
         """Training inputs to measure converters on."""
 
     @abstractmethod
-    def make(self, name: str) -> tuple[nn.Module, Mapping[str, float]]:
+    def make(self, name: str) -> tuple[nn.Module, Mapping[str, Any]]:
         """Train the network of this name; what is told about it beside."""
 
     @abstractmethod
     def tested(self, digital: nn.Module) -> Mapping[str, float]:
         """Figures of a network without a chip, on validation and test data."""
 
+    def wanted(self, name: str, train: bool = True) -> bool:
+        """Whether a network is to be trained: those that are not stored, if ``train``."""
+        return train and not self.store.has(name)
+
+    def require(self, name: str) -> None:
+        """Raise :class:`MissingNetworkError` for a network that is not stored."""
+        if not self.store.has(name):
+            raise MissingNetworkError(
+                f"{self.store.folder}: the {name} network is not there; train it first (leave "
+                "--eval-only out)"
+            )
+
     def train(self, name: str) -> None:
         """Train a network, or go on with a training that was stopped, and store it."""
-        if self.store.has(name):
+        if not self.wanted(name):
             return
         start, cpu = time.perf_counter(), time.process_time()
         with seeded(self.study.seed, "training", name):
             network, told = self.make(name)
         facts = {
             **self.tested(mho.revert(network)),
-            **told,
             "seconds": time.perf_counter() - start,
             "cpu_seconds": time.process_time() - cpu,
+            **told,
         }
+        self.save(name, network, facts)
+
+    def save(self, name: str, network: nn.Module, facts: Mapping[str, Any]) -> None:
+        """Store a network that was trained, and what is told about it."""
         fixed = _fixed(network)  # what is pretrained and was not trained comes with the network
         state = {k: v.cpu() for k, v in network.state_dict().items() if k not in fixed}
         self.store.save_network(name, state, facts)
@@ -135,15 +152,29 @@ class Networks(ABC):
         return analog, last
 
     def _loaded(self, network: nn.Module, name: str) -> nn.Module:
-        if not self.store.has(name):
-            raise MissingNetworkError(
-                f"{self.store.folder}: the {name} network is not there; train it first (leave "
-                "--eval-only out)"
-            )
+        self.require(name)
         own = network.state_dict()
         state = self.store.load_network(name)[0]
         network.load_state_dict({**{k: own[k] for k in _fixed(network)}, **state})
         return network.eval()
+
+
+class ImageNetworks(Networks):
+    """Networks of a study with a ``model`` that tells what images show."""
+
+    def build(self) -> nn.Module:
+        """See :meth:`Networks.build`."""
+        made: nn.Module = self.study.model.build(self.data.channels, self.data.size, self.data.classes)
+        return made
+
+    def calibration(self) -> tuple[Tensor, ...]:
+        """See :meth:`Networks.calibration`."""
+        batches: tuple[Tensor, ...] = self.data.train.tensors[0].split(BATCH_OF_CALIBRATION)
+        return batches
+
+    def tested(self, digital: nn.Module) -> dict[str, float]:
+        """Accuracies."""
+        return {part: accuracy(digital, getattr(self.data, part)) for part in ("validation", "test")}
 
 
 def _fixed(network: nn.Module) -> set[str]:

@@ -11,25 +11,27 @@ with the levels), and the baseline quantised after training. Then noise is put o
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import InstanceOf
 
-from mho.config import config, to_dict
+from mho.config import config, digest, kind_of, to_dict
 from mho.experiments.data import CIFAR10, Data, Digits, Source
 from mho.experiments.files import DamagedFileError, save_tensors
-from mho.experiments.fitting import Schedule, limited_threads
+from mho.experiments.fitting import Schedule
+from mho.experiments.harness import Result, Study, Work, run
 from mho.experiments.harness.measuring import Place, measure
-from mho.experiments.machine import usable_device, versions
-from mho.experiments.methods import METHODS, Methods, file_of, load_file
+from mho.experiments.harness.study import RESULTS, csv_of
+from mho.experiments.methods import BASELINE, METHODS, PTQ, TRAINED, Methods, file_of, load_file
 from mho.experiments.models import Network, ResNet18, SmallResNet
-from mho.experiments.progress import Progress
-from mho.experiments.robustness import RobustnessResult, RobustnessTest, measure_robustness
+from mho.experiments.robustness import NOISE, Disturbed, RobustnessTest
+from mho.experiments.robustness_tables import COLUMNS, summarise
 from mho.experiments.store import Log, Store
 from mho.mapping import LevelSet, Normalisation, SingleDevice, Symmetric, measured_states
 from mho.training import Modifier
@@ -40,11 +42,12 @@ if TYPE_CHECKING:
 TRAINING_FILE = "experiment_results.pth"
 ROBUSTNESS_FILE = "robustness_experiment_results.pth"
 COMBINED_FILE = "combined_experiment_results.pth"
-CURVES_TABLE, ROBUSTNESS_TABLE, DOCUMENT = "training.csv", "robustness.csv", "results.json"
+CURVES_TABLE, ROBUSTNESS_TABLE = "training.csv", "robustness.csv"
+STILL = (NOISE, 0.0)
 LOG = Log(
     "robustness.jsonl",
-    key=("method", "levels", "part", "std", "hardware", "compensated", "seconds", "repeats"),
-    bounds={"accuracies": (0, 1), "changes": (0, math.inf)},
+    key=("method", "levels", "part", "std", "hardware", "compensated", "seconds"),
+    bounds={"accuracy": (0, 1), **dict.fromkeys(("strength", "took", "cpu"), (0, math.inf))},
 )
 IMAGES_AT_ONCE = 1000
 COMMON_MULTIPLE = 4080  # of 255 and 16: the brightest pixel of photographs and of the digits
@@ -85,97 +88,182 @@ def cifar_study() -> QuantizationStudy:
     return QuantizationStudy(data=CIFAR10(), model=ResNet18())
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What the trainings gave.
+@config
+class QuantizationExperiment(Study):
+    """The quantisation study with its test under noise, as one description.
+
+    The table has one row for each level set, method, disturbance, strength or time, and repeat. Without a
+    test the document keeps that of an earlier run in the folder.
 
     Attributes:
-        history: loss and validation accuracy of each epoch, by method.
-        facts: validation and test accuracy and seconds of training, by method.
+        study: the four networks.
+        test: the noise; more repeats or strengths may be asked for later. None for the trainings alone.
     """
 
-    history: Mapping[str, Mapping[str, list[float]]]
-    facts: Mapping[str, Mapping[str, float]]
+    study: QuantizationStudy = QuantizationStudy()
+    test: RobustnessTest | None = RobustnessTest()
 
-    def table(self) -> pd.DataFrame:
-        """One row for each epoch of each method: ``method, epoch, loss, validation_accuracy``."""
+    pieces = "tests under noise"
+    stages = MappingProxyType({"training": TRAINED, "post-training": (PTQ,)})
+
+    def identity(self) -> QuantizationStudy:
+        """The networks: more noise may be asked for later."""
+        return self.study
+
+    def load(self, folder: Path | None) -> Data:
+        """Read the images."""
+        return self.study.data.load(folder)
+
+    def fingerprint(self, data: Data) -> str:
+        """See :func:`fingerprint`."""
+        return fingerprint(data)
+
+    def prepare(self, work: Work, data: Data) -> Methods:
+        """The networks."""
+        return Methods(self.study, data, work.store, work.progress, work.device, work.recompute)
+
+    def log(self, data: Data) -> Log:
+        """The finished tests; a test with more repeats than before is the same one."""
+        return LOG
+
+    def noise(self) -> RobustnessTest:
+        """The test, with the level sets of the study where it names none."""
+        return (self.test or RobustnessTest()).of(self.study.levels)
+
+    def places(self) -> list[dict[str, Any]]:
+        """Each network on each level set (the baseline is on none) under each disturbance."""
+        if self.test is None:
+            return []
+        test, others = self.noise(), [method for method in METHODS if method != BASELINE]
+        networks = [(BASELINE, 0), *itertools.product(others, map(digest, test.levels or ()))]
+        repeats = list(range(test.repeats))
+        return [
+            {"method": method, "levels": levels, **cell, "repeats": repeats}
+            for method, levels in networks
+            for cell in test.cells()
+        ]
+
+    def left(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """The repeats that an earlier run has not done."""
+        done = {row["repeat"] for row in rows}
+        repeats = [repeat for repeat in place["repeats"] if repeat not in done]
+        return {**place, "repeats": repeats} if repeats else None
+
+    def measure(self, place: Mapping[str, Any], shared: Methods) -> list[dict[str, Any]]:
+        """Strength and accuracy of each repeat."""
+        test = self.noise()
+        sets = {digest(levels): levels for levels in test.levels or ()}
+        network = shared.kept(place["method"], sets.get(place["levels"], self.study.levels))
+        return Disturbed(test, shared, network, place).rows(place["repeats"])
+
+    def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: Methods) -> str:
+        """The method, and its accuracy."""
+        mean = math.fsum(row["accuracy"] for row in rows) / max(1, len(rows))
+        return f"{place['method']}: {100 * mean:.1f} %" if rows else str(place["method"])
+
+    def _on_levels(self, records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The records with the name of their level set: those of the baseline again and again."""
+        for name, levels in self.noise().named_levels().items():
+            yield from ((name, record) for record in records if record["levels"] in (0, digest(levels)))
+
+    def table(self, records: Sequence[Mapping[str, Any]], shared: Methods) -> pd.DataFrame:
+        """One row for each repeat; the baseline is repeated for every level set, to be compared with."""
         import pandas as pd
 
-        rows = [
-            (method, epoch + 1, loss, validation)
-            for method, curves in self.history.items()
-            for epoch, (loss, validation) in enumerate(zip(curves["loss"], curves["validation"], strict=True))
-        ]
-        table: pd.DataFrame = pd.DataFrame(rows, columns=["method", "epoch", "loss", "validation_accuracy"])
+        test, rows = self.noise(), []
+        for name, record in self._on_levels(records):
+            noisy = record["part"] == NOISE
+            if not noisy or record["std"] in test.noise:
+                kind = NOISE if noisy else kind_of(type(test.device)).rpartition(".")[2]
+                seconds = math.nan if noisy else record["seconds"]
+                told = {"levels": name, "method": record["method"], "disturbance": kind, "seconds": seconds}
+                rows += [{**told, **row} for row in record["rows"] if row["repeat"] < test.repeats]
+        table: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
         return table
 
+    def document(self, table: pd.DataFrame, shared: Methods, work: Work) -> dict[str, Any]:
+        """What ``results.json`` holds beside the configuration; the tests of an earlier run are kept."""
+        records, data = shared.records(), shared.data
+        return {
+            "device": str(work.device),
+            "images": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+            "files": {method: file_of(method) for method in METHODS},
+            "history": records["history"],
+            "methods": records["facts"],
+            "robustness": self._robustness(table, work.store) if self.test else _kept(work),
+        }
 
-@dataclass(frozen=True)
-class QuantizationResult:
-    """The tables of a study.
+    def _robustness(self, table: pd.DataFrame, store: Store) -> dict[str, Any]:
+        test = (self.test or RobustnessTest()).of(self.study.levels)
+        still = (
+            pair for pair in self._on_levels(store.records) if (pair[1]["part"], pair[1]["std"]) == STILL
+        )
+        clean = {(name, record["method"]): record["rows"][0]["accuracy"] for name, record in still}
+        levels = {name: len(levels.values()) for name, levels in test.named_levels().items()}
+        return {"test": to_dict(test), "levels": levels, **summarise(table, clean)}
 
-    Attributes:
-        training: the trainings.
-        robustness: the tests under noise; None if they were not asked for.
-        document: configuration, versions and summaries: the content of ``results.json``. It keeps the
-            tests of an earlier run in the folder.
-    """
+    def write(self, result: Result, shared: Methods, work: Work) -> None:
+        """The tables, ``results.json``, and everything as tensors."""
+        store, document = work.store, result.document
+        store.write_text(CURVES_TABLE, csv_of(curves(document["history"])))
+        told = {"study": store.digest, "configuration": document["study"]}
+        training = {"history": document["history"], "facts": document["methods"]}
+        save_tensors(store.folder / TRAINING_FILE, {**told, **training})
+        if self.test is not None:
+            store.write_text(ROBUSTNESS_TABLE, csv_of(result.table))
+            tested = {"document": document["robustness"], "table": _tensors(result.table)}
+            save_tensors(store.folder / ROBUSTNESS_FILE, {"study": store.digest, **tested})
+            whole = {**told, "training": training, "robustness": tested}
+            save_tensors(store.folder / COMBINED_FILE, whole)
+        store.write_json(RESULTS, document)
 
-    training: TrainingResult
-    robustness: RobustnessResult | None
-    document: Mapping[str, Any]
+
+def curves(history: Mapping[str, Mapping[str, list[float]]]) -> pd.DataFrame:
+    """One row for each epoch of each method: ``method, epoch, loss, validation_accuracy``."""
+    import pandas as pd
+
+    rows = [
+        (method, epoch, loss, validation)
+        for method, each in history.items()
+        for epoch, (loss, validation) in enumerate(zip(each["loss"], each["validation"], strict=True), 1)
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["method", "epoch", "loss", "validation_accuracy"])
+    return table
 
 
-def run(
-    study: QuantizationStudy,
-    output: Path,
-    test: RobustnessTest | None = None,
-    *,
-    train: bool = True,
-    robustness: bool = True,
-    data_folder: Path | None = None,
-    progress: Progress | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-    recompute: bool = False,
-) -> QuantizationResult:
-    """Run the study or one half of it, or what an earlier run in the same folder left of it.
+def _tensors(table: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a table: numbers as tensors, words as lists."""
+    numbers = ("strength", "accuracy", "seconds", "repeat")
+    columns = {str(name): table[name].tolist() for name in table.columns}
+    return {k: torch.tensor(v, dtype=torch.float64) if k in numbers else v for k, v in columns.items()}
 
-    Args:
-        study: the configuration.
-        output: folder for the results; one configuration and one process each.
-        test: the noise; more repeats or strengths may be asked for later. None for the usual one.
-        train: train the networks that are not stored; False takes them as they are.
-        robustness: test them under noise.
-        data_folder: where the files of the data set lie, for data that has files.
-        progress: told how far the run is.
-        device: the torch device that computes.
-        threads: threads on the CPU.
-        recompute: make stored files again that cannot be read.
 
-    Raises:
-        MissingNetworkError: ``train`` is False and a network was not trained yet.
-        FolderInUseError: another process works in the folder.
-        OtherStudyError: the folder holds results of another configuration, or of other images.
-        DamagedRecordError: a finished test is not as it was written.
-        DamagedFileError: a stored file cannot be read.
-        MissingDataError: files of the data set are missing.
-        ValueError: the training diverged, memory did not suffice, or torch has no such device.
-    """
-    progress = progress if progress is not None else Progress()
-    target = usable_device(device)
-    test = test if test is not None else RobustnessTest()
-    data = study.data.load(data_folder)
-    with Store(output, study, LOG, images=fingerprint(data)) as store, limited_threads(threads):
-        methods = Methods(study, data, store, progress, target, recompute)
-        if train or recompute:
-            methods.train(missing=train)
-        trained = _training(study, store, methods)
-        tested = measure_robustness(test, methods, threads) if robustness else None
-        results = _kept(store, progress) if tested is None else tested.document
-        document = _document(study, data, trained, results, target)
-        _write(store, document, trained, tested)
-    return QuantizationResult(training=trained, robustness=tested, document=document)
+def _kept(work: Work) -> dict[str, Any] | None:
+    """The robustness that an earlier run measured with these networks."""
+    path = work.store.folder / ROBUSTNESS_FILE
+    if not path.is_file():
+        return None
+    try:
+        kept: dict[str, Any] = load_file(path, work.store, {"study": int, "document": dict})["document"]
+    except DamagedFileError:
+        work.progress.note(f"{path}: damaged; run without --skip-robustness to write it again")
+        return None
+    return kept
+
+
+@measure.register
+def _(study: QuantizationStudy, place: Place) -> dict[str, float]:
+    return measure(QuantizationExperiment(study=study, test=None), place)
+
+
+@measure.register
+def _(study: QuantizationExperiment, place: Place) -> dict[str, float]:
+    how = {"device": place.device, "threads": place.threads}
+    document = run(study, place.folder, place.data, **how).document
+    figures = {f"{method}_test": facts["test"] for method, facts in document["methods"].items()}
+    for area in document["robustness"]["areas"] if study.test else ():
+        figures[f"{area['method']}_{area['levels']}_area"] = area["area"]
+    return {"accuracy": figures["ste_test"], **figures}
 
 
 def fingerprint(data: Data) -> str:
@@ -195,103 +283,3 @@ def fingerprint(data: Data) -> str:
             if (pixels - whole).abs().max() < 0.05:
                 found.update(whole.to(torch.int16).numpy().tobytes())
     return found.hexdigest()
-
-
-def _kept(store: Store, progress: Progress) -> Mapping[str, Any] | None:
-    """The robustness that an earlier run measured with these networks."""
-    path = store.folder / ROBUSTNESS_FILE
-    if not path.is_file():
-        return None
-    try:
-        kept: Mapping[str, Any] = load_file(path, store, {"study": int, "document": dict})["document"]
-    except DamagedFileError:
-        progress.note(f"{path}: damaged; run without --skip-robustness to write it again")
-        return None
-    return kept
-
-
-def _training(study: QuantizationStudy, store: Store, methods: Methods) -> TrainingResult:
-    records = {method: methods.record(method) for method in METHODS}
-    result = TrainingResult(
-        history={method: history for method, (history, _) in records.items()},
-        facts={method: facts for method, (_, facts) in records.items()},
-    )
-    content = {"study": store.digest, "configuration": to_dict(study)}
-    save_tensors(store.folder / TRAINING_FILE, {**content, "history": result.history, "facts": result.facts})
-    return result
-
-
-def _document(
-    study: QuantizationStudy,
-    data: Data,
-    trained: TrainingResult,
-    robustness: Mapping[str, Any] | None,
-    device: torch.device,
-) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "study": to_dict(study),
-        "seed": study.seed,
-        "versions": versions(),
-        "device": str(device),
-        "images": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
-        "files": {method: file_of(method) for method in METHODS},
-        "methods": {method: dict(facts) for method, facts in trained.facts.items()},
-        "robustness": robustness,
-    }
-
-
-def _write(
-    store: Store, document: dict[str, Any], trained: TrainingResult, tested: RobustnessResult | None
-) -> None:
-    store.write_text(CURVES_TABLE, trained.table().to_csv(index=False, lineterminator="\n"))
-    parts: dict[str, Any] = {
-        "study": store.digest,
-        "configuration": document["study"],
-        "training": {"history": trained.history, "facts": trained.facts},
-    }
-    if tested is not None:
-        store.write_text(ROBUSTNESS_TABLE, tested.table.to_csv(index=False, lineterminator="\n"))
-        save_tensors(store.folder / ROBUSTNESS_FILE, {"study": store.digest, **tested.tensors()})
-        save_tensors(store.folder / COMBINED_FILE, {**parts, "robustness": tested.tensors()})
-    store.write_json(DOCUMENT, document)
-
-
-@config
-class QuantizationExperiment:
-    """The quantisation study with its test under noise, as one description.
-
-    Attributes:
-        study: the four networks.
-        test: the noise.
-    """
-
-    study: QuantizationStudy = QuantizationStudy()
-    test: RobustnessTest = RobustnessTest()
-
-
-@measure.register
-def _(study: QuantizationStudy, place: Place) -> dict[str, float]:
-    return _quantization(study, None, place)
-
-
-@measure.register
-def _(study: QuantizationExperiment, place: Place) -> dict[str, float]:
-    return _quantization(study.study, study.test, place)
-
-
-def _quantization(study: QuantizationStudy, test: RobustnessTest | None, place: Place) -> dict[str, float]:
-    result = run(
-        study,
-        place.folder,
-        test,
-        robustness=test is not None,
-        data_folder=place.data,
-        device=place.device,
-        threads=place.threads,
-    )
-    figures = {f"{method}_test": facts["test"] for method, facts in result.training.facts.items()}
-    if result.robustness is not None:
-        for area in result.robustness.summary.areas:
-            figures[f"{area.method}_{area.levels}_area"] = area.area
-    return {"accuracy": figures["ste_test"], **figures}

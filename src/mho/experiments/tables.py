@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_csv(path: Path, columns: Sequence[str], what: str) -> pd.DataFrame:
-    """The table of an earlier run.
+def read_csv(path: Path, known: Mapping[str, Sequence[str]]) -> tuple[str, pd.DataFrame]:
+    """The table of an earlier run, and whose it is.
 
     Args:
         path: ``results.csv``.
-        columns: that it must have.
-        what: whose table it must be, for the error.
+        known: the columns that a table must have, by whose table it then is.
 
     Raises:
         ValueError: the file is not such a table.
@@ -26,9 +25,11 @@ def read_csv(path: Path, columns: Sequence[str], what: str) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.read_csv(path)
-    if table.empty or not set(columns) <= set(table.columns):
-        raise ValueError(f"{path}: not a table of {what}: it needs rows and the columns {', '.join(columns)}")
-    return table
+    for what, columns in known.items():
+        if not table.empty and set(columns) <= set(table.columns):
+            return what, table
+    needed = " (or ".join(", ".join(columns) for columns in known.values()) + ")" * (len(known) - 1)
+    raise ValueError(f"{path}: not a table of {' or '.join(known)}: it needs rows and the columns {needed}")
 
 
 def estimates(table: pd.DataFrame, by: Sequence[str], of: Callable[[pd.DataFrame], Estimate]) -> pd.DataFrame:

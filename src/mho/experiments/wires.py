@@ -23,13 +23,7 @@ from mho.config import Count, Fraction, NonNegative, Positive, config
 from mho.experiments.harness import Study, grid
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
     import pandas as pd
-
-# Blue, green, orange and vermillion of M. Okabe and K. Ito's palette, then grey.
-_COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#5b6b7b", "#cc79a7", "#56b4e9")
-_INK, _QUIET, _LINE = "#1d2733", "#5b6b7b", "#dde3ea"
 
 
 class ErrorRow(NamedTuple):
@@ -187,76 +181,3 @@ def bits(error: float) -> float:
     6.35
     """
     return (-20 * math.log10(error) - 1.76) / 6.02 if error > 0 else math.inf
-
-
-def wires_text(result: WireResult) -> str:
-    """The tables as text."""
-    rows, columns = result.device.shape
-    device, share = 100 * result.device, 100 * result.share
-    lines = [
-        f"{rows} x {columns} cells, all inputs at full scale",
-        f"voltage across a cell: {device.min():.2f} % at worst, {device.mean():.2f} % on average",
-        f"current of a column: {share.min():.2f} % at worst, {share.max():.2f} % at best",
-        "",
-        f"{'size':>6}{'ohm':>8}{'worst cell':>12}{'error':>10}{'after gain':>12}{'bits':>7}",
-    ]
-    lines += [
-        f"{row.size:>6}{row.ohm:>8g}{-100 * row.loss:>10.2f} %{100 * row.error:>8.2f} %"
-        f"{100 * row.after_gain:>10.2f} %{row.bits:>7.1f}"
-        for row in result.sweep
-    ]
-    lines += [
-        "",
-        f"largest size of these within {100 * result.tolerance:g} % after gain, and the rule of thumb",
-    ]
-    lines += [f"{c.ohm:>8g} ohm{c.size or '-':>8}{c.estimate:>8.0f}" for c in result.choice]
-    return "\n".join(lines)
-
-
-def wires_figure(result: WireResult, title: str = "What line resistance takes") -> matplotlib.figure.Figure:
-    """Voltage map of the array, and the error of products against size.
-
-    Args:
-        result: of :meth:`WireStudy.run`.
-        title: head line.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.4, 4.6), dpi=160, facecolor="white", layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", color=_INK, fontsize=13, fontweight="bold")
-    left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.1))
-    _voltage_map(left, result, figure)
-    _error_curves(right, result)
-    return figure
-
-
-def _voltage_map(axes: matplotlib.axes.Axes, result: WireResult, figure: matplotlib.figure.Figure) -> None:
-    rows, columns = result.device.shape
-    image = axes.imshow(100 * result.device, cmap="cividis", aspect="auto", interpolation="nearest")
-    figure.colorbar(image, ax=axes, label="voltage across the cell, % of the applied")
-    axes.set_title(f"{rows} x {columns} cells, all inputs on", loc="left", color=_INK, fontsize=10.5)
-    axes.set_xlabel("column (drivers at the left)", color=_INK)
-    axes.set_ylabel("row (sense amplifiers below)", color=_INK)
-
-
-def _error_curves(axes: matplotlib.axes.Axes, result: WireResult) -> None:
-    ohms = list(dict.fromkeys(row.ohm for row in result.sweep))
-    for k, ohm in enumerate(ohms):
-        rows = sorted((row.size, row) for row in result.sweep if row.ohm == ohm)
-        sizes = [size for size, _ in rows]
-        colour = _COLOURS[k % len(_COLOURS)]
-        axes.plot(sizes, [100 * r.error for _, r in rows], color=colour, linewidth=1.2, linestyle=":")
-        axes.plot(sizes, [100 * r.after_gain for _, r in rows], color=colour, marker="o", label=f"{ohm:g} Ω")
-    axes.axhline(100 * result.tolerance, color=_QUIET, linewidth=0.9)
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    every = sorted({row.size for row in result.sweep})
-    axes.set_xticks(every, [str(size) for size in every])
-    axes.set_xlabel("rows and columns", color=_INK)
-    axes.set_ylabel("rms error of a product, %", color=_INK)
-    axes.set_title(
-        "dotted: as it is; solid: after one gain for the array", loc="left", color=_INK, fontsize=10.5
-    )
-    axes.grid(color=_LINE, linewidth=0.8)
-    axes.legend(title="segment", frameon=False)

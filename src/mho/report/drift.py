@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ARMS = {"plain": "plain training", "hardware-aware": "hardware-aware training"}
 COMPENSATIONS = {"compensated": "drift-compensated", "raw": "uncompensated"}
+_VARIANTS = [(arm, compensation) for arm in ARMS for compensation in ("raw", "compensated")]
 COLOURS = {"plain": VERMILLION, "hardware-aware": BLUE}
 
 
@@ -38,7 +39,9 @@ def drift_figure(
         for compensation in COMPENSATIONS:
             rows = summary[(summary["arm"] == arm) & (summary["compensation"] == compensation)]
             if len(rows):
-                _curve(axes, rows.sort_values("seconds"), arm, compensation)
+                rows = rows.sort_values("seconds")
+                mean, low, high = (100 * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
+                arm_curve(axes, rows["seconds"].to_numpy(float), mean, (low, high), arm, compensation)
         if arm in digital:
             label = f"{training}, digital, no chip"
             axes.axhline(100 * digital[arm], label=label, color=COLOURS[arm], linewidth=1.3, linestyle=":")
@@ -54,42 +57,35 @@ def drift_figure(
     return figure
 
 
-def _curve(axes: matplotlib.axes.Axes, rows: pd.DataFrame, arm: str, compensation: str) -> None:
-    solid = compensation == "compensated"
-    mean, low, high = (100 * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
-    arm_curve(
-        axes, rows["seconds"].to_numpy(float), mean, (low, high), arm, solid,
-        f"{ARMS[arm]}, {COMPENSATIONS[compensation]}",
-    )  # fmt: skip
-
-
 def arm_curve(
-    axes: matplotlib.axes.Axes,
-    x: Any,
-    mean: Any,
-    band: tuple[Any, Any] | None,
-    arm: str,
-    solid: bool,
-    label: str,
+    axes: matplotlib.axes.Axes, x: Any, mean: Any, band: tuple[Any, Any] | None, arm: str, compensation: str
 ) -> None:
-    """The curve of one network on chips: solid and filled, or dashed and open."""
-    colour = COLOURS[arm]
+    """The curve of one network on chips: solid and filled, or dashed and open if it is uncompensated."""
+    colour, solid = COLOURS[arm], compensation != "raw"
     curve(
-        axes, x, mean, band, colour, label=label, zorder=3, linewidth=2.0 if solid else 1.5,
-        linestyle="-" if solid else (0, (4, 2)), marker="o" if arm == "hardware-aware" else "s",
-        markersize=5.5, markerfacecolor=colour if solid else "white", markeredgecolor=colour,
+        axes, x, mean, band, colour, label=f"{ARMS[arm]}, {COMPENSATIONS[compensation]}", zorder=3,
+        linewidth=2.0 if solid else 1.5, linestyle="-" if solid else (0, (4, 2)),
+        marker="o" if arm == "hardware-aware" else "s", markersize=5.5,
+        markerfacecolor=colour if solid else "white", markeredgecolor=colour,
     )  # fmt: skip
 
 
-def drift_text(summary: pd.DataFrame, digital: Mapping[str, float]) -> str:
+def drift_figures(document: Mapping[str, Any]) -> dict[str, matplotlib.figure.Figure]:
+    """The figure of a study by the name of its file, with its own title."""
+    return {"drift.png": drift_figure(_summary(document), _digital(document), drift_title(document))}
+
+
+def drift_text(document: Mapping[str, Any]) -> str:
     """The summary as aligned text: mean, standard deviation and 95 % interval over chips, in percent."""
     lines = [("network", "compensation", "time", "mean", "std", "95 % interval")]
-    for arm, value in digital.items():
+    for arm, value in _digital(document).items():
         lines.append((arm, "digital, no chip", "", percent(value), "", ""))
-    for row in _ordered(summary):
-        interval = f"{percent(row['low'])} to {percent(row['high'])}"
-        figures = (percent(row["mean"]), percent(row["std"]), interval)
-        lines.append((row["arm"], row["compensation"], duration_text(row["seconds"]), *figures))
+    summary = _summary(document).set_index(["arm", "compensation"])
+    for arm, compensation in _VARIANTS:
+        for _, row in summary.loc[[(arm, compensation)]].sort_values("seconds").iterrows():
+            interval = f"{percent(row['low'])} to {percent(row['high'])}"
+            figures = (percent(row["mean"]), percent(row["std"]), interval)
+            lines.append((arm, compensation, duration_text(row["seconds"]), *figures))
     text: list[str] = []
     for i, line in enumerate(aligned(lines, left=(0, 1))):
         if i > 0 and lines[i][1] != lines[i - 1][1]:
@@ -98,34 +94,43 @@ def drift_text(summary: pd.DataFrame, digital: Mapping[str, float]) -> str:
     return "\n".join(text)
 
 
-def drift_page(document: Mapping[str, Any]) -> Page:
+def drift_page(document: Mapping[str, Any], pictures: Mapping[str, matplotlib.figure.Figure]) -> Page:
     """The page of a study.
 
     Args:
         document: the content of its ``results.json``, and the ``command`` that ran it.
+        pictures: what :func:`drift_figures` drew; may be empty.
     """
-    import pandas as pd
-
-    study, digital = document["study"], document["digital"]
-    summary = pd.DataFrame(document["summary"]).astype({"std": float, "low": float, "high": float})
-    test = {arm: figures["test"] for arm, figures in digital.items()}
     return Page(
         title="One network, one year on a chip",
         lead=[_what(document), drift_verdict(document), _caution(document)],
-        facts=_facts(summary, test),
+        facts=_facts(document),
         figures=[
             picture(
-                drift_figure(summary, test, title=drift_title(document)),
+                drawn,
                 alt="Test accuracy over time since programming; the table below holds the same figures.",
                 caption="Solid with filled marks: drift-compensated. Dashed with open marks: uncompensated. "
                 "Dotted: the same network without a chip. The axis of accuracy does not begin at zero.",
             )
+            for drawn in pictures.values()
         ],
-        tables=[_table(summary), _arrays(document["conversion"])],
-        configuration=study,
+        tables=[_table(_summary(document)), _arrays(document["conversion"])],
+        configuration=document["study"],
         commands=[document["command"]],
         software=document["versions"],
     )
+
+
+def _summary(document: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = pd.DataFrame(document["summary"])
+    summary: pd.DataFrame = rows.astype({"std": float, "low": float, "high": float})
+    return summary
+
+
+def _digital(document: Mapping[str, Any]) -> dict[str, float]:
+    return {arm: figures["test"] for arm, figures in document["digital"].items()}
 
 
 def drift_title(document: Mapping[str, Any]) -> str:
@@ -183,36 +188,29 @@ def _caution(document: Mapping[str, Any]) -> str:
     )
 
 
-def _facts(summary: pd.DataFrame, digital: Mapping[str, float]) -> list[tuple[str, str]]:
-    last = float(summary["seconds"].max())
-    after = duration_text(last)
+def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    digital, summary = _digital(document), _summary(document)
+    last = summary[summary["seconds"] == summary["seconds"].max()].set_index(["arm", "compensation"])
+    after = duration_text(last["seconds"].iloc[0])
     facts = []
     for arm, training in ARMS.items():
         facts.append((f"{100 * digital[arm]:.1f} %", f"{training}, digital, no chip"))
         for compensation in ("raw", "compensated"):
-            mean = _cell(summary, arm, compensation, last)["mean"]
+            mean = last["mean"][arm, compensation]
             facts.append((f"{100 * mean:.1f} %", f"{training}, {after}, {COMPENSATIONS[compensation]}"))
     return facts
 
 
-def _cell(summary: pd.DataFrame, arm: str, compensation: str, seconds: float) -> Any:
-    chosen = (
-        (summary["arm"] == arm) & (summary["compensation"] == compensation) & (summary["seconds"] == seconds)
-    )
-    return summary[chosen].iloc[0]
-
-
 def _table(summary: pd.DataFrame) -> Table:
-    variants = [(arm, compensation) for arm in ARMS for compensation in ("raw", "compensated")]
     rows, notes = [], []
-    for seconds in sorted(summary["seconds"].unique()):
-        cells = [_cell(summary, arm, compensation, seconds) for arm, compensation in variants]
-        rows.append([duration_text(seconds), *(f"{percent(cell['mean'])} %" for cell in cells)])
-        notes.append(["", *(_spread(cell) for cell in cells)])
+    for seconds, of_time in summary.groupby("seconds"):
+        cells = of_time.set_index(["arm", "compensation"]).loc[_VARIANTS]
+        rows.append([duration_text(float(str(seconds))), *(f"{percent(mean)} %" for mean in cells["mean"])])
+        notes.append(["", *(_spread(cell) for _, cell in cells.iterrows())])
     return Table(
         caption="Test accuracy: mean over chips; below it the standard deviation σ over chips and the 95 % "
         "confidence interval of the mean (Student's t).",
-        columns=["time", *(f"{ARMS[arm]}, {COMPENSATIONS[compensation]}" for arm, compensation in variants)],
+        columns=["time", *(f"{ARMS[arm]}, {COMPENSATIONS[compensation]}" for arm, compensation in _VARIANTS)],
         rows=rows,
         notes=notes,
     )
@@ -234,9 +232,3 @@ def _spread(cell: Any) -> str:
     if math.isnan(cell["std"]):
         return "one chip"
     return f"σ {percent(cell['std'])} · {percent(cell['low'])} to {percent(cell['high'])}"
-
-
-def _ordered(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = [{str(key): value for key, value in row.items()} for row in summary.to_dict("records")]
-    order = {name: i for i, name in enumerate((*ARMS, "raw", "compensated"))}
-    return sorted(rows, key=lambda row: (order[row["arm"]], order[row["compensation"]], row["seconds"]))

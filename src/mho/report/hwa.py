@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mho.experiments.hwa.tables import RULE, pick, status
 from mho.report.drift import ARMS as NAMES
@@ -12,8 +12,12 @@ from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, PLAIN, hwa_dashboard,
 from mho.report.page import Figure, Page, Table, picture
 from mho.report.texts import aligned, kind_name
 
+if TYPE_CHECKING:
+    import matplotlib.figure
+
 Document = Mapping[str, Any]
 Documents = Mapping[str, Document]
+DASHBOARD = "dashboard.png"
 HEAD = (
     "network", "protocol", "metric", "digital", "at {first}", "at {last}", "change", "A* at {last}", "status"
 )  # fmt: skip
@@ -31,25 +35,36 @@ def hwa_verdicts(documents: Documents) -> list[str]:
     return [f"{_verdict(name, document)} {_converged(document)}" for name, document in documents.items()]
 
 
-def hwa_page(documents: Documents, command: str) -> Page:
+def figures(documents: Documents) -> dict[str, matplotlib.figure.Figure]:
+    """All figures by the name of their file: the dashboard of all modalities, and one of each."""
+    summary = [row for document in documents.values() for row in document["summary"]]
+    digital = {name: _digital(document) for name, document in documents.items()}
+    titles = {name: _title(document) for name, document in documents.items()}
+    each = {
+        f"{name}.png": hwa_figure(document["summary"], digital[name], titles[name])
+        for name, document in documents.items()
+    }
+    return {DASHBOARD: hwa_dashboard(summary, digital, titles), **each}
+
+
+def hwa_page(documents: Documents, command: str, pictures: Mapping[str, matplotlib.figure.Figure]) -> Page:
     """The page of all modalities.
 
     Args:
         documents: the content of ``results.json`` of each modality.
         command: that ran them.
+        pictures: what :func:`figures` drew; may be empty.
     """
     head, rows = _rows(documents)
-    first = next(iter(documents.values()))
-    figures = [_picture(hwa_dashboard(*dashboard_parts(documents)), "All modalities together.")]
-    figures += [
-        _picture(modality_figure(document), f"{name}: over time, and every correction at the last time.")
-        for name, document in documents.items()
-    ]
+    captions = {DASHBOARD: "All modalities together."}
+    captions |= {
+        f"{name}.png": f"{name}: over time, and every correction at the last time." for name in documents
+    }
     return Page(
         title="A year of drift: images, texts and rows of words",
         lead=[_WHAT, *hwa_verdicts(documents), _IDEAL, _CAUTION],
         facts=[fact for name, document in documents.items() for fact in _facts(name, document)],
-        figures=figures,
+        figures=[_picture(drawn, captions[name]) for name, drawn in pictures.items()],
         tables=[
             Table(caption=RULE, columns=head, rows=rows),
             *(_corrections(name, document) for name, document in documents.items()),
@@ -57,20 +72,8 @@ def hwa_page(documents: Documents, command: str) -> Page:
         ],
         configuration={name: {"study": d["study"], "test": d["test"]} for name, d in documents.items()},
         commands=[command],
-        software=first["versions"],
+        software=next(iter(documents.values()))["versions"],
     )
-
-
-def modality_figure(document: Document) -> Any:
-    """The figure of one modality."""
-    return hwa_figure(document["summary"], _digital(document), _title(document))
-
-
-def dashboard_parts(documents: Documents) -> tuple[list[Any], dict[str, Any], dict[str, str]]:
-    """What :func:`~mho.report.hwa_figures.hwa_dashboard` takes."""
-    summary = [row for document in documents.values() for row in document["summary"]]
-    digital = {name: _digital(document) for name, document in documents.items()}
-    return summary, digital, {name: _title(document) for name, document in documents.items()}
 
 
 _WHAT = (

@@ -110,13 +110,13 @@ def _over_time(axes: matplotlib.axes.Axes, rows: Rows, digital: Mapping[str, flo
 def _line(
     axes: matplotlib.axes.Axes, rows: Sequence[Row], arm: str, correction: str, what: str, factor: float
 ) -> None:
-    solid, band = correction == MAIN, None
+    band = None
     if rows and rows[0][f"{what}_low"] is not None:
         low, high = ([factor * row[f"{what}_{end}"] for row in rows] for end in ("low", "high"))
         band = low, high
     mean = [math.nan if row[what] is None else factor * row[what] for row in rows]
-    label = f"{NAMES[arm]}, {'drift-compensated' if solid else 'uncompensated'}"
-    arm_curve(axes, [row["seconds"] for row in rows], mean, band, arm, solid, label)
+    compensation = "compensated" if correction == MAIN else "raw"
+    arm_curve(axes, [row["seconds"] for row in rows], mean, band, arm, compensation)
 
 
 def _normalised(axes: matplotlib.axes.Axes, rows: Rows) -> None:

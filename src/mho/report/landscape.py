@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from mho.experiments.landscape import ARMS, RANDOM, WORST, LandscapeResult
+from mho.experiments.landscape import ARMS, RANDOM, WORST, networks, summarise
 from mho.experiments.sharpness import SCALES, Scale
 from mho.experiments.statistics import estimate
 from mho.report.axes import BLUE, QUIET, VERMILLION, curve, head, legend_below, panels
@@ -29,16 +29,14 @@ _BARS = (
 )
 
 
-def landscape_figure(
-    result: LandscapeResult, title: str = "Loss around the minimum"
-) -> matplotlib.figure.Figure:
+def landscape_figure(table: pd.DataFrame, title: str = "Loss around the minimum") -> matplotlib.figure.Figure:
     """Loss on training images against the strength: random and worst directions, in both scales.
 
     Args:
-        result: of ``mho.experiments.landscape.run``.
+        table: of a :class:`~mho.experiments.landscape.LandscapeStudy`.
         title: head line.
     """
-    summary = result.summary()
+    summary = summarise(table)
     figure, grid = panels((9.4, 7.0), 2, 2, title)
     places = itertools.product(SCALES, (RANDOM, WORST))
     for axes, (scale, direction) in zip(grid, places, strict=True):
@@ -47,7 +45,7 @@ def landscape_figure(
         axes.set_xlabel(_AXES[scale])
         if direction == RANDOM:
             axes.set_ylabel("loss on training images")
-    number = result.networks["training"].nunique()
+    number = table["training"].nunique()
     legend_below(figure, grid[0], title=f"mean and 95 % interval over {number} trainings")
     return figure
 
@@ -66,19 +64,20 @@ def _curves(axes: matplotlib.axes.Axes, table: pd.DataFrame) -> None:
 
 
 def regulariser_figure(
-    result: LandscapeResult, title: str = "Does weight noise regularise?"
+    table: pd.DataFrame, title: str = "Does weight noise regularise?"
 ) -> matplotlib.figure.Figure:
     """Losses on training and test images, their gap, and test accuracy: a mark for each network.
 
     Args:
-        result: of ``mho.experiments.landscape.run``.
+        table: of a :class:`~mho.experiments.landscape.LandscapeStudy`.
         title: head line.
     """
-    table = result.networks.assign(loss_gap=result.networks["test_loss"] - result.networks["train_loss"])
+    found = networks(table)
+    found["loss_gap"] = found["test_loss"] - found["train_loss"]
     figure, grid = panels((10.4, 3.6), across=len(_BARS), title=title)
     for axes, (column, name) in zip(grid, _BARS, strict=True):
         for place, arm in enumerate(ARMS):
-            values = table[table["arm"] == arm].sort_values("training")[column].to_list()
+            values = found[found["arm"] == arm].sort_values("training")[column].to_list()
             e = estimate(values)
             offsets = [place - 0.2 + 0.1 * k / max(1, len(values) - 1) for k in range(len(values))]
             axes.plot(offsets, values, ".", color=_COLOURS[arm], alpha=0.6, markersize=5)

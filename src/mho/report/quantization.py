@@ -140,10 +140,10 @@ def _panels(count: int) -> tuple[matplotlib.figure.Figure, list[matplotlib.axes.
     return figure, made
 
 
-def figures(document: Document, history: Mapping[str, Any]) -> dict[str, matplotlib.figure.Figure]:
+def figures(document: Document) -> dict[str, matplotlib.figure.Figure]:
     """All figures of a study by the name of their file; those of a half that is not there are left out."""
     made = {
-        "training_curves.png": training_curves(history),
+        "training_curves.png": training_curves(document["history"]),
         "test_accuracy_comparison.png": test_accuracy_comparison(document["methods"]),
     }
     if document["robustness"] is not None:

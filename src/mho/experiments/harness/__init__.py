@@ -19,7 +19,7 @@
 
 from pathlib import Path as Path
 
-from mho.experiments.harness.runner import Result, run, run_together
-from mho.experiments.harness.study import Column, Study, Work, grid
+from mho.experiments.harness.runner import run, run_together
+from mho.experiments.harness.study import Column, Result, Study, Work, grid
 
 __all__ = ["Column", "Result", "Study", "Work", "grid", "run", "run_together"]

@@ -7,37 +7,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mho.config import from_dict, from_json, to_dict
 from mho.experiments.engines import LocalEngine
 from mho.experiments.fitting import limited_threads, seeded
-from mho.experiments.harness.study import At, Row, Study, Work, plain_row
+from mho.experiments.harness.study import RESULTS, TABLE, At, Result, Row, Study, Work, plain_row
 from mho.experiments.machine import usable_device, versions
-from mho.experiments.networks import MissingNetworkError
 from mho.experiments.progress import Progress
 from mho.experiments.store import Store
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-RESULTS, TABLE, WORKERS_LOG = "results.json", "results.csv", "workers.log"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a study found.
-
-    Attributes:
-        table: tidy, as ``results.csv`` holds it.
-        document: configuration, versions and what the study adds: the content of ``results.json``.
-    """
-
-    table: pd.DataFrame
-    document: Mapping[str, Any]
+__all__ = ["RESULTS", "TABLE", "Piece", "Result", "piece_done", "places_of", "run", "run_together"]
+WORKERS_LOG = "workers.log"
 
 
 def run(study: Study, output: Path, data_folder: Path | None = None, **how: Any) -> Result:
@@ -47,7 +30,7 @@ def run(study: Study, output: Path, data_folder: Path | None = None, **how: Any)
         study: the description.
         output: folder for the results; one configuration and one process each.
         data_folder: where the files of the data set lie, for data that has files.
-        how: ``progress``, ``device``, ``threads``, ``workers``, ``train`` and ``shared``, as in
+        how: ``progress``, ``device``, ``threads``, ``workers``, ``train``, ``recompute``, ``shared``, as in
             :func:`run_together`.
 
     Raises:
@@ -64,6 +47,7 @@ def run_together(
     threads: int = 1,
     workers: int = 1,
     train: bool = True,
+    recompute: bool = False,
     shared: Path | None = None,
 ) -> list[Result]:
     """Run several studies of one kind, whose work the workers share: none waits for another's training.
@@ -76,6 +60,7 @@ def run_together(
         threads: threads of each process on the CPU; the same number gives the same results on one machine.
         workers: processes; the results do not depend on it.
         train: train the networks that are not stored; False takes them as they are.
+        recompute: make networks again that are stored but cannot be read, for studies that know how.
         shared: folder of what other studies may find there; by default that of each study.
 
     Raises:
@@ -83,14 +68,20 @@ def run_together(
         MissingModelError: pretrained weights are missing.
         MissingNetworkError: ``train`` is False and a network was not trained yet.
         FolderInUseError: another process works in a folder.
-        OtherStudyError: a folder belongs to another configuration.
+        OtherStudyError: a folder belongs to another configuration, or to other data.
+        DamagedFileError: a stored network cannot be read.
         DamagedRecordError: a finished place is not as it was written.
         ValueError: a training diverged, a worker failed, or torch has no such device.
     """
     progress = progress if progress is not None else Progress()
     if workers == 1 and len(studies) > 1:  # nobody waits: each study is finished before the next
-        how = {"progress": progress, "device": device, "threads": threads, "train": train, "shared": shared}
-        return [run(study, folder, data_folder, **how) for folder, study in studies.items()]
+        return [
+            run(
+                study, folder, data_folder, progress=progress, device=device, threads=threads, train=train,
+                recompute=recompute, shared=shared,
+            )
+            for folder, study in studies.items()
+        ]  # fmt: skip
     target = usable_device(device)
     if target.type != "cpu" and any(study.cpu_only for study in studies.values()):
         raise ValueError(f"device = {device}: this experiment computes on the CPU; leave out --on")
@@ -99,12 +90,14 @@ def run_together(
         parts = []
         for folder, study in studies.items():
             data = study.load(data_folder)
-            store = held.enter_context(Store(folder, study.identity(), study.log(data)))
-            work = Work(store, data_folder, target, progress, folder if shared is None else shared)
+            store = held.enter_context(
+                Store(folder, study.identity(), study.log(data), study.fingerprint(data))
+            )
+            own = folder if shared is None else shared
+            work = Work(store, data_folder, target, progress, own, recompute)
             parts.append(_Part(study, work, study.prepare(work, data)))
         pool = _Pool(parts[::-1], progress, job, workers)  # the costliest first
-        if train:
-            pool.train()
+        pool.train(train)
         for part in parts:
             part.check(train)
         pool.measure(train)
@@ -124,26 +117,23 @@ class _Part:
     def __init__(self, study: Study, work: Work, shared: Any) -> None:
         self.study, self.work, self.shared = study, work, shared
         self.store = work.store
+        self.earlier: dict[str, dict[str, Any]] = {}
 
-    def trainings(self, names: Sequence[str]) -> list[Piece]:
-        """Those of the networks that the store does not hold yet."""
-        return [Piece(network=name) for name in names if not self.store.has(name)]
+    def trainings(self, names: Sequence[str], train: bool) -> list[Piece]:
+        """Those of the networks that are to be trained."""
+        return [Piece(network=name) for name in names if self.shared.wanted(name, train)]
 
     def check(self, trained: bool) -> None:
         """The networks must be there before a place is measured."""
         names = [name for stage in self.study.stages.values() for name in stage]
         for name in names if trained else [*names, *self.study.beside]:
-            if not self.store.has(name):
-                raise MissingNetworkError(
-                    f"{self.store.folder}: the {name} network is not there; train it first (leave "
-                    "--eval-only out)"
-                )
+            self.shared.require(name)
 
     def places(self) -> tuple[list[Piece], int]:
         """The places that are not measured yet, and the number of all."""
-        places = places_of(self.study)
-        finished = {self.store.piece(record) for record in self.store.records}
-        left = [Piece(place=place) for place in places if self.store.piece(place) not in finished]
+        places, self.earlier = places_of(self.study), self.found()
+        rests = [self.study.left(place, self.rows(place)) for place in places]
+        left = [Piece(place=rest) for rest in rests if rest is not None]
         if len(left) < len(places):
             done, label = len(places) - len(left), f"{self.study.label}: " if self.study.label else ""
             self.work.progress.note(
@@ -153,9 +143,19 @@ class _Part:
 
     def take(self, piece: Piece, found: Mapping[str, Any]) -> str:
         """Keep what came of a piece, and say it in a few words."""
+        rows = found.get("rows", ())
         if piece.place is not None:
-            self.store.append({**piece.place, **found})
-        return self.said(piece, found.get("rows", ()))
+            self.store.append({**piece.place, **found, "rows": [*self.rows(piece.place), *rows]})
+        return self.said(piece, rows)
+
+    def rows(self, place: At) -> Sequence[Row]:
+        """What an earlier run found at a place."""
+        rows: Sequence[Row] = self.earlier.get(self.store.piece(place), {}).get("rows", ())
+        return rows
+
+    def found(self) -> dict[str, dict[str, Any]]:
+        """The records of the places that were measured, by what names a place in the store."""
+        return {self.store.piece(record): record for record in self.store.records}
 
     def said(self, piece: Piece, rows: Sequence[Row] = ()) -> str:
         """What a piece is, and what came of it."""
@@ -165,9 +165,8 @@ class _Part:
 
     def result(self) -> Result:
         """The tables, written to the folder, in the order of the grid, whatever that of the work was."""
-        study, store = self.study, self.store
-        found = {store.piece(record): record for record in store.records}
-        table = study.table([found[store.piece(place)] for place in places_of(study)], self.shared)
+        study, found = self.study, self.found()
+        table = study.table([found[self.store.piece(place)] for place in places_of(study)], self.shared)
         document = {
             "format": 1,
             "study": to_dict(study.identity()),
@@ -175,9 +174,9 @@ class _Part:
             "versions": versions(),
             **study.document(table, self.shared, self.work),
         }
-        store.write_text(TABLE, table.to_csv(index=False, lineterminator="\n"))
-        store.write_json(RESULTS, document)
-        return Result(table, document)
+        result = Result(table, document)
+        study.write(result, self.shared, self.work)
+        return result
 
 
 class _Pool:
@@ -186,10 +185,10 @@ class _Pool:
     def __init__(self, parts: Sequence[_Part], progress: Progress, job: dict[str, Any], workers: int) -> None:
         self.parts, self.progress, self.job, self.workers = parts, progress, job, workers
 
-    def train(self) -> None:
+    def train(self, train: bool) -> None:
         """The networks, stage by stage; :meth:`measure` trains those that nothing waits for."""
         for title in self.parts[0].study.stages:
-            work = [(p, piece) for p in self.parts for piece in p.trainings(p.study.stages[title])]
+            work = [(p, piece) for p in self.parts for piece in p.trainings(p.study.stages[title], train)]
             if self.workers == 1 or len(work) == 1:
                 self._here(work)
             elif work:
@@ -197,7 +196,7 @@ class _Pool:
 
     def measure(self, train: bool = True) -> None:
         """Every place that is not measured yet, and the networks that nothing waits for."""
-        work = [(p, piece) for p in self.parts for piece in p.trainings(p.study.beside if train else ())]
+        work = [(p, piece) for p in self.parts for piece in p.trainings(p.study.beside, train)]
         if self.workers == 1:
             self._here(work)
             work = []
@@ -214,6 +213,8 @@ class _Pool:
             part.shared.train(piece.network)
 
     def _do(self, title: str, work: Sequence[tuple[_Part, Piece]], total: int) -> None:
+        if total == 0:
+            return
         with self.progress.stage(title, total, done=total - len(work)) as step:
             for part, piece, found in self._done(work):
                 step.advance(part.take(piece, found))
@@ -267,11 +268,12 @@ def places_of(study: Study) -> list[dict[str, Any]]:
     """The grid of a study.
 
     Raises:
-        ValueError: no place, places with other names than the first one, or one that is there twice.
+        ValueError: nothing to do (no place, no network), places with other names than the first one, or one
+            that is there twice.
     """
     places = [plain_row(place) for place in study.places()]
     name = f"{type(study).__name__}.places"
-    if not places:
+    if not places and not study.stages:
         raise ValueError(f"{name} gave none: there is nothing to measure")
     seen: set[str] = set()
     for place in places:
@@ -295,7 +297,8 @@ def piece_done(job: Mapping[str, Any]) -> dict[str, Any]:
 def _shared(study: str, folder: str, shared: str, data: str | None, device: str) -> Any:
     """What all places of a study share; a worker reads the data once."""
     described: Study = from_json(study)
-    store = Store(Path(folder), described.identity(), helps=True)  # who shares the work out keeps the records
     files = None if data is None else Path(data)
-    work = Work(store, files, usable_device(device), Progress(), Path(shared))
-    return described.prepare(work, described.load(files))
+    loaded = described.load(files)
+    # Who shares the work out keeps the records.
+    store = Store(Path(folder), described.identity(), images=described.fingerprint(loaded), helps=True)
+    return described.prepare(Work(store, files, usable_device(device), Progress(), Path(shared)), loaded)

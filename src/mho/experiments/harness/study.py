@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 At = Mapping[str, Any]
 Row = Mapping[str, Any]
+RESULTS, TABLE = "results.json", "results.csv"
 
 
 class Column(NamedTuple):
@@ -50,6 +51,7 @@ class Work:
         device: the torch device that computes.
         progress: told how far the work is.
         shared: folder of what other studies may find there, such as trained networks.
+        recompute: make networks again that are stored but cannot be read.
     """
 
     store: Store
@@ -57,6 +59,20 @@ class Work:
     device: torch.device
     progress: Progress
     shared: Path
+    recompute: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a study found.
+
+    Attributes:
+        table: tidy, as ``results.csv`` holds it.
+        document: configuration, versions and what the study adds: the content of ``results.json``.
+    """
+
+    table: pd.DataFrame
+    document: Mapping[str, Any]
 
 
 def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
@@ -75,6 +91,11 @@ def plain_row(row: Row) -> dict[str, Any]:
     {'a': 0.5, 'b': 'text'}
     """
     return {name: value.item() if hasattr(value, "item") else value for name, value in row.items()}
+
+
+def csv_of(table: pd.DataFrame) -> str:
+    """A table as the text of its file."""
+    return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 class Study(ABC):
@@ -106,9 +127,26 @@ class Study(ABC):
         """The description that a folder of results is bound to: what may change later is left out."""
         return self
 
+    def fingerprint(self, data: Any) -> str | None:
+        """What tells the data from other data of the same description; None if nothing does.
+
+        Args:
+            data: what :meth:`load` gave.
+        """
+        return None
+
     @abstractmethod
     def places(self) -> Sequence[At]:
         """The grid: where it is measured, as plain values by name, the same names everywhere."""
+
+    def left(self, place: At, rows: Sequence[Row]) -> At | None:
+        """What is still to be measured at a place, as a place; None for nothing.
+
+        Args:
+            place: one of :meth:`places`.
+            rows: what an earlier run found there; what is found now is added to it.
+        """
+        return None if rows else place
 
     @abstractmethod
     def measure(self, place: At, shared: Any) -> Row | Iterable[Row]:
@@ -165,6 +203,11 @@ class Study(ABC):
     def document(self, table: pd.DataFrame, shared: Any, work: Work) -> Mapping[str, Any]:
         """What ``results.json`` holds beside the description: plain values."""
         return {}
+
+    def write(self, result: Result, shared: Any, work: Work) -> None:
+        """Write the files of results into the folder: ``results.csv`` and ``results.json``."""
+        work.store.write_text(TABLE, csv_of(result.table))
+        work.store.write_json(RESULTS, result.document)
 
     def findings(self, table: pd.DataFrame) -> Sequence[str]:
         """What the table says, a sentence each: for the terminal and the page."""

@@ -9,7 +9,7 @@ and tested with each correction; beside it stands the idealised protocol, which 
 ('vision', 256, (1.0, 3600.0, 86400.0, 31536000.0))
 """
 
-from mho.experiments.hwa.run import HWAExperiment, HWAResult, finished, run, run_together
+from mho.experiments.hwa.experiment import HWAExperiment, finished
 from mho.experiments.hwa.settings import MODALITIES, study_for
 from mho.experiments.hwa.study import (
     GLOBAL,
@@ -25,7 +25,6 @@ from mho.experiments.hwa.tables import (
     idealised_loss,
     normalised,
     pick,
-    read_table,
     recovery,
     status,
     summarise,
@@ -34,8 +33,8 @@ from mho.experiments.hwa.tasks import Problem, Sequence, Task, Text, Vision
 from mho.experiments.networks import MissingNetworkError
 
 __all__ = [
-    "GLOBAL", "MODALITIES", "ChipTest", "Course", "DriftAndClip", "HWAExperiment", "HWAResult",
-    "HWAStudy", "InTheLoop", "MissingNetworkError", "NoiseAndClip", "Problem", "Published", "Sequence",
-    "Task", "Text", "Vision", "finished", "idealised_loss", "normalised", "pick", "read_table",
-    "recovery", "run", "run_together", "status", "study_for", "summarise",
+    "GLOBAL", "MODALITIES", "ChipTest", "Course", "DriftAndClip", "HWAExperiment", "HWAStudy",
+    "InTheLoop", "MissingNetworkError", "NoiseAndClip", "Problem", "Published", "Sequence", "Task",
+    "Text", "Vision", "finished", "idealised_loss", "normalised", "pick", "recovery", "status",
+    "study_for", "summarise",
 ]  # fmt: skip

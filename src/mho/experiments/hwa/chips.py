@@ -19,6 +19,7 @@ from mho.periphery import Affine, ColumnDrift
 from mho.training import re_estimate_batch_norm
 
 IDEALISED = "idealised"
+Rows = list[dict[str, Any]]
 
 
 def has_norms(network: nn.Module) -> bool:
@@ -27,7 +28,7 @@ def has_norms(network: nn.Module) -> bool:
     return any(isinstance(m, kind) and m.track_running_stats for m in network.modules())
 
 
-def one_chip(networks: Networks, test: ChipTest, analog: nn.Module, arm: str, chip: int) -> dict[str, float]:
+def one_chip(networks: Networks, test: ChipTest, analog: nn.Module, arm: str, chip: int) -> Rows:
     """Program one chip and test it at every time with every correction.
 
     Each test reads the chip anew, with read noise of its own: of the arrays in the network, and of the
@@ -41,28 +42,20 @@ def one_chip(networks: Networks, test: ChipTest, analog: nn.Module, arm: str, ch
         chip: number of the chip.
 
     Returns:
-        The error by :func:`key`.
+        ``correction``, ``seconds`` and ``error`` of each test.
     """
     problem, study = networks.problem, networks.study
     mho.program(analog, seed=study.chip_seed(chip))
-    found = {}
+    found = []
     for seconds in test.times:
         mho.age(analog, seconds)  # undoes earlier corrections
         for correction in CORRECTIONS if has_norms(analog) else CORRECTIONS[:-1]:
             names = ("read", arm, str(chip), repr(seconds), correction)
             with seeded(study.seed, *names), _norms_kept(analog):
                 _correct(networks, analog, correction)
-                found[key(correction, seconds)] = problem.error(analog, problem.test)
+                error = problem.error(analog, problem.test)
+                found.append({"correction": correction, "seconds": seconds, "error": error})
     return found
-
-
-def key(correction: str, seconds: float) -> str:
-    """The name of one test of a chip.
-
-    >>> key("global", 3600.0)
-    'global 3600.0'
-    """
-    return f"{correction} {seconds!r}"
 
 
 def _correct(networks: Networks, analog: nn.Module, correction: str) -> None:
@@ -89,36 +82,27 @@ def _norms_kept(network: nn.Module) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def idealised(networks: Networks, test: ChipTest, digital: nn.Module, chip: int) -> dict[str, float]:
+def idealised(networks: Networks, test: ChipTest, digital: nn.Module, chip: int) -> Rows:
     """The same network under the idealised protocol: nothing is left that a chip could lose to drift.
 
     All cells drift with one exponent, the compensation knows it and multiplies by the exact inverse, reads
     have no noise and converters no steps. Only the programming error of one second is left.
 
     Returns:
-        The error by :func:`key`, at each time.
+        ``correction``, ``seconds`` and ``error`` at each time.
     """
     study, problem = networks.study, networks.problem
     device = ConstantDrift(nu=test.idealised_nu)
     hardware = mho.Hardware(device=device, mapping=study.hardware.mapping, tile=study.hardware.tile)
     analog = networks.converted(digital, hardware).eval()
     mho.program(analog, seed=study.chip_seed(chip))
-    found = {}
+    found = []
     for seconds in test.times:
         mho.age(analog, seconds)
         inverse = (seconds / device.t0) ** device.nu
         for layer in crossbars(analog).values():
             state = layer.require_chip("idealised")
             layer.set_chip(state._replace(gain=torch.full_like(state.gain, inverse)))
-        found[key(IDEALISED, seconds)] = problem.error(analog, problem.test)
+        error = problem.error(analog, problem.test)
+        found.append({"correction": IDEALISED, "seconds": seconds, "error": error})
     return found
-
-
-def columns_of(test: ChipTest, found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows ``correction, seconds, error`` of what a chip gave, in the order of the study."""
-    return [
-        {"correction": correction, "seconds": seconds, "error": found[key(correction, seconds)]}
-        for seconds in test.times
-        for correction in (*CORRECTIONS, IDEALISED)
-        if key(correction, seconds) in found
-    ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mho.experiments.hwa.chips import IDEALISED
@@ -16,7 +15,7 @@ from mho.experiments.hwa.study import GLOBAL
 from mho.experiments.hwa.tasks import shown
 from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.statistics import Estimate, estimate, paired
-from mho.experiments.tables import read_csv
+from mho.experiments.tables import records_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,15 +46,6 @@ def normalised(error: float, reference: float, chance: float) -> float:
     return 1 - (error - reference) / (chance - reference) if chance > reference else math.nan
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """The table of an earlier run, from its ``results.csv``.
-
-    Raises:
-        ValueError: the file is not such a table.
-    """
-    return read_csv(path, COLUMNS, "mho hwa")
-
-
 def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
     """Mean, spread and 95 % interval over chips, for each arm, correction and time of each modality.
 
@@ -65,47 +55,32 @@ def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
         and ``normalised`` with ``normalised_low, normalised_high``. None where one chip gives no interval, or
         the reference is no better than guessing.
     """
-    rows = []
-    for (modality, arm, correction, _), group in found.groupby(
-        ["modality", "arm", "correction", "seconds"], sort=False
-    ):
-        first = group.iloc[0]
-        e = estimate(group["error"].to_list())
-        rows.append(
-            {
-                "modality": modality,
-                "metric": first["metric"],
-                "arm": arm,
-                "correction": correction,
-                "seconds": float(first["seconds"]),
-                **_described(e, first),
-            }
-        )
-    return rows
+    import pandas as pd
+
+    rows, names = [], ["modality", "arm", "correction", "seconds"]
+    for key, group in found.groupby(names, sort=False):
+        first, e = group.iloc[0], estimate(group["error"].to_list())
+        told = {**dict(zip(names, key, strict=True)), "metric": first["metric"], "chips": e.n}
+        rows.append({**told, **_described(e, first)})
+    return records_of(pd.DataFrame(rows))
 
 
-def _described(e: Estimate, first: Any) -> dict[str, Any]:
-    """An error and its interval, as error, as people write it, and normalised."""
-    metric, reference, chance = first["metric"], first["reference_error"], first["chance_error"]
-    known = e.n > 1
-    low, high = (e.low, e.high) if known else (None, None)
-
-    def part(error: float | None) -> float | None:
-        value = math.nan if error is None else normalised(error, reference, chance)
-        return None if math.isnan(value) else value
-
+def _described(e: Estimate, first: Any) -> dict[str, float]:
+    """An error and its interval, as error, as people write it, and normalised; NaN where one is not known."""
+    values = [shown(first["metric"], error) for error in (e.low, e.high)]
+    parts = [
+        normalised(error, first["reference_error"], first["chance_error"])
+        for error in (e.mean, e.high, e.low)
+    ]
     return {
-        "chips": e.n,
         "error": e.mean,
-        "std": e.std if known else None,
-        "low": low,
-        "high": high,
-        "value": shown(metric, e.mean),
-        "value_low": None if high is None or low is None else min(shown(metric, x) for x in (low, high)),
-        "value_high": None if high is None or low is None else max(shown(metric, x) for x in (low, high)),
-        "normalised": part(e.mean),
-        "normalised_low": part(high),
-        "normalised_high": part(low),
+        "std": e.std,
+        "low": e.low,
+        "high": e.high,
+        "value": shown(first["metric"], e.mean),
+        "value_low": min(values),
+        "value_high": max(values),
+        **dict(zip(("normalised", "normalised_low", "normalised_high"), parts, strict=True)),
     }
 
 
@@ -157,25 +132,25 @@ def recovery(found: pd.DataFrame, modality: str, correction: str = GLOBAL) -> di
     plain, aware = (estimate(errors[arm]) for arm in (PLAIN, AWARE))
     lost, left = plain.mean - reference, aware.mean - reference
     gain = paired(errors[PLAIN], errors[AWARE]).difference
-    known = plain.n > 1
-    shown = plain.low > reference if known else lost > 0
-    recovered = 1 - left / lost if shown else None
+    shown = plain.low > reference if plain.n > 1 else lost > 0
+    recovered = 1 - left / lost if shown else math.nan
     apart = plain.varies and aware.varies and aware.high < plain.low
-    return {
+    row = {
         "modality": modality,
         "correction": correction,
         "chips": plain.n,
         "plain_loss": lost,
-        "plain_loss_low": plain.low - reference if known else None,
-        "plain_loss_high": plain.high - reference if known else None,
+        "plain_loss_low": plain.low - reference,
+        "plain_loss_high": plain.high - reference,
         "aware_loss": left,
         "recovered": recovered,
         "apart": apart,
         "gain": gain.mean,
-        "gain_low": None if math.isnan(gain.low) else gain.low,
-        "gain_high": None if math.isnan(gain.high) else gain.high,
-        "holds": recovered is not None and recovered >= 0.5 and apart,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+        "holds": recovered >= 0.5 and apart,
     }
+    return {name: None if value != value else value for name, value in row.items()}
 
 
 def idealised_loss(found: pd.DataFrame, modality: str, arm: str) -> float:

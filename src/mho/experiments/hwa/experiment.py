@@ -1,9 +1,10 @@
-"""The study of one modality, or what an earlier run in the same folder left of it; and several together."""
+"""The study of one modality with its test on chips, and what a folder holds of all modalities."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ from mho.errors import ConfigError
 from mho.experiments import harness
 from mho.experiments.harness import Work
 from mho.experiments.harness.measuring import Place, measure
-from mho.experiments.harness.runner import RESULTS, TABLE
-from mho.experiments.hwa.chips import IDEALISED, columns_of, idealised, key, one_chip
+from mho.experiments.harness.study import RESULTS
+from mho.experiments.hwa.chips import IDEALISED, idealised, one_chip
 from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, Networks
 from mho.experiments.hwa.study import GLOBAL, RAW, ChipTest, HWAStudy
 from mho.experiments.hwa.tables import COLUMNS, idealised_loss, normalised, pick, recovery, summarise
@@ -25,47 +26,7 @@ from mho.experiments.store import Log
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULTS", "TABLE", "HWAExperiment", "HWAResult", "finished", "run", "run_together"]
 MEASURED = "measured"
-HWAResult = harness.Result
-
-
-def run(
-    study: HWAStudy, output: Path, test: ChipTest | None = None, data_folder: Path | None = None, **how: Any
-) -> HWAResult:
-    """Run the study of one modality, or what an earlier run in the same folder left of it.
-
-    Args:
-        study: the configuration of the networks.
-        output: folder for the results; one configuration and one process each.
-        test: chips and times; more chips or other times may be asked for later.
-        data_folder: where published files lie, for data that has files.
-        how: as in :func:`mho.experiments.harness.run`.
-
-    Raises:
-        ValueError: as in :func:`mho.experiments.harness.run`.
-    """
-    return run_together({output: study}, test, data_folder, **how)[0]
-
-
-def run_together(
-    studies: Mapping[Path, HWAStudy],
-    test: ChipTest | None = None,
-    data_folder: Path | None = None,
-    **how: Any,
-) -> list[HWAResult]:
-    """:func:`run` for several modalities, whose work the workers share: none waits for another's teacher.
-
-    Args:
-        studies: the configuration of each, by the folder for its results.
-        test, data_folder, how: as in :func:`run`.
-
-    Raises:
-        ValueError: as in :func:`run`.
-    """
-    test = test or ChipTest()
-    whole = {folder: HWAExperiment(study=study, test=test) for folder, study in studies.items()}
-    return harness.run_together(whole, data_folder, **how)
 
 
 @config
@@ -111,24 +72,23 @@ class HWAExperiment(harness.Study):
         """The networks."""
         return Networks(self.study, data, work.store, work.progress, work.device)
 
-    def measure(self, place: Mapping[str, Any], shared: Networks) -> dict[str, float]:
-        """The error of one chip by correction and time."""
+    def measure(self, place: Mapping[str, Any], shared: Networks) -> list[dict[str, Any]]:
+        """The errors of one chip, see :func:`one_chip` and :func:`idealised`."""
         arm, chip = place["arm"], place["chip"]
-        if place["protocol"] == IDEALISED:
-            return idealised(shared, self.test, shared.digital(arm), chip)
-        return one_chip(shared, self.test, shared.chip(arm), arm, chip)
+        if place["protocol"] == MEASURED:
+            return one_chip(shared, self.test, shared.chip(arm), arm, chip)
+        return idealised(shared, self.test, shared.digital(arm), chip)
 
     def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: Networks) -> str:
         """The chip, and its error at the last time, compensated."""
-        last, told = self.test.times[-1], f"{place['arm']}, chip {place['chip']}"
-        names = [name for name in (key(GLOBAL, last), key(IDEALISED, last)) if rows and name in rows[0]]
-        return f"{told}: {shared.problem.shown(rows[0][names[0]]):.4g}" if names else told
+        told = f"{place['arm']}, chip {place['chip']}"
+        last = [row["error"] for row in rows if row["correction"] in (GLOBAL, IDEALISED)][-1:]
+        return f"{told}: {shared.problem.shown(last[0]):.4g}" if last else told
 
     def log(self, data: Problem) -> Log:
         """The finished chips; an error is a part of all items, or a mean in nats."""
-        bounds: dict[str, tuple[float, float]] = dict.fromkeys(("took", "cpu"), (0, math.inf))
-        bounds["rows"] = (0, 1 if data.metric == "accuracy" else math.inf)
-        return Log("chips.jsonl", key=("test", "arm", "chip", "protocol"), bounds=bounds)
+        log = super().log(data)
+        return replace(log, bounds={**log.bounds, "error": (0, 1 if data.metric == "accuracy" else math.inf)})
 
     def table(self, records: Sequence[Mapping[str, Any]], shared: Networks) -> pd.DataFrame:
         """One row for each test of a chip."""
@@ -151,7 +111,7 @@ class HWAExperiment(harness.Study):
                 "chance_error": problem.chance,
             }
             for record in records
-            for row in columns_of(self.test, record["rows"][0])
+            for row in record["rows"]
         ]
         made: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
         return made
