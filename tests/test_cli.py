@@ -1,13 +1,12 @@
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
 
 import mho
 from mho.cli import app
+
+from .forks import run_each
 
 RUNNER = CliRunner()
 TINY = ["--chips", "2", "--epochs", "1", "--tuning-epochs", "1", "--times", "1s,1y"]
@@ -173,25 +172,35 @@ def test_devices_are_listed():
         assert any(line.startswith(name + " ") for line in result.output.splitlines())
 
 
-@pytest.mark.parametrize("missing", ["typer", "pandas", "sklearn"])
-def test_a_missing_extra_is_one_sentence(missing, tmp_path):
-    script = f"import sys; sys.modules[{missing!r}] = None; from mho.cli import app; app()"
-    command = [sys.executable, "-c", script, "drift", *TINY, "--output", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode != 0
-    assert 'pip install "mho[study]"' in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+MISSING, SHELLS = ("typer", "pandas", "sklearn"), ("bash", "zsh", "fish")
 
 
-def test_the_command_line_starts_without_pandas_and_matplotlib():
-    script = (
-        "import sys; from mho.cli import app; print(*sorted({'pandas', 'matplotlib'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.strip() == ""
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """What the command line does where it is imported for the first time."""
+    folder = tmp_path_factory.mktemp("fresh")
+    words, start = ["drift", *TINY, "--output", str(folder / "out")], "import os, sys; from mho.cli import app; "
+    programs = {
+        name: f"import sys; sys.modules[{name!r}] = None; sys.argv[1:] = {words!r}; {start} app()"
+        for name in MISSING
+    }
+    programs["loaded"] = f"{start} print(*sorted({{'pandas', 'matplotlib'}} & set(sys.modules)))"
+    for shell in SHELLS:
+        programs[shell] = f"{start} os.environ['_MHO_COMPLETE'] = 'source_{shell}'; app(prog_name='mho')"
+    return run_each(programs, folder)
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_extra_is_one_sentence(missing, fresh):
+    done = fresh[missing]
+    assert done.status != 0
+    assert 'pip install "mho[study]"' in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_the_command_line_starts_without_pandas_and_matplotlib(fresh):
+    assert fresh["loaded"] == (0, "\n", "")
 
 
 def test_the_version():
@@ -199,14 +208,9 @@ def test_the_version():
     assert (result.exit_code, result.output) == (0, f"mho {mho.__version__}\n")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_are_told_how_to_complete(shell):
-    script = "from mho.cli import app; app(prog_name='mho')"
-    variables = {**os.environ, "_MHO_COMPLETE": f"source_{shell}"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, env=variables
-    )
-    assert "mho" in done.stdout
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shells_are_told_how_to_complete(shell, fresh):
+    assert fresh[shell].status == 0 and "mho" in fresh[shell].out
     assert "--show-completion" in call("--help").output
 
 
