@@ -80,6 +80,12 @@ def finished(tmp_path_factory):
     return run(TINY, folder, FEW), folder
 
 
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words")
+    return run(WORDS, folder, FEW), folder
+
+
 class StopAfter(Progress):
     """Presses Ctrl-C when a stage has advanced so many times."""
 
@@ -386,10 +392,16 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished, tmp_path, stage, step
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
 
+def copy_all_but(name, source, folder):
+    """What a run left before it trained one student and tested chips."""
+    folder.mkdir(exist_ok=True)
+    for file in (source / "study.json", *source.glob("*.pt")):
+        if file.stem != name:
+            (folder / file.name).write_bytes(file.read_bytes())
+
+
 def test_workers_train_and_test_to_the_same_table(finished, tmp_path):
-    for name in (TEACHER, PLAIN):
-        (tmp_path / f"{name}.pt").write_bytes((finished[1] / f"{name}.pt").read_bytes())
-    (tmp_path / "study.json").write_bytes((finished[1] / "study.json").read_bytes())
+    copy_all_but(AWARE, finished[1], tmp_path)
     run(TINY, tmp_path, FEW, workers=2)
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
@@ -433,15 +445,16 @@ def test_a_failed_worker_says_what_failed(finished, tmp_path):
         run(TINY, tmp_path, FEW, workers=2)
 
 
-def test_modalities_that_share_workers_have_the_tables_of_each_alone(tmp_path):
-    few = ChipTest(chips=1, times=(YEAR,), idealised_chips=1)
-    alone = {name: run(study, tmp_path / f"{name}-alone", few) for name, study in BOTH.items()}
+def test_modalities_that_share_workers_have_the_tables_of_each_alone(finished, words, tmp_path):
+    """Workers train a student of each, and test chips of both."""
+    alone = {"vision": finished, "sequence": words}
     folders = {tmp_path / name: study for name, study in BOTH.items()}
-    together = run_together(folders, few, workers=2)
-    for name, result in zip(BOTH, together, strict=True):
-        pd.testing.assert_frame_equal(result.table, alone[name].table)
-        files = [tmp_path / folder / "results.csv" for folder in (name, f"{name}-alone")]
-        assert files[0].read_bytes() == files[1].read_bytes()
+    for name, (_, folder) in alone.items():
+        copy_all_but(AWARE, folder, tmp_path / name)
+    together = run_together(folders, FEW, workers=2)
+    for result, (name, (one, folder)) in zip(together, alone.items(), strict=True):
+        pd.testing.assert_frame_equal(result.table, one.table)
+        assert (tmp_path / name / "results.csv").read_bytes() == (folder / "results.csv").read_bytes()
 
 
 def test_a_student_that_is_trained_for_longer_begins_with_the_plain_one(finished, tmp_path, monkeypatch):
@@ -465,8 +478,8 @@ def test_a_student_that_is_trained_for_longer_begins_with_the_plain_one(finished
 # --- rows of words -------------------------------------------------------------------------------
 
 
-def test_rows_of_words_are_measured_in_perplexity(tmp_path):
-    result = run(WORDS, tmp_path, ChipTest(chips=2, times=(1.0, YEAR), idealised_chips=1))
+def test_rows_of_words_are_measured_in_perplexity(words):
+    result, _ = words
     table = result.table
     np.testing.assert_allclose(table["value"], np.exp(table["error"]))
     assert set(table["correction"]) == {RAW, GLOBAL, COLUMN, AFFINE, "idealised"}
