@@ -90,6 +90,7 @@ def test_write_verify(tmp_path, capsys, monkeypatch) -> None:
     assert (tmp_path / "write-verify.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_error_budget(tmp_path, capsys) -> None:
     spec = importlib.util.spec_from_file_location("error_budget", EXAMPLES / "error_budget.py")
     module = importlib.util.module_from_spec(spec)
@@ -121,6 +122,7 @@ def test_error_budget(tmp_path, capsys) -> None:
     assert rows["everything"] > 0  # the cross-entropy grows
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_flat_minima(tmp_path, capsys, monkeypatch) -> None:
     spec = importlib.util.spec_from_file_location("flat_minima", EXAMPLES / "flat_minima.py")
     module = importlib.util.module_from_spec(spec)
