@@ -51,6 +51,7 @@ def test_the_same_command_finds_everything_done(folder):
     assert (path / "results.csv").read_bytes() == before
 
 
+@pytest.mark.usefixtures("sketches")
 def test_options_reach_the_study(tmp_path):
     options = ["--bits", 6, "--tile-rows", 64, "--device", "hermes-pcm", "--seed", 3, "--weight-noise", 0.03]
     training = ["--learning-rate", 0.1, "--batch", 100, "--model", "small_cnn", "--data-set", "Digits"]
@@ -68,6 +69,7 @@ def test_options_reach_the_study(tmp_path):
     assert (study["fine_tuning"]["epochs"], study["fine_tuning"]["batch"]) == (1, 100)
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_hardware_file_is_the_chip(tmp_path):
     hardware = mho.Hardware(device=mho.devices.PCM(g_max=20e-6), tile=mho.Tile(rows=32, columns=32))
     hardware.save(str(tmp_path / "chip.yaml"))
@@ -118,6 +120,7 @@ def test_a_folder_of_another_study_is_refused(folder):
     assert "study.seed: it has 0, this run has 9" in result.stderr
 
 
+@pytest.mark.usefixtures("sketches")
 def test_ctrl_c_keeps_and_tells(tmp_path, monkeypatch):
     from mho.experiments import drift
 
@@ -139,6 +142,7 @@ def test_ctrl_c_keeps_and_tells(tmp_path, monkeypatch):
     assert "2 of 4 chips were finished by an earlier run" in result.output
 
 
+@pytest.mark.usefixtures("sketches")
 def test_quick_and_the_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert call("drift", "--quick", "--times", "1s").exit_code == 0
@@ -179,7 +183,8 @@ MISSING, SHELLS = ("typer", "pandas", "sklearn"), ("bash", "zsh", "fish")
 def fresh(tmp_path_factory):
     """What the command line does where it is imported for the first time."""
     folder = tmp_path_factory.mktemp("fresh")
-    words, start = ["drift", *TINY, "--output", str(folder / "out")], "import os, sys; from mho.cli import app; "
+    words = ["drift", *TINY, "--output", str(folder / "out")]
+    start = "import os, sys; from mho.cli import app; "
     programs = {
         name: f"import sys; sys.modules[{name!r}] = None; sys.argv[1:] = {words!r}; {start} app()"
         for name in MISSING
