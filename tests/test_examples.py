@@ -173,9 +173,14 @@ def test_hf_trainer(capsys) -> None:
 
 def test_own_study(tmp_path, capsys, monkeypatch) -> None:
     """A study in at most 60 lines has a command, a page, going on, workers and sweeps."""
-    from mho.experiments.engines import LocalEngine
+    from mho.experiments.engines import Engine
     from mho.experiments.plan import make_plan
     from mho.experiments.sweep import run
+    from mho.experiments.worker import run_cell
+
+    class Here(Engine):
+        def run(self, jobs):
+            yield from ((number, run_cell(job)) for number, job in enumerate(jobs))
 
     path = EXAMPLES / "own_study.py"
     assert len(path.read_text().splitlines()) <= 60
@@ -216,7 +221,6 @@ def test_own_study(tmp_path, capsys, monkeypatch) -> None:
     ):
         assert one.read() == other.read()
     study = {"kind": "experiments.DriftOfALayer", "size": 16, "chips": 1}
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=":")
     plan = make_plan({"imports": ["own_study"], "study": study, "grid": {"bits": [[4], [8]]}})
-    table = run(plan, tmp_path / "sweep", LocalEngine(workers=1))
+    table = run(plan, tmp_path / "sweep", Here())
     assert table["error"].tolist() == ["", ""] and table["rms_error"][0] > table["rms_error"][1]
