@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import hashlib
 import os
@@ -10,6 +11,7 @@ import random
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before torch and numpy start: the processes of pytest-xdist already fill the cores.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -78,4 +80,41 @@ def fixed_seeds() -> None:
     """Every test starts from the same random numbers, whatever ran before it."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed also writes down the stack, for accelerators
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
+
+
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the training images, a sixth of the others: for programs that need not learn."""
+    from mho.experiments.data import Data, Digits
+
+    whole = Digits.load
+
+    def load(self: Digits, folder: Path | None = None) -> Data:
+        data = whole(self, folder)
+        parts = {
+            name: torch.utils.data.TensorDataset(*(t[:count] for t in getattr(data, name).tensors))
+            for name, count in (("train", 200), ("validation", 100), ("test", 100))
+        }
+        return dataclasses.replace(data, **parts)
+
+    monkeypatch.setattr(Digits, "load", load)
+
+
+@pytest.fixture
+def sketches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and written but not drawn, which takes longer than the rest of a command.
+
+    For tests of something else: each command has another one that draws.
+    """
+
+    def written(figure: Any, to: Any, format: str = "png", **_: Any) -> None:
+        content = b"<svg></svg>" if format == "svg" else b"\x89PNG\r\n\x1a\n"
+        if hasattr(to, "write"):
+            to.write(content)
+        else:
+            Path(to).write_bytes(content)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", written)

@@ -1,13 +1,12 @@
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
 
 import mho
 from mho.cli import app
+
+from .forks import run_each
 
 RUNNER = CliRunner()
 TINY = ["--chips", "2", "--epochs", "1", "--tuning-epochs", "1", "--times", "1s,1y"]
@@ -52,6 +51,7 @@ def test_the_same_command_finds_everything_done(folder):
     assert (path / "results.csv").read_bytes() == before
 
 
+@pytest.mark.usefixtures("sketches")
 def test_options_reach_the_study(tmp_path):
     options = ["--bits", 6, "--tile-rows", 64, "--device", "hermes-pcm", "--seed", 3, "--weight-noise", 0.03]
     training = ["--learning-rate", 0.1, "--batch", 100, "--model", "small_cnn", "--data-set", "Digits"]
@@ -69,6 +69,7 @@ def test_options_reach_the_study(tmp_path):
     assert (study["fine_tuning"]["epochs"], study["fine_tuning"]["batch"]) == (1, 100)
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_hardware_file_is_the_chip(tmp_path):
     hardware = mho.Hardware(device=mho.devices.PCM(g_max=20e-6), tile=mho.Tile(rows=32, columns=32))
     hardware.save(str(tmp_path / "chip.yaml"))
@@ -119,6 +120,7 @@ def test_a_folder_of_another_study_is_refused(folder):
     assert "study.seed: it has 0, this run has 9" in result.stderr
 
 
+@pytest.mark.usefixtures("sketches")
 def test_ctrl_c_keeps_and_tells(tmp_path, monkeypatch):
     from mho.experiments import drift
 
@@ -140,6 +142,7 @@ def test_ctrl_c_keeps_and_tells(tmp_path, monkeypatch):
     assert "2 of 4 chips were finished by an earlier run" in result.output
 
 
+@pytest.mark.usefixtures("sketches")
 def test_quick_and_the_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert call("drift", "--quick", "--times", "1s").exit_code == 0
@@ -173,25 +176,36 @@ def test_devices_are_listed():
         assert any(line.startswith(name + " ") for line in result.output.splitlines())
 
 
-@pytest.mark.parametrize("missing", ["typer", "pandas", "sklearn"])
-def test_a_missing_extra_is_one_sentence(missing, tmp_path):
-    script = f"import sys; sys.modules[{missing!r}] = None; from mho.cli import app; app()"
-    command = [sys.executable, "-c", script, "drift", *TINY, "--output", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode != 0
-    assert 'pip install "mho[study]"' in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+MISSING, SHELLS = ("typer", "pandas", "sklearn"), ("bash", "zsh", "fish")
 
 
-def test_the_command_line_starts_without_pandas_and_matplotlib():
-    script = (
-        "import sys; from mho.cli import app; print(*sorted({'pandas', 'matplotlib'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.strip() == ""
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """What the command line does where it is imported for the first time."""
+    folder = tmp_path_factory.mktemp("fresh")
+    words = ["drift", *TINY, "--output", str(folder / "out")]
+    start = "import os, sys; from mho.cli import app; "
+    programs = {
+        name: f"import sys; sys.modules[{name!r}] = None; sys.argv[1:] = {words!r}; {start} app()"
+        for name in MISSING
+    }
+    programs["loaded"] = f"{start} print(*sorted({{'pandas', 'matplotlib'}} & set(sys.modules)))"
+    for shell in SHELLS:
+        programs[shell] = f"{start} os.environ['_MHO_COMPLETE'] = 'source_{shell}'; app(prog_name='mho')"
+    return run_each(programs, folder)
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_extra_is_one_sentence(missing, fresh):
+    done = fresh[missing]
+    assert done.status != 0
+    assert 'pip install "mho[study]"' in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_the_command_line_starts_without_pandas_and_matplotlib(fresh):
+    assert fresh["loaded"] == (0, "\n", "")
 
 
 def test_the_version():
@@ -199,14 +213,9 @@ def test_the_version():
     assert (result.exit_code, result.output) == (0, f"mho {mho.__version__}\n")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_are_told_how_to_complete(shell):
-    script = "from mho.cli import app; app(prog_name='mho')"
-    variables = {**os.environ, "_MHO_COMPLETE": f"source_{shell}"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, env=variables
-    )
-    assert "mho" in done.stdout
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shells_are_told_how_to_complete(shell, fresh):
+    assert fresh[shell].status == 0 and "mho" in fresh[shell].out
     assert "--show-completion" in call("--help").output
 
 

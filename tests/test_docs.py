@@ -17,6 +17,7 @@ PAGES = {
 }
 
 
+@pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize("page", [name for name, blocks in PAGES.items() if blocks])
 def test_code_in_the_documentation_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

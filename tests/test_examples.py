@@ -92,6 +92,7 @@ def test_write_verify(tmp_path, capsys, monkeypatch) -> None:
     assert (tmp_path / "write-verify.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_error_budget(tmp_path, capsys) -> None:
     spec = importlib.util.spec_from_file_location("error_budget", EXAMPLES / "error_budget.py")
     module = importlib.util.module_from_spec(spec)
@@ -123,6 +124,7 @@ def test_error_budget(tmp_path, capsys) -> None:
     assert rows["everything"] > 0  # the cross-entropy grows
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_flat_minima(tmp_path, capsys, monkeypatch) -> None:
     spec = importlib.util.spec_from_file_location("flat_minima", EXAMPLES / "flat_minima.py")
     module = importlib.util.module_from_spec(spec)
@@ -173,9 +175,14 @@ def test_hf_trainer(capsys) -> None:
 
 def test_own_study(tmp_path, capsys, monkeypatch) -> None:
     """A study in at most 60 lines has a command, a page, going on, workers and sweeps."""
-    from mho.experiments.engines import LocalEngine
+    from mho.experiments.engines import Engine
     from mho.experiments.plan import make_plan
     from mho.experiments.sweep import run
+    from mho.experiments.worker import run_cell
+
+    class Here(Engine):
+        def run(self, jobs):
+            yield from ((number, run_cell(job)) for number, job in enumerate(jobs))
 
     path = EXAMPLES / "own_study.py"
     assert len(path.read_text().splitlines()) <= 60
@@ -214,7 +221,6 @@ def test_own_study(tmp_path, capsys, monkeypatch) -> None:
     # To the bit, unless the kernels of this process round otherwise than those of the script.
     pd.testing.assert_frame_equal(*tables, check_exact="MHO_TEST_KERNELS" not in os.environ, rtol=1e-5)
     study = {"kind": "experiments.DriftOfALayer", "size": 16, "chips": 1}
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=":")
     plan = make_plan({"imports": ["own_study"], "study": study, "grid": {"bits": [[4], [8]]}})
-    table = run(plan, tmp_path / "sweep", LocalEngine(workers=1))
+    table = run(plan, tmp_path / "sweep", Here())
     assert table["error"].tolist() == ["", ""] and table["rms_error"][0] > table["rms_error"][1]

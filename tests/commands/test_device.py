@@ -80,6 +80,7 @@ def test_list() -> None:
     assert "needs states: give a description" in result.output  # FiniteStates
 
 
+@pytest.mark.usefixtures("sketches")
 def test_descriptions_from_files(here) -> None:
     mine = Generic(g_max=50e-6, program=Proportional(sigma=0.05))
     config.save(mine, here / "mine.json")
@@ -111,6 +112,7 @@ def test_a_fit_and_its_page_again(here) -> None:
     assert again.exit_code == 0 and "memristor_states.csv" in (here / "again" / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("sketches")
 @pytest.mark.parametrize("layout", ["states", "retention"])
 def test_layouts_and_their_unit(here, layout) -> None:
     if layout == "states":
@@ -126,6 +128,7 @@ def test_layouts_and_their_unit(here, layout) -> None:
     check_page(here / "runs" / "device-t", ("fit", "programming", "drift", "read_noise"))
 
 
+@pytest.mark.usefixtures("sketches")
 def test_ohms_and_amperes(here) -> None:
     """Ohms by a name of their unit; amperes by the read voltage, which is asked for."""
     time, g = np.array([1, 10, 100, 1000]), 10e-6 * np.array([1, 10, 100, 1000]) ** -0.05
@@ -139,6 +142,7 @@ def test_ohms_and_amperes(here) -> None:
         assert Fit.load(here / "out" / "device.json").device.g_max == pytest.approx(10e-6)
 
 
+@pytest.mark.usefixtures("sketches")
 def test_cells_and_jumps_are_kept_as_they_are(here) -> None:
     (here / "cell.csv").write_text("0,1000000,0.0,0\n1,100000,0.05,0\n")
     result = call("fit", "cell.csv", "--layout", "cells")
@@ -158,6 +162,7 @@ def test_cells_and_jumps_are_kept_as_they_are(here) -> None:
     assert isinstance(made, JumpCell) and made.down.change == pytest.approx((-2e-6, -1e-6, 0))
 
 
+@pytest.mark.usefixtures("sketches")
 def test_fusion(here) -> None:
     rng = np.random.default_rng(0)
     target = rng.uniform(1, 40, 600)
@@ -170,6 +175,7 @@ def test_fusion(here) -> None:
     assert made.g_max == pytest.approx(1e-6 * target.max())
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_loop(here) -> None:
     trace = LinearIonDrift(r_off=14e3).simulate(*sine(1.0, 1.0, 1, 40))
     columns = np.stack([trace.time, trace.voltage, 1e6 * trace.current], 1)
@@ -181,6 +187,7 @@ def test_a_loop(here) -> None:
     assert made.device.r_off == pytest.approx(14e3, rel=1e-3)
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_saved_measurement_is_a_layout(here) -> None:
     config.save(PulseTrain(up=100, width=3e-6), here / "how.json")
     result = call("fit", STATES, "--layout", "how.json", "--output", "out")

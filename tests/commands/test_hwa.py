@@ -113,6 +113,7 @@ def test_plot_draws_the_dashboard_again(finished, tmp_path):
     assert "<svg" in (tmp_path / "again.svg").read_text()
 
 
+@pytest.mark.usefixtures("sketches")
 def test_evaluation_alone_trains_nothing_and_may_ask_for_other_times(finished, monkeypatch):
     folder, _ = finished
     networks = {path: path.read_bytes() for path in folder.glob("*/*.pt")}
@@ -135,6 +136,7 @@ def test_evaluation_alone_needs_networks(tmp_path):
     )
 
 
+@pytest.mark.usefixtures("sketches")
 def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path, monkeypatch):
     from mho.experiments.hwa import networks as module
 

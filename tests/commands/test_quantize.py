@@ -112,6 +112,7 @@ def test_numbers_in_the_table_are_those_of_the_run(folder):
     assert document["images"]["test"] == 600
 
 
+@pytest.mark.usefixtures("sketches")
 def test_skip_robustness_trains_only(folder, tmp_path):
     result = call(*TINY, "--skip-robustness", "--output-dir", tmp_path / "half")
     assert result.exit_code == 0, result.output
@@ -126,6 +127,7 @@ def test_skip_robustness_trains_only(folder, tmp_path):
     assert ours.read_bytes() == theirs.read_bytes()
 
 
+@pytest.mark.usefixtures("sketches")
 def test_skip_training_takes_the_configuration_of_the_folder_and_trains_nothing(folder):
     path, _ = folder
     before = (path / "ste_model.pth").stat().st_mtime_ns
@@ -149,12 +151,14 @@ def test_missing_networks_name_the_command_that_makes_them(tmp_path):
     one_line(result, "baseline_model.pth is missing", "mho quantize --skip-robustness --output-dir")
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_command_that_failed_does_not_keep_the_folder(tmp_path):
     one_line(call("--skip-training", "--output-dir", tmp_path), "baseline_model.pth is missing")
     result = call(*TINY, "--skip-robustness", "--output-dir", tmp_path)
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.usefixtures("sketches")
 def test_the_second_half_takes_the_states_of_the_first(tmp_path):
     path = tmp_path / "states.csv"
     path.write_text("conductance_S\n1e-6\n2e-6\n5e-6\n")
@@ -165,6 +169,7 @@ def test_the_second_half_takes_the_states_of_the_first(tmp_path):
     assert set(pd.read_csv(tmp_path / "out/robustness.csv")["levels"]) == {"SingleDevice-6", "DevicePair-7"}
 
 
+@pytest.mark.usefixtures("sketches")
 def test_training_alone_in_a_finished_folder_keeps_the_noise(folder):
     path, _ = folder
     before = json.loads((path / "results.json").read_text())["robustness"]
@@ -200,6 +205,7 @@ def test_a_folder_of_another_configuration_is_refused(folder):
     one_line(call(*TINY, "--lr", 0.2, "--output-dir", path), "learning_rate: it has 0.1, this run has 0.2")
 
 
+@pytest.mark.usefixtures("sketches")
 def test_quick_is_fewer_epochs_and_repeats(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "QUICK_EPOCHS", 1)
     monkeypatch.setattr(command, "QUICK_REPEATS", 1)
@@ -257,6 +263,7 @@ def test_bad_options(words, parts, tmp_path):
     one_line(call(*words, "--output-dir", tmp_path), *parts)
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_states_file_of_ones_own(tmp_path):
     path = tmp_path / "states.csv"
     path.write_text("conductance_S\n3e-6\n1e-6\n2e-6\n3e-6\n")
@@ -272,6 +279,7 @@ def test_a_states_file_of_ones_own(tmp_path):
     one_line(call("--states", path, "--output-dir", tmp_path / "other"), "line 3: 'nan' is not a conductance")
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_damaged_network_is_named_and_made_again_on_request(folder):
     path, _ = folder
     whole = (path / "ptq_model.pth").read_bytes()

@@ -56,6 +56,7 @@ def test_sweep_writes_table_figures_and_page_and_tells_failed_cells(swept):
     assert len((folder / "out/results.csv").read_text().splitlines()) == 7
 
 
+@pytest.mark.usefixtures("sketches")
 def test_sweep_again_runs_nothing(swept):
     _, folder = swept
     before = (folder / "out/results.csv").read_bytes()
@@ -85,6 +86,7 @@ def test_a_plan_that_is_not_there(tmp_path):
     one_line(call("sweep", tmp_path / "none.yaml"), "none.yaml")
 
 
+@pytest.mark.usefixtures("sketches")
 def test_a_report_of_unknown_columns(swept, tmp_path):
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN + "report: {metric: speed}\n")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 Place = tuple[int, int]  # an axis, and a value in it
 
 
-def covering(axes: Sequence[Sequence[Any]], allowed: Callable[..., bool] = lambda row: True) -> list[tuple]:
+def covering(
+    axes: Sequence[Sequence[Any]],
+    allowed: Callable[..., bool] = lambda row: True,
+    strangers: Collection[tuple[int, int]] = (),
+) -> list[tuple]:
     """Rows with a value of each axis, such that every two values that may meet do.
 
     A row begins with a pair that has not met; each further axis, in a random order, takes the value that
@@ -19,6 +23,7 @@ def covering(axes: Sequence[Sequence[Any]], allowed: Callable[..., bool] = lambd
     Args:
         axes: the values of each axis.
         allowed: whether a row may be; values that are not chosen yet are None in its list.
+        strangers: pairs of axes, the first one first, whose values need not meet.
     """
     rng = random.Random(0)
 
@@ -31,6 +36,7 @@ def covering(axes: Sequence[Sequence[Any]], allowed: Callable[..., bool] = lambd
     open_pairs: dict[tuple[Place, Place], None] = {
         ((i, a), (j, b)): None
         for i, j in itertools.combinations(range(len(axes)), 2)
+        if (i, j) not in strangers
         for a in range(len(axes[i]))
         for b in range(len(axes[j]))
         if fits({i: a, j: b})

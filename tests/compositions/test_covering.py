@@ -22,6 +22,12 @@ def test_every_two_values_meet() -> None:
     assert 20 <= len(rows) <= 28  # of 960
 
 
+def test_strangers_need_not_meet() -> None:
+    rows = covering(["abcde", "abcd", "ab"], strangers=[(0, 1)])
+    assert len(rows) == 10  # the first and the last
+    assert len({row[:2] for row in rows}) < 20 and len({row[1:] for row in rows}) == 8
+
+
 def test_what_may_not_meet_does_not() -> None:
     def allowed(row: list[Any]) -> bool:
         return not (row[0] == "a" and row[1] == "b") and not (row[1] == "c" and row[2] == "a")

@@ -69,6 +69,7 @@ class Row(NamedTuple):
         return case.hardware(device, **given)
 
 
+CELLS = ("device", "first", "second")
 EFFECTS = [None, *kinds(Effect)]
 AXES: list[list[Any]] = [
     kinds(Device, Effect),
@@ -98,22 +99,35 @@ def allowed(values: list[Any]) -> bool:
     return not inside or not Composition(inside[0], tuple(inside[1:]), row.array).refused
 
 
-ROWS = [Row(*values) for values in covering(AXES, allowed)]
+# What a cell is does not matter to a layer: the array, the mapping and the converters are between them.
+STRANGERS = [(k, Row._fields.index("layer")) for k, name in enumerate(Row._fields) if name in CELLS]
+ROWS = [Row(*values) for values in covering(AXES, allowed, STRANGERS)]
 
 
-GRAPH = ("array", "mapping", "dac", "adc", "quiet", "bias_rows")  # what the graph of a forward depends on
+GRAPH = ("array", "mapping")  # the graph of a forward takes other weights from them in each mode
+
+
+def is_one_graph(row: Row) -> bool:
+    """A training that simulates cells at each step looks at their numbers, which a graph cannot."""
+    simulated = row.array in (mho.array.Simulated, mho.array.Swept)
+    return not (simulated and row.mode == "trained" and not row.hardware().mapping.smooth)
 
 
 def compiled() -> set[Row]:
-    """Rows that are compiled: all parts, in each mode those that the graph depends on."""
+    """Rows that are compiled: all parts, in each mode those that weights come from.
+
+    Layers of several products are left to test_visible.py, as far as possible: it compiles every layer.
+    """
 
     def items(row: Row) -> set[tuple[Any, ...]]:
-        return {(row.mode if k in GRAPH else "any", k, value) for k, value in row._asdict().items()}
+        found = {(row.mode if k in GRAPH else "any", k, value) for k, value in row._asdict().items()}
+        return found if LAYERS[row.layer].one_product else {item for item in found if item[1] != "layer"}
 
     chosen: set[Row] = set()
-    missing = {item for row in ROWS for item in items(row)}
+    among = [row for row in ROWS if is_one_graph(row)]
+    missing = {item for row in among for item in items(row)}
     while missing:
-        row = max(ROWS, key=lambda r: len(items(r) & missing) * (1 if LAYERS[r.layer].one_product else 0.5))
+        row = max(among, key=lambda r: len(items(r) & missing) * (1 if LAYERS[r.layer].one_product else 0.4))
         chosen.add(row)
         missing -= items(row)
     return chosen

@@ -16,6 +16,8 @@ from mho.converters import SAR, Calibrated, Histogram, LeastSquares
 from mho.converters.least_squares import least_squares_limit, squared_error
 from mho.converters.ranges import related_by_powers_of_two
 
+from ..compositions.covering import covering
+
 SAMPLES = 40_000
 LAWS = {
     "normal": scipy.stats.norm(),
@@ -41,9 +43,10 @@ def error(converter: Any, x: Tensor, limit: float) -> float:
     return float((converter.quantise(x, limit) - x).double().square().mean())
 
 
-@pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("bits", [2, 4, 6, 8])
-@pytest.mark.parametrize("kind", ["with zero", "without zero", "SAR", "unsigned"])
+@pytest.mark.parametrize(
+    ("name", "bits", "kind"),
+    covering([list(LAWS), [2, 4, 6, 8], ["with zero", "without zero", "SAR", "unsigned"]]),
+)
 def test_no_full_scale_is_better(name: str, bits: int, kind: str) -> None:
     converter = {
         "with zero": mho.ADC(bits=bits),

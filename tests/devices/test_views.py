@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+
+from ..forks import Ended, run_each
 
 LIVES = {
     "interpolated": """
@@ -24,10 +23,14 @@ nearest(eps, table(EvenLevels(count=3), torch.float32))
 }
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    start = "import mho, torch\ng, eps = torch.full((5, 3), 1e-5).t(), torch.randn(5, 3).t()\n"
+    programs = {name: start + life for name, life in LIVES.items()}
+    return run_each(programs, tmp_path_factory.mktemp("views"), "-W", "error::UserWarning")
+
+
 @pytest.mark.parametrize("name", LIVES)
-def test_no_warning(name: str) -> None:
+def test_no_warning(name: str, ended: dict[str, Ended]) -> None:
     """torch warns of a search for values that do not lie one behind the other, once in a process."""
-    life = f"import mho, torch\ng, eps = torch.full((5, 3), 1e-5).t(), torch.randn(5, 3).t()\n{LIVES[name]}"
-    command = [sys.executable, "-W", "error::UserWarning", "-c", life]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert ended[name].status == 0, ended[name].err

@@ -11,6 +11,8 @@ from mho.experiments.cost import Prices, count
 from mho.mapping import BitSlicing, DifferentialPair, Mapping, Offset, SignificancePairs
 from mho.nn import analog_layers
 
+from ..compositions.covering import covering
+
 OF_DAC = 5  # bits of the DAC, which tell its codes from those of an ADC
 TILE = mho.Tile(rows=4, columns=3)
 
@@ -186,22 +188,23 @@ def test_adc_conversions_and_cells_of_every_layer_and_mapping(layer, mapping, co
     assert cost.cells == sum(one.chip_g.numel() for one in analog_layers(model).values())
 
 
-@pytest.mark.parametrize("dac", DACS)
-@pytest.mark.parametrize("adc", [*ADCS, "none"])
-def test_adc_conversions_of_every_converter(adc, dac, converted):
-    for layer in ("Linear over positions", "Conv2d", "Embedding"):
-        model, x = built(layer, adc=ADCS.get(adc), dac=DACS[dac], mapping=MAPPINGS["BitSlicing"])
-        forget(converted)
-        assert count(model, x).adc == converted["adc"]
-        assert (converted["adc"] > 0) == (adc != "none")
+@pytest.mark.parametrize(
+    ("adc", "dac", "layer"),
+    covering([[*ADCS, "none"], list(DACS), ["Linear over positions", "Conv2d", "Embedding"]]),
+)
+def test_adc_conversions_of_every_converter(adc, dac, layer, converted):
+    model, x = built(layer, adc=ADCS.get(adc), dac=DACS[dac], mapping=MAPPINGS["BitSlicing"])
+    forget(converted)
+    assert count(model, x).adc == converted["adc"]
+    assert (converted["adc"] > 0) == (adc != "none")
 
 
 MATRICES = [name for name in LAYERS if "Conv" not in name]  # a convolution shares its inputs among patches
 
 
-@pytest.mark.parametrize("dac", DACS)
-@pytest.mark.parametrize("mapping", ["DifferentialPair", "BitSlicing"])
-@pytest.mark.parametrize("layer", MATRICES)
+@pytest.mark.parametrize(
+    ("layer", "mapping", "dac"), covering([MATRICES, ["DifferentialPair", "BitSlicing"], list(DACS)])
+)
 def test_dac_conversions_of_every_matrix(layer, mapping, dac, converted):
     """Each value that is driven, by as many drivers as the chip has for it: of each array beside another
     and of each slice."""

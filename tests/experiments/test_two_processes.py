@@ -1,13 +1,16 @@
 """Two processes in one folder, for every study that has a folder: no result is lost, doubled or dead.
 
-The processes are real: this file run as a program is one of them (:func:`main`).
+The processes are real: this file run as a program forks them (:func:`serve`), so that they import torch once.
 """
 
 import errno
 import importlib
 import inspect
+import json
+import os
 import pkgutil
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -111,19 +114,59 @@ def main(name, folder, how):
         run(folder, Progress())
 
 
+def serve():
+    """Run what standard input says, each line in a process of its own, whose number is the answer."""
+    for module in ("pandas", "scipy.stats", "sklearn.datasets"):
+        importlib.import_module(module)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing is left of a process that has ended
+    for line in sys.stdin:
+        name, folder, how = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            main(name, Path(folder), how)
+            os._exit(0)
+        print(child, flush=True)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+
+
+def lives(number):
+    """Whether there is a process."""
+    with suppress(ProcessLookupError):
+        os.kill(number, 0)
+        return True
+    return False
+
+
+def wait_for_the_end(number):
+    deadline = time.monotonic() + 240
+    while lives(number):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @contextmanager
-def other_process(name, folder, how):
-    """Another process with the study, once it is where it says so; killed in the end."""
-    words = [sys.executable, __file__, name, str(folder), how]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+def other_process(server, name, folder, how):
+    """Number of another process with the study, once it is where it says so; killed in the end."""
+    server.stdin.write(json.dumps([name, str(folder), how]) + "\n")
+    server.stdin.flush()
+    number = int(server.stdout.readline())
     try:
         while not Path(f"{folder}.there").exists():
-            assert process.poll() is None, process.stderr.read()
+            assert lives(number), "it failed, as it says in its errors"
             time.sleep(0.05)
-        yield process
+        yield number
     finally:
-        process.kill()
-        process.communicate()
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+        wait_for_the_end(number)
 
 
 @pytest.fixture(scope="module", params=list(STUDIES))
@@ -149,12 +192,12 @@ def test_every_study_with_a_folder_is_here():
 
 
 @pytest.mark.slow
-def test_the_second_process_is_refused_and_a_killed_first_one_goes_on(study, tmp_path):
+def test_the_second_process_is_refused_and_a_killed_first_one_goes_on(study, server, tmp_path):
     name, table = study
     run, _, file = STUDIES[name]
     folder = tmp_path / "run"
-    with other_process(name, folder, "hold") as first:
-        sentence = f"output = {folder}: process {first.pid} on "
+    with other_process(server, name, folder, "hold") as first:
+        sentence = f"output = {folder}: process {first} on "
         with pytest.raises(FolderInUseError, match=re.escape(sentence)):
             run(folder, Progress())
     run(folder, Progress())
@@ -163,18 +206,18 @@ def test_the_second_process_is_refused_and_a_killed_first_one_goes_on(study, tmp
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*this file system has no locks")
-def test_two_at_once_without_locks_leave_a_folder_that_goes_on(study, tmp_path, monkeypatch):
+def test_two_at_once_without_locks_leave_a_folder_that_goes_on(study, server, tmp_path, monkeypatch):
     name, table = study
     run, _, file = STUDIES[name]
     folder = tmp_path / "run"
-    with other_process(name, folder, "without locks") as other, monkeypatch.context() as patch:
+    with other_process(server, name, folder, "without locks") as other, monkeypatch.context() as patch:
         patch.setattr("filelock.FileLock.acquire", no_locks)
         with suppress(OSError, ValueError):  # what one of them removes, the other may miss
             run(folder, Progress())
-        other.communicate(timeout=240)
+        wait_for_the_end(other)
     run(folder, Progress())
     assert (folder / file).read_bytes() == table
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
+    serve()

@@ -304,7 +304,7 @@ def test_calibration() -> None:
 def test_compiled() -> None:
     torch._dynamo.reset()
     adc = mho.ADC(bits=12, range=Fixed(limit=8.0))
-    analog = mho.convert(encoder(), mho.Hardware(device=mho.devices.PCM(read_scale=0.0), adc=adc))
+    analog = mho.convert(encoder().layers[0], mho.Hardware(device=mho.devices.PCM(read_scale=0.0), adc=adc))
     mho.program(analog, seed=0)
     analog.eval()
     compiled = torch.compile(analog, fullgraph=True, backend="aot_eager")

@@ -45,6 +45,14 @@ def bare_effects() -> list[Effect]:
     return found
 
 
+def by_kind(effects: list[Effect]) -> dict[str, list[Effect]]:
+    """The examples of each kind of effect."""
+    found: dict[str, list[Effect]] = {}
+    for effect in effects:
+        found.setdefault(name_of(effect), []).append(effect)
+    return found
+
+
 def fits(effect: Effect, device: Device) -> Effect | None:
     """The effect around the device; None where it does not go around it."""
     try:

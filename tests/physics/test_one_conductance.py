@@ -5,6 +5,7 @@ In evaluation, without gradients, compiled or not: no path reads the ideal weigh
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 import mho
 from mho import devices, mapping
 from mho.nn import AnalogConv2d, AnalogLinear
+
+from ..compositions.covering import covering
 
 CELL = devices.Generic(g_min=1e-6, g_max=21e-6, program=devices.Independent(sigma=0.03))
 SPAN, STEP = 20e-6, 3e-6
@@ -40,10 +43,13 @@ def compiled(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     return torch.compile(layer, fullgraph=True, backend="aot_eager")  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("run", [eager, compiled])
-@pytest.mark.parametrize("adc", ADCS)
-@pytest.mark.parametrize("tile", TILES)
-@pytest.mark.parametrize("how", MAPPINGS)
+@pytest.mark.parametrize(
+    ("how", "tile", "adc", "run"),
+    [
+        *((*row, eager) for row in itertools.product(MAPPINGS, TILES, ADCS)),
+        *((*row, compiled) for row in covering([list(MAPPINGS), list(TILES), list(ADCS)])),
+    ],
+)
 def test_one_cell_of_a_linear_layer(
     how: str, tile: str, adc: str, run: Callable[[nn.Module], Callable[[Tensor], Tensor]]
 ) -> None:

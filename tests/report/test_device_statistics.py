@@ -129,10 +129,12 @@ def test_read_noise_is_that_of_the_device() -> None:
 
 @pytest.mark.parametrize("device", OURS, ids=lambda d: type(d).__name__)
 def test_every_device_has_its_pictures(device) -> None:
-    for draw in (programming_statistics, drift_fan, read_noise):
+    """Each kind is rendered for every third device."""
+    for number, draw in enumerate((programming_statistics, drift_fan, read_noise)):
         axes = draw(device)
         assert all(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).all() for line in axes.lines)
-        rendered(axes)
+        if (OURS.index(device) + number) % 3 == 0:
+            rendered(axes)
 
 
 def test_stuck_cells_are_in_the_fan() -> None:

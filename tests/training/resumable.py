@@ -5,6 +5,7 @@ It goes on from the checkpoint, and is done once more from the start, for compar
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -104,13 +105,25 @@ def everything(result: tuple[nn.Module, torch.optim.Optimizer, list[Epoch]]) -> 
     }
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+def main(checkpoint: Path, result: Path) -> None:
+    """Say the number of this process and each step, and leave what came out."""
 
     def told(step: int) -> None:
         print(step, flush=True)
         time.sleep(0.03)  # for the one who kills
 
-    found = {"stopped": everything(train(Path(sys.argv[1]), epochs=8, told=told))}
-    found["whole"] = everything(train(Path(sys.argv[2]).with_name("whole.pt"), epochs=8))
-    torch.save(found, sys.argv[2])
+    print(os.getpid(), flush=True)
+    found = {"stopped": everything(train(checkpoint, epochs=8, told=told))}
+    found["whole"] = everything(train(result.with_name("whole.pt"), epochs=8))
+    torch.save(found, result)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for _ in sys.stdin:  # each line is a process, which need not import torch again
+        process = os.fork()
+        if process == 0:
+            np.random.seed()  # noqa: NPY002  # as in a process that imports it
+            main(Path(sys.argv[1]), Path(sys.argv[2]))
+            os._exit(0)
+        print("ended", os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)

@@ -52,8 +52,14 @@ def stopping(at: int) -> Any:
     return told
 
 
-@pytest.mark.parametrize("options", [{}, {"own_generator": False}, {"workers": 2}], ids=str)
-@pytest.mark.parametrize("stops", [(2,), (8, 9, 20), (7, 14, 21)], ids=str)
+@pytest.mark.parametrize(
+    ("stops", "options"),
+    [
+        *(((2,), {}), ((8, 9, 20), {}), ((7, 14, 21), {})),
+        *(((8, 9, 20), options) for options in ({"own_generator": False}, {"workers": 2})),
+    ],
+    ids=str,
+)
 def test_a_stopped_training_goes_on_bit_for_bit(
     stops: tuple[int, ...], options: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -72,23 +78,29 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
     """SIGKILL at random steps, the second one after going on."""
     result = tmp_path / "result.pt"
 
-    def run(kill_after: int | None) -> int:
-        arguments = [sys.executable, str(SCRIPT), str(tmp_path / "training.pt"), str(result)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) as process:
-            assert process.stdout is not None
-            for count, _ in enumerate(process.stdout, 1):
+    first, second = random.randint(1, 14), random.randint(1, 12)
+    arguments = [sys.executable, str(SCRIPT), str(tmp_path / "training.pt"), str(result)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(
+        arguments, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True, **pipes
+    ) as server:
+
+        def run(kill_after: int | None) -> int:
+            assert server.stdin is not None and server.stdout is not None
+            print(file=server.stdin, flush=True)
+            process = int(server.stdout.readline())
+            for count, line in enumerate(server.stdout, 1):
+                if line.startswith("ended"):
+                    return int(line.split()[1])
                 if count == kill_after:
                     time.sleep(random.uniform(0, 0.1))  # anywhere in a step, a write of the checkpoint too
-                    process.kill()
-            process.wait()
-            return process.returncode
+                    os.kill(process, signal.SIGKILL)
+            raise AssertionError("the program that starts processes ended")
 
-    first, second = random.randint(1, 14), random.randint(1, 12)
-    assert run(first) == -signal.SIGKILL
-    assert run(second) == -signal.SIGKILL
-    assert not result.exists()
-    assert run(None) == 0
+        assert run(first) == -signal.SIGKILL
+        assert run(second) == -signal.SIGKILL
+        assert not result.exists()
+        assert run(None) == 0
     found = torch.load(result)
     assert same(found["stopped"], found["whole"]), f"killed after {first}, then after {second} steps"
 

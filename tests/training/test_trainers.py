@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -43,17 +44,18 @@ def program() -> types.ModuleType:
 def test_trainer(program: types.ModuleType, tmp_path: Path) -> None:
     """A training that is killed and goes on is one that was not; the chip is there in another process."""
 
-    def run(task: str) -> int:
-        arguments = [sys.executable, str(SCRIPT), task, str(tmp_path)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr[-3000:]
-        return done.returncode
-
-    assert run("killed") == -signal.SIGKILL
-    assert sorted(p.name for p in tmp_path.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
-    assert run("resume") == 0
-    assert run("load, and train a whole one") == 0
+    tasks = ("killed", "resume", "load, and train a whole one")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(tmp_path), *tasks],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ended = json.loads(done.stdout.splitlines()[-1])
+    assert ended[tasks[0]] == [-signal.SIGKILL, ["checkpoint-2", "checkpoint-4"]]
+    assert [ended[task][0] for task in tasks[1:]] == [0, 0], done.stderr[-3000:]
     resumed, whole, loaded = (torch.load(tmp_path / f"{name}.pt") for name in ("resume", "whole", "load"))
     assert len(whole["losses"]) == program.STEPS and resumed["losses"] == whole["losses"]
     assert torch.equal(resumed["logits"], whole["logits"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,7 @@ KINDS = {
 }
 
 
+@functools.lru_cache(8)  # layouts are of one cell
 def train(cell: LinearStep, sign: float, seed: int = 0, cells: int = 1, pulses: int = PULSES) -> np.ndarray:
     """Conductances after 0, 1, 2, ... pulses, ``[pulse, cell]``."""
     time = cell.width * torch.arange(pulses, dtype=torch.float64)
