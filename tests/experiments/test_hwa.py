@@ -39,7 +39,7 @@ from mho.experiments.hwa import (
     summarise,
 )
 from mho.experiments.hwa.chips import has_norms, idealised, one_chip
-from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, Networks
+from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, HWANetworks
 from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, RAW, YEAR
 from mho.experiments.hwa.tables import COLUMNS
 from mho.experiments.hwa.tasks import Problem, shown
@@ -269,7 +269,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
 
 def networks_in(folder, study=TINY):
     store = Store(folder, study, helps=True)
-    return Networks(study, study.task.load(), store, Progress(), torch.device("cpu"))
+    return HWANetworks(study, study.task.load(), store, Progress(), torch.device("cpu"))
 
 
 def test_both_students_begin_with_the_teacher_and_see_the_same_batches(finished, tmp_path, monkeypatch):
@@ -278,7 +278,7 @@ def test_both_students_begin_with_the_teacher_and_see_the_same_batches(finished,
     for file in finished[1].glob("teacher.pt"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     networks = networks_in(tmp_path)
-    original = Networks._fit
+    original = HWANetworks._fit
 
     def watched(self, name, network, course, loss):
         plain = mho.revert(network)
@@ -293,7 +293,7 @@ def test_both_students_begin_with_the_teacher_and_see_the_same_batches(finished,
             seen.setdefault(networks.current, []).append(x.numpy().tobytes())
             yield x, y
 
-    monkeypatch.setattr(Networks, "_fit", watched)
+    monkeypatch.setattr(HWANetworks, "_fit", watched)
     monkeypatch.setattr(Batches, "__iter__", told)
     for name in ARMS:
         networks.current = name
@@ -466,7 +466,7 @@ def test_a_student_that_is_trained_for_longer_begins_with_the_plain_one(finished
         assert course == self.study.tuning
         return 0.0
 
-    monkeypatch.setattr(Networks, "_fit", watched)
+    monkeypatch.setattr(HWANetworks, "_fit", watched)
     networks.train(LONGER)
     plain = dict(networks.digital(PLAIN).named_parameters())
     assert begun and all(torch.equal(begun[k], v) for k, v in plain.items())
@@ -611,7 +611,7 @@ def test_each_student_is_trained_at_its_own_rate(tmp_path, monkeypatch):
     study, seen = replace(TINY, aware_tuning=own), {}
     networks = networks_in(tmp_path, study)
     monkeypatch.setattr(
-        Networks, "_fit", lambda self, name, network, course, loss: seen.update({name: course}) or 0.0
+        HWANetworks, "_fit", lambda self, name, network, course, loss: seen.update({name: course}) or 0.0
     )
     for name in (TEACHER, *STUDENTS):
         networks.train(name)

@@ -11,7 +11,7 @@ from torch import nn
 import mho
 from mho.experiments.harness import run
 from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, study_for
-from mho.experiments.hwa.networks import Networks
+from mho.experiments.hwa.networks import HWANetworks
 from mho.experiments.models import BERT, LSTM, WideResNet
 from mho.experiments.progress import Progress
 from mho.experiments.store import Store
@@ -82,7 +82,9 @@ def test_the_published_study_runs_on_the_published_files(modality, data, tmp_pat
 def test_the_published_recipe_is_attached(modality, data, tmp_path):
     study = small(modality)
     problem = study.task.load(data)
-    networks = Networks(study, problem, Store(tmp_path, study, helps=True), Progress(), torch.device("cpu"))
+    networks = HWANetworks(
+        study, problem, Store(tmp_path, study, helps=True), Progress(), torch.device("cpu")
+    )
     analog = networks.converted(networks.new(), study.hardware)
     attach(analog, study.in_the_loop.recipe(study.tuning, len(problem.train)))
     layers = mho.nn.analog_layers(analog)

@@ -2,7 +2,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mho.report import Figure, Page, Table, render
+from mho.report import Figure, Page, PageTable, render
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
 
@@ -37,7 +37,7 @@ def page():
         lead=[HOSTILE],
         facts=[("97 %", HOSTILE)],
         figures=[Figure(b"<svg/>", "image/svg+xml", alt=HOSTILE, caption=HOSTILE)],
-        tables=[Table(HOSTILE, ["time", HOSTILE], [["1 s", HOSTILE]], notes=[["", HOSTILE]])],
+        tables=[PageTable(HOSTILE, ["time", HOSTILE], [["1 s", HOSTILE]], notes=[["", HOSTILE]])],
         configuration={
             "kind": "X",
             HOSTILE: HOSTILE,
@@ -79,6 +79,6 @@ def test_an_empty_page_is_a_page():
 
 def test_a_table_of_uneven_rows_is_refused():
     with pytest.raises(ValueError, match="1 cells, the table has 2 columns"):
-        Table("t", ["a", "b"], [["x"]])
+        PageTable("t", ["a", "b"], [["x"]])
     with pytest.raises(ValueError, match="1 rows of notes for 2 rows"):
-        Table("t", ["a"], [["x"], ["y"]], notes=[["n"]])
+        PageTable("t", ["a"], [["x"], ["y"]], notes=[["n"]])

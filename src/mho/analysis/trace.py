@@ -68,7 +68,7 @@ class Events:
 COUNTS = tuple(field.name for field in fields(Events) if field.type == "int" and field.name != "every")
 
 
-class Trace:
+class EventTrace:
     """What happened in the arrays of a model; made by :func:`trace`.
 
     It can be asked while the model runs: it says what happened so far.
@@ -132,7 +132,7 @@ def _row(events: Events) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def trace(model: nn.Module, share: float = 0.0) -> Iterator[Trace]:
+def trace(model: nn.Module, share: float = 0.0) -> Iterator[EventTrace]:
     """Listen to all arrays of a model while it runs.
 
     Counts follow from shapes and are exact. Voltages and clipped conversions are looked at in a share of the
@@ -163,7 +163,7 @@ def trace(model: nn.Module, share: float = 0.0) -> Iterator[Trace]:
     arrays = crossbars(model)
     counters = {path: counter(array, every) for path, array in arrays.items()}
     with tapped(arrays, counters):
-        yield Trace(arrays, counters)
+        yield EventTrace(arrays, counters)
 
 
 def _every(share: float) -> int:

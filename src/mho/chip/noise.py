@@ -37,7 +37,7 @@ class LineNoise(NamedTuple):
     shot: Tensor | None
 
 
-class Noise(NamedTuple):
+class CellNoise(NamedTuple):
     """Variance of the channel sums of one read, each ``[channel, group, row, column]``, or None.
 
     Attributes:
@@ -167,7 +167,7 @@ def of_each_row(seen: SeenNoise, layout: Layout) -> tuple[Tensor, Tensor]:
 
 def behind_wires(
     hardware: Hardware, g: Tensor, variance: Tensor | None, shot: float, thermal: float, layout: Layout
-) -> Noise | None:
+) -> CellNoise | None:
     """Noise of cells as the sense amplifiers see it; ``variance`` of the conductances in units of g_max."""
     if variance is None and not shot and not thermal:
         return None
@@ -176,7 +176,7 @@ def behind_wires(
     spread = torch.zeros_like(g) if variance is None else variance * g_max**2
     seen = noise_through_wires(hardware, g, spread, layout)
     heat = heat_of_rows(seen, layout, shared=True)  # a product adds the rows up
-    return Noise(
+    return CellNoise(
         None if variance is None else combine(seen.squares / g_max**2, squares),
         combine(seen.shot / g_max, squares) * shot if shot else None,
         combine(heat / g_max, squares) * thermal if thermal else None,

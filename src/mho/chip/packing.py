@@ -13,7 +13,7 @@ from mho.autograd import in_transform, straight_through
 from mho.blocks import by_blocks
 from mho.chip import nonlinear
 from mho.chip.layout import Layout
-from mho.chip.noise import Noise, added, apart, behind_wires, combine, of_one_row, packed_lines, squared
+from mho.chip.noise import CellNoise, added, apart, behind_wires, combine, of_one_row, packed_lines, squared
 from mho.chip.read_noise import over_currents
 from mho.chip.reads import Read, from_entries
 from mho.chip.state import TileState, conductances, is_plain, is_tiled, readout, tile_columns, widths
@@ -123,14 +123,14 @@ def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
         through = [combine(mean, squares)] if shot or thermal else []
         return torch.stack([combine(mean, how), combine(std * std, squares), *through])
 
-    def noise(cells: Tensor | None, through: Tensor | None) -> Noise | None:
+    def noise(cells: Tensor | None, through: Tensor | None) -> CellNoise | None:
         """``through``: conductances that noise of currents comes from, in units of g_max, added."""
-        made = Noise(
+        made = CellNoise(
             cells,
             through * shot if through is not None and shot else None,
             through * thermal if through is not None and thermal else None,
         )
-        return None if made == Noise(None, None, None) else made
+        return None if made == CellNoise(None, None, None) else made
 
     noisy = _is_noisy(quiet, state)
     if noisy and is_plain(hardware):
@@ -154,7 +154,7 @@ def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
 
 
 def _of_voltages(
-    hardware: Hardware, g: Tensor, noise: Noise | None, state: TileState, layout: Layout
+    hardware: Hardware, g: Tensor, noise: CellNoise | None, state: TileState, layout: Layout
 ) -> Read:
     """The layout, with a matrix for each voltage where cells without Ohm's law need it."""
     device, how, places = hardware.device, readout(hardware), hardware.array.voltages
@@ -183,7 +183,9 @@ def _is_noisy(device: Device, state: TileState) -> bool:
     return bool((first > 0).any()) or bool((by_blocks(std, state.g, state.cells) > 0).any())
 
 
-def _layout(hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, layout: Layout) -> Read:
+def _layout(
+    hardware: Hardware, sums: Tensor, noise: CellNoise | None, state: TileState, layout: Layout
+) -> Read:
     """Mean and noise of the channel sums, in units of g_max, in the layout of the product."""
     how = readout(hardware)
     noise = None if noise is None else _of_rows(noise, layout)
@@ -210,7 +212,7 @@ def column_factors(state: TileState) -> Tensor:
     return (state.scale.expand(groups, 1, columns) * state.gain.view(groups, 1, columns)).contiguous()
 
 
-def _with_noise(read: Read, noise: Noise, layout: Layout) -> Read:
+def _with_noise(read: Read, noise: CellNoise, layout: Layout) -> Read:
     """Noise in cell currents, tiles kept apart."""
     if noise.cells is not None:
         variance, spread = apart(noise.cells, layout)
@@ -225,7 +227,7 @@ def _with_noise(read: Read, noise: Noise, layout: Layout) -> Read:
     return read
 
 
-def _with_whole_noise(read: Read, noise: Noise, squares: Readout, out: Tensor, layout: Layout) -> Read:
+def _with_whole_noise(read: Read, noise: CellNoise, squares: Readout, out: Tensor, layout: Layout) -> Read:
     """Noise in outputs."""
     if noise.cells is not None:
         variance, spread = _whole(normalised(noise.cells, squares) * out**2, layout)
@@ -239,7 +241,7 @@ def _with_whole_noise(read: Read, noise: Noise, squares: Readout, out: Tensor, l
     return read
 
 
-def _of_rows(noise: Noise, layout: Layout) -> Noise:
+def _of_rows(noise: CellNoise, layout: Layout) -> CellNoise:
     """Where one row alone is on, at full scale: each row has the noise of currents of its read."""
     if not layout.one_hot or noise[1:] == (None, None, None):
         return noise
@@ -251,7 +253,7 @@ def _of_rows(noise: Noise, layout: Layout) -> Noise:
             noise.thermal[:, :, a:b].sum(2, keepdim=True).expand(-1, -1, b - a, -1) for a, b in layout.rows
         ]
         parts.append(torch.cat(sums, dim=2))
-    return Noise(torch.stack(parts).sum(0), None, None)
+    return CellNoise(torch.stack(parts).sum(0), None, None)
 
 
 def _of_tiles(values: Tensor, layout: Layout) -> Tensor:
@@ -268,8 +270,8 @@ def _whole(matrix: Tensor, layout: Layout) -> tuple[Tensor, Tensor | None]:
 
 
 def _driven(
-    hardware: Hardware, sums: Tensor, noise: Noise | None, state: TileState, layout: Layout
-) -> tuple[Tensor, Noise | None, Tensor | None]:
+    hardware: Hardware, sums: Tensor, noise: CellNoise | None, state: TileState, layout: Layout
+) -> tuple[Tensor, CellNoise | None, Tensor | None]:
     """Sums, their noise and the constant currents, with the errors of the drivers of the rows in them."""
     dac = hardware.dac
     if dac is None or state.drivers is None:
@@ -287,7 +289,7 @@ def _driven(
         if lines is not None:
             cross = None if lines.cross is None else lines.cross * factor
             lines = lines._replace(currents=lines.currents * factor, cross=cross)
-        noise = Noise(cells, None if shot is None else shot * factor.abs(), thermal, lines)
+        noise = CellNoise(cells, None if shot is None else shot * factor.abs(), thermal, lines)
     return sums * factor, noise, constant
 
 

@@ -23,7 +23,7 @@ from torch.nn import Parameter
 from mho.autograd import materialise, may_overwrite
 from mho.chip.layout import Layout
 from mho.chip.read_noise import of_bias, on_currents, on_output
-from mho.chip.reads import Channels, Limit, Read, Steps
+from mho.chip.reads import Channels, Limit, Read, ReadSteps
 from mho.chip.tap import Tap
 from mho.converters import DAC, ColumnConverter, Ready, Stream
 from mho.random import fresh_normal_like
@@ -125,7 +125,7 @@ def prepare(
     adc: ColumnConverter | None,
     x_limit: Limit,
     i_limit: Limit,
-) -> Steps | None:
+) -> ReadSteps | None:
     """The three factors of a read, or None where a limit is not one fixed number."""
     if dac is None or adc is None or dac.ideal or adc.ideal or dac.noise or adc.noise:
         return None
@@ -141,7 +141,7 @@ def prepare(
     full, currents = one * x_limit, one * i_limit
     digital = channels.digital[0] if len(channels.digital) == 1 else 1.0
     top = dac.stream.high if dac.stream is not None and dac.stream.each else high_in
-    return Steps(
+    return ReadSteps(
         high_in / full,
         high_out / (top * currents),
         read.out * (full * currents * (digital * top / (high_in * high_out))),
@@ -149,7 +149,7 @@ def prepare(
 
 
 def prepared(
-    read: Read, steps: Steps, layout: Layout, x: Tensor, bias: Tensor | None,
+    read: Read, steps: ReadSteps, layout: Layout, x: Tensor, bias: Tensor | None,
     channels: Channels, dac: DAC | Ready, adc: ColumnConverter | Ready, overwrite: bool,
     tap: Tap | None = None,
 ) -> Tensor:  # fmt: skip

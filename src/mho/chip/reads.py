@@ -42,7 +42,7 @@ class Lines(NamedTuple):
     bias_shot: Tensor | None = None
 
 
-class Steps(NamedTuple):
+class ReadSteps(NamedTuple):
     """The three factors of a read whose limits are single numbers (see :func:`mho.chip.product.prepare`).
 
     Attributes:
@@ -94,7 +94,7 @@ class Read(NamedTuple):
     shift: Tensor | None = None
     ones: Tensor | None = None
     inputs: Tensor | None = None
-    steps: Steps | None = None
+    steps: ReadSteps | None = None
     levels: Tensor | None = None
     constant: Tensor | None = None
     readers: Tensor | None = None
@@ -121,7 +121,7 @@ class Read(NamedTuple):
         return found
 
 
-_PARTS: dict[str, Any] = {"lines": Lines, "steps": Steps}  # what a read holds beside single tensors
+_PARTS: dict[str, Any] = {"lines": Lines, "steps": ReadSteps}  # what a read holds beside single tensors
 _MADE_FOR_ONE_READ = ("unit", "shift", "inputs", "readers")
 PACKED = tuple(
     entry

@@ -27,7 +27,7 @@ from mho.experiments.fitting import Schedule, accuracy, chip_seed, fit, seeded
 from mho.experiments.harness import Column, Study, Work, grid
 from mho.experiments.machine import memory_for
 from mho.experiments.models import Network, SmallCNN
-from mho.experiments.progress import Step
+from mho.experiments.progress import ProgressStep
 from mho.experiments.statistics import estimate
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) ->
             memory_for(f"batch = {batch}: a training step", device, "lower it in the training's schedule"),
         ):
             generator = random.fork(study.seed, "batches")
-            fit(network, data.train, study.data, study.training, generator, Step())
+            fit(network, data.train, study.data, study.training, generator, ProgressStep())
         save_tensors(path, {k: v.cpu() for k, v in network.state_dict().items()})
     else:
         network.load_state_dict(state)

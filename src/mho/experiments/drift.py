@@ -26,7 +26,7 @@ from mho.experiments.fitting import Schedule, accuracy, chip_seed, seeded
 from mho.experiments.harness import Column, Study, Work
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.networks import ARMS, AWARE, PLAIN
-from mho.experiments.statistics import Estimate, estimate, paired
+from mho.experiments.statistics import MeanEstimate, estimate, paired
 from mho.experiments.tables import estimates, records_of
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def paired_differences(table: pd.DataFrame) -> pd.DataFrame:
     """
     wide = table.pivot(index=["compensation", "seconds", "chip"], columns="arm", values="accuracy")
 
-    def difference(chips: pd.DataFrame) -> Estimate:
+    def difference(chips: pd.DataFrame) -> MeanEstimate:
         return paired(chips[AWARE].to_list(), chips[PLAIN].to_list()).difference
 
     return estimates(wide.reset_index(), ["compensation", "seconds"], difference)

@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from mho import random, training
 from mho.config import Count, Fraction, NonNegative, Positive, config
-from mho.experiments.progress import Step
+from mho.experiments.progress import ProgressStep
 from mho.training import DivergedError, Epoch
 
 BATCH_OF_TEST = 1000  # images evaluated at once, at most
@@ -158,7 +158,7 @@ def fit(
     source: Varied,
     schedule: Schedule,
     generator: torch.Generator,
-    step: Step,
+    step: ProgressStep,
     loss: Callable[[nn.Module, Any], Tensor] = on_labels,
     **options: Any,
 ) -> list[Epoch]:

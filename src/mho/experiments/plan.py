@@ -42,7 +42,7 @@ COLUMNS = ("cell", "error")  # of the table of every sweep
 
 
 @dataclass(frozen=True)
-class Cell:
+class SweepCell:
     """One experiment of a sweep.
 
     Attributes:
@@ -78,7 +78,7 @@ class Plan:
     """
 
     kind: str
-    cells: tuple[Cell, ...]
+    cells: tuple[SweepCell, ...]
     imports: tuple[str, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ def make_plan(document: Any) -> Plan:
     import_all(imports)
     base = _base(document["study"])
     axes = _axes(document.get("grid"))
-    cells: dict[str, Cell] = {}
+    cells: dict[str, SweepCell] = {}
     for row, values in itertools.product(_rows(document.get("list")), itertools.product(*axes.values())):
         fields = {**row, **dict(zip(axes, values, strict=True))}
         study = copy.deepcopy(base)
@@ -116,7 +116,7 @@ def make_plan(document: Any) -> Plan:
             if name in COLUMNS:
                 raise ConfigError(f"{name}: every table has a column of that name; rename the field")
             put(study, name, value)
-        cell = Cell(len(cells), fields, study)
+        cell = SweepCell(len(cells), fields, study)
         known = cells.setdefault(cell.key, cell)
         if known is not cell:
             raise ConfigError(
@@ -240,6 +240,6 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def description(cell: Cell) -> Any:
+def description(cell: SweepCell) -> Any:
     """The experiment of a cell; ``ConfigError`` if its values do not hold together."""
     return from_dict(dict(cell.study))

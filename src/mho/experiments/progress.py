@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
 
-class Step:
+class ProgressStep:
     """One stage under way; by itself it tells nothing."""
 
     def __init__(self, tell: Callable[[str], object] = str) -> None:
@@ -25,15 +25,15 @@ class Progress:
     """Tells nothing; the base of those that do."""
 
     @contextmanager
-    def stage(self, title: str, total: int, done: int = 0) -> Iterator[Step]:
+    def stage(self, title: str, total: int, done: int = 0) -> Iterator[ProgressStep]:
         """A stage of ``total`` units of work, of which ``done`` were done by an earlier run."""
-        yield Step()
+        yield ProgressStep()
 
     def note(self, text: str) -> None:
         """A sentence for the reader."""
 
 
-class Lines(Progress):
+class PlainLines(Progress):
     """Plain lines, at most one every ``every`` seconds and one at the end of a stage."""
 
     def __init__(self, stream: TextIO | None = None, every: float = 5.0) -> None:
@@ -41,7 +41,7 @@ class Lines(Progress):
         self.every = every
 
     @contextmanager
-    def stage(self, title: str, total: int, done: int = 0) -> Iterator[Step]:
+    def stage(self, title: str, total: int, done: int = 0) -> Iterator[ProgressStep]:
         """See :meth:`Progress.stage`."""
         start = last = time.monotonic()
         count = done
@@ -56,7 +56,7 @@ class Lines(Progress):
                 parts += [f"{left:.0f} s left"] * (count < total) + [detail] * bool(detail)
                 self.note("  ".join(parts))
 
-        yield Step(tell)
+        yield ProgressStep(tell)
 
     def note(self, text: str) -> None:
         """See :meth:`Progress.note`."""
@@ -68,7 +68,7 @@ class Bar(Progress):
     """A bar with rich, for a terminal."""
 
     @contextmanager
-    def stage(self, title: str, total: int, done: int = 0) -> Iterator[Step]:
+    def stage(self, title: str, total: int, done: int = 0) -> Iterator[ProgressStep]:
         """See :meth:`Progress.stage`."""
         from rich import progress
 
@@ -83,7 +83,7 @@ class Bar(Progress):
         )
         with progress.Progress(*columns) as bar:
             task = bar.add_task(title, total=total, completed=done, detail="")
-            yield Step(lambda detail: bar.update(task, advance=1, detail=detail))
+            yield ProgressStep(lambda detail: bar.update(task, advance=1, detail=detail))
 
     def note(self, text: str) -> None:
         """See :meth:`Progress.note`."""
@@ -94,7 +94,7 @@ class Bar(Progress):
 
 def for_terminal() -> Progress:
     """A bar if standard output is a terminal, else lines."""
-    return Bar() if sys.stdout.isatty() else Lines()
+    return Bar() if sys.stdout.isatty() else PlainLines()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ SAME32 = 1e-6  # the same for results that were computed in float32
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MeanEstimate:
     """What a sample says about a mean.
 
     Attributes:
@@ -41,7 +41,7 @@ class Estimate:
         return self.std > SAME * abs(self.mean)
 
 
-def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+def estimate(values: Sequence[float], confidence: float = 0.95) -> MeanEstimate:
     """Mean, standard deviation and Student's t interval of the mean.
 
     Args:
@@ -62,10 +62,10 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
         raise ValueError(f"values = {list(values)!r}: at least one value is needed and all must be finite")
     n, mean = int(sample.size), float(sample.mean())
     if n == 1:
-        return Estimate(n, mean, math.nan, math.nan, math.nan)
+        return MeanEstimate(n, mean, math.nan, math.nan, math.nan)
     std = float(sample.std(ddof=1))
     half = float(special.stdtrit(n - 1, 0.5 + confidence / 2)) * std / math.sqrt(n)
-    return Estimate(n, mean, std, mean - half, mean + half)
+    return MeanEstimate(n, mean, std, mean - half, mean + half)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Paired:
         tied: the means of both samples are the same up to the rounding of their values.
     """
 
-    difference: Estimate
+    difference: MeanEstimate
     t: float
     p: float
     tied: bool

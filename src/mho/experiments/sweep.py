@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mho.config import config, from_dict
 from mho.experiments.engines import Engine
 from mho.experiments.experiment import Place, measure
-from mho.experiments.plan import COLUMNS, Cell, Plan, plain
+from mho.experiments.plan import COLUMNS, Plan, SweepCell, plain
 from mho.experiments.progress import Progress
 from mho.experiments.store import Log, Store
 from mho.experiments.worker import Job, sentence
@@ -87,7 +87,7 @@ def run(
         return _write(plan, outcomes, store)
 
 
-def _detail(cell: Cell, outcome: Mapping[str, Any], failed: int) -> str:
+def _detail(cell: SweepCell, outcome: Mapping[str, Any], failed: int) -> str:
     told = "failed" if "error" in outcome else _headline(outcome["metrics"])
     return f"{cell.label}: {told}" + (f" ({failed} failed)" if failed else "")
 
@@ -114,7 +114,7 @@ def _checked(record: Mapping[str, Any], taken: Sequence[str]) -> Mapping[str, An
     return record
 
 
-def _job(cell: Cell, plan: Plan, output: Path) -> dict[str, Any]:
+def _job(cell: SweepCell, plan: Plan, output: Path) -> dict[str, Any]:
     return {
         "work": f"{__name__}:cell_done",
         "study": dict(cell.study),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mho.experiments.statistics import Estimate
+from mho.experiments.statistics import MeanEstimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,9 @@ def read_csv(path: Path, known: Mapping[str, Sequence[str]]) -> tuple[str, pd.Da
     raise ValueError(f"{path}: not a table of {' or '.join(known)}: it needs rows and the columns {needed}")
 
 
-def estimates(table: pd.DataFrame, by: Sequence[str], of: Callable[[pd.DataFrame], Estimate]) -> pd.DataFrame:
+def estimates(
+    table: pd.DataFrame, by: Sequence[str], of: Callable[[pd.DataFrame], MeanEstimate]
+) -> pd.DataFrame:
     """Estimates for each group of rows.
 
     Args:

@@ -139,7 +139,7 @@ class LogLevels(LevelSet):
 # --- the nearest level ---------------------------------------------------------------------------
 
 
-class Table(NamedTuple):
+class LevelTable(NamedTuple):
     """A level set made ready for the search.
 
     Attributes:
@@ -152,23 +152,23 @@ class Table(NamedTuple):
 
 
 @constant_in_graphs
-def table(levels: LevelSet, dtype: torch.dtype, device: torch.device | str = "cpu") -> Table:
+def table(levels: LevelSet, dtype: torch.dtype, device: torch.device | str = "cpu") -> LevelTable:
     """The levels in the dtype and on the device of the weights; made once and kept."""
     return _table(levels, dtype, torch.device(device))
 
 
 @functools.lru_cache(maxsize=64)
-def _table(levels: LevelSet, dtype: torch.dtype, device: torch.device) -> Table:
+def _table(levels: LevelSet, dtype: torch.dtype, device: torch.device) -> LevelTable:
     values = levels.values().to(dtype)
     exact = values.double()
     middle = (exact[1:] + exact[:-1]) / 2
     rounded = middle.to(dtype)
     lower = torch.nextafter(rounded, torch.full_like(rounded, -math.inf))
     rounded = torch.where(rounded.double() > middle, lower, rounded)
-    return Table(values.to(device), rounded.to(device))
+    return LevelTable(values.to(device), rounded.to(device))
 
 
-def nearest(w: Tensor, levels: Table) -> Tensor:
+def nearest(w: Tensor, levels: LevelTable) -> Tensor:
     """The nearest level of each normalised weight; between two levels, the lower one; NaN stays NaN.
 
     Args:

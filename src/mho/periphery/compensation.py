@@ -15,7 +15,7 @@ from mho.periphery.affine import AffineFit
 FLOOR = 1e-4  # of the reference weight: an array that reads nothing gets no infinite gain
 
 
-class Fit(Protocol):
+class CorrectionFit(Protocol):
     """What a correction makes of the outputs of a layer, batch by batch."""
 
     def add(self, measured: Tensor, wanted: Tensor) -> None:
@@ -60,7 +60,7 @@ class Compensation(ABC):
         """
         raise TypeError(f"{self!r} is estimated on data")
 
-    def from_outputs(self, owner: str) -> Fit:
+    def from_outputs(self, owner: str) -> CorrectionFit:
         """What collects the outputs of one layer; its gain and shift come on top of those that there are.
 
         Args:

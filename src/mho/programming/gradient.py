@@ -19,7 +19,7 @@ from mho.programming.base import (
     part,
     shared,
 )
-from mho.programming.write_verify import Source, WriteVerify, Written, empty, pulse_draws, put
+from mho.programming.write_verify import DrawSource, WriteVerify, Written, empty, pulse_draws, put
 
 
 @config
@@ -76,7 +76,7 @@ class GradientProgramming(Programming):
         for number, (r, c) in enumerate(site.tiles()):
             block = (..., r, c)
             some = part(cells, operator.itemgetter(block))
-            source = Source(seed, path, places[block], g_target.dtype)
+            source = DrawSource(seed, path, places[block], g_target.dtype)
             written = self.first.together(some, g_target[block], eps[block], source)
             written = self._descend(some, g_target[block], written, source, site, str(number))
             g = self.first.pulse.conductance(some, written.memory)
@@ -84,7 +84,7 @@ class GradientProgramming(Programming):
         return result
 
     def _descend(
-        self, device: Cell, g_target: Tensor, written: Written, source: Source, site: Site, tile: str
+        self, device: Cell, g_target: Tensor, written: Written, source: DrawSource, site: Site, tile: str
     ) -> Written:
         """All rounds on one array ``[copy, group, row, column]``."""
         pulse = self.first.pulse
@@ -110,7 +110,7 @@ class GradientProgramming(Programming):
             pulses = pulses + (step != 0)
         return Written(memory, pulses, torch.zeros_like(failed), energy, seconds)
 
-    def _inputs(self, g: Tensor, source: Source, tile: str, number: int) -> Tensor:
+    def _inputs(self, g: Tensor, source: DrawSource, tile: str, number: int) -> Tensor:
         """``[batch, row]``, in units of a full-scale input."""
         shape = (self.batch, g.shape[-2])
         drawn = random.uniform(shape, source.seed, source.path, "inputs", tile, str(number))
@@ -123,7 +123,7 @@ class GradientProgramming(Programming):
         x: Tensor,
         analog: Tensor,
         site: Site,
-        source: Source,
+        source: DrawSource,
         tile: str,
         number: int,
     ) -> Tensor:

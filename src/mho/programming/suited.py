@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from mho.programming.voltage import Scheme, SwitchingModel, Train, VoltagePulses
+from mho.programming.voltage import PulsedModel, Scheme, Train, VoltagePulses
 
 _LOWEST, _HIGHEST, _STEPS = 1e-2, 3.0, 120  # volts, on a logarithmic scale
 _MARGINS = (0.002, 0.05)  # of the way of the state that a voltage need not move it in
@@ -46,7 +46,7 @@ def suited_pulses(
     >>> round(pulses.up.voltage, 2), round(pulses.down.voltage, 3)
     (-0.38, 0.038)
     """
-    cell = cast("SwitchingModel", model)
+    cell = cast("PulsedModel", model)
     low, high = (torch.as_tensor(b, dtype=torch.float64) for b in cast("Any", model).bounds)
     middle, part = (low + high) / 2, float(high - low) / _PARTS
     sign = set_polarity(model)
@@ -71,7 +71,7 @@ def set_polarity(model: object) -> float:
     >>> set_polarity(VTEAM())
     -1.0
     """
-    cell = cast("SwitchingModel", model)
+    cell = cast("PulsedModel", model)
     low, high = (torch.as_tensor(b, dtype=torch.float64) for b in cast("Any", model).bounds)
     rises = float(cell.conductance(high)) > float(cell.conductance(low))
     positive = float(cell.rate((low + high) / 2, torch.tensor(_HIGHEST, dtype=torch.float64))) > 0
@@ -79,7 +79,7 @@ def set_polarity(model: object) -> float:
 
 
 def _warn_of_neighbours(
-    model: SwitchingModel, state: torch.Tensor, voltage: float, speed: float, scheme: Scheme | None
+    model: PulsedModel, state: torch.Tensor, voltage: float, speed: float, scheme: Scheme | None
 ) -> None:
     """Warn where half-selected cells move at a speed that matters."""
     left = None if scheme is None else scheme.unselected(voltage)
@@ -97,7 +97,7 @@ def _warn_of_neighbours(
         )
 
 
-def _chosen(model: SwitchingModel, low: torch.Tensor, high: torch.Tensor, sign: float) -> float:
+def _chosen(model: PulsedModel, low: torch.Tensor, high: torch.Tensor, sign: float) -> float:
     """The magnitude, volts, with the best selectivity in the middle of those that move all places."""
     magnitudes = torch.logspace(math.log10(_LOWEST), math.log10(_HIGHEST), _STEPS, dtype=torch.float64)
     way = (

@@ -22,7 +22,7 @@ _NARROWEST, _WIDEST = 2.0**-20, 2.0**10  # factors on the first width
 _OWN = 6  # tensors that are kept of each cell, besides parameters that change from pulse to pulse
 
 
-class SwitchingModel(Protocol):
+class PulsedModel(Protocol):
     """What pulses ask of a switching model; those of ``mho.devices.dynamics`` have it."""
 
     @property
@@ -51,7 +51,7 @@ class SwitchingModel(Protocol):
     def deviated(self, state: Tensor, deviation: Tensor) -> Tensor:
         """State of a cell with its deviation from the law."""
 
-    def take(self, index: Tensor, shape: torch.Size) -> SwitchingModel:
+    def take(self, index: Tensor, shape: torch.Size) -> PulsedModel:
         """The model of some cells of a flattened array."""
 
 
@@ -125,7 +125,7 @@ class _Chance(NamedTuple):
 
     def after(
         self,
-        model: SwitchingModel,
+        model: PulsedModel,
         state: Tensor,
         deviation: Tensor,
         volts: float,
@@ -226,7 +226,7 @@ class VoltagePulses(Pulse):
                 )
 
     @staticmethod
-    def _slope(model: SwitchingModel) -> float:
+    def _slope(model: PulsedModel) -> float:
         """1 if the conductance grows with the state, else -1."""
         low, high = (torch.as_tensor(b, dtype=torch.float64) for b in model.bounds)
         return 1.0 if float(model.conductance(high)) > float(model.conductance(low)) else -1.0
@@ -305,7 +305,7 @@ class VoltagePulses(Pulse):
 
     def _in_array(
         self,
-        model: SwitchingModel,
+        model: PulsedModel,
         state: Tensor,
         deviation: Tensor,
         volts: float,
@@ -348,7 +348,7 @@ def _felt(exposures: tuple[Tensor, ...], voltages: tuple[float, float, float]) -
     return [(voltage, dt) for voltage, dt in felt if voltage != 0]
 
 
-def fire(model: SwitchingModel, state: Tensor, volts: float, width: Tensor) -> tuple[Tensor, Tensor]:
+def fire(model: PulsedModel, state: Tensor, volts: float, width: Tensor) -> tuple[Tensor, Tensor]:
     """State after a pulse of each cell's own width, and the energy that it turns into heat, joules."""
     voltage = torch.tensor(volts, dtype=state.dtype, device=state.device)
     part = width / _PARTS
@@ -360,10 +360,10 @@ def fire(model: SwitchingModel, state: Tensor, volts: float, width: Tensor) -> t
     return state, volts * charge * part / 3
 
 
-def _model(device: Cell, memory: Memory = ()) -> SwitchingModel:
+def _model(device: Cell, memory: Memory = ()) -> PulsedModel:
     """The switching model, with the parameters that change from pulse to pulse as they are kept."""
     cells, now = cast("Any", device), memory[_OWN:]
-    return cast("SwitchingModel", cells.model_now(now) if now else cells.model)
+    return cast("PulsedModel", cells.model_now(now) if now else cells.model)
 
 
 def _before_pulses(device: Cell, like: Tensor) -> Memory:

@@ -44,7 +44,7 @@ class Written(NamedTuple):
     seconds: Tensor
 
 
-class Source(NamedTuple):
+class DrawSource(NamedTuple):
     """The draws of some cells of a chip.
 
     Attributes:
@@ -117,19 +117,19 @@ class WriteVerify(Programming):
         places = torch.arange(g_target.numel(), device=g_target.device)
         cells = drawn_cells(device, g_target, seed, path)
         if not self.pulse.disturbs:
-            return self._apart(cells, g_target, eps, Source(seed, path, places, g_target.dtype))
+            return self._apart(cells, g_target, eps, DrawSource(seed, path, places, g_target.dtype))
         result = empty(g_target)
         places = places.view_as(g_target)
         for r, c in (site or Site.whole(g_target)).tiles():
             block = (..., r, c)
-            source = Source(seed, path, places[block], g_target.dtype)
+            source = DrawSource(seed, path, places[block], g_target.dtype)
             some = part(cells, operator.itemgetter(block))
             written = self.together(some, g_target[block], eps[block], source)
             g = self.pulse.conductance(some, written.memory)
             put(result, block, ProgrammingResult(g, *written[1:]))
         return result
 
-    def _apart(self, device: Cell, g_target: Tensor, eps: Tensor, source: Source) -> ProgrammingResult:
+    def _apart(self, device: Cell, g_target: Tensor, eps: Tensor, source: DrawSource) -> ProgrammingResult:
         """Cells without neighbours: chunk after chunk, and in a chunk those that are not done yet."""
         shape = g_target.shape
         result = empty(g_target.reshape(-1))
@@ -141,7 +141,7 @@ class WriteVerify(Programming):
             put(result, few, self._chunk(cells, g_target[few], eps[few], some))
         return ProgrammingResult(*(v.view(shape) for v in vars(result).values()))
 
-    def _chunk(self, device: Cell, g_target: Tensor, eps: Tensor, source: Source) -> ProgrammingResult:
+    def _chunk(self, device: Cell, g_target: Tensor, eps: Tensor, source: DrawSource) -> ProgrammingResult:
         result = empty(g_target)
         memory, energy, seconds = self.pulse.start(device, g_target, eps)
         result.energy.copy_(energy)
@@ -170,7 +170,7 @@ class WriteVerify(Programming):
             result.seconds[left] += seconds
         return result
 
-    def together(self, device: Cell, g_target: Tensor, eps: Tensor, source: Source) -> Written:
+    def together(self, device: Cell, g_target: Tensor, eps: Tensor, source: DrawSource) -> Written:
         """Cells with their neighbours, ``[..., row, column]``: all are read in every round."""
         memory, energy, seconds = self.pulse.start(device, g_target, eps)
         pulses = torch.full_like(g_target, self.pulse.first, dtype=torch.int32)
@@ -188,7 +188,7 @@ class WriteVerify(Programming):
             pulses, energy, seconds = pulses + out, energy + heat, seconds + time
         return Written(memory, pulses, out, energy, seconds)
 
-    def measured(self, device: Cell, g: Tensor, source: Source, number: int) -> Tensor:
+    def measured(self, device: Cell, g: Tensor, source: DrawSource, number: int) -> Tensor:
         """One read of each cell, siemens; ``number`` names it."""
         sigma = (device.read_std(g, g, 0.0) ** 2 + (self.read_noise * device.g_max) ** 2).sqrt()
         if not bool((sigma > 0).any()):
@@ -205,7 +205,7 @@ class WriteVerify(Programming):
         return self.tolerance * size
 
 
-def pulse_draws(source: Source, number: int) -> Callable[..., Tensor]:
+def pulse_draws(source: DrawSource, number: int) -> Callable[..., Tensor]:
     """The draws of a pulse, made when they are asked for; names lead to others."""
     return lambda *names: source.draw("pulse", str(number), *names)
 

@@ -16,11 +16,11 @@ from mho.report.device_statistics import (
 )
 from mho.report.drift import drift_figure, drift_page, drift_text, drift_title, drift_verdict
 from mho.report.durations import duration_text, parse_durations
-from mho.report.page import Figure, Page, Table, render
+from mho.report.page import Figure, Page, PageTable, render
 from mho.report.profile import profile_figure
 
 __all__ = [
-    "Figure", "Page", "Table", "bipolar_switching", "budget_figure", "conductance_map", "drift_fan",
+    "Figure", "Page", "PageTable", "bipolar_switching", "budget_figure", "conductance_map", "drift_fan",
     "drift_figure", "drift_page", "drift_text", "drift_title", "drift_verdict", "duration_text",
     "fit_figure", "hysteresis_loop", "iv_family", "lines", "parse_durations", "profile_figure",
     "programming_statistics", "read_noise", "render", "time_trace",

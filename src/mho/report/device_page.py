@@ -21,7 +21,7 @@ from mho.report.device_figures import (
 )
 from mho.report.device_statistics import drift_fan, fit_figure, programming_statistics, read_noise
 from mho.report.docstrings import parameters, words
-from mho.report.page import Page, Table, picture
+from mho.report.page import Page, PageTable, picture
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -170,8 +170,8 @@ def device_page(
         software: names and versions.
     """
     said = words(type(device))
-    tables = [Table("Laws", ("Quantity", "Law"), said.laws)] if said.laws else []
-    tables.append(Table("Parameters", ("Name", "Value", "Meaning"), parameters(device)))
+    tables = [PageTable("Laws", ("Quantity", "Law"), said.laws)] if said.laws else []
+    tables.append(PageTable("Parameters", ("Name", "Value", "Meaning"), parameters(device)))
     title, lead = type(device).__name__, said.paragraphs
     if fit is not None:
         tables = [*_card_tables(fit.card), *tables]
@@ -204,7 +204,7 @@ def _told(card: Card) -> list[str]:
     return [*left_out, *card.notes]
 
 
-def _card_tables(card: Card) -> list[Table]:
+def _card_tables(card: Card) -> list[PageTable]:
     """Fitted parameters with errors, and where they come from."""
     fitted = [[e.name, f"{e.value:.6g}", f"{e.error:.2g}", e.unit] for e in card.parameters]
     chi2 = "not known" if card.reduced_chi2 is None else f"{card.reduced_chi2:.3g}"
@@ -222,8 +222,8 @@ def _card_tables(card: Card) -> list[Table]:
         ["Software", ", ".join(card.software)],
     ]
     return [
-        Table("Fitted parameters, with one standard error", ("Name", "Value", "Error", "Unit"), fitted),
-        Table("Card", ("", "Value"), rows),
+        PageTable("Fitted parameters, with one standard error", ("Name", "Value", "Error", "Unit"), fitted),
+        PageTable("Card", ("", "Value"), rows),
     ]
 
 

@@ -16,7 +16,7 @@ _UNITS = (  # the first that a text holds counts
 )  # fmt: skip
 
 
-class Words(NamedTuple):
+class DocWords(NamedTuple):
     """A docstring in parts.
 
     Attributes:
@@ -30,7 +30,7 @@ class Words(NamedTuple):
     meanings: dict[str, str]
 
 
-def words(cls: type) -> Words:
+def words(cls: type) -> DocWords:
     """The docstring of a description, with the meanings of fields that it inherits."""
     meanings: dict[str, str] = {}
     for parent in reversed(cls.__mro__):
@@ -45,7 +45,7 @@ def words(cls: type) -> Words:
             laws += _laws(block)
         elif block.strip():
             paragraphs.append(plain(" ".join(block.split())))
-    return Words(paragraphs, laws, meanings)
+    return DocWords(paragraphs, laws, meanings)
 
 
 def parameters(description: Any) -> list[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mho.report.axes import BLUE, INK, QUIET, VERMILLION, clean, curve, panels, time_axis
 from mho.report.durations import duration_text
-from mho.report.page import Page, Table, picture
+from mho.report.page import Page, PageTable, picture
 from mho.report.texts import aligned, kind_name, percent
 
 if TYPE_CHECKING:
@@ -201,13 +201,13 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def _table(summary: pd.DataFrame) -> Table:
+def _table(summary: pd.DataFrame) -> PageTable:
     rows, notes = [], []
     for seconds, of_time in summary.groupby("seconds"):
         cells = of_time.set_index(["arm", "compensation"]).loc[_VARIANTS]
         rows.append([duration_text(float(str(seconds))), *(f"{percent(mean)} %" for mean in cells["mean"])])
         notes.append(["", *(_spread(cell) for _, cell in cells.iterrows())])
-    return Table(
+    return PageTable(
         caption="Test accuracy: mean over chips; below it the standard deviation σ over chips and the 95 % "
         "confidence interval of the mean (Student's t).",
         columns=["time", *(f"{ARMS[arm]}, {COMPENSATIONS[compensation]}" for arm, compensation in _VARIANTS)],
@@ -216,12 +216,12 @@ def _table(summary: pd.DataFrame) -> Table:
     )
 
 
-def _arrays(conversion: Sequence[Mapping[str, Any]]) -> Table:
+def _arrays(conversion: Sequence[Mapping[str, Any]]) -> PageTable:
     rows = []
     for row in conversion:
         size = [f"{row['tiles']:,}", f"{row['cells']:,}"] if row["analog"] else ["digital", ""]
         rows.append([row["path"] or "(model)", row["layer"], f"{row['parameters']:,}", *size, row["note"]])
-    return Table(
+    return PageTable(
         caption="What lies on arrays. A bias is added digitally.",
         columns=["module", "layer", "parameters", "arrays", "cells", "remark"],
         rows=rows,

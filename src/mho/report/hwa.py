@@ -9,7 +9,7 @@ from mho.experiments.hwa.tables import RULE, pick, status
 from mho.report.drift import ARMS as NAMES
 from mho.report.durations import duration_text
 from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, PLAIN, hwa_dashboard, hwa_figure
-from mho.report.page import Figure, Page, Table, picture
+from mho.report.page import Figure, Page, PageTable, picture
 from mho.report.texts import aligned, kind_name
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def hwa_page(documents: Documents, command: str, pictures: Mapping[str, matplotl
         facts=[fact for name, document in documents.items() for fact in _facts(name, document)],
         figures=[_picture(drawn, captions[name]) for name, drawn in pictures.items()],
         tables=[
-            Table(caption=RULE, columns=head, rows=rows),
+            PageTable(caption=RULE, columns=head, rows=rows),
             *(_corrections(name, document) for name, document in documents.items()),
             _networks(documents),
         ],
@@ -198,7 +198,7 @@ def _picture(figure: Any, caption: str) -> Figure:
     return picture(figure, f"{caption} The tables below hold the same figures.", told)
 
 
-def _corrections(name: str, document: Document) -> Table:
+def _corrections(name: str, document: Document) -> PageTable:
     """Every arm and correction at every time."""
     metric, summary = document["metric"], document["summary"]
     times = sorted({row["seconds"] for row in summary})
@@ -213,7 +213,7 @@ def _corrections(name: str, document: Document) -> Table:
             ]
             rows.append([f"{arm}, {correction}", *(_value(metric, c["value"]) for c in cells)])
             notes.append(["", *(_interval(metric, c) for c in cells)])
-    return Table(
+    return PageTable(
         caption=f"{name}: mean over chips; below it the 95 % interval of the mean (Student's t).",
         columns=["network, correction", *(duration_text(s) for s in times)],
         rows=rows,
@@ -227,14 +227,14 @@ def _interval(metric: str, row: Mapping[str, Any]) -> str:
     return f"{_value(metric, row['value_low'])} to {_value(metric, row['value_high'])}"
 
 
-def _networks(documents: Documents) -> Table:
+def _networks(documents: Documents) -> PageTable:
     rows: list[Sequence[str]] = []
     for modality, document in documents.items():
         metric = document["metric"]
         for name, facts in document["networks"].items():
             values = (_value(metric, facts[f"{part}_value"]) for part in ("validation", "test"))
             rows.append([f"{modality}, {name}", *values, f"{facts['cpu_seconds']:.0f} s"])
-    return Table(
+    return PageTable(
         caption="The networks without a chip. plain-longer is the plain student trained once more for as "
         "long: how far the plain one is from where it would end.",
         columns=["network", "validation", "test", "CPU time"],

@@ -38,7 +38,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table of text; the first column names the row.
 
     Attributes:
@@ -82,7 +82,7 @@ class Page:
     lead: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
     figures: Sequence[Figure] = ()
-    tables: Sequence[Table] = ()
+    tables: Sequence[PageTable] = ()
     configuration: Mapping[str, object] = field(default_factory=dict)
     commands: Sequence[str] = ()
     software: Mapping[str, str] = field(default_factory=dict)
@@ -103,14 +103,14 @@ def picture(figure: matplotlib.figure.Figure, alt: str, caption: str) -> Figure:
     return Figure(svg(figure), "image/svg+xml", alt, caption)
 
 
-def table_of(table: pd.DataFrame, caption: str = "All rows.") -> Table:
+def table_of(table: pd.DataFrame, caption: str = "All rows.") -> PageTable:
     """A table of results for a page: the first 200 rows."""
     shown = table.head(MOST_ROWS)
     more = len(table) - len(shown)
     if more:
         caption = f"The first {MOST_ROWS} rows; {more} more are in results.csv."
     rows = [[_text(value) for value in row] for row in shown.itertuples(index=False)]
-    return Table(caption, [str(name) for name in table.columns], rows)
+    return PageTable(caption, [str(name) for name in table.columns], rows)
 
 
 def _text(value: Any) -> str:

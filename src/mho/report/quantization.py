@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mho.report.axes import BLUE, GREEN, INK, QUIET, VERMILLION, clean, curve, head, legend_below, panels
 from mho.report.durations import duration_text
-from mho.report.page import Page, Table, picture
+from mho.report.page import Page, PageTable, picture
 from mho.report.texts import aligned, joined, kind_name, mean_and_spread, percent
 
 if TYPE_CHECKING:
@@ -301,10 +301,10 @@ def _caution(document: Document) -> str:
     )
 
 
-def _tables(document: Document) -> list[Table]:
+def _tables(document: Document) -> list[PageTable]:
     columns, rows = _rows(document)
     tables = [
-        Table(
+        PageTable(
             caption="Test accuracy in percent, mean ± standard deviation over repeats; area: the mean over "
             "all strengths; lost: points lost at the strongest noise.",
             columns=columns,
@@ -315,7 +315,7 @@ def _tables(document: Document) -> list[Table]:
     chips = [] if robustness is None else [p for p in robustness["points"] if p["seconds"] is not None]
     if chips:
         tables.append(
-            Table(
+            PageTable(
                 caption="On simulated chips: relative change of the weights, and test accuracy in percent.",
                 columns=["method", "levels", "cell", "age", "change (%)", "accuracy", "lost"],
                 rows=[

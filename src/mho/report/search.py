@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mho.report.page import Page, Table, picture
+from mho.report.page import Page, PageTable, picture
 from mho.report.sweep import front_figure
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def search_page(document: Document, drawn: matplotlib.figure.Figure | None) -> P
             "design.",
         ],
         figures=[] if drawn is None else [picture(drawn, ALT, CAPTION)],
-        tables=[Table("The front.", [*CHOICES, "accuracy (%)", "energy (nJ)"], rows)],
+        tables=[PageTable("The front.", [*CHOICES, "accuracy (%)", "energy (nJ)"], rows)],
         configuration=document["study"],
         commands=[document["command"]],
         software=document["versions"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mho.experiments.harness import Result, Study
 from mho.report.docstrings import words
-from mho.report.page import Page, Table, picture, table_of
+from mho.report.page import Page, PageTable, picture, table_of
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -33,7 +33,10 @@ def study_page(
         figures=[picture(drawn, name, name) for name, drawn in pictures.items()],
         tables=[
             table_of(result.table),
-            *([Table("What the columns mean.", ("column", "unit", "meaning"), meanings)] * bool(meanings)),
+            *(
+                [PageTable("What the columns mean.", ("column", "unit", "meaning"), meanings)]
+                * bool(meanings)
+            ),
         ],
         configuration=result.document["study"],
         commands=[command],

@@ -90,7 +90,7 @@ def trained_weight(layer: Crossbar, purpose: str) -> Tensor:
     if not is_computed(module, name):
         return layer.weight  # type: ignore[no-any-return]
     chain = module.parametrizations[name] if parametrize.is_parametrized(module, name) else ()  # type: ignore[index]
-    if not chain or not all(isinstance(step, Learned) for step in chain):
+    if not chain or not all(isinstance(step, LearnedWeight) for step in chain):
         raise TypeError(
             f"{purpose} changes the Parameter itself, and the weight of {layer.path or 'the layer'!r} is "
             "computed (parametrised or pruned): clip in the parametrisation, or leave this layer out"
@@ -126,7 +126,7 @@ def change(layer: Crossbar, purpose: str, to: Callable[[Tensor], Tensor]) -> Non
         keep(parameter, values)
 
 
-class Learned(nn.Module):
+class LearnedWeight(nn.Module):
     """A parametrisation that a recipe put on a weight, and takes off again.
 
     Its forward computes with a copy of the Parameter, which a modifier may change in place meanwhile.
@@ -139,7 +139,7 @@ class Learned(nn.Module):
         return 1.0
 
 
-def learned(layer: Crossbar, kind: type[Learned]) -> Learned | None:
+def learned(layer: Crossbar, kind: type[LearnedWeight]) -> LearnedWeight | None:
     """The parametrisation of that kind on a layer's weight."""
     module, name = holder(layer)
     if not parametrize.is_parametrized(module, name):
@@ -147,7 +147,7 @@ def learned(layer: Crossbar, kind: type[Learned]) -> Learned | None:
     return next((step for step in module.parametrizations[name] if isinstance(step, kind)), None)  # type: ignore[index]
 
 
-def learn(layer: Crossbar, step: Learned) -> None:
+def learn(layer: Crossbar, step: LearnedWeight) -> None:
     """Put a parametrisation on a layer's weight."""
     module, name = holder(layer)
     if is_sharded(getattr(module, name)):
@@ -162,7 +162,7 @@ def learn(layer: Crossbar, step: Learned) -> None:
 def unlearn(layer: Crossbar) -> None:
     """Take the parametrisations of a recipe off a layer's weight; the Parameter then has what they gave."""
     module, name = holder(layer)
-    step = learned(layer, Learned)
+    step = learned(layer, LearnedWeight)
     if step is None:
         return
     trained_weight(layer, "detach")
@@ -189,7 +189,7 @@ def reference(weight: Tensor, layer: Crossbar, relative_to: Reference) -> Tensor
     if not parametrize.is_parametrized(module, name):
         return span
     for step in module.parametrizations[name]:  # type: ignore[index]
-        factor = step.factor() if isinstance(step, Learned) else 1.0
+        factor = step.factor() if isinstance(step, LearnedWeight) else 1.0
         span = span * (_own(layer, factor.detach()) if isinstance(factor, Tensor) else factor)
     return span
 

@@ -11,7 +11,7 @@ from mho.config import Positive, config
 from mho.nn import Crossbar
 from mho.nn.sharded import whole
 from mho.training.base import (
-    Learned,
+    LearnedWeight,
     Modifier,
     change,
     holder,
@@ -83,7 +83,7 @@ class FixedClip(Modifier):
         change(layer, "FixedClip", clipped)
 
 
-class ClipParameter(Learned):
+class ClipParameter(LearnedWeight):
     """``clip(weight, -limit, limit)`` with a learned limit."""
 
     def __init__(self, limit: Tensor) -> None:

@@ -12,7 +12,16 @@ from mho.config import config
 from mho.mapping import Maximum
 from mho.nn import Crossbar
 from mho.nn.sharded import whole
-from mho.training.base import Learned, Modifier, Steps, holder, learn, learned, trained_weight, weight_range
+from mho.training.base import (
+    LearnedWeight,
+    Modifier,
+    Steps,
+    holder,
+    learn,
+    learned,
+    trained_weight,
+    weight_range,
+)
 
 _PEAK = {"tensor": Maximum(), "column": Maximum(per_column=True)}  # made here: a compiler makes none
 
@@ -57,7 +66,7 @@ class WeightRange(Modifier):
 
     def measured(self, layer: Crossbar) -> Tensor:
         """The range of the weights before learned scales: ``[1, 1, 1]`` or ``[group, 1, column]``."""
-        scaled = learned(layer, Learned) is not None
+        scaled = learned(layer, LearnedWeight) is not None
         weight = trained_weight(layer, "WeightRange") if scaled else layer.weight
         weight = layer.matrix(whole(weight.detach()))
         if self.start == "maximum":
@@ -66,7 +75,7 @@ class WeightRange(Modifier):
         return weight.new_full(shape, math.sqrt(3 / weight.shape[1]))
 
 
-class ScaleParameter(Learned):
+class ScaleParameter(LearnedWeight):
     """``weight * scale`` with a learned scale for each column, or one.
 
     Attributes:

@@ -14,7 +14,7 @@ from mho.devices.dynamics._numbers import Number, joint_shape, tensor
 from mho.devices.dynamics.integrate import Flow, Method, StepError
 
 
-class Simulated(Flow, Protocol):
+class SimulatedModel(Flow, Protocol):
     """What the loop over a waveform sees of a model, beside what an integrator does."""
 
     @property
@@ -69,7 +69,7 @@ class Trace:
 class Noisy(NamedTuple):
     """A stochastic model during one interval: its velocity with frozen noise added."""
 
-    model: Simulated
+    model: SimulatedModel
     eps: Tensor
 
     @property
@@ -103,7 +103,7 @@ class _Scatter(NamedTuple):
         seed: of the draws.
     """
 
-    model: Simulated
+    model: SimulatedModel
     places: Tensor
     seed: int
 
@@ -121,7 +121,7 @@ class _Scatter(NamedTuple):
 
 
 def run(
-    model: Simulated,
+    model: SimulatedModel,
     voltage: Tensor,
     time: Tensor,
     state: Tensor | None,
@@ -165,7 +165,7 @@ def run(
 
 
 def _states(
-    model: Simulated,
+    model: SimulatedModel,
     voltage: Tensor,
     time: Tensor,
     state: Tensor,

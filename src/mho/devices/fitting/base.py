@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from mho.config import Finite, NonNegative, config
 from mho.devices.base import Device
 from mho.devices.dynamics.base import SwitchingModel
-from mho.devices.fitting.tables import Array, Table, read_table
+from mho.devices.fitting.tables import Array, MeasuredTable, read_table
 
 Points = dict[str, Array]
 _BY_CHANCE = 0.05  # chance of an explained share of the variance where there is nothing to explain
@@ -97,7 +97,7 @@ class Measurement(ABC):
 
     remedy: ClassVar[str] = "measure more, or fit fewer parameters"
 
-    def read(self, source: Any) -> Table:
+    def read(self, source: Any) -> MeasuredTable:
         """The table of a source: what :func:`fit` takes.
 
         Raises:
@@ -107,7 +107,7 @@ class Measurement(ABC):
         return read_table(source)
 
     @abstractmethod
-    def evaluate(self, table: Table) -> Outcome:
+    def evaluate(self, table: MeasuredTable) -> Outcome:
         """Read the table and fit it.
 
         Raises:

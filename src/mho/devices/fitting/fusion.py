@@ -18,7 +18,7 @@ from mho.devices.fitting.base import Measurement, Outcome
 from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.siemens import Reading, cell_column, check_stated, conductances
 from mho.devices.fitting.states import TARGET, States, Statistics, mean_law, standardised
-from mho.devices.fitting.tables import CONDUCTANCE, Array, Table, read_table
+from mho.devices.fitting.tables import CONDUCTANCE, Array, MeasuredTable, read_table
 
 MICRO = 1e-6  # siemens: the files are in microsiemens
 HEAD = ("id", "class", "num_weights", "height", "width")
@@ -120,7 +120,7 @@ class Fusion(Measurement):
         """Target and standard deviation."""
         return "target conductance (S)", "standard deviation (S)"
 
-    def read(self, source: Any) -> Table:
+    def read(self, source: Any) -> MeasuredTable:
         """Two Fusion CSVs as one table of targets and results.
 
         Raises:
@@ -143,9 +143,9 @@ class Fusion(Measurement):
         target, g = (np.concatenate([layer.g for layer in layers]) for layers in both)
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
         rows = tuple((n, cells) for n, cells in enumerate(zip(target.tolist(), g.tolist(), strict=True), 1))
-        return Table(str(paths[1]), digest, ("target", "conductance"), True, rows)
+        return MeasuredTable(str(paths[1]), digest, ("target", "conductance"), True, rows)
 
-    def evaluate(self, table: Table) -> Outcome:
+    def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         places = cell_column(table, TARGET), table.place(TARGET)
         for place, quantity in zip(places, (CONDUCTANCE, TARGET), strict=True):

@@ -15,7 +15,7 @@ from mho.config import Positive, config
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
 from mho.devices.fitting.heads import SIEMENS, Unit
 from mho.devices.fitting.siemens import V_READ, Reading, cell_column, changes, check_stated, conductances
-from mho.devices.fitting.tables import CONDUCTANCE, Array, Quantity, Table, read_table
+from mho.devices.fitting.tables import CONDUCTANCE, Array, MeasuredTable, Quantity, read_table
 from mho.devices.jumps import JumpCell, Jumps
 
 CHANGE = Quantity(("dg", "change", "step", "jump", "delta g"), "S")
@@ -65,7 +65,7 @@ class JumpTable(Measurement):
         """Conductance and mean change."""
         return "conductance (S)", "mean change of a pulse (S)"
 
-    def read(self, source: Any) -> Table:
+    def read(self, source: Any) -> MeasuredTable:
         """A table, or three files of each direction as one.
 
         Raises:
@@ -77,7 +77,7 @@ class JumpTable(Measurement):
             return _joined(source)
         return read_table(source)
 
-    def evaluate(self, table: Table) -> Outcome:
+    def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         laws = {name: _law(rows, f"{table.name}, {name}") for name, rows in self._rows(table).items()}
         v_read = V_READ if self.v_read is None else self.v_read
@@ -97,7 +97,7 @@ class JumpTable(Measurement):
             _left_out(laws),
         )
 
-    def _rows(self, table: Table) -> dict[str, list[_Row]]:
+    def _rows(self, table: MeasuredTable) -> dict[str, list[_Row]]:
         """The distributions of each direction, by rising conductance."""
         how = Reading(self.unit, self.v_read)
         if not table.headed and len(table.columns) == 3:
@@ -125,14 +125,14 @@ class JumpTable(Measurement):
         return found
 
 
-def _place(table: Table, quantity: Quantity) -> int:
+def _place(table: MeasuredTable, quantity: Quantity) -> int:
     place = cell_column(table, CHANGE) if quantity is CONDUCTANCE else table.place(quantity)
     if place is None:
         raise table.missing(quantity)
     return place
 
 
-def _directions(table: Table) -> list[str]:
+def _directions(table: MeasuredTable) -> list[str]:
     """``up`` or ``down`` for each row; empty if the table does not tell."""
     if not table.has(DIRECTION):
         return [""] * len(table.rows)
@@ -144,7 +144,7 @@ def _directions(table: Table) -> list[str]:
     return found
 
 
-def _row(table: Table, g: float, change: Array, cdf: Array) -> _Row:
+def _row(table: MeasuredTable, g: float, change: Array, cdf: Array) -> _Row:
     order = np.argsort(change, kind="stable")
     change, cdf = change[order], cdf[order]
     where = f"{table.name}: at {g:g} S"
@@ -246,7 +246,7 @@ def _found(folder: Path) -> dict[str, tuple[Path, ...]]:
     return found
 
 
-def _joined(source: Mapping[str, Any]) -> Table:
+def _joined(source: Mapping[str, Any]) -> MeasuredTable:
     """One table of all files: direction, conductance, change and chance."""
     rows: list[tuple[int, tuple[Any, ...]]] = []
     names, digest, stated = [], hashlib.sha256(), set[str]()
@@ -274,14 +274,14 @@ def _joined(source: Mapping[str, Any]) -> Table:
         )
     unit = "_S" if SIEMENS in stated else ""
     columns = ("direction", CONDUCTANCE.names[0] + unit, CHANGE.names[0] + unit, CDF.names[0])
-    return Table(" and ".join(names), digest.hexdigest(), columns, True, tuple(rows))
+    return MeasuredTable(" and ".join(names), digest.hexdigest(), columns, True, tuple(rows))
 
 
 def _is_list(part: Any) -> bool:
-    return not isinstance(part, (str, os.PathLike, Table)) and np.asarray(part).ndim == 1
+    return not isinstance(part, (str, os.PathLike, MeasuredTable)) and np.asarray(part).ndim == 1
 
 
-def _axis(table: Table) -> Array:
+def _axis(table: MeasuredTable) -> Array:
     """The numbers of a file, one in each line or all in one line; in SI units if its head says a unit."""
     if len(table.rows) == 1:
         return np.array([table.numbers(k)[0] for k in range(len(table.columns))])

@@ -13,7 +13,7 @@ from mho.devices.fitting.tables import Array
 _SAME = 1e-7  # ratio of singular values below which parameters cannot be told apart
 
 
-class Solution(NamedTuple):
+class FitSolution(NamedTuple):
     """The minimum of a sum of squares.
 
     Attributes:
@@ -47,7 +47,7 @@ def solve(
     jacobian: Callable[[Array], Array] | None = None,
     bounds: tuple[Sequence[float], Sequence[float]] | None = None,
     evaluations: int | None = None,
-) -> Solution:
+) -> FitSolution:
     """Parameters that make the sum of the squared residuals smallest, and their covariance.
 
     The covariance is ``s^2 (J^T J)^-1`` with s the spread of the residuals, or 1 where ``known``. Residuals
@@ -98,7 +98,7 @@ def solve(
     correlation = neighbour_correlation(r)
     inflation = (1 + correlation) / (1 - correlation) if correlation > 2 / math.sqrt(points) else 1.0
     scale = (1.0 if known else reduced) * inflation
-    return Solution(
+    return FitSolution(
         np.asarray(found.x, dtype=np.float64),
         scale * _inverse(np.asarray(found.jac, dtype=np.float64), names),
         r,

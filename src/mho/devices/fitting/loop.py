@@ -15,8 +15,8 @@ from mho.devices.dynamics.base import SwitchingModel
 from mho.devices.dynamics.integrate import ErrorBounded, Method, StepError
 from mho.devices.dynamics.trace import Trace
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, check_explained, span
-from mho.devices.fitting.least_squares import Solution, r_squared, solve
-from mho.devices.fitting.tables import CURRENT, TIME, VOLTAGE, Array, Quantity, Table
+from mho.devices.fitting.least_squares import FitSolution, r_squared, solve
+from mho.devices.fitting.tables import CURRENT, TIME, VOLTAGE, Array, MeasuredTable, Quantity
 from mho.errors import ConfigError
 
 START = "start"  # the state at the first row, as if it were a parameter
@@ -139,7 +139,7 @@ class Loop(Measurement):
         """Voltage and current."""
         return "voltage (V)", "current (A)"
 
-    def evaluate(self, table: Table) -> Outcome:
+    def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         time, voltage, current = self._read(table)
         error = table.take(ERROR) if table.has(ERROR) else None
@@ -182,7 +182,7 @@ class Loop(Measurement):
             _left_out(noise, explained, current),
         )
 
-    def _read(self, table: Table) -> tuple[Array, Array, Array]:
+    def _read(self, table: MeasuredTable) -> tuple[Array, Array, Array]:
         voltage, current = table.take(VOLTAGE), table.take(CURRENT)
         if table.has(TIME):
             time = table.take(TIME)
@@ -311,7 +311,7 @@ def _replaced(model: SwitchingModel, values: dict[str, float]) -> SwitchingModel
     return changed
 
 
-def _estimates(free: list[_Free], found: Solution) -> tuple[Estimate, ...]:
+def _estimates(free: list[_Free], found: FitSolution) -> tuple[Estimate, ...]:
     made = []
     for f, z, e in zip(free, found.values, found.errors, strict=True):
         value, error = float(f.outer(z)), f.slope(float(z)) * float(e)
@@ -327,7 +327,7 @@ def _left_out(noise: float, explained: float, current: Array) -> tuple[str, ...]
     return (f"the scatter of the current around the law ({noise:.2g} A{part})",)
 
 
-def _notes(found: Solution, points: int) -> tuple[str, ...]:
+def _notes(found: FitSolution, points: int) -> tuple[str, ...]:
     if found.correlation <= 2 / math.sqrt(points):
         return ()
     return (

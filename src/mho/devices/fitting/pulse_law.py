@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mho.devices.fitting.least_squares import Solution, solve
+from mho.devices.fitting.least_squares import FitSolution, solve
 from mho.devices.fitting.population import Population, population
 from mho.devices.fitting.pulse_noise import Scatter, scatter_of
 from mho.devices.fitting.tables import Array
@@ -55,7 +55,7 @@ class Branch(NamedTuple):
     """
 
     sweep: Sweep
-    solution: Solution
+    solution: FitSolution
     fitted: Array
     pulses: float
     scatter: Scatter
@@ -152,7 +152,7 @@ def together(cells: Sequence[Branch]) -> Branch:
     values = np.array([cell.solution.values for cell in cells])
     variances = np.array([np.diag(cell.solution.covariance) for cell in cells])
     spread = tuple(population(v, e) for v, e in zip(values.T, variances.T, strict=True))
-    solution = Solution(
+    solution = FitSolution(
         np.array([one.mean for one in spread]),
         np.diag([one.mean_error**2 for one in spread]),
         np.concatenate([cell.solution.residuals for cell in cells]),

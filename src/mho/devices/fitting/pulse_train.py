@@ -23,7 +23,7 @@ from mho.devices.fitting.pulse_law import (
     together,
 )
 from mho.devices.fitting.siemens import Reading, cell_column, check_alike, conductances
-from mho.devices.fitting.tables import CELL, VOLTAGE, Array, Quantity, Table
+from mho.devices.fitting.tables import CELL, VOLTAGE, Array, MeasuredTable, Quantity
 
 PULSE = Quantity(("pulse", "pulses", "n"), "")
 UP, DOWN = Quantity(("up", "ltp", "potentiation"), "S"), Quantity(("down", "ltd", "depression"), "S")
@@ -94,7 +94,7 @@ class PulseTrain(Measurement):
         """Pulse number and conductance."""
         return "pulse", "conductance (S)"
 
-    def evaluate(self, table: Table) -> Outcome:
+    def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         cells = [self._branches(part) for part in _cells(table)]
         branches = cells[0] if len(cells) == 1 else _mean_cell(table, cells)
@@ -122,7 +122,7 @@ class PulseTrain(Measurement):
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _branches(self, table: Table) -> dict[str, Branch]:
+    def _branches(self, table: MeasuredTable) -> dict[str, Branch]:
         """The laws of one cell, by direction."""
         rising, falling = self._sweeps(table)
         return {
@@ -131,7 +131,7 @@ class PulseTrain(Measurement):
             if len(sweep.g)
         }
 
-    def _sweeps(self, table: Table) -> tuple[Sweep, Sweep]:
+    def _sweeps(self, table: MeasuredTable) -> tuple[Sweep, Sweep]:
         two = _two_columns(table)
         if two is not None:
             check_alike(table, list(two))
@@ -159,12 +159,12 @@ class PulseTrain(Measurement):
     def _how(self) -> Reading:
         return Reading(self.unit, self.v_read, self.zero)
 
-    def _one_column(self, table: Table) -> Array:
+    def _one_column(self, table: MeasuredTable) -> Array:
         if table.headed or len(table.columns) > 1:
             return conductances(table, self._how, cell_column(table, UP, DOWN))
         return conductances(table, self._how, 0, blanks=True)
 
-    def _rows(self, table: Table) -> NDBool:
+    def _rows(self, table: MeasuredTable) -> NDBool:
         """The rows that are pulses of the chosen cell."""
         keep = np.ones(len(table.rows), dtype=bool)
         if table.has(WORDLINE) and table.has(BITLINE):
@@ -217,7 +217,7 @@ class PulseTrain(Measurement):
         return LinearStep(**ends_and_pulses, **(missing | found), v_read=v_read)
 
 
-def _cells(table: Table) -> list[Table]:
+def _cells(table: MeasuredTable) -> list[MeasuredTable]:
     """The rows of each cell, where a column names the cells."""
     if not table.has(CELL):
         return [table]
@@ -228,14 +228,14 @@ def _cells(table: Table) -> list[Table]:
     ]
 
 
-def _mean_cell(table: Table, cells: list[dict[str, Branch]]) -> dict[str, Branch]:
+def _mean_cell(table: MeasuredTable, cells: list[dict[str, Branch]]) -> dict[str, Branch]:
     """The laws of the mean of several cells."""
     if any(set(cell) != set(cells[0]) for cell in cells):
         raise ValueError(f"{table.name}: some cells have pulses up and down, others of one direction only")
     return {name: together([cell[name] for cell in cells]) for name in cells[0]}
 
 
-def _check_one_way(table: Table, g: Array) -> None:
+def _check_one_way(table: MeasuredTable, g: Array) -> None:
     """Raise ``ValueError`` at a train that clearly rises and then falls, or falls and then rises."""
     width = max(1, len(g) // 20)
     if len(g) < 3 * width:
@@ -255,7 +255,7 @@ def _check_one_way(table: Table, g: Array) -> None:
             )
 
 
-def _two_columns(table: Table) -> tuple[int, int] | None:
+def _two_columns(table: MeasuredTable) -> tuple[int, int] | None:
     """Places of the columns up and down."""
     up, down = table.place(UP), table.place(DOWN)
     if up is not None and down is not None:
@@ -296,7 +296,7 @@ def _by_sign(pulse: Array | None, g: Array, voltage: Array, width: Array | None)
     return made[0], made[1]
 
 
-def _check_directions(table: Table, branches: dict[str, Branch]) -> None:
+def _check_directions(table: MeasuredTable, branches: dict[str, Branch]) -> None:
     for name, sign in (("up", 1), ("down", -1)):
         if name in branches:
             first, last, _ = branches[name].solution.values

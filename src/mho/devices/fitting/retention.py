@@ -15,7 +15,7 @@ from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import r_squared
 from mho.devices.fitting.population import population
 from mho.devices.fitting.siemens import V_READ, Reading, cell_columns, conductances, named_column, passed_over
-from mho.devices.fitting.tables import CELL, TIME, Array, Table
+from mho.devices.fitting.tables import CELL, TIME, Array, MeasuredTable
 from mho.devices.generic import Generic
 
 _FEW = 2.0  # standard deviations of the exponent from 0, below which some cells rise
@@ -23,7 +23,7 @@ _LEAST = 3  # points of a cell
 _LARGE = 0.1  # exponent larger than those of memory cells: an error of it says nothing
 
 
-class Series(NamedTuple):
+class RetentionSeries(NamedTuple):
     """One cell.
 
     Attributes:
@@ -81,7 +81,7 @@ class Retention(Measurement):
         """Time and conductance."""
         return "time (s)", "conductance (S)"
 
-    def evaluate(self, table: Table) -> Outcome:
+    def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         cells = self.cells(table)
         t0 = min(float(c.time.min()) for c in cells) if self.t0 is None else self.t0
@@ -119,7 +119,7 @@ class Retention(Measurement):
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def cells(self, table: Table) -> list[Series]:
+    def cells(self, table: MeasuredTable) -> list[RetentionSeries]:
         """The cells of a table, each in order of time.
 
         Raises:
@@ -153,7 +153,7 @@ class Retention(Measurement):
             columns = [(name, g, ~np.isnan(g)) for name, g in wide]
         return [self._series(table, name, time[keep], g[keep]) for name, g, keep in columns]
 
-    def _series(self, table: Table, name: str, time: Array, g: Array) -> Series:
+    def _series(self, table: MeasuredTable, name: str, time: Array, g: Array) -> RetentionSeries:
         if len(np.unique(time)) < _LEAST:
             raise ValueError(
                 f"{table.name}, cell {name!r}: {len(np.unique(time))} times; an exponent with its noise "
@@ -166,11 +166,13 @@ class Retention(Measurement):
                 "leave the cell out"
             )
         order = np.argsort(time, kind="stable")
-        return Series(name, time[order], g[order])
+        return RetentionSeries(name, time[order], g[order])
 
     # --- the law ---------------------------------------------------------------------------------
 
-    def _law(self, table: Table, lines: list[_Line], noise: float) -> tuple[Exponent, tuple[Estimate, ...]]:
+    def _law(
+        self, table: MeasuredTable, lines: list[_Line], noise: float
+    ) -> tuple[Exponent, tuple[Estimate, ...]]:
         if len(lines) < 2 * self.groups and self.groups > 1:
             raise ValueError(
                 f"groups = {self.groups}: {table.name} has {len(lines)} cells; each group needs at least two"
@@ -202,7 +204,7 @@ class Retention(Measurement):
         return law, tuple(parameters)
 
 
-def _line(cell: Series, t0: float) -> _Line:
+def _line(cell: RetentionSeries, t0: float) -> _Line:
     x, y = np.log(cell.time / t0), np.log(cell.g)
     dx = x - x.mean()
     spread = float(dx @ dx)
@@ -210,7 +212,7 @@ def _line(cell: Series, t0: float) -> _Line:
     return _Line(nu, float(y.mean()) + nu * float(x.mean()), spread)
 
 
-def _points(cells: list[Series], lines: list[_Line], t0: float) -> Points:
+def _points(cells: list[RetentionSeries], lines: list[_Line], t0: float) -> Points:
     fitted = [
         np.exp(line.log_g - line.nu * np.log(c.time / t0)) for c, line in zip(cells, lines, strict=True)
     ]
@@ -231,7 +233,7 @@ def _correlation(series: Array, left: Array) -> float:
     return float((left[1:] * left[:-1])[together].sum()) / total if total > 0 else 0.0
 
 
-def _passed_over(table: Table) -> list[str]:
+def _passed_over(table: MeasuredTable) -> list[str]:
     place = table.place(TIME)
     return [] if place is None or named_column(table) is not None else passed_over(table, place)
 

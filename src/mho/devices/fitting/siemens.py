@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mho.devices.fitting.heads import AMPERE, CELLS, OHM, OTHER, SIEMENS, VOLT, WORD, Head, read_unit
-from mho.devices.fitting.tables import CELL, CONDUCTANCE, CURRENT, RESISTANCE, Array, Quantity, Table
+from mho.devices.fitting.tables import CELL, CONDUCTANCE, CURRENT, RESISTANCE, Array, MeasuredTable, Quantity
 
 LARGEST = 1.0  # siemens: no memory cell conducts more
 USUAL = (1e-15, 1e-3)  # siemens: what is believed of numbers whose unit nobody names
@@ -50,7 +50,7 @@ class _Scale(NamedTuple):
 # --- which columns -------------------------------------------------------------------------------
 
 
-def named_column(table: Table) -> int | None:
+def named_column(table: MeasuredTable) -> int | None:
     """The column that is named conductance, or else resistance, or else current.
 
     Raises:
@@ -67,7 +67,7 @@ def named_column(table: Table) -> int | None:
     return named
 
 
-def cell_column(table: Table, *but: Quantity) -> int | None:
+def cell_column(table: MeasuredTable, *but: Quantity) -> int | None:
     """The column of measured cells: by its name, else the only one whose head says siemens, ohms or amperes.
 
     Args:
@@ -82,7 +82,7 @@ def cell_column(table: Table, *but: Quantity) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-def cell_columns(table: Table, time: int) -> list[int]:
+def cell_columns(table: MeasuredTable, time: int) -> list[int]:
     """The columns that may each be a cell beside the time: not those of volts, kelvins, cycles or addresses.
 
     Raises:
@@ -99,7 +99,7 @@ def cell_columns(table: Table, time: int) -> list[int]:
     return found
 
 
-def passed_over(table: Table, time: int) -> list[str]:
+def passed_over(table: MeasuredTable, time: int) -> list[str]:
     """The heads of columns beside cells and time that hold neither a cell nor its read voltage."""
     amperes = any(head.kind == AMPERE for head in table.heads)
     used = (*CELLS, "", VOLT) if amperes else (*CELLS, "")
@@ -107,7 +107,7 @@ def passed_over(table: Table, time: int) -> list[str]:
     return [head.text for k, head in enumerate(table.heads) if k not in known and head.kind not in used]
 
 
-def check_stated(table: Table, one: int, other: int) -> None:
+def check_stated(table: MeasuredTable, one: int, other: int) -> None:
     """Raise ``ValueError`` if only one of two heads says a unit."""
     if bool(table.heads[one].unit) != bool(table.heads[other].unit):
         raise ValueError(
@@ -116,7 +116,7 @@ def check_stated(table: Table, one: int, other: int) -> None:
         )
 
 
-def check_alike(table: Table, places: list[int]) -> None:
+def check_alike(table: MeasuredTable, places: list[int]) -> None:
     """Raise ``ValueError`` unless the heads of these columns say units of one kind, or all none."""
     first = table.heads[places[0]]
     for place in places[1:]:
@@ -136,7 +136,9 @@ def _said(head: Head) -> str:
 # --- numbers -------------------------------------------------------------------------------------
 
 
-def conductances(table: Table, how: Reading, column: int | None = None, blanks: bool = False) -> Array:
+def conductances(
+    table: MeasuredTable, how: Reading, column: int | None = None, blanks: bool = False
+) -> Array:
     """A column of cells, siemens.
 
     Args:
@@ -165,7 +167,7 @@ def conductances(table: Table, how: Reading, column: int | None = None, blanks: 
     return np.asarray(g, dtype=np.float64)
 
 
-def deviations(table: Table, how: Reading, column: int, g: Array) -> Array:
+def deviations(table: MeasuredTable, how: Reading, column: int, g: Array) -> Array:
     """A column of standard deviations of cells, siemens: of ohms to first order, ``g^2 std``.
 
     Args:
@@ -187,7 +189,7 @@ def deviations(table: Table, how: Reading, column: int, g: Array) -> Array:
     return np.asarray(std, dtype=np.float64)
 
 
-def changes(table: Table, how: Reading, column: int) -> Array:
+def changes(table: MeasuredTable, how: Reading, column: int) -> Array:
     """A column of changes of conductance, siemens; negative ones too.
 
     Raises:
@@ -204,7 +206,7 @@ def changes(table: Table, how: Reading, column: int) -> Array:
     return change if scale.kind == SIEMENS else np.asarray(change / _read_voltage(table, how, head))
 
 
-def _scale(table: Table, how: Reading, head: Head) -> _Scale:
+def _scale(table: MeasuredTable, how: Reading, head: Head) -> _Scale:
     """What the head, or else the measurement, says the numbers are."""
     if head.kind and head.kind not in CELLS:
         raise ValueError(f"{table.name}: the column {head.text!r} holds {WORD[head.kind]}, not conductances")
@@ -244,7 +246,7 @@ def unit_text(unit: float | str) -> str:
     return f'"{unit}"' if isinstance(unit, str) else f"{unit:g}"
 
 
-def _read_voltage(table: Table, how: Reading, of: Head) -> float | Array:
+def _read_voltage(table: MeasuredTable, how: Reading, of: Head) -> float | Array:
     """Volts that amperes are divided by: a number, or one for each row."""
     volts = [k for k, h in enumerate(table.heads) if h.kind == VOLT and not _PULSED & set(h.name.split())]
     places = [k for k in volts if any(word in table.heads[k].name for word in ("read", "meas"))]
@@ -273,7 +275,7 @@ def _read_voltage(table: Table, how: Reading, of: Head) -> float | Array:
 # --- what no cell has ----------------------------------------------------------------------------
 
 
-def check_conductances(table: Table, g: Array) -> None:
+def check_conductances(table: MeasuredTable, g: Array) -> None:
     """Raise ``ValueError`` at a conductance or deviation that no cell has, in siemens; NaN passes."""
     for line, value in zip(table.lines(), g, strict=True):
         if value < 0 or value > LARGEST:
@@ -283,7 +285,7 @@ def check_conductances(table: Table, g: Array) -> None:
             )
 
 
-def _check(table: Table, how: Reading, g: Array, numbers: Array, scale: _Scale, head: Head) -> None:
+def _check(table: MeasuredTable, how: Reading, g: Array, numbers: Array, scale: _Scale, head: Head) -> None:
     negative = np.flatnonzero(g < 0)
     if len(negative):
         k = int(negative[0])
@@ -309,7 +311,7 @@ def _check(table: Table, how: Reading, g: Array, numbers: Array, scale: _Scale, 
         )
 
 
-def _check_resistances(table: Table, numbers: Array, scale: _Scale, how: Reading) -> None:
+def _check_resistances(table: MeasuredTable, numbers: Array, scale: _Scale, how: Reading) -> None:
     if how.zero != 0:
         raise ValueError(f"{table.name}: zero = {how.zero:g}, but the cells are in ohms; leave it out")
     for line, ohms in zip(table.lines(), numbers * scale.factor, strict=True):

@@ -14,7 +14,7 @@ from mho.devices.error_laws import Table as TableLaw
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, span
 from mho.devices.fitting.bias import MeanLaw, bias_of
 from mho.devices.fitting.heads import Unit
-from mho.devices.fitting.least_squares import Solution, r_squared, solve
+from mho.devices.fitting.least_squares import FitSolution, r_squared, solve
 from mho.devices.fitting.siemens import (
     V_READ,
     Reading,
@@ -26,7 +26,7 @@ from mho.devices.fitting.siemens import (
     deviations,
     unit_text,
 )
-from mho.devices.fitting.tables import Array, Quantity, Table
+from mho.devices.fitting.tables import Array, MeasuredTable, Quantity
 from mho.devices.generic import Generic
 
 MEAN, STD = Quantity(("mean", "mu"), "S"), Quantity(("std", "sigma"), "S")
@@ -96,11 +96,13 @@ class States(Measurement):
         """Conductance of a state and standard deviation."""
         return "conductance (S)", "standard deviation (S)"
 
-    def evaluate(self, table: Table) -> Outcome:
+    def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
         return self.outcome(table, self.statistics(table))
 
-    def outcome(self, table: Table, states: Statistics, ends: tuple[float, float] | None = None) -> Outcome:
+    def outcome(
+        self, table: MeasuredTable, states: Statistics, ends: tuple[float, float] | None = None
+    ) -> Outcome:
         """The law through states.
 
         Args:
@@ -139,7 +141,7 @@ class States(Measurement):
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def statistics(self, table: Table) -> Statistics:
+    def statistics(self, table: MeasuredTable) -> Statistics:
         """The states of a table.
 
         Raises:
@@ -169,7 +171,7 @@ class States(Measurement):
             return _rising(Statistics(g, std, count))
         return _rising(Statistics(target, std, count, g))
 
-    def _targets(self, table: Table) -> Array | None:
+    def _targets(self, table: MeasuredTable) -> Array | None:
         """The targets beside means; a column of states or levels without a unit counts them."""
         named = table.place(Quantity(TARGET.names[:1], TARGET.unit))
         place = table.place(TARGET) if named is None else named
@@ -177,7 +179,7 @@ class States(Measurement):
             return None
         return conductances(table, Reading(self.unit, self.v_read), place)
 
-    def _resistances(self, table: Table) -> Statistics:
+    def _resistances(self, table: MeasuredTable) -> Statistics:
         """The cell file of MICSim: level, resistance, relative standard deviation, resistance in series."""
         _check_counted(table)
         if self.unit != 1:
@@ -196,7 +198,7 @@ class States(Measurement):
         check_conductances(table, g)
         return Statistics(g, relative * g, None)
 
-    def _single_results(self, table: Table, results: int) -> Statistics:
+    def _single_results(self, table: MeasuredTable, results: int) -> Statistics:
         place, how = _needed(table, TARGET), Reading(self.unit, self.v_read)
         check_stated(table, place, results)
         target, g = (conductances(table, how, column) for column in (place, results))
@@ -215,8 +217,8 @@ class States(Measurement):
     # --- laws ------------------------------------------------------------------------------------
 
     def _polynomial(
-        self, table: Table, states: Statistics, degree: int, g_max: float
-    ) -> tuple[Polynomial, Array, Solution, tuple[Estimate, ...]]:
+        self, table: MeasuredTable, states: Statistics, degree: int, g_max: float
+    ) -> tuple[Polynomial, Array, FitSolution, tuple[Estimate, ...]]:
         names = [f"c{i}" for i in range(degree + 1)]
         powers = (states.g / g_max)[:, None] ** np.arange(degree + 1)
         std = _unbiased(states) / g_max
@@ -235,8 +237,8 @@ class States(Measurement):
         return law, fitted * g_max, solution, parameters
 
     def _table_law(
-        self, table: Table, states: Statistics
-    ) -> tuple[TableLaw, Array, Solution, tuple[Estimate, ...]]:
+        self, table: MeasuredTable, states: Statistics
+    ) -> tuple[TableLaw, Array, FitSolution, tuple[Estimate, ...]]:
         if len(states.g) < 2:
             raise ValueError(f"{table.name}: {len(states.g)} state; a table law needs at least two")
         std, g_max = _unbiased(states), states.g.max()
@@ -245,12 +247,12 @@ class States(Measurement):
             Estimate(name=f"sigma({g:.4g} S)", value=float(s), error=float(e), unit="S", scale=float(g_max))
             for g, s, e in zip(states.g, std, error, strict=True)
         )
-        exact = Solution(std, np.diag(error**2), np.zeros_like(std), 0.0, None, 0.0)
+        exact = FitSolution(std, np.diag(error**2), np.zeros_like(std), 0.0, None, 0.0)
         law = TableLaw(g=tuple(map(float, states.g)), sigma=tuple(map(float, std)))
         return law, std, exact, parameters
 
 
-def _check_counted(table: Table) -> None:
+def _check_counted(table: MeasuredTable) -> None:
     """Raise ``ValueError`` unless the first column of a table without heads counts the states."""
     first = table.numbers(0)
     if not (bool((np.diff(first) == 1).all()) and first[0] in (0, 1)):
@@ -261,7 +263,7 @@ def _check_counted(table: Table) -> None:
         )
 
 
-def _needed(table: Table, quantity: Quantity) -> int:
+def _needed(table: MeasuredTable, quantity: Quantity) -> int:
     place = table.place(quantity)
     if place is None:
         raise ValueError(
@@ -271,7 +273,7 @@ def _needed(table: Table, quantity: Quantity) -> int:
     return place
 
 
-def _no_blanks(table: Table, *columns: Array) -> None:
+def _no_blanks(table: MeasuredTable, *columns: Array) -> None:
     for column in columns:
         if bool(np.isnan(column).any()):
             line = table.lines()[int(np.argmax(np.isnan(column)))]
@@ -333,7 +335,9 @@ def _c4(n: Array) -> Array:
     return np.asarray(np.sqrt(2 / (n - 1)) * np.exp(gammaln(n / 2) - gammaln((n - 1) / 2)), dtype=np.float64)
 
 
-def _linear(weight: Array, powers: Array, std: Array, names: list[str], known: bool, name: str) -> Solution:
+def _linear(
+    weight: Array, powers: Array, std: Array, names: list[str], known: bool, name: str
+) -> FitSolution:
     if len(std) <= len(names):
         raise ValueError(
             f"{name}: {len(std)} states for a polynomial of degree {len(names) - 1}; at least "
@@ -362,7 +366,7 @@ def _notes(means: MeanLaw, fitted: Array) -> tuple[str, ...]:
 
 
 def _left_out(
-    table: Table, states: Statistics, solution: Solution, residual: Array, fitted: Array
+    table: MeasuredTable, states: Statistics, solution: FitSolution, residual: Array, fitted: Array
 ) -> tuple[str, ...]:
     """What the states show and the device has not."""
     from scipy import stats

@@ -54,7 +54,7 @@ CELL = Quantity(("cell", "device"), "")
 
 
 @dataclass(frozen=True)
-class Table:
+class MeasuredTable:
     """A table as it was read; the numbers are made of it column by column.
 
     Attributes:
@@ -152,7 +152,7 @@ class Table:
         return value
 
 
-def read_table(source: Any) -> Table:
+def read_table(source: Any) -> MeasuredTable:
     """A measured table from what the user has.
 
     Args:
@@ -166,7 +166,7 @@ def read_table(source: Any) -> Table:
         TypeError: something else.
         ValueError: no rows, or columns of different lengths.
     """
-    if isinstance(source, Table):
+    if isinstance(source, MeasuredTable):
         return source
     if isinstance(source, (str, os.PathLike)):
         return _from_file(Path(source))
@@ -186,17 +186,17 @@ def read_table(source: Any) -> Table:
     return _from_columns("array", heads, [column.tolist() for column in array.T], False)
 
 
-def _from_columns(name: str, heads: tuple[str, ...], columns: list[list[Any]], headed: bool) -> Table:
+def _from_columns(name: str, heads: tuple[str, ...], columns: list[list[Any]], headed: bool) -> MeasuredTable:
     lengths = {len(column) for column in columns}
     if len(lengths) != 1 or lengths == {0}:
         each = ", ".join(f"{head!r}: {len(column)}" for head, column in zip(heads, columns, strict=True))
         raise ValueError(f"{name}: columns of one length, with at least one row, are needed; lengths {each}")
     rows = tuple((n, cells) for n, cells in enumerate(zip(*columns, strict=True), 1))
     text = "\n".join(",".join(map(str, cells)) for cells in (heads, *(cells for _, cells in rows)))
-    return Table(name, hashlib.sha256(text.encode()).hexdigest(), heads, headed, rows)
+    return MeasuredTable(name, hashlib.sha256(text.encode()).hexdigest(), heads, headed, rows)
 
 
-def _from_file(path: Path) -> Table:
+def _from_file(path: Path) -> MeasuredTable:
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
@@ -231,7 +231,7 @@ def _from_file(path: Path) -> Table:
             raise ValueError(
                 f"{path}, line {n}: {len(cells)} cells under {len(heads)} heads; is it separated by {mark!r}?"
             )
-    return Table(str(path), hashlib.sha256(content).hexdigest(), heads, headed, tuple(rows))
+    return MeasuredTable(str(path), hashlib.sha256(content).hexdigest(), heads, headed, tuple(rows))
 
 
 def _headed(rows: Rows, comments: Sequence[str]) -> tuple[tuple[str, ...] | None, Rows]:
@@ -297,7 +297,7 @@ def _is_log(cells: Sequence[str]) -> bool:
     return len(cells) in (7, 8) and all(map(_is_number, cells[:5])) and not any(map(_is_number, cells[5:7]))
 
 
-def _guess(table: Table) -> str:
+def _guess(table: MeasuredTable) -> str:
     """What a table without the wanted column may be."""
     if table.headed or not table.rows:
         return ""

@@ -12,7 +12,7 @@ from torch import nn
 import mho
 from mho.devices import ConstantDrift
 from mho.experiments.fitting import seeded
-from mho.experiments.hwa.networks import Networks
+from mho.experiments.hwa.networks import HWANetworks
 from mho.experiments.hwa.study import AFFINE, COLUMN, CORRECTIONS, GLOBAL, NORMS, ChipTest
 from mho.nn import crossbars
 from mho.periphery import Affine, ColumnDrift
@@ -28,7 +28,7 @@ def has_norms(network: nn.Module) -> bool:
     return any(isinstance(m, kind) and m.track_running_stats for m in network.modules())
 
 
-def one_chip(networks: Networks, test: ChipTest, analog: nn.Module, arm: str, chip: int) -> Rows:
+def one_chip(networks: HWANetworks, test: ChipTest, analog: nn.Module, arm: str, chip: int) -> Rows:
     """Program one chip and test it at every time with every correction.
 
     Each test reads the chip anew, with read noise of its own: of the arrays in the network, and of the
@@ -58,7 +58,7 @@ def one_chip(networks: Networks, test: ChipTest, analog: nn.Module, arm: str, ch
     return found
 
 
-def _correct(networks: Networks, analog: nn.Module, correction: str) -> None:
+def _correct(networks: HWANetworks, analog: nn.Module, correction: str) -> None:
     """What is done about the drift: each measures anew, the last two on top of one gain for each layer."""
     if correction in (GLOBAL, AFFINE, NORMS):
         mho.compensate(analog)
@@ -82,7 +82,7 @@ def _norms_kept(network: nn.Module) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def idealised(networks: Networks, test: ChipTest, digital: nn.Module, chip: int) -> Rows:
+def idealised(networks: HWANetworks, test: ChipTest, digital: nn.Module, chip: int) -> Rows:
     """The same network under the idealised protocol: nothing is left that a chip could lose to drift.
 
     All cells drift with one exponent, the compensation knows it and multiplies by the exact inverse, reads

@@ -16,7 +16,7 @@ from mho.experiments.harness import Work
 from mho.experiments.harness.measuring import Place, measure
 from mho.experiments.harness.study import RESULTS
 from mho.experiments.hwa.chips import IDEALISED, idealised, one_chip
-from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, Networks
+from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, HWANetworks
 from mho.experiments.hwa.study import GLOBAL, RAW, ChipTest, HWAStudy
 from mho.experiments.hwa.tables import COLUMNS, idealised_loss, normalised, pick, recovery, summarise
 from mho.experiments.hwa.tasks import Problem
@@ -68,18 +68,18 @@ class HWAExperiment(harness.Study):
         """Read the data of the task."""
         return self.study.task.load(folder)
 
-    def prepare(self, work: Work, data: Problem) -> Networks:
+    def prepare(self, work: Work, data: Problem) -> HWANetworks:
         """The networks."""
-        return Networks(self.study, data, work.store, work.progress, work.device)
+        return HWANetworks(self.study, data, work.store, work.progress, work.device)
 
-    def measure(self, place: Mapping[str, Any], shared: Networks) -> list[dict[str, Any]]:
+    def measure(self, place: Mapping[str, Any], shared: HWANetworks) -> list[dict[str, Any]]:
         """The errors of one chip, see :func:`one_chip` and :func:`idealised`."""
         arm, chip = place["arm"], place["chip"]
         if place["protocol"] == MEASURED:
             return one_chip(shared, self.test, shared.chip(arm), arm, chip)
         return idealised(shared, self.test, shared.digital(arm), chip)
 
-    def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: Networks) -> str:
+    def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: HWANetworks) -> str:
         """The chip, and its error at the last time, compensated."""
         told = f"{place['arm']}, chip {place['chip']}"
         last = [row["error"] for row in rows if row["correction"] in (GLOBAL, IDEALISED)][-1:]
@@ -90,7 +90,7 @@ class HWAExperiment(harness.Study):
         log = super().log(data)
         return replace(log, bounds={**log.bounds, "error": (0, 1 if data.metric == "accuracy" else math.inf)})
 
-    def table(self, records: Sequence[Mapping[str, Any]], shared: Networks) -> pd.DataFrame:
+    def table(self, records: Sequence[Mapping[str, Any]], shared: HWANetworks) -> pd.DataFrame:
         """One row for each test of a chip."""
         import pandas as pd
 
@@ -116,7 +116,7 @@ class HWAExperiment(harness.Study):
         made: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
         return made
 
-    def document(self, table: pd.DataFrame, shared: Networks, work: Work) -> dict[str, Any]:
+    def document(self, table: pd.DataFrame, shared: HWANetworks, work: Work) -> dict[str, Any]:
         """The content of ``results.json`` beside the configuration of the networks."""
         problem, facts = shared.problem, shared.facts((TEACHER, *STUDENTS))
         wanted = {work.store.piece(place) for place in self.places()}

@@ -28,7 +28,7 @@ SAVE_EVERY = 500  # steps between two checkpoints within an epoch
 Loss = Callable[[nn.Module, Any], Tensor]
 
 
-class Networks(networks.Networks):
+class HWANetworks(networks.Networks):
     """Trains, stores and loads the networks of one :class:`~mho.experiments.hwa.HWAStudy`."""
 
     @property

@@ -14,7 +14,7 @@ from mho.experiments.hwa.chips import IDEALISED
 from mho.experiments.hwa.study import GLOBAL
 from mho.experiments.hwa.tasks import shown
 from mho.experiments.networks import ARMS, AWARE, PLAIN
-from mho.experiments.statistics import Estimate, estimate, paired
+from mho.experiments.statistics import MeanEstimate, estimate, paired
 from mho.experiments.tables import records_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def summarise(found: pd.DataFrame) -> list[dict[str, Any]]:
     return records_of(pd.DataFrame(rows))
 
 
-def _described(e: Estimate, first: Any) -> dict[str, float]:
+def _described(e: MeanEstimate, first: Any) -> dict[str, float]:
     """An error and its interval, as error, as people write it, and normalised; NaN where one is not known."""
     values = [shown(first["metric"], error) for error in (e.low, e.high)]
     parts = [
