@@ -99,7 +99,7 @@ def test_an_unknown_value_is_found_only_in_its_cell():
         (None, "a mapping with a 'study'"),
         ([], "a mapping with a 'study'"),
         ({"study": BASE, "grids": {}}, "a sweep has no 'grids'; did you mean 'grid'"),
-        ({"study": {}}, "study needs a 'kind', one of experiments.BudgetStudy, experiments.ChipStudy"),
+        ({"study": {}}, "study needs a 'kind', one of .*experiments.BudgetStudy, experiments.ChipStudy"),
         ({"study": {"kind": "experiments.ChipStdy"}}, "did you mean 'experiments.ChipStudy'"),
         ({"study": {"kind": "devices.PCM"}}, "study has no 'devices.PCM'"),
         ({"study": {**BASE, "chip": 1}}, "study has no 'chip'; did you mean 'chips'"),
