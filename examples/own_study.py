@@ -2,7 +2,7 @@
 
 Its command has an option for each field, its folder goes on where a run stopped, workers share the chips, and
 a page with the table and the figure is written: ``python examples/own_study.py --bits 4,8 --workers 2``.
-`mho sweep` takes it too, with ``imports: [own_study]`` and the kind ``experiments.DriftOfALayer``.
+`mho sweep --allow-imports` takes it too: ``imports: [own_study]``, ``kind: experiments.DriftOfALayer``.
 """
 
 import torch

@@ -78,6 +78,18 @@ def test_files(tmp_path):
     assert len(read_plan(as_json).cells) == 1
 
 
+def test_a_file_imports_nothing_unless_it_is_allowed_to(tmp_path, monkeypatch):
+    (tmp_path / "rogue.py").write_text("from pathlib import Path\nPath('executed').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps({"imports": ["rogue"], "study": BASE, "grid": {"seed": [0]}}))
+    with pytest.raises(ConfigError, match="sweep.json: imports = .*rogue.*say --allow-imports"):
+        read_plan(path)
+    assert not (tmp_path / "executed").exists()
+    assert read_plan(path, allow_imports=True).imports == ("rogue",) and (tmp_path / "executed").exists()
+
+
 @pytest.mark.parametrize("cls", experiments())
 def test_every_experiment_can_be_swept_from_its_defaults(cls):
     from mho.config import kind_of

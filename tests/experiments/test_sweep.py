@@ -486,3 +486,74 @@ def test_killed_on_a_ray_of_its_own_it_resumes_on_another_to_the_same_table(whol
     run(make_plan(DOCUMENT), tmp_path / "out", RayEngine())
     assert (tmp_path / "out" / TABLE).read_bytes() == expected
     assert rows(tmp_path / "out") == 12
+
+
+# --- engines that fail ---------------------------------------------------------------------------
+
+
+def outcomes(engine, count=3):
+    jobs = [{"work": "os:getcwd", "imports": [], "folder": "", "threads": 1}] * count
+    return [found["error"] for _, found in sorted(engine.run(jobs))]
+
+
+def test_workers_that_cannot_start_are_outcomes(tmp_path, monkeypatch):
+    for error in outcomes(LocalEngine(workers=2, log=tmp_path)):  # a folder is no file for what they print
+        assert "no process could be started" in error and str(tmp_path) in error
+    monkeypatch.setattr("mho.experiments.engines.sys.executable", str(tmp_path / "no python"))
+    assert all("no python" in error for error in outcomes(LocalEngine(workers=2)))
+
+
+@pytest.mark.parametrize("said", ["", "{", '{"figures": '])
+def test_half_an_answer_is_none(said, monkeypatch):
+    program = f"import sys; sys.stdin.readline(); sys.stdout.write({said!r}); sys.stdout.flush()"
+    monkeypatch.setattr("mho.experiments.engines._WORKER", program)
+    assert all("ended (status 0)" in error for error in outcomes(LocalEngine(workers=2)))
+
+
+def test_workers_import_nothing_from_the_current_folder(toy, tmp_path, monkeypatch):
+    (tmp_path / "queue.py").write_text("open('executed', 'w')\nraise ImportError('a foreign file')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.environ["PYTHONPATH"].rstrip(os.pathsep))
+    plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [4]}})
+    assert run(plan, tmp_path / "out", LocalEngine(workers=1))["square"].tolist() == [16.0]
+    assert not (tmp_path / "executed").exists()
+
+
+def test_no_worker_outlives_a_run_that_is_terminated(toy, tmp_path):
+    program = f"""
+    import os, time
+    from pathlib import Path
+    from mho.experiments import engines
+
+    def sleep(job):
+        Path({str(tmp_path)!r}, str(os.getpid())).touch()
+        time.sleep(100)
+
+    if __name__ == "__main__":
+        job = {{"work": "sleeping:sleep", "imports": ["sleeping"], "folder": "", "threads": 1}}
+        list(engines.LocalEngine(2).run([job, job]))
+    """
+    (tmp_path / "sleeping.py").write_text(textwrap.dedent(program))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path) + os.pathsep + os.environ["PYTHONPATH"]}
+    with subprocess.Popen([sys.executable, tmp_path / "sleeping.py"], env=environment) as process:
+        workers = until(lambda: [int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()], 2)
+        process.terminate()
+    until(lambda: [pid for pid in workers if not alive(pid)], 2)
+
+
+def until(found, count):
+    """What is found, once there is so much of it."""
+    end = time.monotonic() + 120
+    while len(found()) < count:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found()
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or ") Z" not in stat.read_text()

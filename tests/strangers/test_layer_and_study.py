@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import io
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from .life import DATA, SECONDS, X
 from .study import Averages
 from .test_strangers import FILES, STRANGERS, alike
 
+ROOT = str(Path(__file__).parents[2])
 HARDWARE = mho.Hardware(
     device=mho.devices.PCM(read_scale=0.0),
     dac=mho.DAC(),
@@ -117,7 +119,8 @@ def test_a_wrong_study_is_refused(wrong) -> None:
         check_study(dataclasses.replace(wrong, repeats=3))
 
 
-def test_the_study_finds_its_formula_with_workers_and_in_a_sweep(tmp_path) -> None:
+def test_the_study_finds_its_formula_with_workers_and_in_a_sweep(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", ROOT, prepend=":")
     study = Averages()
     table = run(study, tmp_path / "workers", workers=2).table
     assert table.equals(run(study, tmp_path / "alone").table) and len(table) == 8
@@ -134,8 +137,9 @@ def test_the_study_finds_its_formula_with_workers_and_in_a_sweep(tmp_path) -> No
 # --- the sweep of all parts --------------------------------------------------------------------------
 
 
-def test_each_part_is_swept(tmp_path) -> None:
+def test_each_part_is_swept(tmp_path, monkeypatch) -> None:
     """In a worker, which imports the files of the parts by name."""
+    monkeypatch.setenv("PYTHONPATH", ROOT, prepend=":")
     rows = [{"hardware": to_dict(stranger.hardware(stranger.part))} for stranger in STRANGERS]
     rows = [row for k, row in enumerate(rows) if row not in rows[:k]]  # corrections are no part of a hardware
     study = {"kind": "experiments.ChipStudy", "chips": 1, "training": {"epochs": 4}}

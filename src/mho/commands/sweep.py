@@ -31,6 +31,7 @@ OPTIONS = (
     Option("workers", "Cells at once on this machine; one for each core if not given.", int),
     Option("address", "Of a Ray cluster; RAY_ADDRESS, or a local one, if not given."),
     flag("retry", "Run failed cells again."),
+    flag("allow-imports", "Import the modules that the sweep names: they run with your rights."),
     Option("data", "Folder with the files of the data set.", Path),
     ON,
     Option("threads", "Threads of a cell on the CPU.", int, 1),
@@ -43,7 +44,7 @@ def sweep(given: Given) -> None:
     Finished cells are kept as they end: the same command goes on after a stop, also after a kill.
     """
     path = given.study_file
-    plan = read_plan(path)
+    plan = read_plan(path, given.allow_imports)
     folder = given.output if given.output is not None else Path("runs", path.stem)
     typer.echo(f"{len(plan.cells)} cells of {plan.kind}; results go to {folder}")
     engine = _engine(given, folder)

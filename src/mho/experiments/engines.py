@@ -22,6 +22,13 @@ from typing import Any
 from mho.config import parse_json
 from mho.experiments.worker import Job, Outcome, run_cell
 
+# The current folder may hold anything: it is no place to import from. (`python -P` came with 3.11.)
+_WORKER = """
+import sys
+sys.path[:] = [path for path in sys.path if path]
+from mho.experiments.worker import main
+main()
+"""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -55,7 +62,10 @@ class LocalEngine(Engine):
         def ask(job: Job) -> Outcome:
             """Each thread has a process of its own, and a new one when it dies."""
             if getattr(here, "process", None) is None or here.process.ended:
-                here.process = _Process(job["threads"], self.log, stop)
+                try:
+                    here.process = _Process(job["threads"], self.log, stop)
+                except OSError as error:
+                    return {"error": f"no process could be started for this cell: {error}", "took": 0.0}
                 started.append(here.process)
             outcome: Outcome = here.process.ask(job)
             return outcome
@@ -78,7 +88,7 @@ class _Process:
 
     def __init__(self, threads: int, log: Path | None, stop: threading.Event) -> None:
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-        command = [sys.executable, "-m", "mho.experiments.worker"]
+        command = [sys.executable, "-c", _WORKER]
         with open(os.devnull if log is None else log, "a", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
@@ -99,7 +109,7 @@ class _Process:
             self.process.stdin.write(json.dumps(dict(job)) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
-        if line:
+        if line.endswith("\n"):
             outcome: Outcome = parse_json(line)
             return outcome
         code = self.process.wait()

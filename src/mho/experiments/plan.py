@@ -88,13 +88,25 @@ class Plan:
         return list(dict.fromkeys(name for cell in self.cells for name in cell.fields))
 
 
-def read_plan(path: str | Path) -> Plan:
+def read_plan(path: str | Path, allow_imports: bool = False) -> Plan:
     """Read a sweep from a ``.yaml`` or ``.json`` file.
 
+    Args:
+        path: the file.
+        allow_imports: whether it may name modules to import, which run with your rights.
+
     Raises:
-        ConfigError: an unknown key, experiment or field, a field without values, or two equal cells.
+        ConfigError: an unknown key, experiment or field, a field without values, two equal cells, or modules
+            to import that are not allowed.
     """
-    return make_plan(read_plain(path))
+    document = read_plain(path)
+    names = document.get("imports") if isinstance(document, Mapping) else None
+    if names and not allow_imports:
+        raise ConfigError(
+            f"{path}: imports = {names!r}: a module runs with your rights. If you trust this file, say "
+            "--allow-imports (in Python read_plan(path, allow_imports=True))"
+        )
+    return make_plan(document)
 
 
 def make_plan(document: Any) -> Plan:

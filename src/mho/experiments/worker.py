@@ -1,7 +1,7 @@
 """One piece of work, such as a cell of a sweep, in a process of its own.
 
-``python -m mho.experiments.worker`` reads jobs from standard input, one JSON value on each line, and
-writes outcomes to standard output in the same way. It ends at once when standard input is closed, also
+:func:`main` reads jobs from standard input, one JSON value on each line, and writes outcomes to standard
+output in the same way. It ends at once when standard input is closed, also
 in the middle of a job: when the sweep is gone, so is its work.
 """
 
@@ -86,7 +86,3 @@ def main() -> None:
         outcome = run_cell(parse_json(jobs.get()))
         answers.write(json.dumps(outcome) + "\n")
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()
