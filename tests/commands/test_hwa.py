@@ -118,7 +118,7 @@ def test_evaluation_alone_trains_nothing_and_may_ask_for_other_times(finished, m
     folder, _ = finished
     networks = {path: path.read_bytes() for path in folder.glob("*/*.pt")}
     monkeypatch.setattr(
-        experiment.networks.Networks, "train", lambda *_: pytest.fail("a network was trained")
+        experiment.networks.HWANetworks, "train", lambda *_: pytest.fail("a network was trained")
     )
     result = call(
         "--modality", "vision", "--output", folder, "--eval-only", "--chips", "1", "--times", "1h",
@@ -140,7 +140,7 @@ def test_evaluation_alone_needs_networks(tmp_path):
 def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path, monkeypatch):
     from mho.experiments.hwa import networks as module
 
-    original = module.Networks.train
+    original = module.HWANetworks.train
 
     def stopped(self, name):
         if name == module.AWARE:
@@ -148,7 +148,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path, monkeypatch):
         original(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.Networks, "train", stopped)
+        patch.setattr(module.HWANetworks, "train", stopped)
         result = call("--modality", "vision", "--output", tmp_path, *OPTIONS)
     assert result.exit_code == 130
     assert "the same command goes on from there" in result.output

@@ -278,7 +278,7 @@ def pulsed(varied: Varied, count: int, turns: int) -> list[torch.Tensor]:
     shape = (count,)
     cells = varied.drawn(lambda name: random.normal(shape, 0, name).double())
     pulses: VoltagePulses = suited_pulses(VTEAM())
-    source = write_verify.Source(0, "", torch.arange(count), torch.float64)
+    source = write_verify.DrawSource(0, "", torch.arange(count), torch.float64)
     target = torch.full(shape, 0.01, dtype=torch.float64)
     memory = pulses.start(cells, target, torch.zeros_like(target)).memory
     found = []
