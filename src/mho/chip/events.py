@@ -97,9 +97,9 @@ class Counter(Tap):
         some = layout.sample(x, stride)
         weight = stands_for * layout.samples(x) / max(layout.samples(some), 1)
         squares, of_bias = squared_voltages(layout, some, self.hardware.dac, limit)
-        into[:, : squares.shape[1]].add_(squares.to(into.dtype), alpha=weight)
+        into[:, : squares.shape[1]].add_(squares.to(into), alpha=weight)
         if layout.bias_rows:
-            into[:, squares.shape[1] :].add_(of_bias * (vectors * stands_for))
+            into[:, squares.shape[1] :].add_(of_bias.to(into) * (vectors * stands_for))
 
     def converted(self, layout: Layout, z: Tensor, channels: int, first: int) -> None:
         """Count those of some vectors that are beyond full scale."""

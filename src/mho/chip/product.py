@@ -239,7 +239,7 @@ def _shifted(
 
 def squared_voltages(
     layout: Layout, x: Tensor, dac: DAC | None, limit: Limit
-) -> tuple[Tensor, float | Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Squares of what is driven, in units of full scale, without the errors of single drivers.
 
     Args:
@@ -253,14 +253,15 @@ def squared_voltages(
         mean square of an input of one, for bias rows.
     """
     if layout.one_hot:
-        return layout.row_sums(x), 1.0
+        return layout.row_sums(x), torch.ones((), device=x.device)
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x  # codes beyond 8 bits need it
     if isinstance(limit, Tensor) and limit.numel() > 1:  # each tile has one
         parts = [squared_voltages(layout, x, dac, one) for one in limit.flatten()]
         spans = zip(parts, layout.rows, strict=True)
         return torch.cat([found[:, a:b] for (found, _), (a, b) in spans], 1), parts[-1][1]
     limit = None if dac is None else _full_scale_in(layout, x, dac, limit, plain=True)
     if dac is None or limit is None:
-        return layout.row_sums(x.square()), 1.0
+        return layout.row_sums(x.square()), x.new_ones(())
     if isinstance(limit, Tensor):
         limit = limit.detach().to(x.dtype)
     driven, top, times, stream = x * materialise(dac.high / limit), dac.high, 1, dac.stream
@@ -272,7 +273,7 @@ def squared_voltages(
     squares = driven.square()
     if dac.noise:
         squares = squares + (dac.noise * top) ** 2
-    of_one = torch.as_tensor(one).square().mean() / top**2
+    of_one = torch.as_tensor(one, device=x.device).square().mean() / top**2
     return layout.row_sums(squares) / (times * top**2), of_one
 
 
