@@ -33,6 +33,7 @@ T = TypeVar("T")
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Bad input and missing packages as one sentence, without a traceback."""
+    from mho.documents import in_words
     from mho.errors import NotMappableError
 
     try:
@@ -44,7 +45,9 @@ def clean_errors() -> Iterator[None]:
         if name not in STUDY_PACKAGES:
             raise
         fail(f"{NEEDS_STUDY} ({error.name} is missing)")
-    except (ValueError, OSError, NotMappableError) as error:
+    except OSError as error:
+        fail(in_words(error))
+    except (ValueError, NotMappableError) as error:
         fail(str(error))
     except RuntimeError as error:
         if not _out_of_memory(error):

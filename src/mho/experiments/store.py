@@ -27,6 +27,7 @@ from typing_extensions import Self
 
 import mho
 from mho.config import digest, from_dict, parse_json, to_dict, write_whole
+from mho.documents import read_text
 from mho.errors import ConfigError
 from mho.experiments.files import load_tensors, save_tensors
 from mho.experiments.lock import FolderLock
@@ -250,7 +251,7 @@ def claim(folder: Path, configuration: Mapping[str, Any]) -> None:
         write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return
     try:
-        held = parse_json(path.read_text(encoding="utf-8"))
+        held = parse_json(read_text(path))
     except ConfigError as error:
         raise ValueError(f"{path}: damaged ({error}); choose another output folder") from None
     found = differences(held, wanted)
@@ -281,7 +282,7 @@ def held_study(folder: Path, kind: type[T], option: str) -> T | None:
     if not path.is_file():
         return None
     try:
-        study = from_dict(parse_json(path.read_text(encoding="utf-8"))["study"])
+        study = from_dict(parse_json(read_text(path))["study"])
     except (KeyError, TypeError, ConfigError) as error:
         raise ValueError(f"{path}: damaged ({error}); choose another {option}") from None
     if not isinstance(study, kind):
