@@ -28,7 +28,9 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as _pydantic_dataclass
 from typing_extensions import dataclass_transform
 
-from mho.documents import DEEPEST, TOO_DEEP, in_words, parse_json, read_plain, yaml_text
+from mho.documents import DEEPEST, TOO_DEEP, in_words, yaml_text
+from mho.documents import parse_json as parse_json  # noqa: PLC0414 (asked for here)
+from mho.documents import read_plain as read_plain  # noqa: PLC0414
 from mho.errors import ConfigError
 
 T = TypeVar("T")
@@ -79,7 +81,7 @@ def config(cls: type[T]) -> type[T]:
             except ValueError as error:
                 raise ConfigError(f"{made.__name__}: {error}") from None
 
-    made.__init__ = __init__  # type: ignore[method-assign]
+    made.__init__ = __init__  # type: ignore[method-assign, assignment]
     previous = _KINDS.get(kind_of(made))
     if previous is not None and previous.__module__ != made.__module__:
         raise ConfigError(

@@ -220,11 +220,11 @@ def _loader() -> Any:
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             self.depth += 1
-            line = self.peek_event().start_mark.line + 1
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
             if self.depth > DEEPEST + 1:
                 raise ConfigError(f"line {line}: {TOO_DEEP}")
             alias = self.check_event(yaml.AliasEvent)
-            node = super().compose_node(parent, index)
+            node: Any = super().compose_node(parent, index)
             self.depth -= 1
             if node.tag not in _TAGS:
                 raise ConfigError(f"line {line}: {_shown(node)}: {_other(node.tag)}")
@@ -235,7 +235,7 @@ def _loader() -> Any:
             return node
 
         def compose_scalar_node(self, anchor: Any) -> Any:
-            plain = self.peek_event().implicit[0]
+            plain = self.peek_event().implicit[0]  # type: ignore[no-untyped-call]
             node = super().compose_scalar_node(anchor)
             if plain:
                 _refuse_two_meanings(node.value, node.start_mark.line + 1)

@@ -54,11 +54,13 @@ class Log:
             last one counts: a piece that was done twice does no harm.
         bounds: the least and the greatest value that a figure can have, by its name, for all numbers under
             that name; each must be finite.
+        needs: further fields that each record has.
     """
 
     name: str
     key: tuple[str, ...]
     bounds: Mapping[str, Limits] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
     def piece(self, record: Mapping[str, Any]) -> str:
         """Which piece of work a record is of."""
@@ -195,6 +197,9 @@ class Store:
                 f"{where}: written by another configuration than {CONFIGURATION} says; "
                 "choose another output folder"
             )
+        absent = [name for name in log.needs if name not in record]
+        if absent:
+            raise DamagedRecordError(f"{where}: it has no {absent[0]!r}, another mho wrote it; {remedy}")
         wrong = log.impossible(record)
         if wrong is None and check != digest(record):
             wrong = "its checksum is not that of its content" if check is not None else "it has no checksum"

@@ -129,7 +129,8 @@ class HWAExperiment(harness.Study):
         """The finished chips; an error is a part of all items, or a mean in nats."""
         bounds: dict[str, tuple[float, float]] = dict.fromkeys(("took", "cpu"), (0, math.inf))
         bounds["rows"] = (0, 1 if data.metric == "accuracy" else math.inf)
-        return Log("chips.jsonl", key=("test", "arm", "chip", "protocol"), bounds=bounds)
+        key = ("test", "arm", "chip", "protocol")
+        return Log("chips.jsonl", key=key, bounds=bounds, needs=("rows",))
 
     def table(self, records: Sequence[Mapping[str, Any]], shared: Networks) -> pd.DataFrame:
         """One row for each test of a chip."""
