@@ -77,9 +77,8 @@ def test_weights_of_another_shape(change: Callable[[Any], str]) -> None:
 def test_the_array_of_another_layer() -> None:
     model = on_chip()
     model[0].crossbar = on_chip(5, 2)[0].crossbar
-    for verb in (lambda: model(X), lambda: mho.calibrate(model, [X])):
-        with pytest.raises(ValueError, match=r"x has shape \(2, 4\): its last size must be in_features = 5"):
-            verb()
+    with pytest.raises(ValueError, match=r"x has shape \(2, 4\): its last size must be in_features = 5"):
+        model(X)
     with pytest.raises(
         ValueError, match=r"weight has shape \(3, 4\): the array of '0' was made for \(2, 5\)"
     ):
@@ -134,7 +133,7 @@ def test_a_conversion_in_which_nothing_became_analog(verb: str) -> None:
     effect = ((mho.devices.StuckAt(lrs=0.1),), {"seed": 0}) if verb == "degrade" else ((), {})
     call = getattr(mho, verb)
     why = r"'0' \(Linear\): not selected; '1' .*; '3' .*; and 1 more"
-    with pytest.raises(ValueError, match=rf"left the whole model digital \({why}\): print\(model.report\)"):
+    with pytest.raises(ValueError, match=rf"left all of it digital \({why}\); print\(model.report\)"):
         call(left, *arguments.get(verb, ()), *effect[0], **effect[1])
     none = mho.convert(nn.Sequential(nn.ReLU()), mho.Hardware())
     with pytest.raises(ValueError, match="it has no weights"):

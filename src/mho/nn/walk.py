@@ -41,7 +41,8 @@ def _nothing_analog(model: nn.Module) -> str:
     each = [f"{row.path or 'the model'!r} ({row.layer}): {row.note}" for row in rows[:3]]
     more = [f"and {len(rows) - 3} more"] if len(rows) > 3 else []
     why = "; ".join(each + more) or "it has no weights"
-    return f"mho.convert left the whole model digital ({why}): print(model.report) says why for each layer"
+    told = f"mho.convert left all of it digital ({why}); print(model.report) says why for each layer"
+    return f"the model has no analog layer: {told}"
 
 
 def walk(model: nn.Module, repeated: bool = False) -> Iterator[tuple[str, nn.Module]]:
