@@ -249,7 +249,7 @@ def test_plots_of_no_tables(tmp_path: Path, content: bytes, sentence: str) -> No
 )
 def test_files_that_are_not_there(words: tuple[str, ...]) -> None:
     output = said(*words)
-    assert f"{words[-1] if words[0] != 'device' else 'gone.csv'}: there is no such file" in output
+    assert f"{words[-1] if words[0] != 'device' else 'gone.csv'}: No such file or directory" in output
     assert "Errno" not in output
 
 

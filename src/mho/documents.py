@@ -71,8 +71,7 @@ def in_words(error: OSError) -> str:
     """Why a file cannot be read or written, without the number of the error; with its name if it knows it."""
     if error.strerror is None:
         return str(error)
-    missing = isinstance(error, FileNotFoundError)
-    why = "there is no such file or folder" if missing else error.strerror.lower()
+    why = error.strerror if isinstance(error, FileNotFoundError) else error.strerror.lower()
     return why if error.filename is None else f"{os.fspath(error.filename)}: {why}"
 
 
