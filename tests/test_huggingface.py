@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import pickle
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,3 +244,26 @@ def test_calibrated_converters() -> None:
         wanted, got = first(model(**example)), first(analog.eval()(**example))
     kept = example["attention_mask"].bool()
     assert nn.functional.cosine_similarity(wanted[kept], got[kept], dim=-1).min() > 0.99
+
+
+def test_a_saved_model_says_what_from_pretrained_drops(tmp_path: Path) -> None:
+    analog: Any = mho.convert(bert(1)[0], PCM)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mho.convert(bert(1)[0], PCM).save_pretrained(tmp_path)  # nothing of arrays is there yet
+    mho.program(analog, seed=0)
+    analog = pickle.loads(pickle.dumps(copy.deepcopy(analog)))
+    with pytest.warns(UserWarning, match=r"BertModel.from_pretrained makes .* it drops all \d+ "):
+        analog.save_pretrained(tmp_path)
+    chip, description = tmp_path / "chip.pt", tmp_path / "hardware.json"  # as the warning says
+    torch.save(analog.state_dict(), chip)
+    layers = {path: layer.hardware for path, layer in mho.analog_modules(analog).items()}
+    mho.calibration.save_hardware(layers, description)
+    digital = transformers.BertModel.from_pretrained(tmp_path)
+    again = mho.convert(digital, mho.calibration.load_hardware(description)).eval()
+    again.load_state_dict(torch.load(chip))
+    ids = words()
+    assert torch.equal(again(ids)[0], analog.eval()(ids)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mho.revert(analog).save_pretrained(tmp_path)

@@ -15,9 +15,10 @@ import dataclasses
 import difflib
 import functools
 import hashlib
+import inspect
 import json
 import os
-import re
+import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as _pydantic_dataclass
 from typing_extensions import dataclass_transform
 
+from mho.documents import DEEPEST, TOO_DEEP, in_words, yaml_text
+from mho.documents import parse_json as parse_json  # noqa: PLC0414 (asked for here)
+from mho.documents import read_plain as read_plain  # noqa: PLC0414
 from mho.errors import ConfigError
 
 T = TypeVar("T")
@@ -57,7 +61,10 @@ def config(cls: type[T]) -> type[T]:
     original = made.__init__
 
     @functools.wraps(original)
-    def __init__(self: Any, **values: Any) -> None:
+    def __init__(self: Any, /, **values: Any) -> None:
+        for name in values:
+            if name.startswith("__"):  # pydantic's own name of self is among them
+                raise ConfigError(unknown_key(name, field_names(made), made.__name__))
         complete = getattr(self, "complete", None)
         if complete is not None:
             values = complete(values)
@@ -74,7 +81,7 @@ def config(cls: type[T]) -> type[T]:
             except ValueError as error:
                 raise ConfigError(f"{made.__name__}: {error}") from None
 
-    made.__init__ = __init__  # type: ignore[method-assign]
+    made.__init__ = __init__  # type: ignore[method-assign, assignment]
     previous = _KINDS.get(kind_of(made))
     if previous is not None and previous.__module__ != made.__module__:
         raise ConfigError(
@@ -109,13 +116,17 @@ def _explain(cls: type, error: ValidationError) -> str:
             lines.append(f"{cls.__name__} needs {name} = ...")
         elif "an instance of" in item["msg"]:
             wanted = item["msg"].rpartition(" ")[2]
-            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {_instance_of(wanted, item['input'])}")
+            lines.append(
+                f"{cls.__name__}.{name} = {shortened(item['input'])}: {_instance_of(wanted, item['input'])}"
+            )
         elif hasattr(item["input"], "belongs"):  # a value that knows where it is allowed
-            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {item['input'].belongs(cls, name)}")
+            lines.append(
+                f"{cls.__name__}.{name} = {shortened(item['input'])}: {item['input'].belongs(cls, name)}"
+            )
         elif item["type"] == "value_error":  # a sentence of mho's own
-            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {item['ctx']['error']}")
+            lines.append(f"{cls.__name__}.{name} = {shortened(item['input'])}: {item['ctx']['error']}")
         else:
-            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {item['msg'].lower()}")
+            lines.append(f"{cls.__name__}.{name} = {shortened(item['input'])}: {item['msg'].lower()}")
     return "; ".join(lines)
 
 
@@ -158,21 +169,50 @@ def from_dict(value: Any) -> Any:
     """The description that :func:`to_dict` wrote.
 
     Raises:
-        ConfigError: an unknown kind or key (with the nearest known one), or a value out of range.
+        ConfigError: an unknown kind or key (with the nearest known one), a value out of range, a key that is
+            no text, or lists and objects more than 100 levels deep.
     """
+    return _made(value, 0)
+
+
+def _made(value: Any, depth: int) -> Any:
+    """A value at this depth, descriptions for what has a kind."""
+    if depth > DEEPEST:
+        raise ConfigError(TOO_DEEP)
     if isinstance(value, list):
-        return tuple(from_dict(v) for v in value)
+        return tuple(_made(v, depth + 1) for v in value)
     if not isinstance(value, Mapping):
         return value
+    for key in value:
+        if not isinstance(key, str):
+            raise ConfigError(f"the key {shortened(key)} is a {type(key).__name__}: keys are texts")
     if "kind" not in value:
-        return {k: from_dict(v) for k, v in value.items()}
-    kind = value["kind"]
+        return {k: _made(v, depth + 1) for k, v in value.items()}
+    cls = _described(value["kind"])
+    return cls(**{k: _made(v, depth + 1) for k, v in value.items() if k != "kind"})
+
+
+def _described(kind: Any) -> type:
+    """The class of a kind."""
+    if not isinstance(kind, str):
+        raise ConfigError(f"kind = {shortened(kind)}: give the name of a description, such as 'devices.PCM'")
     if kind not in _KINDS:
         raise ConfigError(
-            unknown_key(str(kind), list(_KINDS), "mho")
+            unknown_key(kind, list(_KINDS), "mho")
             + "; a description of your own must be imported before it is loaded"
         )
-    return _KINDS[kind](**{k: from_dict(v) for k, v in value.items() if k != "kind"})
+    if inspect.isabstract(_KINDS[kind]):
+        under = [k for k in kinds(_KINDS[kind]) if k != kind and not inspect.isabstract(_KINDS[k])]
+        raise ConfigError(
+            f"kind = {kind!r}: this is what others have in common; give one of {', '.join(under)}"
+        )
+    return _KINDS[kind]
+
+
+def shortened(value: Any, most: int = 200) -> str:
+    """A value as a message shows it: the beginning of its ``repr``."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
 def to_json(value: Any) -> str:
@@ -185,61 +225,11 @@ def from_json(text: str) -> Any:
     return _from_document(parse_json(text))
 
 
-def parse_json(text: str) -> Any:
-    """The plain dicts, lists, numbers and strings of a JSON text; all JSON that mho reads comes through here.
-
-    Raises:
-        ConfigError: it is no JSON, or an object has a key twice (JSON itself would keep the last value).
-
-    >>> parse_json('{"rows": 8}')
-    {'rows': 8}
-    """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            raise ConfigError(_twice(text))
-        return made
-
-    try:
-        return json.loads(text, object_pairs_hook=unique)  # noqa: TID251
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"not JSON: {error}") from None
-
-
-_TOKEN = re.compile(
-    r'("(?:[^"\\]|\\.)*")(\s*:)?|[{}]'
-)  # a string, with a colon if it is a key; an object's ends
-
-
-def _twice(text: str) -> str:
-    """The sentence about the first key that an object of this JSON has a second time."""
-    objects: list[dict[str, int]] = []  # line of each key of the objects around a place
-    for token in _TOKEN.finditer(text):
-        if token[0] == "{":
-            objects.append({})
-        elif token[0] == "}":
-            objects.pop()
-        elif token[2] is not None:
-            key: str = json.loads(token[1])  # noqa: TID251
-            line = text.count("\n", 0, token.start()) + 1
-            if key in objects[-1]:
-                path = ".".join([*(list(around)[-1] for around in objects[:-1]), key])
-                return _twice_sentence(path, line, objects[-1][key])
-            objects[-1][key] = line
-    raise AssertionError("no key is there twice")
-
-
-def _twice_sentence(key: str, line: int, first: int) -> str:
-    where = "the same line" if line == first else f"line {first}"
-    return f"line {line}: {key!r} is there twice, the first time in {where}; remove one of them"
-
-
 def _from_document(data: Any) -> Any:
     if not isinstance(data, dict) or "kind" not in data:
         raise ConfigError("a hardware description is an object with a 'kind'; this is none")
     version = data.pop("format", FORMAT)
-    if version != FORMAT:
+    if isinstance(version, bool) or version != FORMAT:
         raise ConfigError(f"format = {version!r}: this mho reads format {FORMAT}; update mho")
     return from_dict(data)
 
@@ -250,9 +240,7 @@ def save(value: Any, path: str | os.PathLike[str]) -> None:
     if path.suffix == ".json":
         text = to_json(value)
     elif path.suffix in (".yaml", ".yml"):
-        import yaml
-
-        text = yaml.safe_dump({"format": FORMAT, **to_dict(value)}, sort_keys=False)
+        text = yaml_text({"format": FORMAT, **to_dict(value)})
     else:
         raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -260,54 +248,45 @@ def save(value: Any, path: str | os.PathLike[str]) -> None:
 
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a description from ``.json``, ``.yaml`` or ``.yml``."""
-    return _from_document(read_plain(path))
-
-
-def read_plain(path: str | os.PathLike[str]) -> Any:
-    """The plain dicts, lists, numbers and strings of a ``.json``, ``.yaml`` or ``.yml`` file."""
-    path = Path(path)
-    text = path.read_text(encoding="utf-8")
-    if path.suffix not in (".json", ".yaml", ".yml"):
-        raise ConfigError(f"path = {str(path)!r}: the name must end in .json, .yaml or .yml")
+    data = read_plain(path)
     try:
-        return parse_json(text) if path.suffix == ".json" else _from_yaml(text)
+        return _from_document(data)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def _from_yaml(text: str) -> Any:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """YAML 1.1 takes 25e-6, without a dot, for text; here it is a number, as in YAML 1.2.
-
-        A mapping has no key twice; keys that a merge (``<<``) brings give way, as YAML says.
-        """
-
-        def compose_mapping_node(self, anchor: Any) -> Any:
-            node = super().compose_mapping_node(anchor)
-            lines: dict[str, int] = {}
-            for name, _ in node.value:
-                merge = name.tag == "tag:yaml.org,2002:merge"
-                key = "<<" if merge else str(self.construct_object(name, deep=True))
-                line = name.start_mark.line + 1
-                if key in lines:
-                    raise ConfigError(_twice_sentence(key, line, lines[key]))
-                lines[key] = line
-            return node
-
-    number = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
-    try:
-        return yaml.load(text, Loader=Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not YAML: {error}") from None
+        raise ConfigError(f"{os.fspath(path)}: {error}") from None
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call ``write`` on a temporary file beside ``path``, then rename: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Call ``write`` on a temporary file beside ``path``, then rename: never half a file.
+
+    Raises:
+        OSError: it cannot be written (a full disk, no permission); the message begins with ``path``.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{path.suffix}")
+    try:
+        _write_and_rename(path, temporary, write)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        raise type(error)(f"{path}: cannot be written: {_why(error, temporary)}") from None
+    except RuntimeError as error:
+        if "unexpected pos" not in str(error):  # torch's word for a write that fell short
+            raise
+        free = shutil.disk_usage(path.parent).free
+        raise OSError(
+            f"{path}: cannot be written whole: the disk is full, or a quota is reached ({free / 1e6:.0f} MB "
+            "are free there); make room and run again"
+        ) from None
+
+
+def _why(error: OSError, temporary: Path) -> str:
+    """Why a file cannot be written; the name of the temporary one tells nobody anything."""
+    if error.filename == str(temporary):
+        error.filename = None
+    return in_words(error)
+
+
+def _write_and_rename(path: Path, temporary: Path, write: Callable[[Path], Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         write(temporary)
         mask = os.umask(0)

@@ -278,6 +278,22 @@ def test_assigned_parameters_and_bias_rows_act_at_once() -> None:
     assert AnalogLinear(ideal(), 6, 4, bias=False, bias_rows=2).bias_rows == 0
 
 
+def test_assigned_parameters_are_copied_as_those_of_the_constructor() -> None:
+    params = ideal()
+    layer, other = AnalogLinear(params, 6, 4), AnalogLinear(ideal(), 6, 4)
+    layer.params = params
+    other.params = layer.params  # of another layer
+    assert layer.params == params == other.params
+    held = [one.get_matrix() for one in (layer, other)]
+    params.core.cols_max = 3  # an edit of any kind would draw the errors anew
+    params.xbar.device.Rmin = 2e3
+    layer.params.core.rows_max = 2
+    assert layer.params.core.cols_max == 0 and other.params.core.rows_max == 0
+    assert layer.params.xbar.device.Rmin == ideal().xbar.device.Rmin
+    assert all(torch.allclose(one.get_matrix(), g) for one, g in zip((layer, other), held, strict=True))
+    assert len(layer.layout.rows) == 3 and len(other.layout.rows) == 1
+
+
 def test_drift_is_that_of_the_time_in_days() -> None:
     params = ideal(Rmin=62500.0, Rmax=6.25e8, time=2.5)
     params.xbar.device.drift_error.enable = True

@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -648,3 +649,20 @@ def test_naive_scale() -> None:
     torch.testing.assert_close(naive_scale(Layer, x, force_scale=False)[0], x[0])
     Layer.max_input_voltage = None
     assert naive_scale(Layer, x) is x
+
+
+def test_the_memristor_of_each_layer_is_its_own() -> None:
+    one, other = patched()[0], patched()[3]
+    model = patched()
+    model[0].memristor.set_conductance(model[0].memristor.g * 0.5)
+    assert model[3].memristor.g == one.memristor.g == other.memristor.g != model[0].memristor.g
+    parameters = {"time_series_resolution": 1e-10, "r_on": 40.0}
+    model = patched(memristor_model_params=parameters)
+    parameters["r_on"] = 45.0
+    assert model[0].memristor.r_on == model[3].memristor.r_on == 40.0
+
+
+def test_inputs_to_be_scaled_have_a_batch() -> None:
+    for shape in ((), (3,)):
+        with pytest.raises(ValueError, match="its first axis is the batch"):
+            naive_scale(SimpleNamespace(max_input_voltage=0.3), torch.ones(shape))

@@ -21,6 +21,7 @@ else.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,6 +226,15 @@ def budget(
         raise ValueError(f"chips = {chips!r}: a whole number of at least 1; an interval needs 2")
     if isinstance(data, Iterator):
         raise TypeError("data is an iterator, which runs only once: give a list of batches or a DataLoader")
+    if compensation is not None and not isinstance(compensation, Compensation):
+        raise TypeError(
+            f"compensation = {compensation!r}: give a mho.periphery.Compensation, such as GlobalDrift(), "
+            "or None"
+        )
+    if isinstance(seconds, bool) or not isinstance(seconds, numbers.Real):
+        raise TypeError(f"seconds = {seconds!r}: give a number of seconds since programming")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress = {progress!r}: give a function of two numbers, or None")
     made = convert(model, hardware)
     on = {path: layer.hardware for path, layer in crossbars(made).items()}
     for layer_hardware in on.values():
@@ -325,7 +335,10 @@ def _difference(better: Sequence[float], worse: Sequence[float]) -> Interval:
 
 
 def _finite(value: float) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"metric gave {value!r:.80}: it must be a number on every chip") from None
     if not math.isfinite(number):
         raise ValueError(f"metric gave {number!r}: it must be a finite number on every chip")
     return number
@@ -352,8 +365,25 @@ def _accuracy(model: nn.Module, batches: Iterable[Any]) -> float:
                 f"a batch of the metric is a {type(batch).__name__}: give (input, label), or a function from "
                 "a model to a number"
             )
-        found = run(model, batch).argmax(1).cpu()
-        right, total = right + int((found == batch[1].cpu()).sum()), total + found.numel()
+        found, label = _classes(run(model, batch)), batch[1]
+        if not isinstance(label, torch.Tensor) or label.shape != found.shape:
+            given = list(label.shape) if isinstance(label, torch.Tensor) else type(label).__name__
+            raise ValueError(
+                f"a batch of the metric has labels {given}, and the model gives {list(found.shape)} classes; "
+                "give a label for each, or a function from a model to a number"
+            )
+        right, total = right + int((found == label.cpu()).sum()), total + found.numel()
     if not total:
         raise ValueError("metric gave no batch: at least one is needed")
     return right / total
+
+
+def _classes(output: Any) -> torch.Tensor:
+    """The class that each output is largest for."""
+    if not isinstance(output, torch.Tensor) or output.dim() < 2:
+        given = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ValueError(
+            f"the model's output is {given}: an accuracy needs [batch, class]; give a function from a "
+            "model to a number as the metric"
+        )
+    return output.argmax(1).cpu()

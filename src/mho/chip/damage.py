@@ -96,7 +96,9 @@ def damage(rules: Rules, chip: Mapping[str, Tensor | None]) -> str | None:
         if name == "hardware" and value is not None and not value.is_meta and int(value) != rules.digest:
             return (
                 "chip_hardware: this chip was programmed with another hardware description; convert the "
-                "model with that description, or drop the 'chip_' keys and program again"
+                "model with that description, or drop the 'chip_' keys and program again. mho.degrade puts "
+                "its effects into the description of each layer: convert with {path: layer.hardware for "
+                "path, layer in mho.analog_modules(degraded).items()}"
             )
     known = {name: value for name, value in chip.items() if value is not None and not value.is_meta}
     device = rules.hardware.device

@@ -237,9 +237,7 @@ def _shifted(
     return stream.total(values, dac.peak, layout.batch_axis)
 
 
-def squared_voltages(
-    layout: Layout, x: Tensor, dac: DAC | None, limit: Limit
-) -> tuple[Tensor, Tensor]:
+def squared_voltages(layout: Layout, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[Tensor, Tensor]:
     """Squares of what is driven, in units of full scale, without the errors of single drivers.
 
     Args:

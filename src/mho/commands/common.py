@@ -35,6 +35,7 @@ T = TypeVar("T")
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Bad input and missing packages as one sentence, without a traceback."""
+    from mho.documents import in_words
     from mho.errors import NotMappableError
 
     try:
@@ -46,19 +47,22 @@ def clean_errors() -> Iterator[None]:
         if name not in STUDY_PACKAGES:
             raise
         fail(f"{NEEDS_STUDY} ({error.name} is missing)")
-    except (ValueError, OSError, NotMappableError) as error:
+    except OSError as error:
+        fail(in_words(error))
+    except (ValueError, NotMappableError) as error:
         fail(str(error))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
         reason = str(error).partition("\n")[0]
         fail(f"not enough memory ({reason}); choose a smaller model or batch, or compute on another device")
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch, if it is loaded at all, says that the memory of a device is full."""
+def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """Whether memory is full: that of this machine, or of a device, as torch says if it is loaded at all."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+    full = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+    return full or (torch is not None and isinstance(error, torch.OutOfMemoryError))
 
 
 def need_study(without: tuple[str, ...] = ()) -> None:

@@ -47,6 +47,7 @@ from mho.nn import (
 )
 from mho.nn.computed_weights import compute, copied, inject_parametrizations, make_plain
 from mho.nn.crossbar import check_bias_rows
+from mho.nn.huggingface import announce, unannounce
 from mho.nn.loading import guard, unguard
 from mho.nn.unprogrammed import share_notice
 
@@ -213,6 +214,7 @@ def convert(
     model = modules[""]
     _close_fast_paths(model)
     guard(model)
+    announce(model)
     share_notice(model)
     report = Report(model, kinds, reasons)
     model.report = report  # type: ignore[assignment]
@@ -259,6 +261,7 @@ def revert(model: nn.Module, weights: PerLayer[Weights] = "ideal") -> nn.Module:
     model = modules[""]
     _open_fast_paths(model)
     unguard(model)
+    unannounce(model)
     return model
 
 

@@ -39,6 +39,8 @@ def load_tensors(
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                    raise ValueError("its tensors are packed, which torch never does")
                 broken = archive.testzip()
             if broken is not None:
                 raise ValueError(f"the checksum of {broken} does not fit")

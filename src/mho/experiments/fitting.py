@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -129,6 +130,20 @@ def chip_seed(seed: int, chip: int) -> int:
     return random.fork(seed, "chip", str(chip)).initial_seed()
 
 
+def most_threads() -> int:
+    """Threads that a process may have: 256, or the cores of the machine if these are more."""
+    return max(256, os.cpu_count() or 1)
+
+
+def checked_threads(number: int) -> int:
+    """The number; ``ValueError`` unless torch can compute with so many threads."""
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most_threads():
+        raise ValueError(
+            f"threads = {number!r}: a whole number from 1 to {most_threads()} (more help nobody)"
+        )
+    return number
+
+
 @contextmanager
 def limited_threads(number: int) -> Iterator[None]:
     """Torch computing with so many threads, and as before afterwards.
@@ -137,10 +152,9 @@ def limited_threads(number: int) -> Iterator[None]:
     same again. Small networks are no quicker with more than one.
 
     Raises:
-        ValueError: fewer than one.
+        ValueError: fewer than one, or more than :func:`most_threads`.
     """
-    if number < 1:
-        raise ValueError(f"threads = {number!r}: at least 1")
+    number = checked_threads(number)
     before = torch.get_num_threads()
     torch.set_num_threads(number)  # noqa: TID251 (put back on leaving)
     try:

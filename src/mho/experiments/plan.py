@@ -22,7 +22,8 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ REPORT_KEYS = {
     "cost": "the name of a figure, or null for none",
     "fields": "a list of swept fields, such as [seed]",
 }
+MOST_CELLS = 100_000
 COLUMNS = ("cell", "error")  # of the table of every sweep
 
 
@@ -106,7 +108,10 @@ def read_plan(path: str | Path, allow_imports: bool = False) -> Plan:
             f"{path}: imports = {names!r}: a module runs with your rights. If you trust this file, say "
             "--allow-imports (in Python read_plan(path, allow_imports=True))"
         )
-    return make_plan(document)
+    try:
+        return make_plan(document)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def make_plan(document: Any) -> Plan:
@@ -121,7 +126,9 @@ def make_plan(document: Any) -> Plan:
     base = _base(document["study"])
     axes = _axes(document.get("grid"))
     cells: dict[str, SweepCell] = {}
-    for row, values in itertools.product(_rows(document.get("list")), itertools.product(*axes.values())):
+    rows = _rows(document.get("list"))
+    _refuse_too_many(len(rows), axes)
+    for row, values in itertools.product(rows, itertools.product(*axes.values())):
         fields = {**row, **dict(zip(axes, values, strict=True))}
         study = copy.deepcopy(base)
         for name, value in fields.items():
@@ -136,6 +143,18 @@ def make_plan(document: Any) -> Plan:
                 "remove a repeated value from the grid or the list"
             )
     return Plan(str(base["kind"]), tuple(cells.values()), imports, report)
+
+
+def _refuse_too_many(rows: int, axes: Mapping[str, Sequence[Any]]) -> None:
+    """Raise ``ConfigError`` before more cells are made than any machine runs."""
+    count = rows * math.prod(map(len, axes.values()))
+    if count > MOST_CELLS:
+        sizes = " x ".join(f"{len(values)} ({name})" for name, values in axes.items())
+        listed = f"{rows} (list) x " if rows > 1 else ""
+        raise ConfigError(
+            f"grid: {listed}{sizes} = {count:,} cells; a sweep has {MOST_CELLS:,} at most: sweep fewer "
+            "fields at once, or name the cells you mean in the list"
+        )
 
 
 def _imports(names: Any) -> tuple[str, ...]:
@@ -168,7 +187,7 @@ def _base(study: Any) -> dict[str, Any]:
     known = {kind: cls for kind, cls in kinds().items() if cls in experiments()}
     if not isinstance(study, Mapping) or "kind" not in study:
         raise ConfigError(f"study needs a 'kind', one of {', '.join(known)}")
-    if study["kind"] not in known:
+    if not isinstance(study["kind"], str) or study["kind"] not in known:
         raise ConfigError(unknown_key(str(study["kind"]), list(known), "study"))
     base: dict[str, Any] = _plain(to_dict(known[study["kind"]]()))
     return merged(base, study, "study")

@@ -27,6 +27,7 @@ from typing_extensions import Self
 
 import mho
 from mho.config import digest, from_dict, parse_json, to_dict, write_whole
+from mho.documents import read_text
 from mho.errors import ConfigError
 from mho.experiments.files import load_tensors, save_tensors
 from mho.experiments.lock import FolderLock
@@ -53,11 +54,13 @@ class Log:
             last one counts: a piece that was done twice does no harm.
         bounds: the least and the greatest value that a figure can have, by its name, for all numbers under
             that name; each must be finite.
+        needs: further fields that each record has.
     """
 
     name: str
     key: tuple[str, ...]
     bounds: Mapping[str, Limits] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
     def piece(self, record: Mapping[str, Any]) -> str:
         """Which piece of work a record is of."""
@@ -194,6 +197,9 @@ class Store:
                 f"{where}: written by another configuration than {CONFIGURATION} says; "
                 "choose another output folder"
             )
+        absent = [name for name in log.needs if name not in record]
+        if absent:
+            raise DamagedRecordError(f"{where}: it has no {absent[0]!r}, another mho wrote it; {remedy}")
         wrong = log.impossible(record)
         if wrong is None and check != digest(record):
             wrong = "its checksum is not that of its content" if check is not None else "it has no checksum"
@@ -250,7 +256,7 @@ def claim(folder: Path, configuration: Mapping[str, Any]) -> None:
         write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return
     try:
-        held = parse_json(path.read_text(encoding="utf-8"))
+        held = parse_json(read_text(path))
     except ConfigError as error:
         raise ValueError(f"{path}: damaged ({error}); choose another output folder") from None
     found = differences(held, wanted)
@@ -281,7 +287,7 @@ def held_study(folder: Path, kind: type[T], option: str) -> T | None:
     if not path.is_file():
         return None
     try:
-        study = from_dict(parse_json(path.read_text(encoding="utf-8"))["study"])
+        study = from_dict(parse_json(read_text(path))["study"])
     except (KeyError, TypeError, ConfigError) as error:
         raise ValueError(f"{path}: damaged ({error}); choose another {option}") from None
     if not isinstance(study, kind):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mho.config import config, from_dict
 from mho.experiments.engines import Engine
 from mho.experiments.experiment import Place, measure
+from mho.experiments.fitting import checked_threads
 from mho.experiments.plan import COLUMNS, Plan, SweepCell, plain
 from mho.experiments.progress import Progress
 from mho.experiments.store import Log, Store
@@ -73,6 +74,7 @@ def run(
     with Store(output, SweepFolder(experiment=plan.kind), LOG) as store:
         outcomes = _outcomes(store, [*COLUMNS, *plan.fields], retry)
         todo = [cell for cell in plan.cells if cell.key not in outcomes]
+        threads = checked_threads(threads)
         place = {"data": None if data is None else str(data.resolve()), "device": device, "threads": threads}
         jobs = [_job(cell, plan, store.folder) | place for cell in todo]
         stage, failed = progress.stage("cells", len(plan.cells), len(plan.cells) - len(todo)), 0

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mho.documents import read_text
+from mho.errors import ConfigError
 from mho.experiments.statistics import MeanEstimate
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FIGURES = (
+    "seconds",
+    "accuracy",
+    "digital_accuracy",
+    "value",
+    "error",
+    "digital_value",
+)  # finite where they are
 
 
 def read_csv(path: Path, known: Mapping[str, Sequence[str]]) -> tuple[str, pd.DataFrame]:
@@ -20,16 +33,38 @@ def read_csv(path: Path, known: Mapping[str, Sequence[str]]) -> tuple[str, pd.Da
         known: the columns that a table must have, by whose table it then is.
 
     Raises:
-        ValueError: the file is not such a table.
+        ValueError: the file is not such a table, or a time or a figure in it is not finite; the message names
+            the file and the line.
     """
     import pandas as pd
 
-    table = pd.read_csv(path)
+    try:
+        table = pd.read_csv(io.StringIO(read_text(path)))
+    except ConfigError:
+        raise
+    except ValueError as error:  # what pandas raises for a file that is no table
+        raise ValueError(f"{path}: not a table of {' or '.join(known)} ({error})") from None
     for what, columns in known.items():
         if not table.empty and set(columns) <= set(table.columns):
+            for name in (name for name in FIGURES if name in columns):
+                table[name] = _finite(table[name], path, name)
             return what, table
     needed = " (or ".join(", ".join(columns) for columns in known.values()) + ")" * (len(known) - 1)
     raise ValueError(f"{path}: not a table of {' or '.join(known)}: it needs rows and the columns {needed}")
+
+
+def _finite(column: pd.Series[Any], path: Path, name: str) -> pd.Series[Any]:
+    """A column of numbers; ``ValueError`` with the line of the first value that is none."""
+    import pandas as pd
+
+    numbers: pd.Series[Any] = pd.to_numeric(column, errors="coerce").astype(float)
+    wrong = [k for k, v in enumerate(numbers) if not math.isfinite(v) or (name == "seconds" and v < 0)]
+    if wrong:
+        wanted = "a time since programming, 0 or more seconds" if name == "seconds" else "a finite number"
+        raise ValueError(
+            f"{path}, line {wrong[0] + 2}: {name} = {column.iloc[wrong[0]]}: it must be {wanted}"
+        )
+    return numbers
 
 
 def estimates(

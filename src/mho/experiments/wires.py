@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mho import random
 from mho.array import Wires
+from mho.array._circuit import check_solvable
 from mho.config import Count, Fraction, NonNegative, Positive, config
 from mho.experiments.harness import Study, grid
 
@@ -136,6 +137,8 @@ class WireStudy(Study):
 
     def run(self) -> WireResult:
         """Solve all arrays of the study."""
+        for rows, columns in ((self.rows, self.columns), *((size, size) for size in self.sizes)):
+            check_solvable(rows, columns, 8)  # before an hour of computing, not after it
         return self.result(tuple(self.errors(place["size"], place["ohm"]) for place in self.places()))
 
     def result(self, sweep: tuple[ErrorRow, ...]) -> WireResult:
@@ -151,6 +154,7 @@ class WireStudy(Study):
 
     def pair(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Conductances of random weights, ``[row, column]`` for each sign."""
+        check_solvable(rows, columns, 8)
         w = 2 * random.uniform((rows, columns), self.seed, "wires", "weights").double() - 1
         span = self.g_max - self.g_min
         return self.g_min + span * w.clamp(min=0), self.g_min + span * (-w).clamp(min=0)

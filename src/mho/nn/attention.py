@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mho.chip.layouts import no_tensor
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
@@ -142,6 +143,9 @@ class AnalogMultiheadAttention(AnalogLayer, nn.MultiheadAttention):
         self, query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None, attn: Tensor | None
     ) -> bool:
         """Whether there is a batch; ``ValueError`` for shapes that do not go together."""
+        for given in (query, key, value):
+            if not isinstance(given, Tensor):
+                raise TypeError(no_tensor(given, self.path or type(self).__name__))
         where = repr(self.path or type(self).__name__)
         if query.is_nested or key.is_nested or value.is_nested:
             raise ValueError(f"{where} takes no nested tensors: pad them, and give key_padding_mask")

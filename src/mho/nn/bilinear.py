@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho.chip.layouts import BilinearLayout
+from mho.chip.layouts import BilinearLayout, no_tensor
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
@@ -49,7 +49,10 @@ class AnalogBilinear(AnalogLayer, nn.Bilinear):
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """``x1 A_k x2 + b_k`` for each output ``k``; inputs ``[..., first]`` and ``[..., second]``."""
-        if input2.shape[-1] != self.in2_features or input1.shape[:-1] != input2.shape[:-1]:
+        for given in (input1, input2):
+            if not isinstance(given, Tensor):
+                raise TypeError(no_tensor(given, self.path or type(self).__name__))
+        if input2.shape[-1:] != (self.in2_features,) or input1.shape[:-1] != input2.shape[:-1]:
             raise ValueError(
                 f"the inputs have the shapes {tuple(input1.shape)} and {tuple(input2.shape)}: "
                 f"{self.path or type(self).__name__!r} takes [..., {self.in1_features}] and "

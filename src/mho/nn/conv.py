@@ -9,7 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho.chip.layouts import ArraySize, ConvolutionLayout
+from mho.chip.layouts import ArraySize, ConvolutionLayout, no_tensor
 from mho.hardware import Hardware
 from mho.mapping import spans
 from mho.nn.crossbar import Crossbar
@@ -49,6 +49,8 @@ class _AnalogConv(AnalogLayer):
 
     def _checked(self, x: Tensor) -> tuple[Tensor, bool]:
         """``x`` with a batch axis, and whether it had one."""
+        if not isinstance(x, Tensor):
+            raise TypeError(no_tensor(x, self.path or type(self).__name__))
         n = len(self.kernel_size)
         if x.dim() not in (n + 1, n + 2) or x.shape[-n - 1] != self.in_channels:
             raise ValueError(

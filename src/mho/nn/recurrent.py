@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from mho.chip.layouts import no_tensor
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
@@ -94,6 +95,8 @@ class _Sequence(_Gates):
         """
         if isinstance(input, PackedSequence):
             return self._packed(input, hx)
+        if not isinstance(input, Tensor):
+            raise TypeError(no_tensor(input, self.path or type(self).__name__))
         if input.dim() not in (2, 3):
             raise ValueError(
                 f"input has shape {tuple(input.shape)}: {self.path or type(self).__name__!r} takes [time, "
@@ -238,6 +241,8 @@ class _Cell(_Gates):
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """One step: ``h``, for the LSTM ``(h, c)``; ``input[batch, input]`` or ``[input]``."""
+        if not isinstance(input, Tensor):
+            raise TypeError(no_tensor(input, self.path or type(self).__name__))
         if input.dim() not in (1, 2):
             raise ValueError(f"input has shape {tuple(input.shape)}: give [batch, input] or [input]")
         shape = (*input.shape[:-1], self.hidden_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
@@ -27,8 +28,21 @@ def crossbars(model: nn.Module) -> dict[str, Crossbar]:
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
     found = {path: module for path, module in walk(model) if isinstance(module, Crossbar)}
     if not found:
-        raise ValueError("the model has no analog layer: call mho.convert(model, hardware) first")
+        raise ValueError(_nothing_analog(model))
     return found
+
+
+def _nothing_analog(model: nn.Module) -> str:
+    """Why a model has no array: it was not converted, or nothing in it could be."""
+    report: Any = getattr(model, "report", None)
+    if not hasattr(report, "left_digital"):
+        return "the model has no analog layer: call mho.convert(model, hardware) first"
+    rows = [*report.left_digital] or [*report.rows]
+    each = [f"{row.path or 'the model'!r} ({row.layer}): {row.note}" for row in rows[:3]]
+    more = [f"and {len(rows) - 3} more"] if len(rows) > 3 else []
+    why = "; ".join(each + more) or "it has no weights"
+    told = f"mho.convert left all of it digital ({why}); print(model.report) says why for each layer"
+    return f"the model has no analog layer: {told}"
 
 
 def walk(model: nn.Module, repeated: bool = False) -> Iterator[tuple[str, nn.Module]]:

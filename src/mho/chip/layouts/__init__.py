@@ -1,6 +1,7 @@
 """How the layers lay their matrices out in tiles, and multiply by them."""
 
 from mho.chip.layouts.base import ArraySize as ArraySize
+from mho.chip.layouts.base import no_tensor as no_tensor
 from mho.chip.layouts.convolution import ConvolutionLayout as ConvolutionLayout
 from mho.chip.layouts.look_up import LookUpLayout as LookUpLayout
 from mho.chip.layouts.matrix import BilinearLayout as BilinearLayout

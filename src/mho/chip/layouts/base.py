@@ -23,6 +23,11 @@ class ArraySize(NamedTuple):
     bias_rows: int = 0
 
 
+def no_tensor(x: object, where: str) -> str:
+    """The sentence for an input that is no tensor; ``where``: the layer."""
+    return f"x is a {type(x).__name__}: {where!r} takes a tensor; give torch.as_tensor(x)"
+
+
 def check_floating(x: Tensor, where: str) -> None:
     """``TypeError`` unless ``x`` holds floating-point numbers; ``where``: the layer, for the message."""
     if not x.is_floating_point():

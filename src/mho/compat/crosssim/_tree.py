@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from pprint import pformat
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from typing_extensions import Self
 
 from mho.config import parse_json, unknown_key
+from mho.documents import MOST_JSON, named
 from mho.errors import ConfigError
 
 
@@ -152,10 +153,13 @@ class Parameters:
                 "file of CrossSim: give the path of simulator/configs/ISAAC.json"
             )
         with Path(filepath).open(**kwargs) as file:
-            data = parse_json(file.read())
+            data = _read(os.fspath(filepath), file)
         if not isinstance(data, dict):
             raise ConfigError(f"{filepath}: {cls.__name__} are an object, this is a {type(data).__name__}")
-        return cls(**data)
+        try:
+            return cls(**data)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise type(error)(f"{os.fspath(filepath)}: {error}") from None
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.flat() == self.flat()
@@ -194,6 +198,14 @@ class Paired(Parameters):
             self._fields["vmm"] = self.mvm if value else self.mvm.copy()
         elif self._match:
             self._fields["mvm"] = self._fields["vmm"] = self._fields[name]
+
+
+def _read(name: str, file: IO[Any]) -> Any:
+    """The plain values of an open file; errors begin with its name."""
+    try:
+        return named(name, parse_json, file.read(MOST_JSON + 1))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: not a text in {error.encoding.upper()} ({error.reason})") from None
 
 
 def _initial(default: Any) -> Any:

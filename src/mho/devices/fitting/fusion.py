@@ -56,8 +56,12 @@ def read_fusion(path: str | os.PathLike[str], unit: float = MICRO) -> tuple[Fusi
     Raises:
         ValueError: a head that is not complete, a row of the wrong length, or a cell that is no number.
     """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = [(n, [cell.strip() for cell in row]) for n, row in enumerate(csv.reader(file), 1) if any(row)]
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            lines = [(n, row) for n, row in enumerate(csv.reader(file), 1) if any(row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: this is no CSV file in UTF-8 ({error}); save it as one") from None
+    rows = [(n, [cell.strip() for cell in row]) for n, row in lines]
     head = [row for _, row in rows[:5]]
     if len(rows) < 6 or len({len(row) for row in head}) != 1 or not all(map(str.isdigit, head[0])):
         raise ValueError(

@@ -8,6 +8,7 @@ it holds: ``temperature`` and ``cycle`` are no conductances.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -216,7 +217,7 @@ def _checked_unit(value: Any) -> float | str:
         if found is not None and found[0] in CELLS:
             return value
         raise ValueError(f"no unit of cells; {_UNITS}")
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < sys.float_info.max:
         return float(value)
     raise ValueError(_UNITS)
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mho.config import Count, config
+from mho.experiments.data.archives import Unpacked
 from mho.experiments.data.base import Data, MissingDataError, Source, kept_back, missing, normalised
 
 ORIGIN = "https://www.cs.toronto.edu/~kriz/cifar.html (the 'python version')"
@@ -105,12 +106,12 @@ def _reader(
 
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(packed, "r:gz") as tar:
+        with Unpacked(packed) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
                 base = member.name.rpartition("/")[2]
-                stream = tar.extractfile(member) if base in files else None
-                if stream is not None:
-                    contents[base] = stream.read()
+                content = tar.extractfile(member) if base in files else None
+                if content is not None:
+                    contents[base] = content.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"{packed}: the archive is damaged ({error}); fetch it again") from None
     if set(files) - set(contents):
@@ -126,6 +127,8 @@ def _batch(raw: bytes, key: bytes, name: str) -> tuple[Tensor, Tensor]:
     data = content[b"data"]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072:
         raise ValueError(f"{name}: its images must be bytes of shape [n, 3072]")
+    if data.nbytes > len(raw):
+        raise ValueError(f"{name}: it says that it holds more images than it has bytes for; fetch it again")
     labels = torch.tensor([int(label) for label in content[key]], dtype=torch.int64)
     return torch.from_numpy(np.ascontiguousarray(data)).reshape(-1, 3, 32, 32), labels
 
@@ -155,6 +158,10 @@ class _Restricted(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core") if _NEW_NUMPY else module, name)
 
 
+_DAMAGED = (
+    pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, OverflowError,
+    MemoryError, RecursionError,
+)  # fmt: skip
 _NEW_NUMPY = int(np.__version__.partition(".")[0]) >= 2
 
 
@@ -177,7 +184,7 @@ def safe_unpickle(raw: bytes, name: str) -> Any:
     """
     try:
         return _Restricted(io.BytesIO(raw), encoding="bytes").load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{name}: not a readable pickle ({error}); fetch the file again") from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from mho.config import write_whole
+from mho.experiments.data.archives import MOST
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"  # as published beside the archive
@@ -40,7 +41,10 @@ def fetch_cifar10(folder: Path, url: str = CIFAR10_URL, md5: str = CIFAR10_MD5) 
         return path
     try:
         with urllib.request.urlopen(url, timeout=60) as response:
-            content = response.read()
+            length = getattr(response, "length", None)  # a file:// has none
+            if length is not None and length > MOST:
+                raise ValueError(f"it is {length / 2**20:,.0f} MB large")
+            content = response.read(MOST + 1) if length is None else response.read()
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         held = f"; the {path} that is there is damaged or another one" if path.exists() else ""
         raise ValueError(

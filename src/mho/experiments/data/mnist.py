@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mho.config import Count, config
+from mho.experiments.data.archives import Unpacked
 from mho.experiments.data.base import Data, Source, kept_back, missing, normalised
 
 ORIGIN = "https://ossci-datasets.s3.amazonaws.com/mnist/ (a mirror of http://yann.lecun.com/exdb/mnist/)"
@@ -68,10 +69,12 @@ def read_idx(path: Path) -> Tensor:
     Raises:
         ValueError: the file is not of this format, or is cut short.
     """
-    raw = path.read_bytes()
-    if path.suffix == ".gz":
+    if path.suffix != ".gz":
+        raw = path.read_bytes()
+    else:
         try:
-            raw = gzip.decompress(raw)
+            with Unpacked(path) as stream:
+                raw = stream.read()
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path}: the packed file is damaged ({error}); fetch it again") from None
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UBYTE or raw[3] == 0:

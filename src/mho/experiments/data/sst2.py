@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from mho.config import Count, config
+from mho.documents import read_text
 from mho.experiments.data.arrow import arrow_parts
 from mho.experiments.data.base import kept_back, missing
 from mho.experiments.data.language import Labelled, Texts, TextSource
@@ -65,7 +66,7 @@ def read_tsv(path: Path) -> Labelled:
     Raises:
         ValueError: a line is not of this form.
     """
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = read_text(path).split("\n")
     if lines[0].rstrip("\r") != HEAD:
         raise ValueError(f"{path}: its first line must be {HEAD!r}, not {lines[0][:60]!r}")
     pairs = []

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mho.config import config
+from mho.documents import read_text
 from mho.experiments.data.arrow import arrow_parts
 from mho.experiments.data.base import missing
 from mho.experiments.data.language import END, Words, WordSource, numbered
@@ -58,5 +59,5 @@ def _read(folder: Path | None) -> tuple[list[Iterable[str]], str]:
 
 
 def _lines(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = read_text(path).split("\n")
     return lines[:-1] if lines[-1] == "" else lines

@@ -231,4 +231,4 @@ class Study(ABC):
         bounds = {c.name: (c.low, c.high) for c in self.measured}
         key = tuple(next(iter(self.places()), {}))
         bounds |= dict.fromkeys(("took", "cpu"), (0, math.inf))
-        return Log(f"{self.pieces}.jsonl", key=key, bounds=bounds)
+        return Log(f"{self.pieces}.jsonl", key=key, bounds=bounds, needs=("rows",))

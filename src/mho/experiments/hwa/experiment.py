@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mho.config import config, parse_json, to_dict
+from mho.documents import read_text
 from mho.errors import ConfigError
 from mho.experiments import harness
 from mho.experiments.harness import Work
@@ -168,7 +169,7 @@ def finished(folder: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for path in sorted(folder.glob(f"*/{RESULTS}")):
         try:
-            document: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+            document: dict[str, Any] = parse_json(read_text(path))
         except ConfigError as error:
             raise ValueError(f"{path}: damaged ({error}); run that modality again") from None
         found[str(document["modality"])] = document

@@ -63,10 +63,11 @@ class Described(WeightSource):
         """
         if not isinstance(hardware, Hardware):
             raise TypeError(f"hardware = {hardware!r}: give a mho.Hardware")
-        weight = self.weight
+        weight, bias = self.weight, self.bias
         _check_mappable(weight)
+        self.shape, self.bias_shape = tuple(weight.shape), None if bias is None else tuple(bias.shape)
         self.hardware = hardware
-        self.bias_rows = check_bias_rows(bias_rows) if self.bias is not None else 0
+        self.bias_rows = check_bias_rows(bias_rows) if bias is not None else 0
         size = hardware.tile
         self.layout = self.make_layout(
             tuple(weight.shape),

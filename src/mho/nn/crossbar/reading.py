@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mho.autograd import in_transform, learns
 from mho.chip import tile
+from mho.chip.layouts import no_tensor
 from mho.chip.plan import ReadPlan
 from mho.chip.reads import Read
 from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, RANGES, SAVED
@@ -52,6 +53,8 @@ class Readable(Multiplying):
         Returns:
             The product, with the bias: ``[..., column]`` for a matrix.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(no_tensor(x, self.path or self.called))
         self.layout.check(x, self.path or self.called)
         plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
         if plan is not None and self._is_planned(plan, x.device.type):

@@ -42,6 +42,8 @@ class WeightSource(nn.Module):
     layout: Layout
     bias_rows: int = 0
     path: str = ""
+    shape: tuple[int, ...]  # of what the array holds of the Parameter, and of its bias
+    bias_shape: tuple[int, ...] | None
 
     def __init__(
         self,
@@ -118,7 +120,10 @@ class WeightSource(nn.Module):
     @property
     def digital_bias(self) -> Tensor | None:
         """The bias where it is digital; None if there is none or it lies on the array."""
-        return None if self.bias_rows else self.bias
+        bias = None if self.bias_rows else self.bias
+        if bias is not None and bias.shape != self.bias_shape:
+            raise ValueError(other_shape(self.bias_name, bias, self.bias_shape, self.path or self.called))
+        return bias
 
     # --- the matrix ------------------------------------------------------------------------------
 
@@ -137,6 +142,8 @@ class WeightSource(nn.Module):
             weight: in the shape of the Parameter.
             bias: the bias of the columns; None for the layer's own.
         """
+        if weight.shape != self.shape:
+            raise ValueError(other_shape(self.weight_name, weight, self.shape, self.path or self.called))
         matrix = self.layout.matrix(weight)
         if not self.bias_rows:
             return matrix
@@ -172,6 +179,14 @@ class WeightSource(nn.Module):
         found = fingerprint(self.present_weight())
         bias = self.present_bias() if self.bias_rows else None
         return found if bias is None else fingerprint(torch.stack([found, fingerprint(bias)]))
+
+
+def other_shape(name: str | None, value: Tensor, shape: tuple[int, ...] | None, where: str) -> str:
+    """The sentence for a Parameter that has another shape than the array was made for."""
+    return (
+        f"{name} has shape {tuple(value.shape)}: the array of {where!r} was made for {shape}; give the layer "
+        f"a {name} of that shape, or make the network anew and call mho.convert"
+    )
 
 
 def _of(value: Tensor, part: Part) -> Tensor:

@@ -26,6 +26,10 @@ def naive_scale(module: Any, input: Tensor, force_scale: bool = True) -> Tensor:
     top = module.max_input_voltage
     if top is None:
         return input
+    if input.dim() < 2:
+        raise ValueError(
+            f"input has shape {tuple(input.shape)}: its first axis is the batch, give [batch, n]"
+        )
     peak = input.abs().flatten(1).amax(1).view(-1, *(1 for _ in input.shape[1:]))
     scaled = input * (top / torch.where(peak > 0, peak, torch.ones_like(peak)))
     return scaled if force_scale else torch.where(peak > top, scaled, input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -106,7 +107,7 @@ def patch_model(
     mho.train_on_chip(patched)
     for layer in layers.values():
         layer.__dict__.update(
-            memristor=memristor,
+            memristor=copy.deepcopy(memristor),  # its state is its own
             forward_legacy=_Verb(_digital, layer),
             transform_output=_Verb(_corrected, layer),
         )

@@ -72,12 +72,12 @@ class AnalogLayer(layers.AnalogLayer):
 
     @property
     def params(self) -> CrossSimParameters:
-        """The parameters; edits are noticed at the next use, an assignment acts at once."""
+        """The parameters; edits are noticed at the next use, an assignment copies and acts at once."""
         return self._params
 
     @params.setter
     def params(self, value: CrossSimParameters) -> None:
-        self._remake(checked(value), self._rows)
+        self._remake(checked(value).copy(), self._rows)
 
     @property
     def bias_rows(self) -> int:
