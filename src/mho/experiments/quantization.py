@@ -48,6 +48,7 @@ LOG = Log(
     "robustness.jsonl",
     key=("method", "levels", "part", "std", "hardware", "compensated", "seconds"),
     bounds={"accuracy": (0, 1), **dict.fromkeys(("strength", "took", "cpu"), (0, math.inf))},
+    needs=("rows",),
 )
 IMAGES_AT_ONCE = 1000
 COMMON_MULTIPLE = 4080  # of 255 and 16: the brightest pixel of photographs and of the digits
