@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mho.autograd import materialise
+from mho.config import python_number
 
 
 def fork(seed: int, *names: str) -> torch.Generator:
@@ -35,6 +36,7 @@ def fork(seed: int, *names: str) -> torch.Generator:
 
 
 def _digest(seed: int, names: Sequence[str]) -> bytes:
+    seed = python_number(seed)
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
         raise TypeError(f"seed = {seed!r}: a chip's seed is an integer, such as 0")
     return hashlib.sha256("\x1f".join((str(int(seed)), *names)).encode()).digest()
