@@ -80,6 +80,13 @@ def may_overwrite() -> bool:
     return not in_transform()
 
 
+def exporting() -> bool:
+    """Whether ``torch.export`` is at work, also for ONNX: graphs of torch's own operators."""
+    return torch.compiler.is_compiling() and _is_exporting()
+
+
+_is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: False)  # not in torch 2.5
+
 _library = torch.library.Library("mho", "FRAGMENT")
 _library.define("materialise(Tensor x) -> Tensor")
 _library.impl("materialise", torch.clone, "CompositeExplicitAutograd")
@@ -94,12 +101,12 @@ def materialise(x: Tensor | float) -> Tensor | float:
     """``x`` itself; inside ``torch.compile`` a value computed once, not once for each element.
 
     Inductor writes the arithmetic of a scalar factor into the loop that uses it: a division for each
-    vector of elements costs more than the elements.
+    vector of elements costs more than the elements. Graphs for other runtimes have no such operator.
 
     Args:
         x: a factor that needs no gradient.
     """
-    if isinstance(x, Tensor) and torch.compiler.is_compiling():
+    if isinstance(x, Tensor) and torch.compiler.is_compiling() and not exporting():
         return torch.ops.mho.materialise(x)  # type: ignore[no-any-return]
     return x
 
