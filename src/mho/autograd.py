@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,14 +26,19 @@ def _inside(z: Tensor, low: float, high: float) -> Tensor:
 
 
 def in_transform() -> bool:
-    """Whether a transform of ``torch.func`` is at work, such as ``vmap``."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    """Whether a transform of ``torch.func`` is at work, such as ``vmap``, or forward-mode differentiation."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+def forward_mode() -> bool:
+    """Whether derivatives go forward (``jvp``, ``jacfwd``, ``forward_ad``), without gradients too."""
+    return not torch.compiler.is_compiling() and forward_ad._current_level >= 0
 
 
 def learns(*values: Tensor) -> bool:
     """Whether one of these may want a gradient; what ``vmap`` stacks does not say whether it does."""
     if not torch.is_grad_enabled():
-        return False
+        return forward_mode()
     if any(value.requires_grad for value in values):
         return True
     return not torch.compiler.is_compiling() and in_transform()
@@ -54,7 +60,14 @@ class _RoundClip(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(_inside(*inputs))
+        inside = _inside(*inputs)
+        ctx.save_for_backward(inside)
+        ctx.save_for_forward(inside)
+
+    @staticmethod
+    def jvp(ctx: Any, z: Tensor, low: None, high: None) -> Tensor:
+        (inside,) = ctx.saved_tensors
+        return z * inside
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -132,6 +145,18 @@ class _ClipLearned(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, limit, ctx.decay, ctx.inside = inputs
         ctx.save_for_backward(x, limit)
+        ctx.save_for_forward(x, limit)
+
+    @staticmethod
+    def jvp(ctx: Any, x: Tensor | None, limit: Tensor | None, decay: None, inside: None) -> Tensor:
+        """Of the clip itself; what the limit learns by is no derivative."""
+        value, bound = ctx.saved_tensors
+        zero = torch.zeros_like(value)
+        change = zero if x is None else torch.where(value.abs() <= bound, x, zero)
+        if limit is None:
+            return change
+        beyond = torch.where(value.abs() > bound, value.sign(), zero)
+        return change + beyond * limit
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -150,7 +175,7 @@ def clip_learned(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tenso
 
     The gradient to ``limit`` is ``limit * (sum_{x >= limit} min(g, 0) - sum_{x <= -limit} max(g, 0))``,
     plus ``decay * limit`` while more than ``inside`` of the values are within range; the gradient to
-    ``x`` is exact.
+    ``x`` is exact. Forward-mode derivatives are those of the clip, for the limit too.
 
     Args:
         x: any shape.
@@ -169,11 +194,16 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(ideal: Tensor, used: Tensor) -> Tensor:
-        return used.view_as(used)
+        return used.clone() if forward_mode() else used.view_as(used)  # views have tangents of their own
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        pass
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def jvp(ctx: Any, ideal: Tensor | None, used: Tensor | None) -> Tensor:
+        (value,) = ctx.saved_tensors
+        return torch.zeros_like(value) if ideal is None else ideal.view_as(ideal)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

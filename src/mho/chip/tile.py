@@ -267,7 +267,12 @@ def _draw_drivers(hardware: Hardware, g: Tensor, layout: Layout, seed: int, path
 
 
 def check_finite(weight: Tensor, path: str) -> None:
-    """Raise ``ValueError`` if a weight is NaN or infinite."""
+    """Raise ``ValueError`` if a weight is NaN or infinite, or has no value, on the meta device."""
+    if weight.is_meta:
+        raise ValueError(
+            f"weight of {path or 'the layer'!r} is on the meta device: it has a shape and no values; load them "
+            "first, with model.load_state_dict(state, assign=True)"
+        )
     bad = int((~torch.isfinite(weight)).sum())
     if bad:
         raise ValueError(

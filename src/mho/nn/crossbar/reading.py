@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho.autograd import in_transform, learns
+from mho.autograd import forward_mode, in_transform, learns
 from mho.chip import tile
 from mho.chip.plan import ReadPlan
 from mho.chip.reads import Read
@@ -179,7 +179,7 @@ class Readable(Multiplying):
 
     def _learns(self) -> bool:
         """Whether something on the array wants a gradient."""
-        if not torch.is_grad_enabled():
+        if not (torch.is_grad_enabled() or forward_mode()):
             return False
         return learns(self.weight, self.bias) if self.bias_rows else learns(self.weight)
 
