@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
-from mho.nn.crossbar.plain import without_autocast
+from mho.nn.crossbar.plain import is_cast, without_autocast
 from mho.nn.layer import AnalogLayer
 
 State = tuple[Tensor, ...]
@@ -67,7 +67,7 @@ class _GRUGates(_Gates):
 
 def _plainly(function: Function, like: Tensor) -> Function:
     """The function, without autocast, which casts no element-wise operation and refuses some (see there)."""
-    if not torch.is_autocast_enabled(like.device.type):
+    if not is_cast(like):
         return function
 
     def plainly(*values: Any) -> Any:

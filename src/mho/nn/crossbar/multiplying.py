@@ -11,7 +11,7 @@ from mho.chip import tile
 from mho.chip.reads import Limit, Read
 from mho.converters import DAC, ColumnConverter
 from mho.errors import NotCalibratedError
-from mho.nn.crossbar.plain import without_autocast
+from mho.nn.crossbar.plain import is_cast, without_autocast
 from mho.nn.crossbar.staleness import Watched
 
 
@@ -42,7 +42,7 @@ class Multiplying(Watched):
                 x = modifier.modify_input(x, self)
         digital = self.training and not self.on_chip and not tile.is_tiled(self.hardware)
         limits = self.limits()
-        alike = x.dtype == read.kernel.dtype or torch.is_autocast_enabled(x.device.type)
+        alike = x.dtype == read.kernel.dtype or is_cast(x)
         if digital and limits[0] is None and alike:
             y = tile.matvec(self.hardware, read, self.layout, x, self.digital_bias, limits)
             return self._noisy(y, x)

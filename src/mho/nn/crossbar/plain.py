@@ -18,8 +18,13 @@ def plain() -> Iterator[None]:
         yield
 
 
+def is_cast(x: Tensor) -> bool:
+    """Whether autocast acts on operations with ``x``; it knows no meta device."""
+    return not x.is_meta and torch.is_autocast_enabled(x.device.type)
+
+
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
     """Outside of autocast: torch's refuses to join tensors of float16 where it casts to bfloat16."""
-    if torch.is_autocast_enabled(x.device.type):
+    if is_cast(x):
         return torch.autocast(x.device.type, enabled=False)
     return contextlib.nullcontext()

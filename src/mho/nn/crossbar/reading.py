@@ -110,6 +110,8 @@ class Readable(Multiplying):
         """For the reads to come, where the chip and the weights are this array's own."""
         if self.chip_g is None or torch.compiler.is_compiling() or torch.is_grad_enabled() or in_transform():
             return
+        if self.chip_g.is_meta:
+            return
         weights: dict[str, Tensor] = {}
         for name in self._names():
             weight = self._owner._parameters.get(name)
