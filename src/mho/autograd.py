@@ -60,6 +60,19 @@ class _RoundClip(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(_inside(*inputs))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grad * inside, None, None
+
+
+class _RoundClipForward(_RoundClip):
+    """Forward too: the compiler takes no ``Function`` with a ``jvp``, and differentiates nothing forward."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         inside = _inside(*inputs)
         ctx.save_for_backward(inside)
         ctx.save_for_forward(inside)
@@ -67,12 +80,8 @@ class _RoundClip(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, z: Tensor, low: None, high: None) -> Tensor:
         (inside,) = ctx.saved_tensors
-        return z * inside
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (inside,) = ctx.saved_tensors
-        return grad * inside, None, None
+        moved: Tensor = z * inside
+        return moved
 
 
 def round_clip(z: Tensor, low: float, high: float) -> Tensor:
@@ -82,7 +91,8 @@ def round_clip(z: Tensor, low: float, high: float) -> Tensor:
     clip) and 0 elsewhere.
     """
     if learns(z):
-        return _RoundClip.apply(z, low, high)  # type: ignore[no-untyped-call, no-any-return]
+        kind = _RoundClipForward if forward_mode() else _RoundClip
+        return kind.apply(z, low, high)  # type: ignore[no-untyped-call, no-any-return]
     return z.round().clamp(low, high)
 
 
@@ -145,18 +155,6 @@ class _ClipLearned(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, limit, ctx.decay, ctx.inside = inputs
         ctx.save_for_backward(x, limit)
-        ctx.save_for_forward(x, limit)
-
-    @staticmethod
-    def jvp(ctx: Any, x: Tensor | None, limit: Tensor | None, decay: None, inside: None) -> Tensor:
-        """Of the clip itself; what the limit learns by is no derivative."""
-        value, bound = ctx.saved_tensors
-        zero = torch.zeros_like(value)
-        change = zero if x is None else torch.where(value.abs() <= bound, x, zero)
-        if limit is None:
-            return change
-        beyond = torch.where(value.abs() > bound, value.sign(), zero)
-        return change + beyond * limit
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -168,6 +166,24 @@ class _ClipLearned(torch.autograd.Function):
         pull = torch.where(fraction > ctx.inside, ctx.decay * limit, torch.zeros_like(limit))
         grad_limit = ((up - down) * limit + pull).to(limit.dtype)
         return torch.where(x.abs() <= limit, grad, zero), grad_limit.reshape(limit.shape), None, None
+
+
+class _ClipLearnedForward(_ClipLearned):
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _ClipLearned.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:2])
+
+    @staticmethod
+    def jvp(ctx: Any, x: Tensor | None, limit: Tensor | None, decay: None, inside: None) -> Tensor:
+        """Of the clip itself; what the limit learns by is no derivative."""
+        value, bound = ctx.saved_tensors
+        zero = torch.zeros_like(value)
+        change = zero if x is None else torch.where(value.abs() <= bound, x, zero)
+        if limit is None:
+            return change
+        beyond = torch.where(value.abs() > bound, value.sign(), zero)
+        return change + beyond * limit
 
 
 def clip_learned(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tensor:
@@ -185,7 +201,8 @@ def clip_learned(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tenso
 
     Source: M. J. Rasch et al., Nat. Commun. 14, 5282 (2023), input range learning, as in aihwkit.
     """
-    return _ClipLearned.apply(x, limit, decay, inside)  # type: ignore[no-untyped-call, no-any-return]
+    kind = _ClipLearnedForward if forward_mode() else _ClipLearned
+    return kind.apply(x, limit, decay, inside)  # type: ignore[no-untyped-call, no-any-return]
 
 
 @_signed
@@ -194,20 +211,28 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(ideal: Tensor, used: Tensor) -> Tensor:
-        return used.clone() if forward_mode() else used.view_as(used)  # views have tangents of their own
+        return used.view_as(used)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_forward(output)
-
-    @staticmethod
-    def jvp(ctx: Any, ideal: Tensor | None, used: Tensor | None) -> Tensor:
-        (value,) = ctx.saved_tensors
-        return torch.zeros_like(value) if ideal is None else ideal.view_as(ideal)
+        pass
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return grad, None
+
+
+@_signed
+class _StraightThroughForward(_StraightThrough):
+    @staticmethod
+    def forward(ideal: Tensor, used: Tensor) -> Tensor:
+        return used.clone()  # the tangent of a view would be that of ``used``
+
+    @staticmethod
+    def jvp(ctx: Any, ideal: Tensor | None, used: Tensor | None) -> Tensor | None:
+        if ideal is None:
+            return None if used is None else torch.zeros_like(used)
+        return ideal.view_as(ideal)
 
 
 def straight_through(ideal: Tensor, used: Tensor) -> Tensor:
@@ -217,4 +242,5 @@ def straight_through(ideal: Tensor, used: Tensor) -> Tensor:
         ideal: what is trained.
         used: what the array holds, same shape.
     """
-    return _StraightThrough.apply(ideal, used)  # type: ignore[no-untyped-call, no-any-return]
+    kind = _StraightThroughForward if forward_mode() else _StraightThrough
+    return kind.apply(ideal, used)  # type: ignore[no-untyped-call, no-any-return]

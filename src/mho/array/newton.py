@@ -282,12 +282,11 @@ class _Responses(torch.autograd.Function):
     def vmap(
         info: Any, dims: tuple[Any, ...], error: Tensor, g: Tensor, network: Network
     ) -> tuple[Tensor, int]:
+        def of(x: Tensor, axis: int | None, k: int) -> Tensor:
+            return x if axis is None else x.select(axis, k)
+
         found = [
-            _responses(
-                *(x if d is None else x.select(d, k) for x, d in zip((error, g), dims[:2], strict=True)),
-                network,
-            )
-            for k in range(info.batch_size)
+            _responses(of(error, dims[0], k), of(g, dims[1], k), network) for k in range(info.batch_size)
         ]
         return torch.stack(found), 0
 
@@ -318,7 +317,7 @@ class _Implicit(torch.autograd.Function):
         at, u = ctx.saved_tensors
         error = torch.zeros_like(u) if u0 is None else -u0
         if state is not None:
-            _, back = torch.func.vjp(lambda s: ctx.law.current(u, s), at)
+            back = torch.func.vjp(lambda s: ctx.law.current(u, s), at)[1]
             error = error + ctx.network.drop(back(torch.ones_like(u))[0] * state)
         return _responses(error, slope(ctx.law, u, at), ctx.network)
 
@@ -331,6 +330,6 @@ class _Implicit(torch.autograd.Function):
         grad_state = None
         if ctx.needs_input_grad[1]:
             with torch.enable_grad():
-                _, back = torch.func.vjp(lambda s: law.current(u, s), state)
+                back = torch.func.vjp(lambda s: law.current(u, s), state)[1]
                 (grad_state,) = back(-mu)
         return grad - g * mu, grad_state, None, None, None

@@ -48,7 +48,7 @@ def slope(law: HasCurrent, v: Tensor, state: Tensor) -> Tensor:
         return law.slope(v, state)
     with torch.enable_grad():
         if in_transform():
-            total, back = torch.func.vjp(lambda at: law.current(at, state), v)
+            total, back = torch.func.vjp(lambda at: law.current(at, state), v)[:2]
             found: Tensor = back(torch.ones_like(total))[0]
             return found
         at = v.detach().requires_grad_()
