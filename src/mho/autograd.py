@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,14 +26,19 @@ def _inside(z: Tensor, low: float, high: float) -> Tensor:
 
 
 def in_transform() -> bool:
-    """Whether a transform of ``torch.func`` is at work, such as ``vmap``."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    """Whether a transform of ``torch.func`` is at work, such as ``vmap``, or forward-mode differentiation."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+def forward_mode() -> bool:
+    """Whether derivatives go forward (``jvp``, ``jacfwd``, ``forward_ad``), without gradients too."""
+    return not torch.compiler.is_compiling() and forward_ad._current_level >= 0
 
 
 def learns(*values: Tensor) -> bool:
     """Whether one of these may want a gradient; what ``vmap`` stacks does not say whether it does."""
     if not torch.is_grad_enabled():
-        return False
+        return forward_mode()
     if any(value.requires_grad for value in values):
         return True
     return not torch.compiler.is_compiling() and in_transform()
@@ -62,6 +68,22 @@ class _RoundClip(torch.autograd.Function):
         return grad * inside, None, None
 
 
+class _RoundClipForward(_RoundClip):
+    """Forward too: the compiler takes no ``Function`` with a ``jvp``, and differentiates nothing forward."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        inside = _inside(*inputs)
+        ctx.save_for_backward(inside)
+        ctx.save_for_forward(inside)
+
+    @staticmethod
+    def jvp(ctx: Any, z: Tensor, low: None, high: None) -> Tensor:
+        (inside,) = ctx.saved_tensors
+        moved: Tensor = z * inside
+        return moved
+
+
 def round_clip(z: Tensor, low: float, high: float) -> Tensor:
     """``clip(round(z), low, high)``, half to even; ``low`` and ``high`` are whole numbers.
 
@@ -69,7 +91,8 @@ def round_clip(z: Tensor, low: float, high: float) -> Tensor:
     clip) and 0 elsewhere.
     """
     if learns(z):
-        return _RoundClip.apply(z, low, high)  # type: ignore[no-untyped-call, no-any-return]
+        kind = _RoundClipForward if forward_mode() else _RoundClip
+        return kind.apply(z, low, high)  # type: ignore[no-untyped-call, no-any-return]
     return z.round().clamp(low, high)
 
 
@@ -79,6 +102,13 @@ def may_overwrite() -> bool:
         return False
     return not in_transform()
 
+
+def exporting() -> bool:
+    """Whether ``torch.export`` is at work, also for ONNX: graphs of torch's own operators."""
+    return torch.compiler.is_compiling() and _is_exporting()
+
+
+_is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: False)  # not in torch 2.5
 
 _library = torch.library.Library("mho", "FRAGMENT")
 _library.define("materialise(Tensor x) -> Tensor")
@@ -94,12 +124,12 @@ def materialise(x: Tensor | float) -> Tensor | float:
     """``x`` itself; inside ``torch.compile`` a value computed once, not once for each element.
 
     Inductor writes the arithmetic of a scalar factor into the loop that uses it: a division for each
-    vector of elements costs more than the elements.
+    vector of elements costs more than the elements. Graphs for other runtimes have no such operator.
 
     Args:
         x: a factor that needs no gradient.
     """
-    if isinstance(x, Tensor) and torch.compiler.is_compiling():
+    if isinstance(x, Tensor) and torch.compiler.is_compiling() and not exporting():
         return torch.ops.mho.materialise(x)  # type: ignore[no-any-return]
     return x
 
@@ -138,12 +168,30 @@ class _ClipLearned(torch.autograd.Function):
         return torch.where(x.abs() <= limit, grad, zero), grad_limit.reshape(limit.shape), None, None
 
 
+class _ClipLearnedForward(_ClipLearned):
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _ClipLearned.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:2])
+
+    @staticmethod
+    def jvp(ctx: Any, x: Tensor | None, limit: Tensor | None, decay: None, inside: None) -> Tensor:
+        """Of the clip itself; what the limit learns by is no derivative."""
+        value, bound = ctx.saved_tensors
+        zero = torch.zeros_like(value)
+        change = zero if x is None else torch.where(value.abs() <= bound, x, zero)
+        if limit is None:
+            return change
+        beyond = torch.where(value.abs() > bound, value.sign(), zero)
+        return change + beyond * limit
+
+
 def clip_learned(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tensor:
     """``clip(x, -limit, limit)`` with the gradient of a learned range.
 
     The gradient to ``limit`` is ``limit * (sum_{x >= limit} min(g, 0) - sum_{x <= -limit} max(g, 0))``,
     plus ``decay * limit`` while more than ``inside`` of the values are within range; the gradient to
-    ``x`` is exact.
+    ``x`` is exact. Forward-mode derivatives are those of the clip, for the limit too.
 
     Args:
         x: any shape.
@@ -153,7 +201,8 @@ def clip_learned(x: Tensor, limit: Tensor, decay: float, inside: float) -> Tenso
 
     Source: M. J. Rasch et al., Nat. Commun. 14, 5282 (2023), input range learning, as in aihwkit.
     """
-    return _ClipLearned.apply(x, limit, decay, inside)  # type: ignore[no-untyped-call, no-any-return]
+    kind = _ClipLearnedForward if forward_mode() else _ClipLearned
+    return kind.apply(x, limit, decay, inside)  # type: ignore[no-untyped-call, no-any-return]
 
 
 @_signed
@@ -173,6 +222,19 @@ class _StraightThrough(torch.autograd.Function):
         return grad, None
 
 
+@_signed
+class _StraightThroughForward(_StraightThrough):
+    @staticmethod
+    def forward(ideal: Tensor, used: Tensor) -> Tensor:
+        return used.clone()  # the tangent of a view would be that of ``used``
+
+    @staticmethod
+    def jvp(ctx: Any, ideal: Tensor | None, used: Tensor | None) -> Tensor | None:
+        if ideal is None:
+            return None if used is None else torch.zeros_like(used)
+        return ideal.view_as(ideal)
+
+
 def straight_through(ideal: Tensor, used: Tensor) -> Tensor:
     """The value ``used`` with the gradient of ``ideal``: d/d ideal is the identity.
 
@@ -180,4 +242,5 @@ def straight_through(ideal: Tensor, used: Tensor) -> Tensor:
         ideal: what is trained.
         used: what the array holds, same shape.
     """
-    return _StraightThrough.apply(ideal, used)  # type: ignore[no-untyped-call, no-any-return]
+    kind = _StraightThroughForward if forward_mode() else _StraightThrough
+    return kind.apply(ideal, used)  # type: ignore[no-untyped-call, no-any-return]

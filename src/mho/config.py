@@ -24,8 +24,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import ConfigDict, Field, ValidationError
+import numpy as np
+import torch
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as _pydantic_dataclass
+from torch import Tensor
 from typing_extensions import dataclass_transform
 
 from mho.documents import DEEPEST, TOO_DEEP, in_words, yaml_text
@@ -43,6 +46,29 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+
+MOST_SIEMENS = 1.0
+"""No memory cell conducts more."""
+
+
+def too_large(siemens: float) -> str | None:
+    """What to give instead of more siemens than any cell conducts, in words; None for other numbers."""
+    if siemens <= MOST_SIEMENS:
+        return None
+    return (
+        f"no memory cell conducts more than {MOST_SIEMENS:g} S; give siemens: {siemens:g}e-6 for "
+        f"{siemens:g} microsiemens"
+    )
+
+
+def _siemens(value: float) -> float:
+    found = too_large(value)
+    if found is not None:
+        raise ValueError(found)
+    return value
+
+
+Siemens = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_siemens)]
 
 _MOST = 60  # names that a message lists
 
@@ -65,6 +91,7 @@ def config(cls: type[T]) -> type[T]:
         for name in values:
             if name.startswith("__"):  # pydantic's own name of self is among them
                 raise ConfigError(unknown_key(name, field_names(made), made.__name__))
+        values = {name: python_number(value) for name, value in values.items()}
         complete = getattr(self, "complete", None)
         if complete is not None:
             values = complete(values)
@@ -90,6 +117,27 @@ def config(cls: type[T]) -> type[T]:
         )
     _KINDS[kind_of(made)] = made
     return cast("type[T]", made)
+
+
+def python_number(value: Any) -> Any:
+    """A number of numpy, also in an array of no axes, as Python's own; anything else as it is.
+
+    The numbers within a tuple, a list or a dict are looked at one by one.
+
+    >>> import numpy as np
+    >>> python_number(np.int64(8)), python_number(np.array(0.5)), python_number((np.True_, "text"))
+    (8, 0.5, (True, 'text'))
+    """
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        found = value.item()
+        return float(found) if isinstance(found, np.floating) else found  # longdouble gives itself
+    if isinstance(value, Tensor) and value.dtype == torch.bool and value.dim() == 0:
+        return bool(value)  # which is no number, and must not pass for one
+    if type(value) in (tuple, list):
+        return type(value)(python_number(v) for v in value)
+    if type(value) is dict:
+        return {name: python_number(v) for name, v in value.items()}
+    return value
 
 
 def kind_of(cls: type) -> str:

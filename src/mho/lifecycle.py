@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mho.array import Array
 from mho.calibration.batches import run_all
 from mho.chip import tile
+from mho.config import python_number
 from mho.devices import Effect, Ideal
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
@@ -65,6 +66,7 @@ def age(model: nn.Module, seconds: float) -> None:
         NotProgrammedError: no chip.
         ValueError: a negative time, or one at which the device is not known.
     """
+    seconds = python_number(seconds)
     if isinstance(seconds, bool) or not isinstance(seconds, numbers.Real):
         raise TypeError(f"seconds = {seconds!r}: give a number of seconds since programming")
     if not (0 <= seconds < math.inf):

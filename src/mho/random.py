@@ -20,7 +20,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mho.autograd import materialise
+from mho.autograd import exporting, materialise
+from mho.config import python_number
 
 
 def fork(seed: int, *names: str) -> torch.Generator:
@@ -35,6 +36,7 @@ def fork(seed: int, *names: str) -> torch.Generator:
 
 
 def _digest(seed: int, names: Sequence[str]) -> bytes:
+    seed = python_number(seed)
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
         raise TypeError(f"seed = {seed!r}: a chip's seed is an integer, such as 0")
     return hashlib.sha256("\x1f".join((str(int(seed)), *names)).encode()).digest()
@@ -75,10 +77,11 @@ def fresh_normal_like(x: Tensor) -> Tensor:
     """Fresh standard normal draws in the shape of ``x``, from torch's global stream.
 
     Inside ``torch.compile`` on a CPU the draws come from :func:`hashed_normal_like`, seeded by the
-    global stream: the generator that torch inlines into a compiled CPU graph is 7 to 16 times slower.
+    global stream: the generator that torch inlines into a compiled CPU graph is 7 to 16 times slower. Graphs
+    for other runtimes (``torch.export``, ONNX) draw as ``torch.randn_like``.
     """
     if torch.compiler.is_compiling():
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or exporting():
             return torch.randn_like(x)
         seed = torch.randint(-(2**31), 2**31 - 1, (3,), dtype=torch.int32)
         return hashed_normal_like(x, materialise(seed))

@@ -34,7 +34,7 @@ from mho import lifecycle, random
 from mho.analysis.mechanisms import mechanisms, with_only
 from mho.calibration import calibrate
 from mho.calibration.batches import run
-from mho.config import digest
+from mho.config import digest, python_number
 from mho.convert import analog_modules, convert
 from mho.convert.per_layer import PerLayer
 from mho.hardware import Hardware
@@ -222,6 +222,7 @@ def budget(
     if not isinstance(model, nn.Module) or analog_modules(model):
         kind = "converted model" if isinstance(model, nn.Module) else type(model).__name__
         raise TypeError(f"model is a {kind}: give a digital torch.nn.Module, or mho.revert(analog)")
+    chips = python_number(chips)
     if isinstance(chips, bool) or not isinstance(chips, int) or chips < 1:
         raise ValueError(f"chips = {chips!r}: a whole number of at least 1; an interval needs 2")
     if isinstance(data, Iterator):

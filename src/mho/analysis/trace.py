@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mho.analysis.programming_report import ProgrammingReport
 from mho.chip import tile
 from mho.chip.events import Counter
+from mho.config import python_number
 from mho.converters import DAC, ColumnConverter
 from mho.nn import Crossbar, crossbars
 from mho.nn.tapping import counter, tapped
@@ -168,6 +169,7 @@ def trace(model: nn.Module, share: float = 0.0) -> Iterator[EventTrace]:
 
 def _every(share: float) -> int:
     """Each how manieth vector is looked at."""
+    share = python_number(share)
     given = isinstance(share, numbers.Real) and not isinstance(share, bool)
     if not given or not (share == 0 or 0 < share <= 1):
         raise ValueError(

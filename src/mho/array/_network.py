@@ -17,6 +17,7 @@ from mho.array._elimination import eliminate
 from mho.array._elimination import transfer as last_columns
 from mho.array._plan import Merge, Plan, Whole, whole
 from mho.array._reverse import cell_ports, gradient
+from mho.autograd import forward_mode
 
 CELLS_CPU = 1 << 14  # cells solved at once: 2 MB of float64 per level of the elimination
 CELLS_GPU = 1 << 22
@@ -215,6 +216,8 @@ def transfer(cells: Tensor, ends: Ends) -> Tensor:
     """Effective conductance ``[tile, row, column]`` of cells ``[3, tile, row, column]``."""
     rows, columns = cells.shape[2:]
     h: Tensor
+    if forward_mode():
+        return _transfer_of(_forward_map(cells, ends), ends, rows, columns)
     differentiable = torch.is_grad_enabled() and cells.requires_grad
     if ends.plain and not differentiable:
         h = crossbar_transfer(cells)
@@ -223,6 +226,21 @@ def transfer(cells: Tensor, ends: Ends) -> Tensor:
         h = _Crossbar.apply(cells, ends.sides, True)[0]  # type: ignore[no-untyped-call]
     else:
         h = crossbar(cells, ends.sides, False)[0]
+    return _transfer_of(h, ends, rows, columns)
+
+
+def _forward_map(cells: Tensor, ends: Ends) -> Tensor:
+    """The hybrid map, operation by operation: forward-mode derivatives do not pass the operator."""
+    check_values(cells)
+    plan = whole(cells.shape[2], cells.shape[3], ends.sides)
+    index = _port_index(plan, ends.sides, cells.device)
+    with torch.autocast(cells.device.type, enabled=False):
+        found = [eliminate(plan, _padded(plan, portion), ends.sides, None) for portion in _portions(cells)]
+        return torch.cat([h.index_select(1, index).index_select(2, index) for h in found])
+
+
+def _transfer_of(h: Tensor, ends: Ends, rows: int, columns: int) -> Tensor:
+    """Effective conductances from the hybrid map."""
     if ends.plain:
         return -h[:, :rows, rows:]
     drive = torch.eye(rows, dtype=h.dtype, device=h.device).expand(h.shape[0], rows, rows)

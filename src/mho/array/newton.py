@@ -18,6 +18,7 @@ from mho.array._drops import Free, Network, crossbar
 from mho.array._floating import Floating
 from mho.array.nonlinear import HasCurrent, Law, slope
 from mho.array.wires import Wires, broadcast_inputs
+from mho.autograd import forward_mode, in_transform
 
 MAX_ITERATIONS = 4000  # of the conjugate gradients; Newton's own check says if they were too few
 
@@ -133,7 +134,7 @@ def solve_cells(
         tolerance = 1e-11 if u0.dtype == torch.float64 else 3e-6
     with torch.no_grad():
         u, residual, steps = _newton(law, state, network, u0, tolerance, max_steps)
-    if torch.is_grad_enabled() and (state.requires_grad or u0.requires_grad):
+    if forward_mode() or (torch.is_grad_enabled() and (state.requires_grad or u0.requires_grad)):
         if network.free:
             raise ValueError("an array with floating lines has no gradient: detach its state and voltages")
         u = _Implicit.apply(u0, state, u, law, network)  # type: ignore[no-untyped-call]
@@ -259,26 +260,76 @@ def _conjugate_gradients(
     return y
 
 
-class _Implicit(torch.autograd.Function):
-    """The gradient of solved cell voltages: one linear solve with the slopes of the law."""
+def _response(error: Tensor, g: Tensor, network: Network) -> Tensor:
+    """Change of the cell voltages that takes an error away, with the slopes ``g`` of the cells."""
+    tolerance = 1e-12 if g.dtype == torch.float64 else 1e-6
+    none = error.new_zeros(error.shape[0], 0)
+    return _step(network, g, Floating(Free(), g), error, none, tolerance)[0]
+
+
+class _Responses(torch.autograd.Function):
+    """:func:`_response` under ``vmap``: one after the other, for its loop ends when the values say so."""
 
     @staticmethod
-    def forward(ctx: Any, u0: Tensor, state: Tensor, u: Tensor, law: HasCurrent, network: Network) -> Tensor:
-        ctx.save_for_backward(state, u)
-        ctx.law, ctx.network = law, network
+    def forward(error: Tensor, g: Tensor, network: Network) -> Tensor:
+        return _response(error, g, network)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(
+        info: Any, dims: tuple[Any, ...], error: Tensor, g: Tensor, network: Network
+    ) -> tuple[Tensor, int]:
+        def of(x: Tensor, axis: int | None, k: int) -> Tensor:
+            return x if axis is None else x.select(axis, k)
+
+        found = [
+            _responses(of(error, dims[0], k), of(g, dims[1], k), network) for k in range(info.batch_size)
+        ]
+        return torch.stack(found), 0
+
+
+def _responses(error: Tensor, g: Tensor, network: Network) -> Tensor:
+    if not in_transform():
+        return _response(error, g, network)
+    return _Responses.apply(error, g, network)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _Implicit(torch.autograd.Function):
+    """The derivatives of solved cell voltages: one linear solve with the slopes of the law."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u0: Tensor, state: Tensor, u: Tensor, law: HasCurrent, network: Network) -> Tensor:
         return u.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, state, u, ctx.law, ctx.network = inputs
+        ctx.save_for_backward(state, u)
+        ctx.save_for_forward(state, u)
+
+    @staticmethod
+    def jvp(ctx: Any, u0: Tensor | None, state: Tensor | None, *_: Any) -> Tensor:
+        at, u = ctx.saved_tensors
+        error = torch.zeros_like(u) if u0 is None else -u0
+        if state is not None:
+            back = torch.func.vjp(lambda s: ctx.law.current(u, s), at)[1]
+            error = error + ctx.network.drop(back(torch.ones_like(u))[0] * state)
+        return _responses(error, slope(ctx.law, u, at), ctx.network)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         state, u = ctx.saved_tensors
         law, network = ctx.law, ctx.network
         g = slope(law, u, state)
-        none = grad.new_zeros(grad.shape[0], 0)
-        tolerance = 1e-12 if u.dtype == torch.float64 else 1e-6
-        mu, _ = _step(network, g, Floating(Free(), g), -network.drop(grad), none, tolerance)
+        mu = _responses(-network.drop(grad), g, network)
         grad_state = None
         if ctx.needs_input_grad[1]:
             with torch.enable_grad():
-                at = state.detach().requires_grad_()
-                (grad_state,) = torch.autograd.grad(law.current(u, at), at, -mu)
+                back = torch.func.vjp(lambda s: law.current(u, s), state)[1]
+                (grad_state,) = back(-mu)
         return grad - g * mu, grad_state, None, None, None

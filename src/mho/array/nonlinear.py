@@ -16,6 +16,7 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
+from mho.autograd import in_transform
 from mho.config import Finite, Positive, config
 
 
@@ -46,6 +47,10 @@ def slope(law: HasCurrent, v: Tensor, state: Tensor) -> Tensor:
     if isinstance(law, Law):
         return law.slope(v, state)
     with torch.enable_grad():
+        if in_transform():
+            total, back = torch.func.vjp(lambda at: law.current(at, state), v)[:2]
+            found: Tensor = back(torch.ones_like(total))[0]
+            return found
         at = v.detach().requires_grad_()
         total = law.current(at, state.detach()).sum()
         return torch.autograd.grad(total, at)[0]

@@ -33,7 +33,8 @@ def calibrate(model: nn.Module, data: Iterable[Any]) -> None:
             arguments (as a Hugging Face batch).
 
     Raises:
-        ValueError: no batch came, or an input is not finite; then no range is changed.
+        ValueError: no batch came, an input is not finite, or the model is on the meta device; then no range
+            is changed.
     """
     layers = crossbars(model)
     _measure(model, data, layers, streamed=False)
@@ -53,6 +54,8 @@ def observe(
         progress: called after each batch with the number of batches so far.
     """
     layers = crossbars(model)
+    for path, layer in layers.items():
+        tile.check_values(layer.stored_weight(), path)
     seen = {
         path: Observer(
             path,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mho.config import python_number
 from mho.errors import NotCalibratedError
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _measured(metric: Callable[[nn.Module], float], model: nn.Module) -> float |
         return None
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
+    value = python_number(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"metric(model) gave {value!r}: it must give one number")
     return float(value)

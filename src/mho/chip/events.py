@@ -131,21 +131,25 @@ class Counter(Tap):
 
     # --- what was found --------------------------------------------------------------------------
 
+    def _in_graphs(self, place: int) -> int:
+        """What compiled graphs counted; nothing runs in one on the meta device."""
+        return 0 if self._compiled.is_meta else int(self._compiled[place])
+
     @property
     def vectors(self) -> int:
         """Driven so far."""
-        return (self._outputs + int(self._compiled[0])) // (self.groups * self.columns)
+        return (self._outputs + self._in_graphs(0)) // (self.groups * self.columns)
 
     @property
     def products(self) -> int:
         """Multiply-accumulates of the digital layer for the same inputs."""
-        given = self._inputs + int(self._compiled[1])
-        return self.layout.products(given, self._outputs + int(self._compiled[0]))
+        given = self._inputs + self._in_graphs(1)
+        return self.layout.products(given, self._outputs + self._in_graphs(0))
 
     @property
     def mean_squares(self) -> Tensor | None:
         """Mean square of the voltage of each row, ``[group, row]``; None if nothing was looked at."""
-        looked = self._vectors + int(self._compiled[0]) // (self.groups * self.columns)
+        looked = self._vectors + self._in_graphs(0) // (self.groups * self.columns)
         return self._squares / looked if self.every and looked else None
 
     @property

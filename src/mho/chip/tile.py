@@ -59,6 +59,7 @@ __all__ = [
     "baseline_read",
     "cell_state",
     "check_finite",
+    "check_values",
     "column_factors",
     "combine",
     "compensated",
@@ -267,12 +268,22 @@ def _draw_drivers(hardware: Hardware, g: Tensor, layout: Layout, seed: int, path
 
 
 def check_finite(weight: Tensor, path: str) -> None:
-    """Raise ``ValueError`` if a weight is NaN or infinite."""
+    """Raise ``ValueError`` if a weight is NaN or infinite, or has no value."""
+    check_values(weight, path)
     bad = int((~torch.isfinite(weight)).sum())
     if bad:
         raise ValueError(
             f"weight of {path or 'the layer'!r}: {bad} of {weight.numel()} values are NaN or infinite; "
             "no conductance can hold them, repair the weights first"
+        )
+
+
+def check_values(weight: Tensor, path: str) -> None:
+    """Raise ``ValueError`` if a weight has a shape and no values, on the meta device."""
+    if weight.is_meta:
+        raise ValueError(
+            f"weight of {path or 'the layer'!r} is on the meta device: it has a shape and no values; load "
+            "them first, with model.load_state_dict(state, assign=True)"
         )
 
 

@@ -386,7 +386,9 @@ def _to_analog(
         raise NotMappableError(f"{path or 'the model'!r}: {error}") from None
     layer.path = path
     for array in layer.each():
-        check_finite(array.present_weight(), array.path)
+        weight = array.present_weight()
+        if not weight.is_meta:
+            check_finite(weight, array.path)
     return layer
 
 

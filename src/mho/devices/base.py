@@ -29,7 +29,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mho.config import NonNegative, Positive
+from mho.config import NonNegative, Positive, too_large
 from mho.devices.moments import rectified_moments
 
 FARTHEST = 9.0
@@ -200,7 +200,11 @@ class Device(ABC):
             )
 
     def check_bounds(self) -> None:
-        """Raise ``ValueError`` unless g_min < g_max."""
+        """Raise ``ValueError`` unless g_min < g_max, of which no cell has more than 1 S."""
+        for name in ("g_min", "g_max"):
+            found = too_large(getattr(self, name))
+            if found is not None:
+                raise ValueError(f"{name} = {getattr(self, name)!r} S: {found}")
         if not self.g_min < self.g_max:
             raise ValueError(
                 f"g_min = {self.g_min!r} S must be below g_max = {self.g_max!r} S; "

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from mho.config import Finite, NonNegative, config
+from mho.config import Finite, Siemens, config
 from mho.devices._curves import check_table, interpolated, polynomial
 
 
@@ -68,8 +68,8 @@ class TableBias(Bias):
         mean: mean programmed conductance at each of them, siemens.
     """
 
-    g: tuple[NonNegative, ...]
-    mean: tuple[NonNegative, ...]
+    g: tuple[Siemens, ...]
+    mean: tuple[Siemens, ...]
 
     def validate(self) -> None:
         """One mean for each target."""

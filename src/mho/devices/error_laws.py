@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from mho.config import Finite, NonNegative, config
+from mho.config import Finite, NonNegative, Siemens, config
 from mho.devices._curves import check_table, interpolated, polynomial
 
 
@@ -104,8 +104,8 @@ class Table(Error):
         sigma: standard deviation at each of them, siemens.
     """
 
-    g: tuple[NonNegative, ...]
-    sigma: tuple[NonNegative, ...]
+    g: tuple[Siemens, ...]
+    sigma: tuple[Siemens, ...]
 
     def validate(self) -> None:
         """One spread for each conductance."""

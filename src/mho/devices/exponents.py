@@ -13,7 +13,7 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from mho.config import Finite, NonNegative, config
+from mho.config import Finite, NonNegative, Siemens, config
 from mho.devices._curves import check_table, clipped_log, interpolated
 
 
@@ -69,7 +69,7 @@ class TableNu(Exponent):
         (0.065, 0.015)
     """
 
-    g: tuple[NonNegative, ...]
+    g: tuple[Siemens, ...]
     mean: tuple[Finite, ...]
     std: tuple[NonNegative, ...]
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from mho.config import Finite, Fraction, NonNegative, Positive, config
+from mho.config import Finite, Fraction, NonNegative, Positive, Siemens, config
 from mho.devices.base import Steady
 from mho.devices.error_laws import Error, Independent
 
@@ -28,7 +28,7 @@ class Jumps:
         cdf: for each conductance, the chance of at most each change, ``[conductance][change]``, rising.
     """
 
-    g: tuple[NonNegative, ...]
+    g: tuple[Siemens, ...]
     change: tuple[Finite, ...]
     cdf: tuple[tuple[Fraction, ...], ...]
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mho.chip.layouts import no_tensor
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
+from mho.nn.crossbar.plain import without_autocast
 from mho.nn.layer import AnalogLayer
 from mho.nn.linear import AnalogLinear
 
@@ -122,8 +123,9 @@ class AnalogMultiheadAttention(AnalogLayer, nn.MultiheadAttention):
         """``[batch, head, time, size]``; keys and values with the learned and the zero entry."""
         batch, extra = q.shape[1], 0
         if self.bias_k is not None and self.bias_v is not None:
-            k = torch.cat([k, self.bias_k.to(k.dtype).expand(1, batch, -1)])
-            v = torch.cat([v, self.bias_v.to(v.dtype).expand(1, batch, -1)])
+            with without_autocast(k):
+                k = torch.cat([k, self.bias_k.to(k.dtype).expand(1, batch, -1)])
+                v = torch.cat([v, self.bias_v.to(v.dtype).expand(1, batch, -1)])
             extra += 1
         q, k, v = (x.unflatten(2, (self.num_heads, self.head_dim)).permute(1, 2, 0, 3) for x in (q, k, v))
         if self.add_zero_attn:

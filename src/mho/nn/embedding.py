@@ -166,7 +166,7 @@ class AnalogEmbeddingBag(AnalogLayer, nn.EmbeddingBag):
         place = torch.arange(rows.shape[0], dtype=input.dtype, device=input.device).view(input.shape)
         nothing = None
         if self.padding_idx is not None:
-            rows, nothing = torch.cat([rows.new_zeros(1, rows.shape[1]), rows]), 0
+            rows, nothing = F.pad(rows, (0, 0, 1, 0)), 0
             place = torch.where(input == self.padding_idx, 0, place + 1)
         return F.embedding_bag(
             place,

@@ -9,7 +9,8 @@ In training mode the weight modifiers act once on each forward, not on each step
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +20,11 @@ from torch.nn.utils.rnn import PackedSequence
 from mho.chip.layouts import no_tensor
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar
+from mho.nn.crossbar.plain import is_cast, without_autocast
 from mho.nn.layer import AnalogLayer
 
 State = tuple[Tensor, ...]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class _Gates(AnalogLayer):
@@ -61,6 +64,18 @@ class _GRUGates(_Gates):
         r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
         n = torch.tanh(torch.addcmul(xn, r, hn))
         return ((state[0] - n) * z + n,)
+
+
+def _plainly(function: Function, like: Tensor) -> Function:
+    """The function, without autocast, which casts no element-wise operation and refuses some (see there)."""
+    if not is_cast(like):
+        return function
+
+    def plainly(*values: Any) -> Any:
+        with without_autocast(like):
+            return function(*values)
+
+    return plainly  # type: ignore[return-value]
 
 
 # --- whole sequences -----------------------------------------------------------------------------
@@ -110,8 +125,8 @@ class _Sequence(_Gates):
         if steps == 0:
             raise ValueError("input has no time step: give a sequence of at least one")
         state = self._initial(hx, x, batch, batched)
-        y, state = self._layers(x.reshape(steps * batch, -1), [batch] * steps, state)
-        y = y.view(steps, batch, -1)
+        y, state = self._layers(x.flatten(0, 1), [batch] * steps, state)
+        y = y.unflatten(0, (steps, batch))
         if not batched:
             return y.squeeze(1), self._given(tuple(s.squeeze(1) for s in state))
         return (y.transpose(0, 1) if first else y), self._given(state)
@@ -151,6 +166,7 @@ class _Sequence(_Gates):
     def _layers(self, data: Tensor, sizes: list[int], state: State) -> tuple[Tensor, State]:
         """All layers on ``data[sum of sizes, input]``, step after step, and the final states."""
         finals: list[State] = []
+        cat, stack = _plainly(torch.cat, data), _plainly(torch.stack, data)
         directions = ("", "_reverse") if self.bidirectional else ("",)
         for layer in range(self.num_layers):
             outputs = []
@@ -159,10 +175,10 @@ class _Sequence(_Gates):
                 y, final = self._scan(f"l{layer}{direction}", data, sizes, start, bool(direction))
                 outputs.append(y)
                 finals.append(final)
-            data = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
+            data = cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if self.dropout and self.training and layer < self.num_layers - 1:
                 data = F.dropout(data, self.dropout, True)
-        return data, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+        return data, tuple(stack(parts) for parts in zip(*finals, strict=True))
 
     def _scan(
         self, name: str, data: Tensor, sizes: list[int], start: State, reverse: bool
@@ -171,6 +187,7 @@ class _Sequence(_Gates):
         inputs = self.array(f"weight_ih_{name}")(data).split(sizes)
         hidden = self.array(f"weight_hh_{name}")
         project = self.array(f"weight_hr_{name}") if self.proj_size else None
+        step, cat = _plainly(self.step, data), _plainly(torch.cat, data)
         by_hidden, by_project = hidden.steps(), None if project is None else project.steps()
         steps = range(len(sizes))
         state = tuple(s[: sizes[-1 if reverse else 0]] for s in start)
@@ -182,8 +199,8 @@ class _Sequence(_Gates):
                 ended.append(tuple(s[size:] for s in state))
                 state = tuple(s[:size] for s in state)
             elif size > now:  # backward: longer sequences begin
-                state = tuple(torch.cat([s, s0[now:size]]) for s, s0 in zip(state, start, strict=True))
-            state = self.step(inputs[t], by_hidden(state[0]), state)
+                state = tuple(cat([s, s0[now:size]]) for s, s0 in zip(state, start, strict=True))
+            state = step(inputs[t], by_hidden(state[0]), state)
             if by_project is not None:
                 state = (by_project(state[0]), *state[1:])
             outputs.append(state[0])
@@ -192,8 +209,8 @@ class _Sequence(_Gates):
                 array.count_step()
         if ended:
             parts = zip(state, *reversed(ended), strict=True)
-            state = tuple(torch.cat(part) for part in parts)
-        return torch.cat(outputs[::-1] if reverse else outputs), state
+            state = tuple(cat(part) for part in parts)
+        return cat(outputs[::-1] if reverse else outputs), state
 
 
 class AnalogRNN(_RNNGates, _Sequence, nn.RNN):
@@ -255,7 +272,7 @@ class _Cell(_Gates):
             names = " and ".join(self.state_names)
             raise ValueError(f"hx has the shapes {found}: give {names} of shape {shape}")
         inputs, hidden = self.array("weight_ih")(input), self.array("weight_hh")(state[0])
-        state = self.step(inputs, hidden, state)
+        state = _plainly(self.step, input)(inputs, hidden, state)
         return state if len(state) > 1 else state[0]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -35,7 +36,9 @@ class Notice:
         """A layer without a chip was evaluated: warn (``NotProgrammedWarning``), the first time."""
         if self.told or self._unchanged is hardware:
             return
-        if not programming_matters(hardware):
+        with ThreadPoolExecutor(1) as apart:  # from whatever traces this forward
+            matters = apart.submit(programming_matters, hardware).result()
+        if not matters:
             self._unchanged = hardware
             return
         self.told = True

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mho.config import python_number
 from mho.nn.unprogrammed import on_purpose
 from mho.training import checkpoint as checkpoints
 from mho.training.checkpoint import Position, random_streams, set_random_streams
@@ -145,7 +146,8 @@ def _check(
     save_every: int | None, schedule_each: str,
 ) -> None:  # fmt: skip
     for name, value in (("epochs", epochs), ("patience", patience), ("save_every", save_every)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        count = python_number(value)
+        if value is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
             raise ValueError(f"{name} = {value!r}: a whole number of at least 1")
     if clip_norm is not None and not (0 < clip_norm < math.inf):
         raise ValueError(

@@ -10,6 +10,7 @@ its schedule are the user's; what the study used is told with each.
 
 from __future__ import annotations
 
+from mho.config import python_number
 from mho.training.distill import Distillation
 from mho.training.noise import DropConnect, PolynomialNoise
 from mho.training.recipe import Recipe
@@ -50,6 +51,7 @@ def bert(steps_per_epoch: int) -> Recipe:
 
 
 def _recipe(epochs: int, steps_per_epoch: int) -> Recipe:
+    steps_per_epoch = python_number(steps_per_epoch)
     if isinstance(steps_per_epoch, bool) or not isinstance(steps_per_epoch, int) or steps_per_epoch < 1:
         raise ValueError(f"steps_per_epoch = {steps_per_epoch!r}: a whole number of at least 1, len(loader)")
     return Recipe(

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mho.autograd import exporting
 from mho.chip.layout import Layout
 from mho.chip.layouts.base import check_floating
 from mho.chip.layouts.opaque_convolution import convolution
@@ -210,7 +211,7 @@ class ConvolutionLayout:
     def product(self, x: Tensor, kernel: Tensor) -> Tensor:
         """``[batch, group * tile * channel * column, *space]``."""
         groups = self.groups * len(self.rows)
-        if torch.compiler.is_compiling() and torch.is_grad_enabled():
+        if torch.compiler.is_compiling() and torch.is_grad_enabled() and not exporting():
             padding = self._amounts()
             if padding is not None:
                 return convolution(

@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from mho import random
+from mho.config import python_number
 from mho.devices.dynamics._numbers import Number, joint_shape, tensor
 from mho.devices.dynamics.integrate import Flow, Method, StepError
 
@@ -237,6 +238,7 @@ def _check(voltage: Tensor, time: Tensor, eps: Tensor | None, every: int, chunk:
             f"eps has shape {tuple(eps.shape)}: one draw per interval and cell, [{len(time) - 1}, *cells]"
         )
     for name, value in (("every", every), ("chunk", chunk)):
+        value = python_number(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(
                 f"{name} = {value!r}: a number of {'samples' if name == 'every' else 'cells'}, 1 or more"

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mho.config import python_number
+
 
 class Waveform(NamedTuple):
     """A voltage over time.
@@ -121,6 +123,7 @@ def staircase(levels: Sequence[float] | Tensor, dwell: float, dtype: torch.dtype
 def _periodic(frequency: float, periods: float, samples: int) -> tuple[Tensor, Tensor]:
     """Phase in periods, and time."""
     _check(frequency=frequency, periods=periods)
+    samples = python_number(samples)
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 4:
         raise ValueError(f"samples = {samples!r}: a period has at least 4 samples")
     phase = torch.arange(round(periods * samples) + 1, dtype=torch.float64) / samples

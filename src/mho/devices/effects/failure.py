@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from mho.config import Finite, NonNegative, Positive, config
+from mho.config import Finite, Positive, Siemens, config
 
 Four = tuple[Positive, Finite, Finite, Finite]
 Bound = float | Tensor  # of all cells, or of each
@@ -94,8 +94,8 @@ class SuddenFailure(Failure):
     1.0
     """
 
-    g_lrs: NonNegative
-    g_hrs: NonNegative
+    g_lrs: Siemens
+    g_hrs: Siemens
     p_lrs: Four | None = None
     p_hrs: Four | None = None
     cell_size: Positive = 10e-9

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from mho.config import NonNegative, config
+from mho.config import Siemens, config
 from mho.devices.base import Device
 from mho.devices.effects.base import Effect
 from mho.devices.ideal import Ideal
@@ -136,7 +136,7 @@ class Measured(StateSet):
         g: conductances, siemens, in any order; equal ones count once.
     """
 
-    g: tuple[NonNegative, ...]
+    g: tuple[Siemens, ...]
 
     def validate(self) -> None:
         """At least two different ones."""

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from mho.config import Fraction, NonNegative, config
+from mho.config import Fraction, Siemens, config
 from mho.devices.base import Device
 from mho.devices.effects.base import Effect, Tiles
 from mho.devices.ideal import Ideal
@@ -60,9 +60,9 @@ class StuckAt(Effect):
     exact: bool = False
     of: Literal["cells", "rows", "columns"] = "cells"
     per: Literal["tile", "layer"] = "tile"
-    g_lrs: NonNegative | None = None
-    g_hrs: NonNegative | None = None
-    g_unformed: NonNegative = 0.0
+    g_lrs: Siemens | None = None
+    g_hrs: Siemens | None = None
+    g_unformed: Siemens = 0.0
 
     draws: ClassVar[int] = 1
 

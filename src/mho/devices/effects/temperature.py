@@ -8,7 +8,7 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from mho.config import Finite, NonNegative, Positive, config
+from mho.config import Finite, NonNegative, Positive, Siemens, config
 from mho.devices.base import Device
 from mho.devices.effects.base import Effect, at_temperature, effects, modified
 from mho.devices.effects.varied import Varied
@@ -56,7 +56,7 @@ class Temperature(Effect):
     activation: NonNegative
     alpha: Finite
     reference: Positive = 300.0
-    g_hrs: NonNegative | None = None
+    g_hrs: Siemens | None = None
 
     def validate(self) -> None:
         """Filaments whose resistance stays positive, and one temperature for all cells."""

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mho.config import MOST_SIEMENS
 from mho.devices.fitting.heads import AMPERE, CELLS, OHM, OTHER, SIEMENS, VOLT, WORD, Head, read_unit
 from mho.devices.fitting.tables import CELL, CONDUCTANCE, CURRENT, RESISTANCE, Array, MeasuredTable, Quantity
 
-LARGEST = 1.0  # siemens: no memory cell conducts more
 USUAL = (1e-15, 1e-3)  # siemens: what is believed of numbers whose unit nobody names
 V_READ = 0.2  # volts, of a device whose read voltage is not told
 _LIKELY = (1e-9, 1e-3)  # siemens: units that give this are proposed
@@ -278,10 +278,10 @@ def _read_voltage(table: MeasuredTable, how: Reading, of: Head) -> float | Array
 def check_conductances(table: MeasuredTable, g: Array) -> None:
     """Raise ``ValueError`` at a conductance or deviation that no cell has, in siemens; NaN passes."""
     for line, value in zip(table.lines(), g, strict=True):
-        if value < 0 or value > LARGEST:
+        if value < 0 or value > MOST_SIEMENS:
             raise ValueError(
                 f"{table.name}, line {line}: {value:g} S; conductances of cells and their deviations lie "
-                f"from 0 to {LARGEST:g} S: is the unit right?"
+                f"from 0 to {MOST_SIEMENS:g} S: is the unit right?"
             )
 
 
@@ -302,8 +302,10 @@ def _check(table: MeasuredTable, how: Reading, g: Array, numbers: Array, scale: 
         return
     k = int(np.nanargmax(g))
     where = f"{table.name}, line {table.lines()[k]}: {_number(numbers[k], scale)}a conductance of {g[k]:g} S"
-    if g[k] > LARGEST:
-        raise ValueError(f"{where}; no cell has more than {LARGEST:g} S. {_advice(numbers[k], how, head)}")
+    if g[k] > MOST_SIEMENS:
+        raise ValueError(
+            f"{where}; no cell has more than {MOST_SIEMENS:g} S. {_advice(numbers[k], how, head)}"
+        )
     if not scale.named and (g[k] > USUAL[1] or 0 < g[k] < USUAL[0]):
         raise ValueError(
             f"{where}; of numbers whose unit is not named, {USUAL[0]:g} S to {USUAL[1]:g} S are believed. "
@@ -334,11 +336,11 @@ def _advice(number: float, how: Reading, head: Head) -> str:
         if head.kind not in ("", kind) or si == 0:
             continue
         g = 1 / si if kind == OHM else si / (how.v_read or V_READ) if kind == AMPERE else si
-        as_named = bool(head.kind) and not head.unit and factor == 1.0 and g <= LARGEST
+        as_named = bool(head.kind) and not head.unit and factor == 1.0 and g <= MOST_SIEMENS
         if as_named or _LIKELY[0] <= g <= _LIKELY[1]:
             fitting.append(f'"{unit}" (then {g:.2g} S)')
     if head.unit:
         return f"Is the unit in {head.text!r} right? In its place: {' or '.join(fitting) or 'another one'}"
-    if not head.kind and how.unit == 1.0 and number <= LARGEST:
+    if not head.kind and how.unit == 1.0 and number <= MOST_SIEMENS:
         fitting.append('"S", if they are siemens indeed')
     return f"Name the unit in the head, or say unit={' or '.join(fitting) or '...'}"

@@ -93,19 +93,38 @@ class Described(WeightSource):
         for name in PACKED_BUFFERS:
             self.register_buffer(name, None, persistent=False)
         self.register_buffer("training_step", None)
-        order = self.layout.input_index()
-        index = None if order is None else torch.tensor(order, device=weight.device)
-        self.register_buffer("tile_index", index, False)
-        self._make_ranges(weight.device)
-
-    def _make_ranges(self, place: torch.device) -> None:
-        """The full scales: trained, brought along by the description, or not there yet."""
+        self.register_buffer("tile_index", self._order(), False)
         for name in RANGES:
-            kept = kept_limits(self.hardware, self.layout, name)
-            if kept is not None and kept.requires_grad:
-                self.register_parameter(name, nn.Parameter(kept.detach().to(place)))
-            else:
-                self.register_buffer(name, None if kept is None else kept.to(place))
+            self._make_range(name)
+
+    def _order(self) -> Tensor | None:
+        """Which input goes to each place of each tile; None if they lie in order."""
+        order = self.layout.input_index()
+        return None if order is None else torch.tensor(order, device=self.weight.device)
+
+    def _make_range(self, name: str) -> None:
+        """A full scale: trained, brought along by the description, or not there yet."""
+        kept, place = kept_limits(self.hardware, self.layout, name), self.weight.device
+        if kept is not None and kept.requires_grad:
+            self.register_parameter(name, nn.Parameter(kept.detach().to(place)))
+        else:
+            self.register_buffer(name, None if kept is None else kept.to(place))
+
+    def fill(self, anew: bool = False) -> None:
+        """Make what follows from the description, where it has no value yet (on the meta device).
+
+        Args:
+            anew: also the full scales that have one: those of ``to_empty`` are arbitrary.
+        """
+        if self.weight.is_meta:
+            return
+        order, held = self._order(), self.tile_index
+        if order is not None and (held.device != order.device or not torch.equal(held, order)):
+            self.tile_index = order
+        for name in RANGES:
+            full_scale = getattr(self, name)
+            if full_scale is not None and (anew or full_scale.is_meta):
+                self._make_range(name)
 
     @property
     def chip(self) -> TileState | None:

@@ -104,6 +104,7 @@ class Crossbar(Readable):
         recipe = prefix + "training_"  # of an attached recipe; either side may be without one
         missing_keys[:] = [key for key in missing_keys if not key.startswith(recipe)]
         unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(recipe)]
+        self.fill()
         if "chip_g" in given:
             self.written = None
             self.repack()

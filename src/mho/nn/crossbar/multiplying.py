@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +11,7 @@ from mho.chip import tile
 from mho.chip.reads import Limit, Read
 from mho.converters import DAC, ColumnConverter
 from mho.errors import NotCalibratedError
+from mho.nn.crossbar.plain import is_cast, without_autocast
 from mho.nn.crossbar.staleness import Watched
 
 
@@ -28,7 +27,9 @@ class Multiplying(Watched):
         vectors = self.layout.portion(read, x, tile.is_tiled(self.hardware))
         if vectors is None:
             return self._product(read, x)
-        return torch.cat([self._product(read, part) for part in x.split(vectors)])
+        parts = [self._product(read, part) for part in x.split(vectors)]
+        with without_autocast(x):
+            return torch.cat(parts)
 
     def digital_forward(self, x: Tensor, read: Read | None = None) -> Tensor:
         """What the digital layer gives for the inputs ``x``, with the bias; arguments as :meth:`forward`."""
@@ -41,7 +42,7 @@ class Multiplying(Watched):
                 x = modifier.modify_input(x, self)
         digital = self.training and not self.on_chip and not tile.is_tiled(self.hardware)
         limits = self.limits()
-        alike = x.dtype == read.kernel.dtype or torch.is_autocast_enabled(x.device.type)
+        alike = x.dtype == read.kernel.dtype or is_cast(x)
         if digital and limits[0] is None and alike:
             y = tile.matvec(self.hardware, read, self.layout, x, self.digital_bias, limits)
             return self._noisy(y, x)
@@ -52,7 +53,7 @@ class Multiplying(Watched):
         def multiply(limits: tuple[Limit, Limit]) -> Tensor:
             return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, limits, self._tap)
 
-        with _no_autocast(x):
+        with without_autocast(x):
             y = self._converted(multiply, limits)
         return self._noisy(y.to(x.dtype), x)
 
@@ -102,9 +103,3 @@ class Multiplying(Watched):
                 "mho.calibrate(model, loader), or give the converter a Fixed, Learned or Dynamic range"
             )
         return None
-
-
-def _no_autocast(x: Tensor) -> Any:
-    if torch.is_autocast_enabled(x.device.type):
-        return torch.autocast(x.device.type, enabled=False)
-    return contextlib.nullcontext()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho.autograd import in_transform, learns
+from mho.autograd import forward_mode, in_transform, learns
 from mho.chip import tile
 from mho.chip.layouts import no_tensor
 from mho.chip.plan import ReadPlan
@@ -113,6 +113,8 @@ class Readable(Multiplying):
         """For the reads to come, where the chip and the weights are this array's own."""
         if self.chip_g is None or torch.compiler.is_compiling() or torch.is_grad_enabled() or in_transform():
             return
+        if self.chip_g.is_meta:
+            return
         weights: dict[str, Tensor] = {}
         for name in self._names():
             weight = self._owner._parameters.get(name)
@@ -182,7 +184,7 @@ class Readable(Multiplying):
 
     def _learns(self) -> bool:
         """Whether something on the array wants a gradient."""
-        if not torch.is_grad_enabled():
+        if not (torch.is_grad_enabled() or forward_mode()):
             return False
         return learns(self.weight, self.bias) if self.bias_rows else learns(self.weight)
 
