@@ -94,9 +94,9 @@ class LookUpCrossbar(Crossbar):
         gives = self.weight.dtype
         return ReadPlan(self.hardware, self.layout, read, (None, limit), held, weights, gives)
 
-    def _observe(self, x: Tensor, observer: Observer) -> Tensor:
-        """A forward without converters; what they would see is known: any row may be asked for."""
-        read = tile.at_full_scale(self.hardware, self.read(), self.layout)
+    def _observe(self, read: Read, x: Tensor, observer: Observer) -> Tensor:
+        """The rows without converters; what they would see is known: any row may be asked for."""
+        read = tile.at_full_scale(self.hardware, read, self.layout)
         first = observer.inputs[0].counts.sum() == 0
         if first and tile.is_tiled(self.hardware):
             channels = len(tile.readout(self.hardware).digital)

@@ -13,9 +13,10 @@ from mho.chip.plan import ReadPlan
 from mho.chip.reads import PACKED
 from mho.chip.tap import Tap
 from mho.chip.tile import TileState
+from mho.config import python_number
 from mho.errors import NotMappableError, NotProgrammedError
 from mho.hardware import Hardware
-from mho.nn.crossbar.source import WeightSource, check_bias_rows
+from mho.nn.crossbar.source import WeightSource
 from mho.nn.kept_ranges import kept_limits
 from mho.nn.unprogrammed import Notice
 from mho.programming import Summary
@@ -26,6 +27,16 @@ STAMP = ("chip_format", "chip_checksum")
 SAVED = (*CHIP, "chip_weights", *RANGES)
 PLACE = {name: place for place, name in enumerate(SAVED)}
 PACKED_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
+
+
+def check_bias_rows(value: int) -> int:
+    """A number of bias rows; ``TypeError`` or ``ValueError`` if it is none."""
+    value = python_number(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"bias_rows = {value!r}: give a whole number of rows, 0 for a digital bias")
+    if value < 0:
+        raise ValueError(f"bias_rows = {value!r}: give 0 (a digital bias) or more rows")
+    return value
 
 
 class Described(WeightSource):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +57,19 @@ class Multiplying(Watched):
         with without_autocast(x):
             y = self._converted(multiply, limits)
         return self._noisy(y.to(x.dtype), x)
+
+    def _observe(self, read: Read, x: Tensor, observer: Any) -> Tensor:
+        """The product without converters, for an observer that records what they would see."""
+        read = tile.at_full_scale(self.hardware, read, self.layout)
+        dtype = read.kernel.dtype
+        v = self.layout.arrange(x.to(dtype), self.tile_index)
+        observer.add_inputs(self.layout, v)
+        if tile.is_tiled(self.hardware):
+            limit = self.input_limit() if observer.streamed else None
+            observer.add_currents(self.hardware, self.layout, read, v, limit)
+        bias = self.digital_bias
+        bias = None if bias is None else bias.to(dtype)
+        return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, (None, None)).to(x.dtype)
 
     def limits(self) -> tuple[Limit, Limit]:
         """Full scales of DAC and ADC; None leaves a converter out."""

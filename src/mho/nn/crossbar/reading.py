@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +59,7 @@ class Readable(Multiplying):
         if plan is not None and self._is_planned(plan, x.device.type):
             return self._planned(plan, x)
         if self._held_back():
-            return self._observe(x, self._tap)
+            return self._observe(self.read(), x, self._tap)
         alone = read is None
         read = self.read() if read is None else read
         y = self.product(read, x)
@@ -111,9 +110,9 @@ class Readable(Multiplying):
 
     def _make_plan(self, read: Read) -> None:
         """For the reads to come, where the chip and the weights are this array's own."""
-        if self.chip_g is None or torch.compiler.is_compiling() or torch.is_grad_enabled() or in_transform():
+        if self.chip_g is None or self.chip_g.is_meta or torch.compiler.is_compiling():
             return
-        if self.chip_g.is_meta:
+        if torch.is_grad_enabled() or in_transform():
             return
         weights: dict[str, Tensor] = {}
         for name in self._names():
@@ -187,18 +186,3 @@ class Readable(Multiplying):
         if not (torch.is_grad_enabled() or forward_mode()):
             return False
         return learns(self.weight, self.bias) if self.bias_rows else learns(self.weight)
-
-    def _observe(self, x: Tensor, observer: Any) -> Tensor:
-        """A forward without converters that records what they would see."""
-        read = tile.at_full_scale(self.hardware, self.read(), self.layout)
-        dtype = read.kernel.dtype
-        v = self.layout.arrange(x.to(dtype), self.tile_index)
-        observer.add_inputs(self.layout, v)
-        if tile.is_tiled(self.hardware):
-            limit = (
-                self._limit(self.hardware.dac, self.input_range, "input_range") if observer.streamed else None
-            )
-            observer.add_currents(self.hardware, self.layout, read, v, limit)
-        bias = self.digital_bias
-        bias = None if bias is None else bias.to(dtype)
-        return tile.matvec(self.hardware, read, self.layout, x.to(dtype), bias, (None, None)).to(x.dtype)

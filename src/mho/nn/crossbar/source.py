@@ -11,22 +11,11 @@ from torch import Tensor, nn
 from mho.chip.layout import Layout
 from mho.chip.layouts import ArraySize, MatrixLayout
 from mho.chip.weight_changes import sight
-from mho.config import python_number
 from mho.nn.computed_weights import buffers_of, compute, parameters_of
 from mho.nn.fingerprint import fingerprint
 
 Part = tuple[int, int] | None
 MakeLayout = Callable[[tuple[int, ...], ArraySize], Layout]
-
-
-def check_bias_rows(value: int) -> int:
-    """A number of bias rows; ``TypeError`` or ``ValueError`` if it is none."""
-    value = python_number(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"bias_rows = {value!r}: give a whole number of rows, 0 for a digital bias")
-    if value < 0:
-        raise ValueError(f"bias_rows = {value!r}: give 0 (a digital bias) or more rows")
-    return value
 
 
 class WeightSource(nn.Module):
