@@ -14,7 +14,6 @@ Constant factors are gathered, so that each element is touched once before and o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -400,7 +399,9 @@ def _each_reads(
     place = layout.over_partial(readers)
     axes = sorted(range(z.dim()), key=lambda axis: place.shape[axis] == 1)  # the vectors last
     across = z.permute(axes)
-    vectors = math.prod(n for n, axis in zip(across.shape, axes, strict=True) if place.shape[axis] == 1)
+    vectors = 1
+    for size, axis in zip(across.shape, axes, strict=True):
+        vectors *= size if place.shape[axis] == 1 else 1
     digits = adc.read(across.reshape(place.numel(), vectors), packed.flatten(0, 3), place.flatten())
     back = sorted(range(len(axes)), key=lambda k: axes[k])
     return digits.view(across.shape).permute(back)
