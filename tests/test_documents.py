@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import mho
 from mho import config as cfg
-from mho import documents
 from mho.compat.crosssim.simulator import CrossSimParameters
+from mho.config import documents
 from mho.errors import ConfigError
 from mho.experiments.plan import make_plan, read_plan
 

@@ -18,7 +18,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 import mho
-from mho import array, memory
+from mho import array
+from mho.array import _memory as memory
 from mho.cli import app
 from mho.config import write_whole
 from mho.errors import DamagedChipError

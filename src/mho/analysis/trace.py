@@ -16,7 +16,7 @@ from mho.chip import tile
 from mho.chip.events import Counter
 from mho.config import python_number
 from mho.converters import DAC, ColumnConverter
-from mho.nn import Crossbar, crossbars
+from mho.nn import crossbars
 from mho.nn.tapping import counter, tapped
 from mho.programming import Summary
 
@@ -75,8 +75,8 @@ class EventTrace:
     It can be asked while the model runs: it says what happened so far.
     """
 
-    def __init__(self, arrays: dict[str, Crossbar], counters: dict[str, Counter]) -> None:
-        self._arrays, self._counters = arrays, counters
+    def __init__(self, counters: dict[str, Counter]) -> None:
+        self._counters = counters
 
     @property
     def layers(self) -> dict[str, Events]:
@@ -164,7 +164,7 @@ def trace(model: nn.Module, share: float = 0.0) -> Iterator[EventTrace]:
     arrays = crossbars(model)
     counters = {path: counter(array, every) for path, array in arrays.items()}
     with tapped(arrays, counters):
-        yield EventTrace(arrays, counters)
+        yield EventTrace(counters)
 
 
 def _every(share: float) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mho.memory import check_fits
+from mho.array._memory import check_fits
 
 Resistance = float | Sequence[float] | Tensor
 

@@ -35,7 +35,7 @@ T = TypeVar("T")
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Bad input and missing packages as one sentence, without a traceback."""
-    from mho.documents import in_words
+    from mho.config.documents import in_words
     from mho.errors import NotMappableError
 
     try:

@@ -27,7 +27,7 @@ from typing_extensions import Self
 
 import mho
 from mho.config import digest, from_dict, parse_json, to_dict, write_whole
-from mho.documents import read_text
+from mho.config.documents import read_text
 from mho.errors import ConfigError
 from mho.experiments.files import load_tensors, save_tensors
 from mho.experiments.lock import FolderLock

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mho.documents import read_text
+from mho.config.documents import read_text
 from mho.errors import ConfigError
 from mho.experiments.statistics import MeanEstimate
 

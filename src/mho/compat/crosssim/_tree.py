@@ -15,7 +15,7 @@ from typing import IO, Any, ClassVar
 from typing_extensions import Self
 
 from mho.config import parse_json, unknown_key
-from mho.documents import MOST_JSON, named
+from mho.config.documents import MOST_JSON, named
 from mho.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mho.config import Count, config
-from mho.documents import read_text
+from mho.config.documents import read_text
 from mho.experiments.data.arrow import arrow_parts
 from mho.experiments.data.base import kept_back, missing
 from mho.experiments.data.language import Labelled, Texts, TextSource

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mho.config import config
-from mho.documents import read_text
+from mho.config.documents import read_text
 from mho.experiments.data.arrow import arrow_parts
 from mho.experiments.data.base import missing
 from mho.experiments.data.language import END, Words, WordSource, numbered

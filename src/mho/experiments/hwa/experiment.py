@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mho.config import config, parse_json, to_dict
-from mho.documents import read_text
+from mho.config.documents import read_text
 from mho.errors import ConfigError
 from mho.experiments import harness
 from mho.experiments.harness import Work

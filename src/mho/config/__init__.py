@@ -31,9 +31,9 @@ from pydantic.dataclasses import dataclass as _pydantic_dataclass
 from torch import Tensor
 from typing_extensions import dataclass_transform
 
-from mho.documents import DEEPEST, TOO_DEEP, in_words, yaml_text
-from mho.documents import parse_json as parse_json  # noqa: PLC0414 (asked for here)
-from mho.documents import read_plain as read_plain  # noqa: PLC0414
+from mho.config.documents import DEEPEST, TOO_DEEP, in_words, yaml_text
+from mho.config.documents import parse_json as parse_json
+from mho.config.documents import read_plain as read_plain
 from mho.errors import ConfigError
 
 T = TypeVar("T")
