@@ -10,8 +10,9 @@
 >>> mho.compensate(analog)
 """
 
-from mho import array, calibration, converters, devices, mapping, nn, periphery, programming, training
+from mho import array, calibration, converters, costs, devices, mapping, nn, periphery, programming, training
 from mho.analysis.budget import budget
+from mho.analysis.cost import cost
 from mho.analysis.programming_report import programming_report
 from mho.analysis.trace import trace
 from mho.calibration import calibrate, profile
@@ -48,6 +49,8 @@ __all__ = [
     "conductances",
     "convert",
     "converters",
+    "cost",
+    "costs",
     "convertible_modules",
     "degrade",
     "devices",

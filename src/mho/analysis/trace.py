@@ -160,14 +160,14 @@ def trace(model: nn.Module, share: float = 0.0) -> Iterator[EventTrace]:
     >>> seen.layers[""].conversions, seen.layers[""].driven, seen.layers[""].additions
     (30, 40, 15)
     """
-    every = _every(share)
+    every = share_of(share)
     arrays = crossbars(model)
     counters = {path: counter(array, every) for path, array in arrays.items()}
     with tapped(arrays, counters):
         yield EventTrace(counters)
 
 
-def _every(share: float) -> int:
+def share_of(share: float) -> int:
     """Each how manieth vector is looked at."""
     share = python_number(share)
     given = isinstance(share, numbers.Real) and not isinstance(share, bool)

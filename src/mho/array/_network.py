@@ -248,6 +248,24 @@ def _transfer_of(h: Tensor, ends: Ends, rows: int, columns: int) -> Tensor:
     return _currents(h, ends, x, rows, columns).transpose(1, 2)
 
 
+def driven(cells: Tensor, ends: Ends) -> Tensor:
+    """Currents out of all drivers over their voltages, ``[tile, row, row]``.
+
+    Args:
+        cells: ``[3, tile, row, column]``.
+        ends: how the lines end.
+    """
+    rows, columns = cells.shape[2:]
+    h: Tensor = crossbar(cells.detach(), ends.sides, False)[0]
+    drive = torch.eye(rows, dtype=h.dtype, device=h.device).expand(h.shape[0], rows, rows)
+    x = _ports(h, ends, drive, drive.new_zeros(h.shape[0], columns, rows))
+    near: Tensor = h[:, :rows] @ x
+    if not ends.far_rows:
+        return near
+    far = list(ends.far_rows)
+    return near.index_add(1, torch.tensor(far, device=h.device), x[:, rows + columns :][:, far], alpha=-1)
+
+
 def nodes(cells: Tensor, ends: Ends, v_row: Tensor, v_column: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Voltages of all nodes and currents of the bit lines.
 

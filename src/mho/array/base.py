@@ -70,6 +70,22 @@ class Array(ABC):
                 seen[..., slice(*r), slice(*c)] = part
         return seen
 
+    def admittance(self, g: Tensor, analog: Sequence[Sequence[float]]) -> Tensor | None:
+        """What the drivers of a tile's rows see: ``i[row] = sum_k Y[row, k] v[k]``, of all copies together.
+
+        The power of a read is then ``v^T Y v``. An array whose rows load each other says so by ``loaded``
+        and gives this matrix.
+
+        Args:
+            g: ``g[copy, ..., row, column]``, siemens.
+            analog: as for :meth:`effective_copies`.
+
+        Returns:
+            ``[..., row, row]``, siemens; None where each row draws ``v sum_column g``, as it does without
+            wires.
+        """
+        return None
+
     # --- what it fits -----------------------------------------------------------------------------
 
     def check(self, g_min: float, g_max: float, v_read: float) -> None:
@@ -122,7 +138,7 @@ class Array(ABC):
     # --- noise -----------------------------------------------------------------------------------
 
     loaded: ClassVar[bool] = False
-    """Whether the voltage of a cell depends on what the others carry, so that its noise does."""
+    """Whether the voltage of a cell depends on what the others carry, so that its noise and its power do."""
 
     def noise_groups(self, rows: int, g_max: float) -> int:
         """Into how many groups of rows the noise of cells is taken apart: 0 for none, see :meth:`seen_noise`.

@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mho.array._circuit import Resistance, build, check_shape
+from mho.array._circuit import Circuit, Resistance, build, check_shape
+from mho.array._network import transfer
 from mho.array._noise import PLACES, SeenNoise
 from mho.array.base import Array
-from mho.array.wires import Line, Wires, effective_conductance, noise_of
+from mho.array.wires import Line, Wires, admittance_of, noise_of
 from mho.config import config
 
 
@@ -48,6 +49,25 @@ class PairedArray(Array):
         for p, m in _pairs(analog):
             out[p], out[m] = self.effective_pair(g[p], g[m])
         return torch.stack([self.effective_conductance(g[k]) if x is None else x for k, x in enumerate(out)])
+
+    @abstractmethod
+    def circuit_of_pair(self, g_plus: Tensor, g_minus: Tensor) -> Circuit:
+        """The network that holds both signs."""
+
+    @abstractmethod
+    def seen_by_drivers(self, y: Tensor) -> Tensor:
+        """What the network draws over its own word lines, ``[..., line, line]``, over the array's rows."""
+
+    def admittance(self, g: Tensor, analog: Sequence[Sequence[float]]) -> Tensor:
+        """Copies are paired as in :meth:`effective_copies`."""
+        g, lead, found = g.detach(), g.shape[1:-2], []
+        pairs = _pairs(analog)
+        for p, m in pairs:
+            found.append(self.seen_by_drivers(admittance_of(self.circuit_of_pair(g[p], g[m]), lead)))
+        alone = sorted(set(range(g.shape[0])) - {k for pair in pairs for k in pair})
+        if alone:
+            found.append(self.wires.admittance(g[alone], analog))
+        return torch.stack(found).sum(0)
 
     @abstractmethod
     def noise_of_pair(
@@ -100,26 +120,32 @@ class AlternateColumns(PairedArray):
 
     def effective_pair(self, g_plus: Tensor, g_minus: Tensor) -> tuple[Tensor, Tensor]:
         """The matrices of both signs: see :class:`PairedArray`."""
+        circuit = self.circuit_of_pair(g_plus, g_minus)
+        eff = transfer(circuit.cells, circuit.ends).view(*g_plus.shape[:-1], 2 * g_plus.shape[-1])
+        return eff[..., 0::2], eff[..., 1::2]
+
+    def circuit_of_pair(self, g_plus: Tensor, g_minus: Tensor) -> Circuit:
+        """Bit lines in turn."""
         _check_pair(g_plus, g_minus)
+        return self._wires().circuit(torch.stack((g_plus, g_minus), dim=-1).flatten(-2))
+
+    def _wires(self) -> Wires:
         w = self.wires
-        both = torch.stack((g_plus, g_minus), dim=-1).flatten(-2)
-        eff = effective_conductance(
-            both, w.row, _twice(w.column), driver=w.driver, sense=_twice(w.sense), far_driver=w.far_driver,
+        return dataclasses.replace(
+            w, column=_twice(w.column), sense=_twice(w.sense),
             far_sense=None if w.far_sense is None else _twice(w.far_sense),
         )  # fmt: skip
-        return eff[..., 0::2], eff[..., 1::2]
+
+    def seen_by_drivers(self, y: Tensor) -> Tensor:
+        """Both signs lie on the same word lines."""
+        return y
 
     def noise_of_pair(
         self, g: tuple[Tensor, Tensor], variance: tuple[Tensor, Tensor], groups: int
     ) -> list[SeenNoise]:
         """Of the bit lines in turn."""
-        w = self.wires
-        wires = dataclasses.replace(
-            w, column=_twice(w.column), sense=_twice(w.sense),
-            far_sense=None if w.far_sense is None else _twice(w.far_sense),
-        )  # fmt: skip
         both, spread = (torch.stack(x, dim=-1).flatten(-2) for x in (g, variance))
-        seen = noise_of(wires.circuit(both.detach()), spread, groups)
+        seen = noise_of(self._wires().circuit(both.detach()), spread, groups)
         return [SeenNoise(*(part[..., k::2] for part in seen)) for k in (0, 1)]
 
 
@@ -141,26 +167,36 @@ class SharedColumns(PairedArray):
 
     def effective_pair(self, g_plus: Tensor, g_minus: Tensor) -> tuple[Tensor, Tensor]:
         """The matrices of both signs: see :class:`PairedArray`."""
-        _check_pair(g_plus, g_minus)
-        w = self.wires
-        both = torch.stack((g_plus, g_minus), dim=-2).flatten(-3, -2)
-        eff = effective_conductance(
-            both, _twice(w.row), self._segments(both), driver=_twice(w.driver), sense=w.sense,
-            far_driver=None if w.far_driver is None else _twice(w.far_driver), far_sense=w.far_sense,
-        )  # fmt: skip
+        circuit = self.circuit_of_pair(g_plus, g_minus)
+        eff = transfer(circuit.cells, circuit.ends).view(
+            *g_plus.shape[:-2], 2 * g_plus.shape[-2], g_plus.shape[-1]
+        )
         return eff[..., 0::2, :], eff[..., 1::2, :]
+
+    def circuit_of_pair(self, g_plus: Tensor, g_minus: Tensor) -> Circuit:
+        """Word lines in turn."""
+        _check_pair(g_plus, g_minus)
+        return self._circuit(torch.stack((g_plus, g_minus), dim=-2).flatten(-3, -2))
+
+    def _circuit(self, both: Tensor) -> Circuit:
+        w, far = self.wires, self.wires.far_driver
+        return build(
+            both, _twice(w.row), self._segments(both), _twice(w.driver), w.sense,
+            None if far is None else _twice(far), w.far_sense,
+        )  # fmt: skip
+
+    def seen_by_drivers(self, y: Tensor) -> Tensor:
+        """The negative word lines carry the negative voltage."""
+        plus, minus = y[..., 0::2, :], y[..., 1::2, :]
+        net = plus - minus
+        return net[..., 0::2] - net[..., 1::2]
 
     def noise_of_pair(
         self, g: tuple[Tensor, Tensor], variance: tuple[Tensor, Tensor], groups: int
     ) -> list[SeenNoise]:
         """Of the word lines in turn; what is of the one bit line is given to the positive cells."""
-        w = self.wires
         both, spread = (torch.stack(x, dim=-2).flatten(-3, -2) for x in (g, variance))
-        far = None if w.far_driver is None else _twice(w.far_driver)
-        circuit = build(
-            both.detach(), _twice(w.row), self._segments(both), _twice(w.driver), w.sense, far, w.far_sense
-        )
-        seen = noise_of(circuit, spread, groups)
+        seen = noise_of(self._circuit(both.detach()), spread, groups)
         places = {"heat": False, "lines": False}  # those of the line have no rows
         plus, minus = (
             SeenNoise(*(v[..., k::2, :] if places.get(n, True) else v for n, v in seen._asdict().items()))

@@ -71,6 +71,10 @@ class Approximate(Array):
         """The wires that this is a model of."""
         return Wires(row=self.row, column=self.column, driver=self.driver, sense=self.sense)
 
+    def admittance(self, g: Tensor, analog: Sequence[Sequence[float]]) -> Tensor:
+        """That of the wires."""
+        return self.wires.admittance(g, analog)
+
     loaded: ClassVar[bool] = True
 
     def noise_groups(self, rows: int, g_max: float) -> int:

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mho.array._circuit import Circuit, Resistance, build
-from mho.array._network import nodes, transfer
+from mho.array._network import driven, nodes, transfer
 from mho.array._noise import PLACES, SeenNoise, seen_noise
 from mho.array.base import Array
 from mho.array.wire_table import Metal, segment_resistance
@@ -96,6 +96,12 @@ def noise_of(circuit: Circuit, variance: Tensor, groups: int) -> SeenNoise:
     return SeenNoise(*(part.unflatten(axis, lead) if lead else part.squeeze(axis) for part, axis in parts))
 
 
+def admittance_of(circuit: Circuit, lead: Sequence[int]) -> Tensor:
+    """What the drivers of a circuit see, ``[*lead, row, row]``."""
+    y = driven(circuit.cells, circuit.ends)
+    return y.view(*lead, *y.shape[1:])
+
+
 @config
 class Wires(Array):
     """Word and bit lines with resistance.
@@ -158,6 +164,10 @@ class Wires(Array):
         """The matrix seen from outside: see :func:`effective_conductance`."""
         circuit = self.circuit(g)
         return transfer(circuit.cells, circuit.ends).view(g.shape)
+
+    def admittance(self, g: Tensor, analog: Sequence[Sequence[float]]) -> Tensor:
+        """With what the wires take; each copy is in an array of its own."""
+        return admittance_of(self.circuit(g.detach()), g.shape[:-2]).sum(0)
 
     loaded: ClassVar[bool] = True
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mho.chip.layout import Layout
-from mho.chip.product import squared_voltages
 from mho.chip.reads import Limit
 from mho.chip.tap import Tap
+from mho.chip.voltages import Voltages, driven_voltages, squared_voltages
 from mho.hardware import Hardware
 from mho.programming import Summary
 
@@ -96,10 +96,22 @@ class Counter(Tap):
         layout, into = self.layout, self._squares
         some = layout.sample(x, stride)
         weight = stands_for * layout.samples(x) / max(layout.samples(some), 1)
-        squares, of_bias = squared_voltages(layout, some, self.hardware.dac, limit)
+        driven = [] if layout.one_hot else driven_voltages(layout, some, self.hardware.dac, limit)
+        squares, of_bias = squared_voltages(layout, some, driven)
         into[:, : squares.shape[1]].add_(squares.to(into), alpha=weight)
         if layout.bias_rows:
             into[:, squares.shape[1] :].add_(of_bias.to(into) * (vectors * stands_for))
+        self.looked(some, driven, weight, vectors * stands_for)
+
+    def looked(self, x: Tensor, driven: list[Voltages], weight: float, vectors: float) -> None:
+        """Take what else is wanted of some vectors.
+
+        Args:
+            x: inputs of the samples looked at.
+            driven: what is driven for them; nothing for a look-up.
+            weight: how many samples each of them stands for.
+            vectors: how many vectors all of them stand for.
+        """
 
     def converted(self, layout: Layout, z: Tensor, channels: int, first: int) -> None:
         """Count those of some vectors that are beyond full scale."""
@@ -147,10 +159,14 @@ class Counter(Tap):
         return self.layout.products(given, self._outputs + self._in_graphs(0))
 
     @property
+    def seen(self) -> float:
+        """Vectors that the looks stand for."""
+        return self._vectors + self._in_graphs(0) // (self.groups * self.columns)
+
+    @property
     def mean_squares(self) -> Tensor | None:
         """Mean square of the voltage of each row, ``[group, row]``; None if nothing was looked at."""
-        looked = self._vectors + self._in_graphs(0) // (self.groups * self.columns)
-        return self._squares / looked if self.every and looked else None
+        return self._squares / self.seen if self.every and self.seen else None
 
     @property
     def clipped(self) -> Tensor | None:

@@ -45,7 +45,7 @@ def whole(
     """
     step: float | Tensor = 1.0
     high = 1.0
-    x_limit = None if dac is None else _full_scale_in(layout, x, dac, x_limit, plain=True)
+    x_limit = None if dac is None else full_scale_in(layout, x, dac, x_limit, plain=True)
     if dac is not None and x_limit is not None:
         codes, step, high = _convert_in(layout, x, dac, x_limit, plain=True)
         x = codes * step
@@ -82,7 +82,7 @@ def tiled(
         rest = read.changed(out=None)
         return prepared(rest, read.steps, layout, x, bias, channels, dac, adc, overwrite, tap)
     v, step, high_in = layout.arrange(x, read.inputs), 1.0, 1.0
-    x_limit = None if dac is None else _full_scale_in(layout, v, dac, x_limit, plain=False)
+    x_limit = None if dac is None else full_scale_in(layout, v, dac, x_limit, plain=False)
     if dac is None or x_limit is None:  # drivers that are left out have no offset
         dac, codes = None, v
         read = read if read.constant is None else read.changed(constant=None)
@@ -92,7 +92,7 @@ def tiled(
     top = stream.high if stream is not None else high_in
     if law is not None:
         read, layout = law(read, layout, None if dac is None else top)
-    one = _constant_input(layout, 1 / step, dac, stream) if read.bias is not None else 1.0
+    one = constant_input(layout, 1 / step, dac, stream) if read.bias is not None else 1.0
     driven = codes if stream is None else _driven(layout, codes, dac, stream)
     currents = _currents(read, layout, driven, top, one)
     currents = currents if stream is None else _shifted(layout, currents, dac, stream, analog=True)
@@ -159,7 +159,7 @@ def prepared(
     :func:`mho.autograd.may_overwrite` says.
     """
     into, mid, out = steps
-    one = _constant_input(layout, into, dac, dac.stream) if read.bias is not None else into
+    one = constant_input(layout, into, dac, dac.stream) if read.bias is not None else into
     total: Tensor | None = None
     each = len(channels.digital)
     for first, (piece, part, arranged) in enumerate(layout.tiles(read, x)):
@@ -201,7 +201,7 @@ def _driven(layout: Layout, codes: Tensor, dac: DAC | Ready | None, stream: Stre
     return digits + fresh_normal_like(digits) * (dac.noise * stream.high) if dac.noise else digits
 
 
-def _constant_input(
+def constant_input(
     layout: Layout, per_input: float | Tensor, dac: DAC | Ready | None, stream: Stream | None
 ) -> float | Tensor:
     """What drives the bias rows, an input of one: in codes, or the same for each group of bits.
@@ -219,12 +219,12 @@ def _constant_input(
 
 def driven_groups(layout: Layout, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[Tensor, float | Tensor]:
     """Arranged inputs that are driven bit by bit and the input of bias rows, in units of full scale."""
-    limit = None if dac is None else _full_scale_in(layout, x, dac, limit, plain=False)
+    limit = None if dac is None else full_scale_in(layout, x, dac, limit, plain=False)
     stream = None if dac is None else dac.stream
     if dac is None or limit is None or stream is None:
         raise ValueError(f"dac = {dac!r}, limit = {limit!r}: this DAC drives no groups of bits")
     codes, step, _ = _convert_in(layout, x, dac, limit, plain=False)
-    one = _constant_input(layout, 1 / step, dac, stream) / stream.high
+    one = constant_input(layout, 1 / step, dac, stream) / stream.high
     return stream.digits(codes, dac.peak, layout.batch_axis) / stream.high, one
 
 
@@ -235,44 +235,6 @@ def _shifted(
     if stream is None or dac is None or stream.each == analog:
         return values
     return stream.total(values, dac.peak, layout.batch_axis)
-
-
-def squared_voltages(layout: Layout, x: Tensor, dac: DAC | None, limit: Limit) -> tuple[Tensor, Tensor]:
-    """Squares of what is driven, in units of full scale, without the errors of single drivers.
-
-    Args:
-        layout: of the array.
-        x: inputs, not arranged.
-        dac: what drives them; None for no converter: then in units of the inputs.
-        limit: its full scale; None where it is left out, or measures its own.
-
-    Returns:
-        Their sum over all vectors, ``[group, row]``, the mean of what is driven one after the other; and the
-        mean square of an input of one, for bias rows.
-    """
-    if layout.one_hot:
-        return layout.row_sums(x), torch.ones((), device=x.device)
-    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x  # codes beyond 8 bits need it
-    if isinstance(limit, Tensor) and limit.numel() > 1:  # each tile has one
-        parts = [squared_voltages(layout, x, dac, one) for one in limit.flatten()]
-        spans = zip(parts, layout.rows, strict=True)
-        return torch.cat([found[:, a:b] for (found, _), (a, b) in spans], 1), parts[-1][1]
-    limit = None if dac is None else _full_scale_in(layout, x, dac, limit, plain=True)
-    if dac is None or limit is None:
-        return layout.row_sums(x.square()), x.new_ones(())
-    if isinstance(limit, Tensor):
-        limit = limit.detach().to(x.dtype)
-    driven, top, times, stream = x * materialise(dac.high / limit), dac.high, 1, dac.stream
-    one = _constant_input(layout, top / limit, dac, stream)
-    if not dac.ideal:
-        driven = dac.digits(driven)
-    if stream is not None:
-        driven, top, times = stream.digits(driven, dac.peak, 0), stream.high, stream.count(dac.peak)
-    squares = driven.square()
-    if dac.noise:
-        squares = squares + (dac.noise * top) ** 2
-    of_one = torch.as_tensor(one, device=x.device).square().mean() / top**2
-    return layout.row_sums(squares) / (times * top**2), of_one
 
 
 def mean_currents(read: Read, layout: Layout, v: Tensor, one: float | Tensor) -> Tensor:
@@ -297,7 +259,7 @@ def _measured(peak: Tensor | None) -> Tensor | None:
     return None if peak is None else torch.where(peak > 0, peak, torch.ones_like(peak))
 
 
-def _full_scale_in(layout: Layout, x: Tensor, dac: DAC | Ready, limit: Limit, plain: bool) -> Limit:
+def full_scale_in(layout: Layout, x: Tensor, dac: DAC | Ready, limit: Limit, plain: bool) -> Limit:
     """The full scale that is known, or that of these very inputs; None leaves the DAC out."""
     if limit is not None:
         return limit

@@ -1,0 +1,187 @@
+"""What is paid for what: the interface of all technologies, and the work that they put prices on."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mho.costs.digital import NODE, Digital
+from mho.costs.writing import Writing
+
+
+class Work(NamedTuple):
+    """What the arrays of one layer are, and what they did; totals are over all vectors.
+
+    An array here is one slice of one tile of the matrix; both cells of a pair are in it.
+
+    Attributes:
+        vectors: input vectors that were multiplied.
+        products: multiply-accumulates of the digital layer for them.
+        arrays: that hold the layer.
+        rows, columns: lines of the layer in its largest array; both cells of a pair are one column.
+        size: lines that an array has, whether or not the layer needs them, ``(rows, columns)``.
+        cells: of a weight in one array: 2 of a pair.
+        slices: arrays that hold the digits of the same weights.
+        streams: groups of bits that an input is driven in.
+        converts_each: whether each of them is converted, or their sum.
+        bits_in, bits_out: resolution of the DAC and of the ADC; 0 without one.
+        shared: columns that one converter reads, by the description of the ADC.
+        reads: of an array.
+        drives: of a row of an array.
+        conversions: of a column.
+        additions, scalings: digital operations on outputs.
+        moved_in, moved_out: bits of inputs and of outputs.
+        squares: squares of the voltages of all drives over that of the read voltage, added up.
+        power: of all reads over the square of the read voltage, added up, siemens.
+        lengths: the same if inputs were lengths of pulses; of the longest, siemens.
+        v_read: read voltage of the device, volts.
+    """
+
+    vectors: float
+    products: float
+    arrays: int
+    rows: int
+    columns: int
+    size: tuple[int, int]
+    cells: int
+    slices: int
+    streams: int
+    converts_each: bool
+    bits_in: int
+    bits_out: int
+    shared: int
+    reads: float
+    drives: float
+    conversions: float
+    additions: float
+    scalings: float
+    moved_in: float
+    moved_out: float
+    squares: float
+    power: float
+    lengths: float
+    v_read: float
+
+    @staticmethod
+    def one(**given: Any) -> Work:
+        """A vector of one full-scale input on one cell of 1 S at 1 V; what is given is otherwise."""
+        usual: dict[str, Any] = dict.fromkeys(Work._fields, 1) | {"converts_each": True, "size": (1, 1)}
+        return Work(**{**usual, **given})
+
+    @property
+    def columns_read(self) -> float:
+        """Columns of all reads, whether or not each is converted."""
+        each = self.conversions
+        return each if self.converts_each else each * self.streams
+
+    def over(self, inferences: float) -> Work:
+        """The totals for one of so many inferences."""
+        return self._replace(**{name: getattr(self, name) / inferences for name in TOTALS})
+
+    def full(self, arrays: int) -> Work:
+        """One vector that fills so many arrays, with as much on each row and cell as here."""
+        rows, columns = self.size
+        read = arrays * self.streams
+        times = self.streams if self.converts_each else 1
+        driven, cells_read = max(self.drives, 1.0), max(self.reads * self.rows * self.columns, 1.0)
+        here = read * rows * columns
+        return self._replace(
+            vectors=1.0, products=arrays * rows * columns / self.slices, arrays=arrays, rows=rows,
+            columns=columns, reads=float(read), drives=float(read * rows),
+            conversions=float(arrays * columns * times), additions=float(arrays * columns * times),
+            scalings=arrays * columns / self.slices, moved_in=arrays * rows / self.slices * self.bits_in,
+            moved_out=arrays * columns / self.slices * self.bits_out,
+            squares=self.squares / driven * read * rows, power=self.power / cells_read * here,
+            lengths=self.lengths / cells_read * here,
+        )  # fmt: skip
+
+
+TOTALS = (
+    "vectors", "products", "reads", "drives", "conversions", "additions", "scalings", "moved_in", "moved_out",
+    "squares", "power", "lengths",
+)  # fmt: skip
+
+
+class Floor(NamedTuple):
+    """How much of a chip there is.
+
+    Attributes:
+        arrays: that are used.
+        cores: that hold them; all arrays of a core are there.
+        tiles: that hold the cores.
+        chips: that hold the tiles.
+    """
+
+    arrays: int
+    cores: int
+    tiles: int
+    chips: int
+
+    @property
+    def hops(self) -> float:
+        """Mean distance of two tiles in a square mesh, in steps; none within one tile."""
+        return math.sqrt(self.tiles) / 2 if self.tiles > 1 else 0.0
+
+
+class Technology(ABC):
+    """Prices of everything that happens in a chip, and how large and how fast it is.
+
+    One of your own writes these methods, or is a list of parts: :class:`~mho.costs.Chip`.
+    """
+
+    @abstractmethod
+    def floor(self, works: Sequence[Work]) -> Floor:
+        """What is provided for some layers."""
+
+    @abstractmethod
+    def energy(self, work: Work, floor: Floor) -> Mapping[str, float]:
+        """Joules of the work of one layer by part, without leakage; ``floor``: of the whole network."""
+
+    @abstractmethod
+    def seconds(self, work: Work) -> float:
+        """Time of one vector in the arrays of a layer, which work at the same time."""
+
+    @abstractmethod
+    def area(self, work: Work, floor: Floor) -> Mapping[str, float]:
+        """Square metres by part.
+
+        Args:
+            work: of the layer whose arrays are like those of the floor.
+            floor: what is provided.
+        """
+
+    @abstractmethod
+    def leakage(self, work: Work, floor: Floor) -> Mapping[str, float]:
+        """Watts by part, at work or not; arguments as for :meth:`area`."""
+
+    # --- with a default --------------------------------------------------------------------------
+
+    def whole(self, works: Sequence[Work]) -> Floor:
+        """The whole of the chips that these layers lie on, for the peak."""
+        return self.floor(works)
+
+    def peak(self, work: Work, floor: Floor) -> Mapping[str, float]:
+        """Watts by part while all arrays work all the time, leakage included; as for :meth:`area`."""
+        full = work.full(floor.arrays)
+        seconds = self.seconds(full)
+        found = {part: joules / seconds for part, joules in self.energy(full, floor).items()}
+        for part, watts in self.leakage(work, floor).items():
+            found[part] = found.get(part, 0.0) + watts
+        return found
+
+    def writing_energy(self, siemens: float, pulses: float | None, cells: float) -> float:
+        """Joules of programming cells.
+
+        Args:
+            siemens: mean conductance.
+            pulses: on all cells; None where they were not counted.
+            cells: how many cells.
+        """
+        writing = Writing()
+        return writing.joules(siemens, writing.pulses * cells if pulses is None else pulses)
+
+    def digital_energy(self, products: float, moved: float) -> float:
+        """Joules of multiply-accumulates and of moved bytes in digital arithmetic of 8 bits."""
+        return Digital().joules(products, moved, NODE)
