@@ -60,7 +60,7 @@ def measure(model: nn.Module, data: Iterable[Any], every: int) -> tuple[dict[str
         array.require_chip("cost")
         if array.hardware.dac is None:
             raise ValueError(
-                f"dac = None of {path or 'the model'!r}: without a converter nobody knows the voltages of "
+                f"dac = None of {path!r}: without a converter nobody knows the voltages of "
                 "its inputs; give the hardware a DAC (mho.DAC(bits=None) rounds nothing)"
             )
     meters = {path: _meter(array, every) for path, array in arrays.items()}

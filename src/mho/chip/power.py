@@ -46,8 +46,12 @@ class PowerMeter(Counter):
             part = driven[k] if len(driven) > 1 else driven[0]
             v = self._vectors_of(part, *layout.rows[k]).to(into)
             into.add_(torch.einsum("ngi,ngj->gij", v, v), alpha=weight / part.times)
-            noisy = torch.full((v.shape[-1],), len(v) * part.noise**2).to(into)
-            into.diagonal(dim1=1, dim2=2).add_(noisy, alpha=weight / part.times)
+            if part.noise:
+                noise = layout.row_sums(torch.full_like(part.values, part.noise**2))[
+                    :, slice(*layout.rows[k])
+                ]
+                rows = torch.arange(noise.shape[1], device=noise.device)
+                into[:, rows, rows] += noise.to(into) * (weight / part.times)
 
     def _add(self, total: Tensor, driven: list[Voltages], values: list[Tensor], weight: float) -> None:
         inputs = total.shape[1] - self.layout.bias_rows

@@ -2,7 +2,8 @@
 
 Source: A. Ankit et al., ASPLOS 2019; the figures are those of its public simulator (puma-simulator,
 ``include/constants.py``), with the sizes of its Table 3: arrays of 128 x 128 cells of 2 bits. The energy of
-an instruction is not in them, and control is paid by time.
+an instruction is not in them, and control is paid by time. The eight slices of a matrix share drivers and
+registers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from mho.costs.parts import Chip, Part
 
 _CODE = "puma-simulator, include/constants.py"
 _MW, _MM2 = 1e-3, 1e-6
-_CYCLE = 100e-9
+_CYCLE, _SLICES = 100e-9, 8
 
 PUMA = Chip(
     name="PUMA",
@@ -24,7 +25,7 @@ PUMA = Chip(
         bits=(8,), energies=(1.8 * _MW / 1.28e9,), areas=(0.0012 * _MM2,), rate=1.28e9, source=_CODE
     ),
     columns_per_adc=128,
-    arrays=16,  # two units of eight slices
+    arrays=2 * _SLICES,
     cores=8,
     tiles=138,
     parts=(
@@ -33,7 +34,8 @@ PUMA = Chip(
             source=_CODE,
         ),
         Part(
-            name="DAC", each="row", per="drive", joules=0.00350625 * _MW * _CYCLE, leakage=0.000390625 * _MW,
+            name="DAC", each="row", count=1 / _SLICES, per="drive",
+            joules=0.00350625 * _MW * _CYCLE / _SLICES, leakage=0.000390625 * _MW,
             area=1.67e-7 * _MM2, source=_CODE,
         ),
         Part(name="ADC leakage", each="converter", leakage=0.2 * _MW, source=_CODE),
@@ -46,12 +48,13 @@ PUMA = Chip(
             digital=True, source=_CODE,
         ),
         Part(
-            name="input register", each="array", per="bit in", joules=1.7e-12 / 128, leakage=0.04 * _MW,
-            area=0.00078 * _MM2, digital=True, source=f"{_CODE}: an access drives a bit of each of 128 rows",
+            name="input register", each="array", count=1 / _SLICES, per="bit in",
+            joules=1.7e-12 / 128, leakage=0.04 * _MW, area=0.00078 * _MM2, digital=True,
+            source=f"{_CODE}: an access drives a bit of each of 128 rows",
         ),
         Part(
-            name="output register", each="array", per="bit out", joules=0.16e-12 / 16, leakage=0.04 * _MW,
-            area=0.00078 * _MM2, digital=True, source=_CODE,
+            name="output register", each="array", count=1 / _SLICES, per="bit out",
+            joules=0.16e-12 / 16, leakage=0.04 * _MW, area=0.00078 * _MM2, digital=True, source=_CODE,
         ),
         Part(
             name="vector unit", each="core", per="scaling", joules=0.795e-12 * 32 / 45,

@@ -24,7 +24,8 @@ def check_array(
     The array must: travel through JSON; give a matrix of the shape and dtype of the conductances, tile by
     tile, the same each time, in float32 as in float64; leave its arguments as they are; be passive: no
     negative conductance, and never more current than ideal wires give when all rows or one row are driven;
-    carry nothing without conductances; pass exact gradients; and do the same for all copies of a weight.
+    carry nothing without conductances; pass exact gradients; do the same for all copies of a weight; and take
+    power from its drivers.
     Being a matrix, it is linear in the voltages.
 
     Args:
@@ -52,6 +53,8 @@ def check_array(
         _check_passive(array, g, array.effective_conductance(g), "effective_conductance")
         _check_precision(array, g)
         _check_gradient(array, g[0])
+        for analog in (_PAIR, _APART):
+            _check_power(array, torch.stack([g, g.flip(1)]), analog)
         if truth is not None:
             for one in g:
                 exact = near(array.effective_conductance(one), truth(one), _G, 1e-9)
@@ -82,6 +85,18 @@ def _check_tensors(array: Array, g: Tensor) -> None:
     nothing = array.effective_conductance(torch.zeros_like(g))
     must(not bool(nothing.any()), "must carry nothing without conductances")
     must(array.effective_conductance(g[:0]).shape == g[:0].shape, "no tiles must give no tiles")
+
+
+def _check_power(array: Array, g: Tensor, analog: Sequence[Sequence[float]]) -> None:
+    """What the drivers see is symmetric, and takes power."""
+    must, y = promises(array), array.admittance(g, analog)
+    if y is None:
+        return
+    rows = g.shape[-2]
+    must(y.shape == (*g.shape[1:-2], rows, rows), "admittance must be [..., row, row], or None")
+    must(near(y, y.mT, _G, 1e-6), "admittance must be symmetric")
+    least = torch.linalg.eigvalsh(y)[..., 0]
+    must(bool((least >= -1e-6 * _G).all()), "drivers must not be given power")
 
 
 def _check_passive(array: Array, g: Tensor, eff: Tensor, what: str) -> None:
