@@ -422,8 +422,11 @@ def test_leaving_the_data_out_errs_by_tens_of_per_cent() -> None:
             for p in layers.parameters():
                 p -= 0.3 * p.grad
     model = programmed(layers, digits[0], dac=DAC(), adc=ADC(), mapping=DifferentialPair())
-    errors = {path: abs(cost.level - 1) for path, cost in mho.cost(model, [digits[0]]).layers.items()}
-    assert max(errors.values()) > 0.1
+    report = mho.cost(model, [digits[0]])
+    assert max(abs(cost.level - 1) for cost in report.layers.values()) > 0.1
+    assert max(abs(ratio - 1) for ratio in report.fixed.values()) > 0.1
+    cells = {path: cost.energy["cells"] for path, cost in report.layers.items()}
+    assert sum(report.fixed[path] * cells[path] for path in cells) == about(sum(cells.values()))
 
 
 def mho_digits():

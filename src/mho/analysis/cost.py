@@ -171,6 +171,14 @@ class CostReport:
         """Mean power while inferences follow each other."""
         return self.joules / self.interval if self.interval else math.nan
 
+    @property
+    def fixed(self) -> dict[str, float]:
+        """What the cells of each array would take if each read of a cell took the same, over what they do."""
+        own = {path: layer.energy.get("cells", 0.0) for path, layer in self.layers.items()}
+        reads = {path: layer.work.cell_reads for path, layer in self.layers.items()}
+        each = math.fsum(own.values()) / max(math.fsum(reads.values()), 1.0)
+        return {path: each * reads[path] / own[path] if own[path] else math.nan for path in own}
+
     # --- for tables ------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, Any]]:
@@ -187,6 +195,7 @@ class CostReport:
                 "square metres": math.fsum(layer.area.values()),
                 "joules per mac": layer.joules / layer.work.products if layer.work.products else math.nan,
                 "cells driven alike": layer.level,
+                "cells at fixed power": self.fixed[path],
             }
             for path, layer in self.layers.items()
         ]

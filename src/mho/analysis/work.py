@@ -144,6 +144,7 @@ def _work(meter: PowerMeter, events: Events, power: float, lengths: float) -> Wo
         bits_out=bits_out,
         shared=1 if hardware.adc is None else hardware.adc.columns,
         reads=vectors * streams * (beside if layout.one_hot else arrays),
+        cell_reads=events.cells,
         drives=events.driven,
         conversions=events.conversions,
         additions=events.additions,

@@ -29,6 +29,7 @@ class Work(NamedTuple):
         bits_in, bits_out: resolution of the DAC and of the ADC; 0 without one.
         shared: columns that one converter reads, by the description of the ADC.
         reads: of an array.
+        cell_reads: reads of a cell.
         drives: of a row of an array.
         conversions: of a column.
         additions, scalings: digital operations on outputs.
@@ -53,6 +54,7 @@ class Work(NamedTuple):
     bits_out: int
     shared: int
     reads: float
+    cell_reads: float
     drives: float
     conversions: float
     additions: float
@@ -85,22 +87,22 @@ class Work(NamedTuple):
         rows, columns = self.size
         read = arrays * self.streams
         times = self.streams if self.converts_each else 1
-        driven, cells_read = max(self.drives, 1.0), max(self.reads * self.rows * self.columns, 1.0)
-        here = read * rows * columns
+        here = read * rows * columns * self.cells
+        driven, touched = max(self.drives, 1.0), max(self.cell_reads, 1.0)
         return self._replace(
             vectors=1.0, products=arrays * rows * columns / self.slices, arrays=arrays, rows=rows,
-            columns=columns, reads=float(read), drives=float(read * rows),
+            columns=columns, reads=float(read), cell_reads=float(here), drives=float(read * rows),
             conversions=float(arrays * columns * times), additions=float(arrays * columns * times),
             scalings=arrays * columns / self.slices, moved_in=arrays * rows / self.slices * self.bits_in,
             moved_out=arrays * columns / self.slices * self.bits_out,
-            squares=self.squares / driven * read * rows, power=self.power / cells_read * here,
-            lengths=self.lengths / cells_read * here,
+            squares=self.squares / driven * read * rows, power=self.power / touched * here,
+            lengths=self.lengths / touched * here,
         )  # fmt: skip
 
 
 TOTALS = (
-    "vectors", "products", "reads", "drives", "conversions", "additions", "scalings", "moved_in", "moved_out",
-    "squares", "power", "lengths",
+    "vectors", "products", "reads", "cell_reads", "drives", "conversions", "additions", "scalings",
+    "moved_in", "moved_out", "squares", "power", "lengths",
 )  # fmt: skip
 
 
@@ -108,9 +110,9 @@ class Floor(NamedTuple):
     """How much of a chip there is.
 
     Attributes:
-        arrays: that are used.
-        cores: that hold them; all arrays of a core are there.
-        tiles: that hold the cores.
+        arrays: all of the cores, used or not.
+        cores: all of the tiles.
+        tiles: as many as are needed, or all of the chips.
         chips: that hold the tiles.
     """
 

@@ -96,7 +96,7 @@ class NeuRRAM(Chip):
         return {
             "neurons": columns * each,
             "word lines": lines * farad * self.gate_volts**2,
-            "cells": work.reads * work.rows * work.columns * work.cells * self.pulse,
+            "cells": work.cell_reads * self.pulse,
         }
 
     def seconds(self, work: Work) -> float:
