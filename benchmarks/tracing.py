@@ -5,7 +5,7 @@
     python -m benchmarks.tracing
 
 Each row is the median over rounds that take turns; counts alone, voltages and conversions of one vector in
-eight, and all of them.
+eight, and all of them; and what ``mho.cost`` keeps of one in eight.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ import torch
 from torch import Tensor, nn
 
 import mho
+from mho.analysis.work import power_meter
+from mho.nn import crossbars
+from mho.nn.tapping import tapped
 
 ROUNDS, SECONDS = 31, 0.02  # of each turn, about
 SHARES = {"counts": 0.0, "one in 8": 1 / 8, "all": 1.0}
+NAMES = (*SHARES, "cost, 1/8")
 
 
 def cases() -> Iterator[tuple[str, nn.Module, Tensor]]:
@@ -43,16 +47,24 @@ def ratios(layer: nn.Module, x: Tensor) -> dict[str, float]:
     model = mho.convert(nn.Sequential(layer), hardware).eval()
     mho.calibrate(model, [x])
     mho.program(model, seed=0)
-    times: dict[str, list[float]] = {name: [] for name in ("alone", *SHARES)}
+    times: dict[str, list[float]] = {name: [] for name in ("alone", *NAMES)}
     with torch.no_grad():
         runs = max(1, int(SECONDS / _seconds(model, x, 3)))
         for _ in range(ROUNDS):
             for name, each in times.items():
-                listening = contextlib.nullcontext() if name == "alone" else mho.trace(model, SHARES[name])
-                with listening:
+                with _listening(model, name):
                     each.append(_seconds(model, x, runs))
     middle = {name: statistics.median(each) for name, each in times.items()}
-    return {name: middle[name] / middle["alone"] for name in SHARES}
+    return {name: middle[name] / middle["alone"] for name in NAMES}
+
+
+def _listening(model: nn.Module, name: str) -> contextlib.AbstractContextManager[object]:
+    if name == "alone":
+        return contextlib.nullcontext()
+    if name in SHARES:
+        return mho.trace(model, SHARES[name])
+    arrays = crossbars(model)
+    return tapped(arrays, {path: power_meter(array, 8) for path, array in arrays.items()})
 
 
 def _seconds(model: nn.Module, x: Tensor, runs: int) -> float:
@@ -65,10 +77,10 @@ def _seconds(model: nn.Module, x: Tensor, runs: int) -> float:
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    print(f"{'CPU time over that without a trace':36s}" + "".join(f"{name:>10s}" for name in SHARES))
+    print(f"{'CPU time over that without a trace':36s}" + "".join(f"{name:>11s}" for name in NAMES))
     for name, layer, x in cases():
         found = ratios(layer, x)
-        print(f"{name:36s}" + "".join(f"{found[share]:10.3f}" for share in SHARES), flush=True)
+        print(f"{name:36s}" + "".join(f"{found[each]:11.3f}" for each in NAMES), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mho.analysis.trace import Events, events_of
 from mho.calibration import run_all
 from mho.chip import tile
-from mho.chip.power import PowerMeter
+from mho.chip.power import Drawn, PowerMeter
 from mho.converters import DAC, ColumnConverter
 from mho.costs import Work
 from mho.nn import Crossbar, crossbars
@@ -63,7 +63,7 @@ def measure(model: nn.Module, data: Iterable[Any], every: int) -> tuple[dict[str
                 f"dac = None of {path!r}: without a converter nobody knows the voltages of "
                 "its inputs; give the hardware a DAC (mho.DAC(bits=None) rounds nothing)"
             )
-    meters = {path: _meter(array, every) for path, array in arrays.items()}
+    meters = {path: power_meter(array, every) for path, array in arrays.items()}
     counted = _Counted(data)
     with tapped(arrays, meters):
         run_all(model, counted)
@@ -95,7 +95,8 @@ def samples_of(batch: Any) -> int:
     return 1 if tensor is None else len(tensor)
 
 
-def _meter(array: Crossbar, every: int) -> PowerMeter:
+def power_meter(array: Crossbar, every: int) -> PowerMeter:
+    """What keeps the moments of an array's voltages; about each how manieth vector is looked at."""
     groups, _, columns = array.matrix(array.weight.detach()).shape
     return PowerMeter(array.hardware, array.layout, groups, columns, every, array.weight.device)
 
@@ -103,12 +104,12 @@ def _meter(array: Crossbar, every: int) -> PowerMeter:
 def _measured(meter: PowerMeter, array: Crossbar) -> Measured:
     chip = array.require_chip("cost")
     g = tile.conductances(array.hardware, chip)
-    power = meter.drawn(chip)
+    drawn = meter.drawn(g)
     written = array.written
     joules = None if written is None or math.isnan(written.energy) else written.energy
     return Measured(
-        work=_work(meter, events_of(meter), power, meter.drawn(chip, lengths=True)),
-        level=meter.drawn(chip, level=True) / power if power else math.nan,
+        work=_work(meter, events_of(meter), drawn),
+        level=drawn.alike / drawn.power if drawn.power else math.nan,
         siemens=float(g.mean()),
         cells=g.numel(),
         pulses=None if written is None else written.pulses,
@@ -116,7 +117,7 @@ def _measured(meter: PowerMeter, array: Crossbar) -> Measured:
     )
 
 
-def _work(meter: PowerMeter, events: Events, power: float, lengths: float) -> Work:
+def _work(meter: PowerMeter, events: Events, drawn: Drawn) -> Work:
     hardware, layout, groups = meter.hardware, meter.layout, meter.groups
     how, dac = tile.readout(hardware), hardware.dac
     slices = len(how.digital)
@@ -152,8 +153,8 @@ def _work(meter: PowerMeter, events: Events, power: float, lengths: float) -> Wo
         moved_in=vectors * inputs * bits_in,
         moved_out=vectors * groups * meter.columns * bits_out,
         squares=vectors * streams * each * len(layout.columns) * slices,
-        power=vectors * streams * power,
-        lengths=vectors * streams * lengths,
+        power=vectors * streams * drawn.power,
+        lengths=vectors * streams * drawn.lengths,
         v_read=hardware.device.v_read,
     )
 

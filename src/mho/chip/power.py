@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from mho.chip.events import Counter
 from mho.chip.layout import Layout
-from mho.chip.state import TileState, conductances, readout, tile_columns
+from mho.chip.state import readout, tile_columns
 from mho.chip.voltages import Voltages
 from mho.hardware import Hardware
+
+
+class Drawn(NamedTuple):
+    """Mean power of a read over the square of the read voltage, siemens.
+
+    Attributes:
+        power: of the inputs as they are, behind the wires that there are.
+        lengths: of pulses at the read voltage whose lengths are the inputs; the mean over the longest.
+        alike: as if all rows were driven alike, without wires.
+    """
+
+    power: float
+    lengths: float
+    alike: float
 
 
 class PowerMeter(Counter):
@@ -79,34 +95,32 @@ class PowerMeter(Counter):
 
     # --- what was found --------------------------------------------------------------------------
 
-    @property
-    def lengths(self) -> Tensor:
-        """Mean magnitude of what is on each row, ``[group, row]``."""
-        return self._lengths / self.seen
-
-    def drawn(self, chip: TileState, lengths: bool = False, level: bool = False) -> float:
-        """Mean power of a read of the whole array over the square of the read voltage, siemens.
+    def drawn(self, g: Tensor) -> Drawn:
+        """What a read of the whole array draws from its drivers, the mean over the vectors.
 
         Args:
-            chip: what is read, at its age.
-            lengths: of pulses at the read voltage whose lengths are the inputs; the mean over the longest.
-            level: as if all rows were driven alike, and without wires.
+            g: conductances of the cells, siemens, ``[copy, group, row, column]``.
         """
         if not self.seen:
-            return 0.0
-        g = conductances(self.hardware, chip).to(self._squares.dtype)
-        if self._products and not lengths and not level:
-            return self._through_wires(g)
-        seen = self._lengths if lengths else self._squares if self._powers is None else self._powers
-        rows = (seen / self.seen).to(g)
-        return float(torch.einsum("kgij,gi->", g, rows.mean().expand_as(rows) if level else rows))
+            return Drawn(0.0, 0.0, 0.0)
+        each = g.sum((0, 3), dtype=self._squares.dtype)
+        heights, lengths = ((moments / self.seen) for moments in (self._moments, self._lengths))
+        alike = float(each.sum() * heights.mean())
+        power = self._through_wires(g) if self._products else float((each * heights).sum())
+        return Drawn(power, float((each * lengths).sum()), alike)
+
+    @property
+    def _moments(self) -> Tensor:
+        """Sums of what the power of a cell of each row is in proportion to."""
+        return self._squares if self._powers is None else self._powers
 
     def _through_wires(self, g: Tensor) -> float:
         array, total = self.hardware.array, 0.0
         analog = readout(self.hardware).analog
         for (a, b), products in zip(self.layout.rows, self._products, strict=True):
             for c, d in tile_columns(self.layout, g):
-                y = array.admittance(g[..., a:b, c:d], analog)
-                y = torch.diag_embed(g[..., a:b, c:d].sum((0, -1))) if y is None else y
-                total += float((y * (products / self.seen).to(y)).sum())
+                cells = g[..., a:b, c:d].to(products.dtype)
+                y = array.admittance(cells, analog)
+                y = torch.diag_embed(cells.sum((0, -1))) if y is None else y
+                total += float((y * (products / self.seen)).sum())
         return total
