@@ -13,6 +13,7 @@
 from mho import array, calibration, converters, costs, devices, mapping, nn, periphery, programming, training
 from mho.analysis.budget import budget
 from mho.analysis.cost import cost
+from mho.analysis.diagnosis import diagnose
 from mho.analysis.programming_report import programming_report
 from mho.analysis.trace import trace
 from mho.calibration import calibrate, profile
@@ -54,6 +55,7 @@ __all__ = [
     "convertible_modules",
     "degrade",
     "devices",
+    "diagnose",
     "effective_weights",
     "fold_batch_norm",
     "inconvertible_modules",
