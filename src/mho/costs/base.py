@@ -83,20 +83,20 @@ class Work(NamedTuple):
         return self._replace(**{name: getattr(self, name) / inferences for name in TOTALS})
 
     def full(self, arrays: int) -> Work:
-        """One vector that fills so many arrays, with as much on each row and cell as here."""
+        """One vector that fills so many arrays: as much on each row and cell as here, and moved for each."""
         rows, columns = self.size
         read = arrays * self.streams
         times = self.streams if self.converts_each else 1
-        here = read * rows * columns * self.cells
-        driven, touched = max(self.drives, 1.0), max(self.cell_reads, 1.0)
+        touched = read * rows * columns * self.cells / max(self.cell_reads, 1.0)
+        driven = read * rows / self.drives if self.drives else touched
+        converted = arrays * columns * times / self.conversions if self.conversions else touched
         return self._replace(
             vectors=1.0, products=arrays * rows * columns / self.slices, arrays=arrays, rows=rows,
-            columns=columns, reads=float(read), cell_reads=float(here), drives=float(read * rows),
-            conversions=float(arrays * columns * times), additions=float(arrays * columns * times),
-            scalings=arrays * columns / self.slices, moved_in=arrays * rows / self.slices * self.bits_in,
-            moved_out=arrays * columns / self.slices * self.bits_out,
-            squares=self.squares / driven * read * rows, power=self.power / touched * here,
-            lengths=self.lengths / touched * here,
+            columns=columns, reads=float(read), cell_reads=self.cell_reads * touched,
+            drives=self.drives * driven, conversions=self.conversions * converted,
+            additions=self.additions * converted, scalings=self.scalings * converted,
+            moved_in=self.moved_in * driven, moved_out=self.moved_out * converted,
+            squares=self.squares * driven, power=self.power * touched, lengths=self.lengths * touched,
         )  # fmt: skip
 
 
