@@ -6,8 +6,8 @@ import os
 import pytest
 import torch
 
+from mho.config.sealed import DamagedFileError
 from mho.experiments.data import MNIST
-from mho.experiments.files import DamagedFileError
 from mho.experiments.fitting import Schedule
 from mho.experiments.lock import FolderInUseError
 from mho.experiments.store import (
