@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mho.config import digest, parse_json, write_whole
-from mho.config.documents import read_text
+from mho.config.documents import MOST_JSON, read_text
 from mho.errors import ConfigError
 
 CHECK = "check"
@@ -71,7 +71,7 @@ def read_sealed(path: Path, remedy: str) -> dict[str, Any]:
         OSError: it is not there, or may not be read.
     """
     try:
-        document = parse_json(read_text(path))
+        document = parse_json(read_text(path, most=MOST_JSON))
     except ConfigError as error:
         reason = str(error).removeprefix(f"{os.fspath(path)}: ")
         raise DamagedFileError(f"{path}: damaged ({reason}); {remedy}") from None

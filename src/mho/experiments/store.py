@@ -113,7 +113,7 @@ class Store:
         FolderInUseError: another process works in this folder.
         OtherStudyError: the folder holds results of another configuration; the message names the fields.
         DamagedRecordError: a finished piece of work is not as it was written; the message names the line.
-        ValueError: the folder's files are damaged.
+        ValueError: the folder's files are damaged, or one is a link.
     """
 
     def __init__(
@@ -127,6 +127,7 @@ class Store:
     ) -> None:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"output = {folder}: this is a file; give the name of a folder")
+        _refuse_links(folder)
         configuration = {"mho": mho.__version__, "study": to_dict(study)}
         if images is not None:
             configuration["images"] = images
@@ -323,6 +324,16 @@ def held_study(folder: Path, kind: type[T], option: str) -> T | None:
     if not isinstance(study, kind):
         raise ValueError(f"{folder} holds the results of a {type(study).__name__}; choose another {option}")
     return study
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise ``ValueError`` for a link in the folder: records and locks would be written to where it leads."""
+    link = next((path for path in folder.glob("*") if path.is_symlink()), None)
+    if link is not None:
+        raise ValueError(
+            f"{link}: this is a link, and mho writes into the files of its folder; put the file itself "
+            "there, or choose another output folder"
+        )
 
 
 def _holds_results(folder: Path) -> bool:
