@@ -32,6 +32,7 @@ import mho
 from mho.config import digest, from_dict, parse_json, to_dict, write_whole
 from mho.config.sealed import (
     CHECK,
+    DamagedFileError,
     broken,
     checksum_of,
     load_tensors,
@@ -243,8 +244,16 @@ class Store:
         return content["state"], content["facts"]
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
-        """Write a JSON file, whole or not at all, with its checksum and those of the tables before it."""
-        return self.write_text(name, document_text(value, self._sums))
+        """Write a JSON file, whole or not at all, with its checksum and those of the tables of the folder."""
+        return self.write_text(name, document_text(value, {**self._earlier_sums(name), **self._sums}))
+
+    def _earlier_sums(self, name: str) -> dict[str, str]:
+        """What the file of this name says of tables that an earlier run wrote; nothing if it is damaged."""
+        try:
+            said = read_sealed(self.folder / name, REWRITTEN).get("checksums", {})
+        except (DamagedFileError, OSError):
+            return {}
+        return {table: found for table, found in said.items() if (self.folder / table).is_file()}
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file, whole or not at all."""
