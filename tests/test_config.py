@@ -233,6 +233,28 @@ def test_digests_are_those_of_another_process() -> None:
     assert int(done.stdout) == cfg.digest(mho.Hardware(device=mho.devices.PCM()))
 
 
+def test_a_field_that_came_later_is_in_no_digest_at_its_default() -> None:
+    @config
+    class Grown:
+        """A description as it was first released."""
+
+        rows: Count = 4
+
+    before, default = cfg.digest(Grown(rows=8)), cfg.digest({"device": Grown()})
+
+    @config  # type: ignore[no-redef]
+    class Grown:
+        """The same, a version later."""
+
+        rows: Count = 4
+        columns: Count = cfg.later(default=2)
+
+    assert cfg.digest(Grown(rows=8)) == before and cfg.digest({"device": Grown()}) == default
+    assert cfg.digest(Grown(rows=8, columns=3)) != before
+    assert cfg.to_dict(Grown())["columns"] == 2
+    assert cfg.from_dict(cfg.to_dict(Grown(columns=3))) == Grown(columns=3)
+
+
 # --- files are whole or not there -------------------------------------------------------------
 
 

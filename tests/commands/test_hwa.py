@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import mho
 from mho.cli import app
 from mho.experiments import hwa as experiment
-from mho.experiments.data import PythonProse, PythonSubjects
+from mho.experiments.data import DebianPackages, PythonProse, PythonSubjects
 from mho.experiments.hwa import ChipTest, Course, HWAStudy, Sequence, Vision, study_for
 from mho.experiments.models import LSTM, SmallResNet
 
@@ -201,6 +201,9 @@ def test_options_become_studies(tmp_path, monkeypatch):
     own = ("--texts", "python-subjects", "--hardware", tmp_path / "chip.yaml")
     (study,), test = asked("--quick", "--modality", "text", *own)
     assert study.task.data == PythonSubjects()
+    (usual,), _ = asked("--quick", "--modality", "text")
+    (debian,), _ = asked("--quick", "--modality", "text", "--texts", "debian-packages")
+    assert usual.task.data == PythonSubjects() and debian.task.data == DebianPackages()
     assert study.hardware == hardware
     assert study.seed == 5
     assert test == ChipTest()

@@ -75,7 +75,22 @@ _MOST = 60  # names that a message lists
 _KINDS: dict[str, type] = {}
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field,))
+def later(*, default: T) -> T:
+    """A field that a description gets after files of it were written: at its default no digest knows it.
+
+    Chips and folders of before then belong to the description as it is now, which reads them as it did.
+
+    Args:
+        default: under which the description means what it meant without the field.
+    """
+    made: T = dataclasses.field(default=default, metadata=_LATER)
+    return made
+
+
+_LATER = {"later": True}
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field, later))
 def config(cls: type[T]) -> type[T]:
     """Turn a class into a frozen, keyword-only, validated description and register its kind.
 
@@ -203,13 +218,24 @@ def kinds(base: type | None = None) -> dict[str, type]:
 
 def to_dict(value: Any) -> Any:
     """A description as plain dicts, lists, numbers and strings, each level with its ``kind``."""
+    return _plain(value, lambda field, held: True)
+
+
+def _counts(field: dataclasses.Field[Any], held: Any) -> bool:
+    """Whether a field is part of a digest."""
+    return not (field.metadata.get("later") and held == field.default)
+
+
+def _plain(value: Any, wanted: Callable[[dataclasses.Field[Any], Any], bool]) -> Any:
+    """A description as plain values, with those of its fields that are wanted."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"kind": kind_of(type(value)), **fields}
+        held = {f: getattr(value, f.name) for f in dataclasses.fields(value)}
+        kept = {f.name: _plain(v, wanted) for f, v in held.items() if wanted(f, v)}
+        return {"kind": kind_of(type(value)), **kept}
     if isinstance(value, (list, tuple)):
-        return [to_dict(v) for v in value]
+        return [_plain(v, wanted) for v in value]
     if isinstance(value, Mapping):
-        return {str(k): to_dict(v) for k, v in value.items()}
+        return {str(k): _plain(v, wanted) for k, v in value.items()}
     return value + 0.0 if isinstance(value, float) else value  # -0.0 equals 0.0 and is written as that
 
 
@@ -346,6 +372,9 @@ def _write_and_rename(path: Path, temporary: Path, write: Callable[[Path], Any])
 
 
 def digest(value: Any) -> int:
-    """A 63-bit fingerprint of a description: equal descriptions, equal number, on any machine."""
-    text = json.dumps(to_dict(value), sort_keys=True, separators=(",", ":"))
+    """A 63-bit fingerprint of a description: equal descriptions, equal number, on any machine.
+
+    A field that came :func:`later` counts where it is not at its default.
+    """
+    text = json.dumps(_plain(value, _counts), sort_keys=True, separators=(",", ":"))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

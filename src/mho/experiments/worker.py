@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from runpy import run_path
 from typing import Any
 
-from mho.config import parse_json
+from mho.config import parse_json, write_whole
 from mho.errors import ConfigError
 
 Job = Mapping[str, Any]
@@ -45,9 +45,8 @@ def run_cell(job: Job) -> Outcome:
         outcome = resolve_name(job["work"])(job)
     except Exception as error:  # whatever it is, the other cells go on
         folder = Path(job["folder"])
-        folder.mkdir(parents=True, exist_ok=True)
-        trace = folder / "error.txt"
-        trace.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+        told = traceback.format_exc().encode("utf-8", "backslashreplace")
+        write_whole(folder / "error.txt", lambda temporary: temporary.write_bytes(told))
         outcome = {"error": sentence(error)}
     return {**outcome, "took": time.perf_counter() - start}
 
