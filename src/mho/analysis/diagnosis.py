@@ -290,8 +290,9 @@ class _Patient:
         yield DRIFT, dataclasses.replace(plain, device=quiet), aged
         yield WIRES, dataclasses.replace(own, device=quiet), aged
         yield NOISE, own, aged
-        yield _CONVERTERS, dataclasses.replace(own, device=quiet), chip
-        yield _ALL, own, chip
+        if chip.drivers is not None or chip.converters is not None:  # that have errors of their own
+            yield _CONVERTERS, dataclasses.replace(own, device=quiet), chip
+            yield _ALL, own, chip
 
     def _prepare(self) -> None:
         array = self.array
@@ -301,6 +302,8 @@ class _Patient:
             else:
                 read = tile.pack(hardware, chip, self.layout)
             self._reads[cause] = hardware, read.changed(inputs=array.tile_index)
+        self._reads.setdefault(_CONVERTERS, self._reads[WIRES])
+        self._reads.setdefault(_ALL, self._reads[NOISE])
         described, read = self._reads[_CONVERTERS]
         if type(described.adc) is ADC and not described.adc.ideal:
             self._reads[_FINE_ADC] = dataclasses.replace(described, adc=with_bits(described.adc, _FINE)), read
