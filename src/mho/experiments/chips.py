@@ -97,8 +97,9 @@ class ChipStudy(Study):
 
     def table(self, records: Sequence[Mapping[str, Any]], shared: _OnChips) -> pd.DataFrame:
         """One row for each chip."""
-        found: pd.DataFrame = super().table(records, shared)
-        return found.astype({column.name: float for column in self.measured})
+        figures = {column.name: float for column in self.measured}
+        found: pd.DataFrame = super().table(records, shared).astype(figures)
+        return found
 
     def headline(self, table: pd.DataFrame) -> dict[str, float]:
         """As :func:`on_chips`."""

@@ -112,8 +112,9 @@ class CostStudy(Study):
 
     def table(self, records: Sequence[Mapping[str, Any]], shared: _Costs) -> pd.DataFrame:
         """One row for each chip and time."""
-        found: pd.DataFrame = super().table(records, shared).drop(columns="report")
-        return found.astype({column.name: float for column in self.measured})
+        figures = {column.name: float for column in self.measured}
+        found: pd.DataFrame = super().table(records, shared).drop(columns="report").astype(figures)
+        return found
 
     def document(self, table: pd.DataFrame, shared: _Costs, work: Work) -> dict[str, Any]:
         """The means over chips at each time, and the whole reports of the first chip."""

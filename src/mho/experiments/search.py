@@ -1,8 +1,8 @@
 """The cheapest hardware that keeps an accuracy: a search over converters, tiles, slices and tolerance.
 
 A network is trained once. Each trial puts it on chips of another description, tests them, and prices one
-inference (:func:`mho.cost`). Optuna proposes descriptions that should cost less and keep the accuracy. Finished
-trials are kept; the same search goes on from them.
+inference (:func:`mho.cost`). Optuna proposes descriptions that should cost less and keep the accuracy.
+Finished trials are kept; the same search goes on from them.
 
 >>> study = SearchStudy(space=SearchSpace(adc_bits=(4, 8), dac_bits=(8,), tile_rows=(64,), slices=(1,)))
 >>> study.space.size

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mho.analysis.cost import in_units
-from mho.report.axes import MARKS, PALETTE, clean, legend_below, panels, time_axis
+from mho.report.axes import MARKS, PALETTE, clean, curve, legend_below, panels, time_axis
 from mho.report.durations import duration_text
 from mho.report.page import Page, PageTable, picture
 from mho.report.texts import aligned, kind_name, percent
@@ -81,7 +81,8 @@ def cost_lines(document: Document) -> list[str]:
         f"{s['peak TOPS/W']:.3g} TOPS/W",
         f"programming: {in_units(s['programming joules'], 'J')} once, {shared} an inference if "
         f"{study['inferences']:g} share it",
-        f"digital twin, 8 bits, {percent(document['digital_accuracy'])} %: {digital} an inference",
+        f"digital twin: {digital} an inference in 8 bits ({percent(document['digital_accuracy'])} % in "
+        "float32)",
     ]
 
 
@@ -105,9 +106,8 @@ def _colours(reports: Sequence[Document]) -> dict[str, tuple[str, str]]:
         for part, joules in report["energy"].items():
             total[part] = total.get(part, 0.0) + joules
     parts = sorted(total, key=lambda part: -total[part])
-    return {
-        part: (PALETTE[k % len(PALETTE)], "" if k < len(PALETTE) else "///") for k, part in enumerate(parts)
-    }
+    many = len(PALETTE)
+    return {part: (PALETTE[k % many], "///" if k >= many else "") for k, part in enumerate(parts)}
 
 
 def _scaled(values: Sequence[float], unit: str) -> tuple[float, str]:
@@ -125,9 +125,8 @@ def _layers(report: Document, colours: Mapping[str, tuple[str, str]]) -> matplot
     for part, (colour, hatch) in colours.items():
         widths = [factor * layer.get(part, 0.0) for layer in layers]
         if any(widths):
-            axes.barh(
-                range(len(layers)), widths, left=left, color=colour, hatch=hatch, label=part, height=0.7
-            )
+            how = {"color": colour, "hatch": hatch, "height": 0.7}
+            axes.barh(range(len(layers)), widths, left=left, label=part, **how)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.set_yticks(range(len(layers)), [layer["layer"] or "(model)" for layer in layers])
     axes.invert_yaxis()
@@ -142,8 +141,8 @@ def _times(reports: Sequence[Document], colours: Mapping[str, tuple[str, str]]) 
     times = [report["seconds"] for report in reports]
     for number, (part, (colour, hatch)) in enumerate(colours.items()):
         joules = [report["energy"].get(part, 0.0) for report in reports]
-        style = {"linestyle": "--" if hatch else "-", "marker": MARKS[number % len(MARKS)]}
-        axes.plot(times, joules, color=colour, label=part, linewidth=1.6, markersize=5, **style)
+        mark, line = MARKS[number % len(MARKS)], "--" if hatch else "-"
+        curve(axes, times, joules, None, colour, label=part, marker=mark, linestyle=line, markersize=5)
     axes.set_yscale("log")
     axes.set_ylabel("energy of an inference (J)")
     time_axis(axes, times)
@@ -194,16 +193,13 @@ def cost_page(document: Document, pictures: Mapping[str, matplotlib.figure.Figur
 
 def _what(document: Document) -> str:
     study, report = document["study"], document["reports"][0]
-    model, data, device = (
-        kind_name(part) for part in (study["model"], study["data"], study["hardware"]["device"])
-    )
-    order = (
-        "one layer after the other" if study["schedule"] == "layers" else "all layers at work as a pipeline"
-    )
+    model, data = kind_name(study["model"]), kind_name(study["data"])
+    device, alone = kind_name(study["hardware"]["device"]), study["schedule"] == "layers"
     return (
-        f"A {model} was trained on {data} in float32 and put on {study['chips']} simulated {device} chips. What "
-        f"an inference takes is the price list {report['technology']!r} on what happened in the arrays while "
-        f"the {document['test_images']} test images ran through the chip, {order}."
+        f"A {model} was trained on {data} in float32 and put on {study['chips']} simulated {device} chips. "
+        f"The prices of {report['technology']!r} are put on what happened in the arrays while the "
+        f"{document['test_images']} test images ran through them, "
+        f"{'one layer after the other' if alone else 'all layers at work as a pipeline'}."
     )
 
 
