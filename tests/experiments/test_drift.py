@@ -13,6 +13,7 @@ from mho.config import from_dict, to_dict
 from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.drift import (
     COLUMNS,
+    COSTS,
     DriftStudy,
     paired_differences,
     summarise,
@@ -64,7 +65,7 @@ class Silent:
 
 def test_the_table_is_tidy_and_whole(finished):
     table = finished[0].table
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == (*COLUMNS, *COSTS)
     assert len(table) == len(ARMS) * 2 * len(TINY.times) * TINY.chips
     assert not table.duplicated(["arm", "compensation", "seconds", "chip"]).any()
     assert table["accuracy"].between(0, 1).all()

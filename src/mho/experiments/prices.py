@@ -22,7 +22,7 @@ from mho.nn import crossbars
 
 PRICED = 16  # samples that are looked at for the price of one, where a study has more to do
 NO_DAC = (
-    "energy, latency and area are empty where the hardware has no DAC: nobody knows the voltages of its "
+    "Energy, latency and area are empty where the hardware has no DAC: nobody knows the voltages of its "
     "inputs, which the energy goes by (mho.DAC(bits=None) rounds nothing)."
 )
 COUNTED = (
@@ -32,9 +32,9 @@ COUNTED = (
 )
 PAID = (
     Column("energy", "J", "of one inference, without programming", low=0),
-    Column("energy_with_programming", "J", "of one inference, with its share of the programming", low=0),
     Column("latency", "s", "of one inference", low=0),
     Column("area", "m2", "of the chips", low=0),
+    Column("energy_with_programming", "J", "of one inference, with its share of the programming", low=0),
 )
 
 
@@ -94,7 +94,11 @@ def has_dac(model: nn.Module) -> bool:
 
 
 def prices(
-    model: nn.Module, x: Tensor, technology: Technology, inferences: float, pulses: float | None = None
+    model: nn.Module,
+    x: Tensor,
+    technology: Technology,
+    inferences: float = math.inf,
+    pulses: float | None = None,
 ) -> dict[str, float]:
     """What one inference costs on the model's chip at its age: :data:`PAID`; NaN without a DAC.
 
@@ -107,7 +111,7 @@ def prices(
 
     >>> analog = mho.convert(nn.Linear(8, 3), mho.Hardware())
     >>> mho.program(analog, seed=0)
-    >>> prices(analog, torch.ones(1, 8), mho.costs.GENERIC_22, 1e5)["energy"]
+    >>> prices(analog, torch.ones(1, 8), mho.costs.GENERIC_22)["energy"]
     nan
     """
     if not has_dac(model):
@@ -127,9 +131,9 @@ def paid(report: CostReport, inferences: float, writing: float | None = None) ->
     once = report.programming if writing is None else writing
     return {
         "energy": report.joules,
-        "energy_with_programming": report.joules + once / inferences,
         "latency": report.seconds,
         "area": report.square_metres,
+        "energy_with_programming": report.joules + once / inferences,
     }
 
 

@@ -121,14 +121,13 @@ def _layers(report: Document, colours: Mapping[str, tuple[str, str]]) -> matplot
     layers = report["layers"]
     factor, unit = _scaled([layer["joules"] for layer in layers], "J")
     figure, (axes,) = panels((7.6, 1.6 + 0.32 * len(layers)))
-    left = [0.0] * len(layers)
+    places, left = range(len(layers)), [0.0] * len(layers)
     for part, (colour, hatch) in colours.items():
         widths = [factor * layer.get(part, 0.0) for layer in layers]
         if any(widths):
-            how = {"color": colour, "hatch": hatch, "height": 0.7}
-            axes.barh(range(len(layers)), widths, left=left, label=part, **how)
+            axes.barh(places, widths, left=left, color=colour, hatch=hatch, label=part, height=0.7)
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(layers)), [layer["layer"] or "(model)" for layer in layers])
+    axes.set_yticks(places, [layer["layer"] or "(model)" for layer in layers])
     axes.invert_yaxis()
     axes.set_xlabel(f"energy of an inference ({unit})")
     clean(axes, "x")
