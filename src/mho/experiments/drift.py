@@ -142,7 +142,7 @@ class DriftStudy(Study):
         }
 
     def headline(self, table: pd.DataFrame) -> dict[str, float]:
-        """Accuracies of both arms at each time, and costs; what matters most is the aware one, compensated."""
+        """Accuracies of both arms at each time, and costs; what matters most is the aware arm's."""
         digital = table.drop_duplicates("arm").set_index("arm")["digital_accuracy"]
         figures = {f"{arm}_digital": float(value) for arm, value in digital.items()}
         for row in summarise(table).to_dict("records"):

@@ -110,7 +110,8 @@ def search_page(document: Document, drawn: matplotlib.figure.Figure | None) -> P
         lead=[
             search_verdict(document),
             f"What an inference takes is what mho.cost says, with the prices of {technology!r}; to the "
-            f"energy comes programming to the tolerance, shared by {study['base']['inferences']:g} inferences.",
+            "energy comes programming to the tolerance, shared by "
+            f"{study['base']['inferences']:g} inferences.",
         ],
         figures=[] if drawn is None else [picture(drawn, ALT, CAPTION)],
         tables=[PageTable("The front.", [*CHOICES, "accuracy (%)", *heads], rows)],
