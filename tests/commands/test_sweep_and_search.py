@@ -169,8 +169,8 @@ def test_search_writes_front_hardware_and_page(tmp_path):
     drift = ["drift", "--hardware", tmp_path / "out/hardware.yaml", "--model", "small-cnn", "--chips", 1]
     small = ["--epochs", 1, "--tuning-epochs", 1, "--times", "1s", "--output", tmp_path / "drift"]
     assert call(*drift, *small).exit_code == 0  # the hardware it found is a description like any other
-    small = call("search", tmp_path / "study.yaml", *SPACE, "--minimise", "area", "--technology", "generic-32nm",
-                 "--target", "0.3", "--output", tmp_path / "area")  # fmt: skip
+    other = ["--minimise", "area", "--technology", "generic-32nm", "--output", tmp_path / "area"]
+    small = call("search", tmp_path / "study.yaml", *SPACE, "--target", "0.3", *other)
     assert small.exit_code == 0 and "Smallest hardware that keeps 30.00 %" in small.output
     assert "generic, 32 nm" in (tmp_path / "area/report.html").read_text()
     nothing = call("search", tmp_path / "study.yaml", *SPACE, "--target", "1", "--output", tmp_path / "high")

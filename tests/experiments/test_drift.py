@@ -84,10 +84,8 @@ def test_the_energy_falls_with_the_conductances(finished):
 
 
 def test_without_a_dac_costs_are_empty_and_accuracies_are_not(tmp_path):
-    hardware = dataclasses.replace(TINY.hardware, dac=None)
-    study = dataclasses.replace(
-        TINY, hardware=hardware, chips=1, training=Schedule(epochs=1, learning_rate=0.1)
-    )
+    hardware, training = dataclasses.replace(TINY.hardware, dac=None), Schedule(epochs=1, learning_rate=0.1)
+    study = dataclasses.replace(TINY, hardware=hardware, chips=1, training=training)
     result = run(study, tmp_path)
     assert result.table[list(COSTS)].isna().all(axis=None) and result.table["accuracy"].notna().all()
     assert {row["energy"] for row in result.document["costs"]} == {None}

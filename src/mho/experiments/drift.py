@@ -148,7 +148,8 @@ class DriftStudy(Study):
         for row in summarise(table).to_dict("records"):
             name = f"{row['arm']}_{row['compensation']}_{row['seconds']:g}s"
             figures |= {name: float(row["mean"]), f"{name}_std": float(row["std"])}
-        paid = {name: float(value) for name, value in _costs(table).iloc[-1][list(COSTS)].items()}
+        last = _costs(table).iloc[-1]
+        paid = {name: float(last[name]) for name in COSTS}
         return {"accuracy": figures[f"{AWARE}_{COMPENSATED}_{max(self.times):g}s"], **figures, **paid}
 
 
