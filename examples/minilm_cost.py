@@ -60,9 +60,8 @@ def main(given: Sequence[str] | None = None) -> None:
     shared = report.programming / INFERENCES
     print(f"\nenergy: {', '.join(f'{k} {v:.0%}' for k, v in largest(report.energy))}")
     print(f"peak: {report.peak.tops:.3g} TOPS at {in_units(report.peak.power, 'W')}")
-    print(
-        f"programming: {in_units(report.programming, 'J')}, {in_units(shared, 'J')} for each of {INFERENCES:g}"
-    )
+    once = in_units(report.programming, "J")
+    print(f"programming: {once} once, {in_units(shared, 'J')} an inference if {INFERENCES:g} share it")
     print(f"digital twin, 8 bits: {in_units(report.twin, 'J')}")
 
 
