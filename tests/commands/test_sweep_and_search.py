@@ -1,5 +1,6 @@
 import json
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -9,6 +10,7 @@ from mho.experiments.chips import ChipStudy
 from mho.experiments.fitting import Schedule
 from mho.experiments.models import SmallCNN
 from mho.experiments.search import SearchSpace, SearchStudy
+from mho.report.sweep import figures, view
 
 RUNNER = CliRunner()
 PLAN = """
@@ -54,6 +56,28 @@ def test_sweep_writes_table_figures_and_page_and_tells_failed_cells(swept):
     html = (folder / "out/report.html").read_text()
     assert html.count("data:image/svg+xml") == 3 and "mho sweep" in html and "ConfigError" in html
     assert len((folder / "out/results.csv").read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("cost", ["energy", "latency", "area", "energy_with_programming"])
+def test_the_front_of_a_sweep_may_be_over_any_cost(swept, cost):
+    table = pd.read_csv(swept[1] / "out/results.csv").fillna({"error": ""})
+    what = view(table, ["hardware.adc.bits", "hardware.tile.rows"], {"cost": cost})
+    unit = {"latency": "s", "area": "m2"}.get(cost, "J")
+    assert figures(what)["pareto.png"].axes[0].get_xlabel() == f"{cost} ({unit})"
+    assert table[cost].nunique() >= 2 and table[cost].notna().sum() == 4
+
+
+def test_a_sweep_tells_why_costs_are_empty(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        PLAN.partition("grid")[0]
+        + "grid: {hardware.dac: [null, {kind: converters.DAC}], technology: [isaac]}"
+    )
+    result = call("sweep", plan, "--output", tmp_path / "out", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "out/results.csv")
+    assert table["energy"].notna().tolist() == [False, True] and set(table["technology"]) == {"isaac"}
+    assert "nobody knows the voltages of its inputs" in (tmp_path / "out/report.html").read_text()
 
 
 @pytest.mark.usefixtures("sketches")
@@ -145,6 +169,10 @@ def test_search_writes_front_hardware_and_page(tmp_path):
     drift = ["drift", "--hardware", tmp_path / "out/hardware.yaml", "--model", "small-cnn", "--chips", 1]
     small = ["--epochs", 1, "--tuning-epochs", 1, "--times", "1s", "--output", tmp_path / "drift"]
     assert call(*drift, *small).exit_code == 0  # the hardware it found is a description like any other
+    other = ["--minimise", "area", "--technology", "generic-32nm", "--output", tmp_path / "area"]
+    small = call("search", tmp_path / "study.yaml", *SPACE, "--target", "0.3", *other)
+    assert small.exit_code == 0 and "Smallest hardware that keeps 30.00 %" in small.output
+    assert "generic, 32 nm" in (tmp_path / "area/report.html").read_text()
     nothing = call("search", tmp_path / "study.yaml", *SPACE, "--target", "1", "--output", tmp_path / "high")
     assert nothing.exit_code == 0 and "No trial keeps 100.00 %" in nothing.output
 
@@ -155,6 +183,8 @@ def test_search_writes_front_hardware_and_page(tmp_path):
         (["--adc-bits", "4,many"], ["--adc-bits = '4,many': give whole numbers"]),
         (["--adc-bits", "4,4"], ["a value is there twice"]),
         (["--tolerance", "0"], ["tolerance.0 = 0"]),
+        (["--minimise", "power"], ["--minimise power: choose one of energy, latency, area"]),
+        (["--technology", "isac"], ["no 'isac'; did you mean 'isaac'"]),
         (["--target", "2"], ["SearchStudy.target = 2"]),
         (["--model", "cnn"], ["--model has no 'cnn'"]),
     ],

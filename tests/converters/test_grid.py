@@ -164,10 +164,10 @@ def test_steps_take_the_place_of_bits(converter: type) -> None:
 
 
 def test_steps_have_a_price_as_bits_have() -> None:
-    from mho.experiments.cost import count
-
     def energy(**resolution: int) -> float:
         adc = ADC(signed=False, range=Fixed(limit=4.0), **resolution)
-        return count(mho.convert(torch.nn.Linear(4, 3), mho.Hardware(adc=adc)), torch.ones(1, 4)).converting
+        model = mho.convert(torch.nn.Linear(4, 3), mho.Hardware(adc=adc, dac=DAC(bits=None)))
+        mho.program(model, seed=0)
+        return mho.cost(model, [torch.ones(1, 4)]).energy["ADC"]
 
     assert energy(steps=255) == energy(bits=8) > energy(steps=100) > energy(steps=50)

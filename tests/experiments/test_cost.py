@@ -1,13 +1,28 @@
-"""What an inference costs: conversions and cells as they are made, counted where they are made."""
+"""What an inference costs in studies: conversions and cells as they are made, and prices."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 import mho
-from mho.config import kinds
+from mho.config import from_dict, kinds, to_dict
 from mho.converters import ADC, DAC, Circuit, ColumnConverter, Dynamic, Grid, Stream, TwosComplement
-from mho.experiments.cost import Prices, count
+from mho.costs import GENERIC_22, ISAAC, TECHNOLOGIES, Chip, Part, Walden
+from mho.errors import ConfigError
+from mho.experiments.chips import ChipStudy
+from mho.experiments.cost import CostStudy
+from mho.experiments.experiment import Place, measure
+from mho.experiments.fitting import Schedule
+from mho.experiments.harness import run
+from mho.experiments.models import SmallCNN
+from mho.experiments.prices import counts, prices
+from mho.experiments.store import OtherStudyError
 from mho.mapping import BitSlicing, DifferentialPair, Mapping, Offset, SignificancePairs
 from mho.nn import analog_layers
 
@@ -183,9 +198,9 @@ def _torch_layers(module):
 def test_adc_conversions_and_cells_of_every_layer_and_mapping(layer, mapping, converted):
     model, x = built(layer, mapping=MAPPINGS[mapping], dac=DACS["whole"])
     forget(converted)
-    cost = count(model, x)
-    assert cost.adc == converted["adc"] > 0
-    assert cost.cells == sum(one.chip_g.numel() for one in analog_layers(model).values())
+    cost = counts(model, x)
+    assert cost["adc_conversions"] == converted["adc"] > 0
+    assert cost["cells"] == sum(one.chip_g.numel() for one in analog_layers(model).values())
 
 
 @pytest.mark.parametrize(
@@ -195,7 +210,7 @@ def test_adc_conversions_and_cells_of_every_layer_and_mapping(layer, mapping, co
 def test_adc_conversions_of_every_converter(adc, dac, layer, converted):
     model, x = built(layer, adc=ADCS.get(adc), dac=DACS[dac], mapping=MAPPINGS["BitSlicing"])
     forget(converted)
-    assert count(model, x).adc == converted["adc"]
+    assert counts(model, x)["adc_conversions"] == converted["adc"]
     assert (converted["adc"] > 0) == (adc != "none")
 
 
@@ -215,68 +230,189 @@ def test_dac_conversions_of_every_matrix(layer, mapping, dac, converted):
         one.register_forward_pre_hook(lambda *_: seen.append(converted["driven"]))
         one.register_forward_hook(lambda o, *_: seen.append((o, converted["driven"] - seen.pop())))
     forget(converted)
-    cost = count(model, x)
+    cost = counts(model, x)
     expected = 0
     for one, driven in seen:
         if one.hardware.dac is not None:
             drivers = mho.chip.tile._draw_drivers(_with_errors(one.hardware), one.chip_g, one.layout, 0, "")
             expected += driven * drivers.shape[0] * drivers.shape[1]
-    assert cost.dac == expected
-    assert (cost.dac > 0) == (dac != "none" and "Embedding" not in layer)
+    assert cost["dac_conversions"] == expected
+    assert (cost["dac_conversions"] > 0) == (dac != "none" and "Embedding" not in layer)
 
 
 def _with_errors(hardware):
-    from dataclasses import replace
-
     return replace(hardware, dac=replace(hardware.dac, gain=0.01))
 
 
 @pytest.mark.parametrize(
-    "dac, conversions, levels",
+    ("dac", "conversions"),
     [
-        (DAC(bits=8), 1, 256),
-        (DAC(steps=254), 1, 255),
-        (DAC(bits=8, stream=Stream()), 7, 4),  # seven bits and a sign: -1, 0, 1
-        (DAC(bits=8, stream=Stream(bits=7)), 1, 256),  # as without a stream
-        (DAC(bits=8, signed=False, stream=Stream()), 8, 2),
-        (DAC(bits=8, signed=False, stream=Stream(bits=3)), 3, 8),
-        (DAC(bits=None), 0, 0),
-        (None, 0, 0),
+        (DAC(bits=8), 1),
+        (DAC(steps=254), 1),
+        (DAC(bits=8, stream=Stream()), 7),  # seven bits and a sign: -1, 0, 1
+        (DAC(bits=8, stream=Stream(bits=7)), 1),  # as without a stream
+        (DAC(bits=8, signed=False, stream=Stream()), 8),
+        (DAC(bits=8, signed=False, stream=Stream(bits=3)), 3),
+        (DAC(bits=None), 0),
+        (None, 0),
     ],
 )
-def test_inputs_bit_by_bit_by_hand(dac, conversions, levels):
+def test_inputs_bit_by_bit_by_hand(dac, conversions):
     hardware = mho.Hardware(tile=mho.Tile(rows=4, columns=None), dac=dac, adc=ADC(bits=8))
     model = mho.convert(nn.Linear(8, 3), hardware)
     mho.calibrate(model, [torch.ones(2, 8)])
-    cost = count(model, torch.ones(1, 8), Prices(step_energy=1e-15))
+    mho.program(model, seed=0)
     read = 1 if dac is None or dac.stream is None else conversions
-    assert (cost.adc, cost.dac) == (6 * read, 8 * conversions)
-    assert cost.converting == pytest.approx(1e-15 * (6 * read * 256 + 8 * conversions * levels))
+    found = counts(model, torch.ones(5, 8))
+    assert (found["adc_conversions"], found["dac_conversions"]) == (6 * read, 8 * conversions)
 
 
 def test_a_look_up_reads_one_array_of_rows():
     hardware = mho.Hardware(tile=mho.Tile(rows=4, columns=None), dac=DAC(bits=8), adc=ADC(bits=8))
     model = mho.convert(nn.Embedding(40, 3), hardware)
     mho.calibrate(model, [torch.tensor([[0]])])
-    cost = count(model, torch.tensor([[1, 39]]))
-    assert (cost.adc, cost.dac, cost.cells) == (2 * 3, 0, 2 * 120)
+    mho.program(model, seed=0)
+    found = counts(model, torch.tensor([[1, 39]]))
+    assert found == {"cells": 2 * 120, "adc_conversions": 2 * 3, "dac_conversions": 0}
 
 
-def test_the_figures_of_a_study_are_those_of_the_count(tmp_path):
-    from dataclasses import replace
+# --- prices --------------------------------------------------------------------------------------
 
-    from mho.experiments.chips import ChipStudy
-    from mho.experiments.experiment import Place, measure
-    from mho.experiments.fitting import Schedule
-    from mho.experiments.models import SmallCNN
+BY_HAND = Chip(
+    name="by hand",
+    node=22e-9,
+    read_time=10e-9,
+    adc=Walden(step_energy=1e-15, rate=1e8, area=1e-10),
+    columns_per_adc=1,
+    cell_area=1e-14,
+    parts=(Part(name="drivers", each="row", per="drive", joules=2e-12, leakage=1e-6, area=3e-12),),
+)
 
-    study = ChipStudy(
-        model=SmallCNN(first=2, second=2, hidden=4), training=Schedule(epochs=1, learning_rate=0.1), chips=1
+
+def linear(**parts):
+    """8 inputs in two arrays of 4 rows, 3 outputs."""
+    usual = {"tile": mho.Tile(rows=4, columns=None), "dac": DAC(bits=8), "adc": ADC(bits=8)}
+    model = mho.convert(nn.Linear(8, 3, bias=False), mho.Hardware(**{**usual, **parts}))
+    mho.calibrate(model, [torch.ones(2, 8)])
+    mho.program(model, seed=0)
+    return model
+
+
+def test_prices_by_hand():
+    model = linear()
+    g, volts = model.chip_g.double().sum().item(), model.hardware.device.v_read
+    found = prices(model, torch.ones(4, 8), BY_HAND, inferences=100.0, pulses=3.0)
+    seconds = 10e-9 + 10e-9  # a read, and a conversion by each of the converters
+    cells, adc, drivers, leakage = volts**2 * g * 10e-9, 6 * 256e-15, 8 * 2e-12, 8 * 1e-6 * seconds
+    writing = BY_HAND.writing.joules(g / 48, 3.0 * 48)
+    energy = cells + adc + drivers + leakage
+    assert found == pytest.approx(
+        {
+            "energy": energy,
+            "latency": seconds,
+            "area": 48 * 1e-14 + 6 * 1e-10 + 8 * 3e-12,
+            "energy_with_programming": energy + writing / 100,
+        },
+        rel=1e-5,
     )
-    whole = measure(study, Place(tmp_path / "whole", tmp_path))
+
+
+def test_without_a_dac_there_are_no_prices():
+    found = prices(linear(dac=None), torch.ones(4, 8), BY_HAND)
+    assert all(math.isnan(value) for value in found.values())
+
+
+def test_programming_is_paid_for_what_was_written():
+    """Not for what it has drifted to."""
+    model = linear(device=mho.devices.PCM())
+    once = []
+    for seconds in (25.0, 3e7):
+        mho.age(model, seconds)
+        once.append(mho.cost(model, [torch.ones(4, 8)]).programming)
+    assert once[0] == once[1] > 0
+
+
+# --- studies -------------------------------------------------------------------------------------
+
+TINY = ChipStudy(
+    model=SmallCNN(first=2, second=2, hidden=4), training=Schedule(epochs=1, learning_rate=0.1), chips=1
+)
+
+
+def test_the_figures_of_a_study_are_those_of_the_counts(tmp_path):
+    whole = measure(TINY, Place(tmp_path / "whole", tmp_path))
     dac = DAC(bits=8, stream=Stream())
-    changed = replace(study, hardware=replace(study.hardware, dac=dac))
+    changed = replace(TINY, hardware=replace(TINY.hardware, dac=dac))
     bits = measure(changed, Place(tmp_path / "bits", tmp_path))
     assert bits["adc_conversions"] == 7 * whole["adc_conversions"]
     assert bits["dac_conversions"] == 7 * whole["dac_conversions"]
-    assert bits["cells"] == whole["cells"]
+    assert bits["cells"] == whole["cells"] and bits["area"] == whole["area"]
+    assert bits["energy"] > whole["energy"] and bits["latency"] > whole["latency"]
+
+
+def test_a_study_without_a_dac_has_empty_prices(tmp_path):
+    study = replace(TINY, hardware=replace(TINY.hardware, dac=None))
+    table = run(study, tmp_path).table
+    assert table[["energy", "latency", "area", "energy_with_programming"]].isna().all(axis=None)
+    assert (table["adc_conversions"] > 0).all() and table["accuracy"].notna().all()
+
+
+def test_a_technology_is_said_by_name():
+    assert replace(TINY, technology="isaac") == replace(TINY, technology=ISAAC)
+    with pytest.raises(ConfigError, match="no 'isac'; did you mean 'isaac'"):
+        replace(TINY, technology="isac")
+    with pytest.raises(ConfigError, match="technology = 3: give one of costs.Chip"):
+        replace(TINY, technology=3)
+    for technology in TECHNOLOGIES.values():
+        study = replace(TINY, technology=technology)
+        assert from_dict(json.loads(json.dumps(to_dict(study)))) == study
+
+
+COSTS = CostStudy(model=TINY.model, training=TINY.training, chips=2, times=(25.0, 3.1536e7))
+
+
+@pytest.fixture(scope="module")
+def costs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("costs")
+    return run(COSTS, folder), folder
+
+
+def test_the_study_of_costs_has_a_row_for_each_chip_and_time(costs):
+    result, folder = costs
+    table = result.table
+    assert table[["chip", "seconds"]].to_numpy().tolist() == [[c, s] for c in (0, 1) for s in COSTS.times]
+    assert {column.name for column in COSTS.measured} <= set(table.columns)
+    assert table.drop(columns="accuracy").gt(0).drop(columns="chip").all(axis=None)
+    later = table["seconds"] == COSTS.times[1]
+    assert (table[later]["energy"].to_numpy() < table[~later]["energy"].to_numpy()).all()
+    assert table["latency"].nunique() == table["area"].nunique() == 1
+    again = run(COSTS, folder)  # found in the folder
+    assert again.document == result.document
+    with pytest.raises(OtherStudyError, match='technology.name: it has "generic, 22 nm"'):
+        run(replace(COSTS, technology="isaac"), folder)
+
+
+def test_the_whole_reports_are_in_the_document(costs):
+    document = json.loads((costs[1] / "results.json").read_text())
+    early, late = document["reports"]
+    first = costs[0].table.iloc[0]
+    assert early["seconds"] == 25.0 and early["summary"]["joules"] == first["energy"]
+    assert early["technology"] == GENERIC_22.name and len(early["layers"]) == 4
+    assert late["energy"]["cells"] < 0.7 * early["energy"]["cells"]
+    assert late["energy"]["ADC"] == early["energy"]["ADC"]
+    assert document["summary"][0]["energy"] == pytest.approx(costs[0].table.iloc[[0, 2]]["energy"].mean())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"hardware": mho.Hardware(adc=ADC())}, "hardware.dac = None: .* give the hardware one"),
+        ({"times": (2.0, 1.0)}, "times = .* sort them"),
+        ({"share": 0.3}, "share = 0.3"),
+        ({"share": 0.0}, "share = 0.0: give 1, or one in n"),
+        ({"schedule": "all"}, "schedule = 'all'"),
+    ],
+)
+def test_bad_studies_of_costs(change, said):
+    with pytest.raises(ConfigError, match=said):
+        replace(COSTS, **change)

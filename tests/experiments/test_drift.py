@@ -14,6 +14,7 @@ from mho.config.sealed import read_sealed
 from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.drift import (
     COLUMNS,
+    COSTS,
     DriftStudy,
     paired_differences,
     summarise,
@@ -25,6 +26,7 @@ from mho.experiments.networks import ARMS, AWARE, PLAIN
 from mho.experiments.progress import Progress
 from mho.experiments.store import OtherStudyError, Store
 from mho.experiments.tables import read_csv
+from mho.report.drift import drift_cost
 
 KNOWN = {"mho drift": COLUMNS}
 TINY = DriftStudy(
@@ -65,12 +67,30 @@ class Silent:
 
 def test_the_table_is_tidy_and_whole(finished):
     table = finished[0].table
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == (*COLUMNS, *COSTS)
     assert len(table) == len(ARMS) * 2 * len(TINY.times) * TINY.chips
     assert not table.duplicated(["arm", "compensation", "seconds", "chip"]).any()
     assert table["accuracy"].between(0, 1).all()
     assert (table.groupby("chip")["chip_seed"].nunique() == 1).all()
     assert table["chip_seed"].nunique() == TINY.chips
+
+
+def test_the_energy_falls_with_the_conductances(finished):
+    result, _ = finished
+    energy = result.table.pivot_table(index=["arm", "chip"], columns="seconds", values="energy")
+    assert (energy[31_536_000.0] < energy[1.0]).all()
+    assert result.table["latency"].nunique() == result.table["area"].nunique() == 1
+    costs = pd.DataFrame(result.document["costs"]).pivot(index="arm", columns="seconds", values="energy")
+    assert costs[1.0][PLAIN] == pytest.approx(energy[1.0][PLAIN].mean())
+
+
+def test_without_a_dac_costs_are_empty_and_accuracies_are_not(tmp_path):
+    hardware, training = dataclasses.replace(TINY.hardware, dac=None), Schedule(epochs=1, learning_rate=0.1)
+    study = dataclasses.replace(TINY, hardware=hardware, chips=1, training=training)
+    result = run(study, tmp_path)
+    assert result.table[list(COSTS)].isna().all(axis=None) and result.table["accuracy"].notna().all()
+    assert {row["energy"] for row in result.document["costs"]} == {None}
+    assert "nobody knows the voltages" in drift_cost(result.document)
 
 
 def test_accuracies_are_fractions_of_the_test_images(finished):

@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 import mho
-from mho.config import digest, from_dict, kinds, to_dict
+from mho.config import config, digest, from_dict, kinds, to_dict
 from mho.errors import ConfigError
 from mho.experiments import search as search_module
 from mho.experiments.chips import ChipStudy
-from mho.experiments.cost import Prices, count
 from mho.experiments.experiment import Place, measure
 from mho.experiments.fitting import Schedule
 from mho.experiments.harness import run
 from mho.experiments.models import SmallCNN
 from mho.experiments.pareto import pareto_front
+from mho.experiments.prices import counts
 from mho.experiments.progress import Progress
 from mho.experiments.search import HARDWARE, TABLE, Choice, SearchSpace, SearchStudy
 from mho.experiments.store import OtherStudyError
@@ -100,21 +100,13 @@ def analog(module, **fields):
 def test_conversions_and_cells_by_hand(module, x, fields, expected):
     model = analog(module, **fields)
     mho.calibrate(model, [torch.ones(x)])
-    cost = count(model, torch.ones(x), Prices(step_energy=1e-12))
-    assert (cost.adc, cost.dac, cost.cells) == expected
-    assert cost.converting == pytest.approx(1e-12 * (expected[0] * 2**5 + expected[1] * 2**6))
-    assert cost.energy(Prices()) == cost.converting
-
-
-def test_absent_converters_are_free_and_costs_are_of_one_input():
-    model = analog(nn.Linear(16, 8), dac=None, adc=None)
-    assert count(model, torch.ones(1, 16)).converting == 0
-    with pytest.raises(ValueError, match="x has 2 inputs"):
-        count(model, torch.ones(2, 16))
+    mho.program(model, seed=0)
+    cost = counts(model, torch.ones(x))
+    assert (cost["adc_conversions"], cost["dac_conversions"], cost["cells"]) == expected
 
 
 def test_pulses_are_geometric():
-    prices = Prices(pulse_error=0.04)
+    study = replace(STUDY, pulse_error=0.04)
     rng = np.random.default_rng(0)
     tries = []
     for _ in range(4000):
@@ -122,20 +114,8 @@ def test_pulses_are_geometric():
         while abs(rng.normal(0, 0.04)) > 0.02:
             n += 1
         tries.append(n)
-    assert prices.pulses(0.02) == pytest.approx(np.mean(tries), abs=4 * np.std(tries) / math.sqrt(4000))
-    assert prices.pulses(1.0) == pytest.approx(1.0)
-    for tolerance in (0.0, -0.1, math.nan):
-        with pytest.raises(ValueError, match="give more"):
-            prices.pulses(tolerance)
-
-
-def test_programming_is_shared_among_inferences():
-    model = analog(nn.Linear(16, 8))
-    mho.calibrate(model, [torch.ones(1, 16)])
-    cost = count(model, torch.ones(1, 16))
-    prices = Prices(pulse_energy=1e-9, pulse_error=0.05, inferences=1000.0)
-    expected = cost.converting + 256 * prices.pulses(0.02) * 1e-9 / 1000
-    assert cost.energy(prices, tolerance=0.02) == pytest.approx(expected)
+    assert study.pulses(0.02) == pytest.approx(np.mean(tries), abs=4 * np.std(tries) / math.sqrt(4000))
+    assert study.pulses(1.0) == pytest.approx(1.0)
 
 
 # --- chips ---------------------------------------------------------------------------------------
@@ -177,11 +157,11 @@ def test_no_description_is_tried_twice_and_the_cheapest_keeps_the_target(finishe
     document = json.loads((folder / "results.json").read_text())
     assert document["target"] == pytest.approx(document["digital_accuracy"] - 0.05)
     front = [row["trial"] for row in document["front"]]
-    assert front == pareto_front(table["energy"].tolist(), table["accuracy"].tolist())
+    assert front == pareto_front(table[STUDY.cost].tolist(), table["accuracy"].tolist())
     good = table[table["accuracy"] >= document["target"]]
     assert table["kept"].tolist() == (table["accuracy"] >= document["target"]).tolist()
-    assert STUDY.headline(table)["energy"] == good["energy"].min()
-    assert document["cheapest"]["energy"] == good["energy"].min()
+    assert STUDY.headline(table)[STUDY.cost] == good[STUDY.cost].min()
+    assert document["cheapest"][STUDY.cost] == good[STUDY.cost].min()
     assert from_dict(document["study"]) == STUDY
     assert mho.Hardware.load(folder / HARDWARE) == from_dict(document["hardware"])
     read = pd.read_csv(folder / TABLE, dtype={"error": str}).fillna({"error": ""})
@@ -275,16 +255,41 @@ def test_a_resolution_that_cannot_be_set_is_refused():
         replace(STUDY, base=replace(BASE, hardware=replace(BASE.hardware, adc=Sign())))
 
 
-def test_the_price_of_a_trial_is_that_of_its_conversions(tmp_path):
-    """With a stream in the base, the drivers have the voltages of a group of bits."""
-    dac = mho.DAC(bits=8, stream=mho.converters.Stream())
-    prices = Prices(step_energy=1e-12, pulse_energy=0.0)
-    study = replace(
-        STUDY, base=replace(BASE, hardware=replace(BASE.hardware, dac=dac)), prices=prices, trials=1
-    )
-    row = run(study, tmp_path).table.iloc[0]
-    expected = row["adc_conversions"] * 2.0 ** row["adc_bits"] + row["dac_conversions"] * 4
-    assert row["energy"] == pytest.approx(1e-12 * expected)
+def test_programming_to_the_tolerance_is_shared_by_the_inferences(tmp_path):
+    writing = mho.costs.Writing(volts=0.0, verify=1e-9)  # a pulse takes 1 nJ, whatever the cell
+    technology = replace(mho.costs.GENERIC_22, writing=writing)
+    study = replace(STUDY, base=replace(BASE, technology=technology, inferences=1000.0), trials=2)
+    table = run(study, tmp_path).table
+    share = table["energy_with_programming"] - table["energy"]
+    pulses = [study.pulses(tolerance) for tolerance in table["tolerance"]]
+    assert share.to_numpy() == pytest.approx(table["cells"].to_numpy() * pulses * 1e-12)
+
+
+@config
+class SlowIfCheap(mho.costs.ConverterPrice):
+    """A converter that takes less and longer with each bit."""
+
+    def joules(self, bits):
+        return 2.0**-bits * 1e-6
+
+    def square_metres(self, bits):
+        return (bits - 5) ** 2 * 1e-9
+
+    def seconds(self, bits):
+        return bits * 1e-7
+
+
+def test_another_cost_finds_other_hardware(tmp_path):
+    space = SearchSpace(adc_bits=(3, 5, 8), dac_bits=(8,), tile_rows=(32,), slices=(1,), tolerance=(0.1,))
+    base = replace(BASE, technology=replace(mho.costs.GENERIC_22, adc=SlowIfCheap()))
+    found = {}
+    for minimise in ("energy", "latency", "area"):
+        study = replace(STUDY, base=base, space=space, target=0.0, minimise=minimise)
+        result = run(study, tmp_path / minimise, shared=tmp_path)
+        found[minimise] = result.document["cheapest"]["adc_bits"]
+        assert result.document["cheapest"][study.cost] == result.table[study.cost].min()
+        assert study.headline(result.table)[study.cost] == result.table[study.cost].min()
+    assert found == {"energy": 8, "latency": 3, "area": 5}
 
 
 class Stop(Progress):
@@ -403,6 +408,7 @@ def test_a_folder_of_another_search_is_refused(finished):
         (lambda: SearchSpace(adc_bits=(0,)), "adc_bits.0 = 0"),
         (lambda: SearchSpace(tolerance=(0.1, -0.1)), "tolerance.1 = -0.1"),
         (lambda: SearchSpace(tile_rows=(32, 32)), "tile_rows = .*a value is there twice"),
+        (lambda: SearchStudy(minimise="power"), "minimise = 'power'"),
         (lambda: SearchStudy(target=1.5), "SearchStudy.target = 1.5"),
         (lambda: SearchStudy(base=replace(BASE, seconds=60.0)), "seconds = 60: .* and the device is a PCM"),
         (lambda: SearchStudy(weight_bits=3, space=SearchSpace(slices=(4,))), "slices = 4"),

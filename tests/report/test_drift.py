@@ -48,7 +48,13 @@ def document(low=0.004, high=0.014, chips=25):
             "hardware": {"kind": "Hardware", "device": {"kind": "devices.PCM", "g_max": 25e-6}},
             "times": list(TIMES),
             "chips": chips,
+            "technology": {"kind": "costs.Chip", "name": "generic"},
         },
+        "costs": [
+            {"arm": arm, "seconds": s, "energy": 2.6e-8, "latency": 1e-5, "area": 1.7e-6}
+            for arm in ("plain", "hardware-aware")
+            for s in TIMES
+        ],
         "digital": {"plain": {"test": 0.96}, "hardware-aware": {"test": 0.97}},
         "test_images": 600,
         "conversion": [

@@ -26,7 +26,7 @@ class Measured:
     Attributes:
         work: of all inferences.
         level: power of its reads if all rows were driven alike, over the true one; NaN if nothing was read.
-        siemens: mean conductance of its cells.
+        siemens: mean conductance of its cells, as they were written.
         cells: that hold weights.
         pulses: of the programming, on all cells; None where they were not counted.
         joules: of the programming, where it is modelled; else None.
@@ -103,15 +103,14 @@ def power_meter(array: Crossbar, every: int) -> PowerMeter:
 
 def _measured(meter: PowerMeter, array: Crossbar) -> Measured:
     chip = array.require_chip("cost")
-    g = tile.conductances(array.hardware, chip)
-    drawn = meter.drawn(g)
+    drawn = meter.drawn(tile.conductances(array.hardware, chip))
     written = array.written
     joules = None if written is None or math.isnan(written.energy) else written.energy
     return Measured(
         work=_work(meter, events_of(meter), drawn),
         level=drawn.alike / drawn.power if drawn.power else math.nan,
-        siemens=float(g.mean()),
-        cells=g.numel(),
+        siemens=float(chip.g.mean()),
+        cells=chip.g.numel(),
         pulses=None if written is None else written.pulses,
         joules=joules,
     )

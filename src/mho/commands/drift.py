@@ -6,7 +6,7 @@ from mho.commands.common import present
 from mho.commands.options import DATA, ON, OUTPUT, THREADS, WORKERS, Given, fields, flag
 from mho.commands.study import carried_out, folder_of
 from mho.experiments.drift import DriftStudy
-from mho.report.drift import drift_figures, drift_page, drift_text, drift_verdict
+from mho.report.drift import drift_cost, drift_figures, drift_page, drift_text, drift_verdict
 
 USUAL = DriftStudy()
 TUNING = 0.4  # rate of the fine-tuning over that of the training
@@ -14,8 +14,8 @@ OPTIONS = (
     *fields(
         USUAL,
         "model data-set=data device=hardware.device bits=hardware.dac.bits,hardware.adc.bits "
-        "tile-rows=hardware.tile.rows tile-columns=hardware.tile.columns hardware chips times seed "
-        "epochs=training.epochs tuning-epochs=fine_tuning.epochs learning-rate=training.learning_rate "
+        "tile-rows=hardware.tile.rows tile-columns=hardware.tile.columns hardware technology chips times "
+        "seed epochs=training.epochs tuning-epochs=fine_tuning.epochs learning-rate=training.learning_rate "
         "batch=training.batch,fine_tuning.batch weight-noise=hardware_aware.weight_noise",
     ),
     DATA,
@@ -48,5 +48,5 @@ def drift(given: Given) -> None:
         folder,
         lambda: drift_figures(document),
         lambda pictures: drift_page(document, pictures),
-        [drift_text(document), drift_verdict(document)],
+        [drift_text(document), drift_verdict(document), drift_cost(document)],
     )

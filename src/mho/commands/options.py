@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from mho.commands.common import chosen, clean_errors, need_study, needs, typer
-from mho.config import kinds
+from mho.config import kinds, load
+from mho.costs import TECHNOLOGIES, Technology
+from mho.experiments.prices import technology_of
 from mho.hardware import Hardware
 from mho.report.docstrings import plain, words
 from mho.report.durations import parse_durations, written
@@ -142,6 +144,8 @@ def _reading(kind: Any, about: str) -> tuple[Any, Callable[[str, Any], Any] | No
         return None
     if kind is Hardware:
         return Path, lambda option, path: Hardware.load(str(path)), ", a description (.json, .yaml)"
+    if kind is Technology:
+        return str, technology, f": {', '.join(TECHNOLOGIES)}, or a description (.json, .yaml)"
     known = kinds(kind).values() if isinstance(kind, type) else ()
     names = [cls.__name__ for cls in known if not needs(cls)]
     if len(names) < 2:
@@ -154,6 +158,8 @@ def _shown(value: Any, parse: Any) -> str:
     if isinstance(value, tuple):
         each = [written(v) if parse is durations else f"{v:g}" for v in value]
         return ",".join(each) if len(each) < 12 else f"{each[0]},{each[1]} ... {each[-1]}"
+    if parse is technology:
+        return next((name for name, one in TECHNOLOGIES.items() if one == value), value.name)
     return (
         type(value).__name__
         if dataclasses.is_dataclass(value)
@@ -187,6 +193,16 @@ def numbers(kind: type) -> Callable[[str, str], tuple[Any, ...]]:
             ) from None
 
     return parse
+
+
+def technology(option: str, text: str) -> Technology:
+    """Reads the name of a technology, or the name of its file."""
+    found = load(text) if Path(text).suffix in (".json", ".yaml", ".yml") else technology_of(text)
+    if not isinstance(found, Technology):
+        raise ValueError(
+            f"{option} {text}: a {type(found).__name__}, not a technology (kind: costs.Chip, or your own)"
+        )
+    return found
 
 
 def durations(option: str, text: str) -> tuple[float, ...]:

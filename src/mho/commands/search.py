@@ -21,7 +21,7 @@ OPTIONS = (
         SearchStudy(),
         "target trials adc-bits=space.adc_bits dac-bits=space.dac_bits tile-rows=space.tile_rows "
         "slices=space.slices tolerance=space.tolerance model=base.model data-set=base.data "
-        "epochs=base.training.epochs chips=base.chips seed",
+        "epochs=base.training.epochs chips=base.chips technology=base.technology minimise seed",
     ),
     DATA,
     ON,

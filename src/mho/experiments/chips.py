@@ -19,14 +19,15 @@ from torch import Tensor, nn
 
 import mho
 from mho import random
-from mho.config import Count, NonNegative, config, digest
+from mho.config import Count, NonNegative, Positive, config, digest
 from mho.config.sealed import DamagedFileError, load_tensors, save_tensors
-from mho.experiments.cost import Prices, count
+from mho.costs import GENERIC_22
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, chip_seed, fit, seeded
 from mho.experiments.harness import Column, Study, Work, grid
 from mho.experiments.machine import memory_for
 from mho.experiments.models import Network, SmallCNN
+from mho.experiments.prices import COUNTED, PAID, PRICED, Priced, counts, finite, prices
 from mho.experiments.progress import ProgressStep
 from mho.experiments.statistics import estimate
 
@@ -49,6 +50,8 @@ class ChipStudy(Study):
         chips: how many.
         seconds: their age.
         compensated: correct the drift from a noisy read of each array.
+        technology: what is paid for what; a name of ``mho.costs.TECHNOLOGIES`` will do.
+        inferences: inferences between two programmings, which share its energy.
         seed: names all random numbers.
     """
 
@@ -64,6 +67,8 @@ class ChipStudy(Study):
     chips: Count = 5
     seconds: NonNegative = 0.0
     compensated: bool = False
+    technology: Priced = GENERIC_22
+    inferences: Positive = 1e5
     seed: int = 0
 
     def validate(self) -> None:
@@ -73,10 +78,8 @@ class ChipStudy(Study):
     measured = (
         Column("accuracy", "", "fraction of the test images, on the chip", 0, 1),
         Column("digital_accuracy", "", "of the network without a chip", 0, 1),
-        Column("cells", "", "that hold weights", low=0),
-        Column("adc_conversions", "", "of one inference", low=0),
-        Column("dac_conversions", "", "of one inference", low=0),
-        Column("energy", "J", "of all conversions of one inference", low=0),
+        *COUNTED,
+        *PAID,
     )
     pieces = "chips"
 
@@ -88,9 +91,15 @@ class ChipStudy(Study):
         """The trained network, converted and calibrated."""
         return _OnChips(self, trained(self, data, work.shared, work.device), data)
 
-    def measure(self, place: Mapping[str, Any], shared: _OnChips) -> dict[str, float]:
-        """Accuracy of a chip, and what all chips cost."""
-        return shared.tested(place["chip"])
+    def measure(self, place: Mapping[str, Any], shared: _OnChips) -> dict[str, float | None]:
+        """Accuracy of a chip, and what the first one costs; None for prices without a DAC."""
+        return finite(shared.tested(place["chip"]))
+
+    def table(self, records: Sequence[Mapping[str, Any]], shared: _OnChips) -> pd.DataFrame:
+        """One row for each chip."""
+        figures = {column.name: float for column in self.measured}
+        found: pd.DataFrame = super().table(records, shared).astype(figures)
+        return found
 
     def headline(self, table: pd.DataFrame) -> dict[str, float]:
         """As :func:`on_chips`."""
@@ -141,7 +150,7 @@ def on_chips(
     network: nn.Module,
     data: Data,
     part: Literal["test", "validation"] = "test",
-    prices: Prices | None = None,
+    pulses: float | None = None,
 ) -> dict[str, float]:
     """Put a trained network on chips and test them.
 
@@ -150,17 +159,18 @@ def on_chips(
         network: as :func:`trained` gives it.
         data: the images.
         part: the images to test on; nothing may be chosen with the test images.
-        prices: of conversions.
+        pulses: of programming a cell; None for what programming or the technology says.
 
     Returns:
         ``accuracy`` (mean over chips), its ``std``, ``low`` and ``high`` end of the 95 % interval,
-        ``digital_accuracy``, and counts: ``cells``, ``adc_conversions``, ``dac_conversions`` and
-        ``energy`` (joule, of all conversions) of one inference.
+        ``digital_accuracy``, and what one inference costs on the first chip: ``cells``, ``adc_conversions``,
+        ``dac_conversions``, ``energy`` and ``energy_with_programming`` (joules), ``latency`` (seconds) and
+        ``area`` (square metres); these four are NaN without a DAC.
 
     Raises:
         ValueError: memory did not suffice.
     """
-    chips = _OnChips(study, network, data, part, prices)
+    chips = _OnChips(study, network, data, part, pulses)
     return _summary([chips.tested(chip) for chip in range(study.chips)])
 
 
@@ -173,32 +183,33 @@ class _OnChips:
         network: nn.Module,
         data: Data,
         part: str = "test",
-        prices: Prices | None = None,
+        pulses: float | None = None,
     ) -> None:
         self.study, self.shown = study, getattr(data, part)
         self.device, images = next(network.parameters()).device, data.train.tensors[0]
         with self._memory():
             self.analog = mho.convert(network, study.hardware).eval()
             mho.calibrate(self.analog, images.split(BATCH_OF_CALIBRATION))
+            self.same = {"digital_accuracy": accuracy(network, self.shown)}
             with seeded(study.seed, "cost"):
-                cost = count(self.analog, images[:1].to(self.device), prices)
-            self.same = {
-                "digital_accuracy": accuracy(network, self.shown),
-                "cells": float(cost.cells),
-                "adc_conversions": float(cost.adc),
-                "dac_conversions": float(cost.dac),
-                "energy": cost.converting,
-            }
+                self._made(0)
+                x = images[:PRICED].to(self.device)
+                self.same |= counts(self.analog, x[:1])
+                self.same |= prices(self.analog, x, study.technology, study.inferences, pulses)
 
     def tested(self, chip: int) -> dict[str, float]:
         """The accuracy of a chip beside what is the same for all."""
         study = self.study
         with self._memory(), seeded(study.seed, "read", str(chip)):
-            mho.program(self.analog, chip_seed(study.seed, chip))
-            mho.age(self.analog, study.seconds)
-            if study.compensated:
-                mho.compensate(self.analog)
+            self._made(chip)
             return {"accuracy": accuracy(self.analog, self.shown), **self.same}
+
+    def _made(self, chip: int) -> None:
+        """Program a chip and let it age."""
+        mho.program(self.analog, chip_seed(self.study.seed, chip))
+        mho.age(self.analog, self.study.seconds)
+        if self.study.compensated:
+            mho.compensate(self.analog)
 
     def _memory(self) -> AbstractContextManager[None]:
         remedy = "compute on the CPU, or choose a smaller model"

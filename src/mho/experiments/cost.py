@@ -1,133 +1,182 @@
-"""What hardware costs: conversions, cells and energy of one inference.
+"""What a trained network costs on its chips, beside its accuracy, at several ages: one table.
 
-The energy of a converter is taken as ``step_energy * 2^bits`` for each conversion (R. H. Walden, IEEE J.
-Sel. Areas Commun. 17, 539, 1999: energy for each conversion step); of a driver of groups of bits, the bits
-are those of a group and the sign. Programming to a tolerance is paid once and shared by many inferences.
-These are relative prices to compare hardware with, not a design.
+>>> study = CostStudy(technology="isaac", times=(1.0, 86_400.0))
+>>> study.technology.name
+'ISAAC'
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, InstanceOf
 
-from mho.analysis.trace import trace
-from mho.chip import tile
-from mho.config import NonNegative, Positive, config
-from mho.converters import DAC, ColumnConverter
-from mho.nn import Crossbar, crossbars
-from mho.nn.unprogrammed import on_purpose
+import mho
+from mho.analysis.cost import CostReport
+from mho.analysis.cost import Schedule as Order
+from mho.analysis.trace import share_of
+from mho.config import Count, Fraction, Positive, config, parse_json
+from mho.costs import GENERIC_22
+from mho.experiments.chips import BATCH_OF_CALIBRATION, ChipStudy, trained
+from mho.experiments.data import Data, Digits, Source
+from mho.experiments.fitting import Schedule, accuracy, chip_seed, seeded
+from mho.experiments.harness import Column, Study, Work, grid
+from mho.experiments.models import Network, SmallCNN
+from mho.experiments.prices import COUNTED, PAID, Priced, cells, finite, paid
+from mho.experiments.tables import records_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @config
-class Prices:
-    """What is paid for what. The defaults are typical values, not verified for any one design.
+class CostStudy(Study):
+    """What a trained network costs on its chips, beside its accuracy, at several ages.
 
     Attributes:
-        step_energy: energy of a conversion over ``2^bits``, joule; the figure of merit of a converter.
-        pulse_energy: energy of one programming pulse and its verifying read, joule.
-        pulse_error: standard deviation of where one pulse ends, as a fraction of g_max.
-        inferences: inferences between two programmings.
+        data: the images.
+        model: the network.
+        training: how it is trained, in float32.
+        hardware: the chips; they have DACs.
+        technology: what is paid for what; a name of ``mho.costs.TECHNOLOGIES`` will do.
+        schedule: ``layers``: one after the other; ``pipeline``: all layers at work.
+        chips: how many.
+        times: seconds since programming at which each chip is tested, rising.
+        compensated: correct the drift from a noisy read of each array.
+        share: of the vectors whose voltages are looked at.
+        inferences: inferences between two programmings, which share its energy.
+        seed: names all random numbers.
     """
 
-    step_energy: Positive = 10e-15
-    pulse_energy: NonNegative = 100e-12
-    pulse_error: Positive = 0.05
+    data: InstanceOf[Source] = Digits()
+    model: InstanceOf[Network] = SmallCNN()
+    training: Schedule = Schedule(epochs=30, learning_rate=0.05)
+    hardware: mho.Hardware = ChipStudy().hardware
+    technology: Priced = GENERIC_22
+    schedule: Order = "layers"
+    chips: Count = 5
+    times: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 3.1536e7)
+    compensated: bool = False
+    share: Fraction = 1 / 8
     inferences: Positive = 1e5
+    seed: int = 0
 
-    def pulses(self, tolerance: float) -> float:
-        """Expected pulses until a cell is within ``tolerance * g_max`` of its target.
-
-        Each pulse ends at a normal distance from the target, on its own, so the number of pulses is
-        geometric: its mean is ``1 / P(|error| <= tolerance)``.
-
-        >>> round(Prices(pulse_error=0.05).pulses(0.05), 3)
-        1.465
-        """
-        if not tolerance > 0:
-            raise ValueError(
-                f"tolerance = {tolerance!r}: no number of pulses ends exactly on the target; give more"
-            )
-        return 1 / math.erf(tolerance / self.pulse_error / math.sqrt(2))
-
-    def programming(self, cells: float, tolerance: float) -> float:
-        """Joule of an inference for programming so many cells, which its inferences share."""
-        return cells * self.pulses(tolerance) * self.pulse_energy / self.inferences
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Counts for one inference.
-
-    Attributes:
-        adc: conversions of column currents.
-        dac: conversions of inputs.
-        cells: cells that hold weights, whether or not they are read.
-        converting: energy of all conversions, joule; an absent or ideal converter makes none and is free.
-    """
-
-    adc: int
-    dac: int
-    cells: int
-    converting: float
-
-    def energy(self, prices: Prices, tolerance: float | None = None) -> float:
-        """Joule for each inference; with a tolerance, programming is shared among the inferences."""
-        return self.converting + (0 if tolerance is None else prices.programming(self.cells, tolerance))
-
-
-def count(model: nn.Module, x: Tensor, prices: Prices | None = None) -> Cost:
-    """Count the conversions of one inference, as they are made.
-
-    A vector is driven into each array that holds its rows: those beside another, and those of other slices,
-    have drivers and ADCs of their own. Inputs that are driven bit by bit are one conversion for each group
-    of bits; the ADC converts each group too, unless their charges are added before. A look-up reads one
-    array of rows and drives nothing. A converter that is absent or ideal makes no conversions.
-
-    Args:
-        model: what ``mho.convert`` made.
-        x: one input, with a batch axis of 1.
-        prices: of a conversion step.
-
-    >>> import mho
-    >>> hardware = mho.Hardware(tile=mho.Tile(rows=4, columns=None), dac=mho.DAC(bits=8), adc=mho.ADC(bits=8))
-    >>> analog = mho.convert(nn.Linear(8, 3), hardware)
-    >>> mho.calibrate(analog, [torch.ones(2, 8)])
-    >>> cost = count(analog, torch.ones(1, 8))
-    >>> cost.adc, cost.dac, cost.cells
-    (6, 8, 48)
-    """
-    prices = prices if prices is not None else Prices()
-    if len(x) != 1:
-        raise ValueError(f"x has {len(x)} inputs: costs are counted for one")
-    arrays = crossbars(model)
-    with torch.no_grad(), on_purpose(model), trace(model) as seen:
-        model.eval()(x)
-    total = seen.total
-    energy = sum(
-        prices.step_energy
-        * (e.conversions * _levels(arrays[path].hardware.adc) + e.driven * _levels(arrays[path].hardware.dac))
-        for path, e in seen.layers.items()
+    measured = (
+        Column("seconds", "s", "time since programming", low=0),
+        Column("accuracy", "", "fraction of the test images, on the chip", 0, 1),
+        *PAID,
+        Column("tops", "10^12/s", "achieved: operations, two for each multiply-accumulate", low=0),
+        Column("tops_per_watt", "10^12/J", "achieved", low=0),
+        Column("joules_per_mac", "J", "achieved, for each multiply-accumulate", low=0),
+        Column("peak_tops", "10^12/s", "all arrays full and at work all the time", low=0),
+        Column("peak_tops_per_watt", "10^12/J", "likewise", low=0),
+        *COUNTED,
     )
-    cells = sum(_cells(array) for array in arrays.values())
-    return Cost(total["conversions"], total["driven"], cells, energy)
+    pieces = "chips"
+
+    def validate(self) -> None:
+        """Times rise, the device is known then, and the voltages of inputs are known."""
+        if list(self.times) != sorted(set(self.times)):
+            raise ValueError(f"times = {self.times}: they must rise, without repetition; sort them")
+        for seconds in self.times:
+            self.hardware.device.check_time(seconds)
+        if self.hardware.dac is None:
+            raise ValueError(
+                "hardware.dac = None: without a DAC nobody knows the voltages of the inputs, which the "
+                "energy goes by; give the hardware one (mho.DAC(bits=None) rounds nothing)"
+            )
+        if not share_of(self.share):
+            raise ValueError(f"share = {self.share!r}: give 1, or one in n, as 1/8")
+
+    @property
+    def network(self) -> ChipStudy:
+        """What names the trained network: studies that differ in hardware only share it."""
+        return ChipStudy(data=self.data, model=self.model, training=self.training, seed=self.seed)
+
+    def places(self) -> list[dict[str, Any]]:
+        """Each chip."""
+        return grid(chip=range(self.chips))
+
+    def prepare(self, work: Work, data: Data) -> _Costs:
+        """The trained network, converted and calibrated."""
+        return _Costs(self, work, data)
+
+    def measure(self, place: Mapping[str, Any], shared: _Costs) -> list[dict[str, Any]]:
+        """Accuracy and cost of a chip at each time; of the first one the whole report."""
+        return shared.tested(place["chip"])
+
+    def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: _Costs) -> str:
+        """The chip, and its accuracy at the last time."""
+        return f"chip {place['chip']}" + (f": {100 * rows[-1]['accuracy']:.1f} %" if rows else "")
+
+    def table(self, records: Sequence[Mapping[str, Any]], shared: _Costs) -> pd.DataFrame:
+        """One row for each chip and time."""
+        figures = {column.name: float for column in self.measured}
+        found: pd.DataFrame = super().table(records, shared).drop(columns="report").astype(figures)
+        return found
+
+    def document(self, table: pd.DataFrame, shared: _Costs, work: Work) -> dict[str, Any]:
+        """The means over chips at each time, and the whole reports of the first chip."""
+        first = next(record for record in work.store.records if record["chip"] == 0)
+        return {
+            "test_images": len(shared.data.test),
+            "digital_accuracy": shared.digital,
+            "summary": records_of(_means(table).reset_index()),
+            "reports": [{"seconds": row["seconds"], **row["report"]} for row in first["rows"]],
+        }
+
+    def headline(self, table: pd.DataFrame) -> dict[str, float]:
+        """The means over chips at the last time."""
+        return {str(name): float(value) for name, value in _means(table).iloc[-1].items()}
 
 
-def _cells(layer: Crossbar) -> int:
-    """Cells that hold the weights of a layer, and those of a unit column."""
-    groups, rows, columns = layer.matrix(layer.wide_weight().detach()).shape
-    columns += tile.readout(layer.hardware).unit_column
-    return groups * (rows + layer.bias_rows) * columns * layer.hardware.mapping.copies
+class _Costs:
+    """A trained network on the hardware of a study, calibrated."""
+
+    def __init__(self, study: CostStudy, work: Work, data: Data) -> None:
+        self.study, self.data, self.device = study, data, work.device
+        network = trained(study.network, data, work.shared, work.device)
+        self.digital = accuracy(network, data.test)
+        self.analog = mho.convert(network, study.hardware).eval()
+        mho.calibrate(self.analog, data.train.tensors[0].split(BATCH_OF_CALIBRATION))
+
+    def tested(self, chip: int) -> list[dict[str, Any]]:
+        """A row for each time."""
+        study, rows = self.study, []
+        mho.program(self.analog, chip_seed(study.seed, chip))
+        for seconds in study.times:
+            with seeded(study.seed, "read", str(chip), repr(seconds)):
+                mho.age(self.analog, seconds)
+                if study.compensated:
+                    mho.compensate(self.analog)
+                found = accuracy(self.analog, self.data.test)
+                report = self._cost()
+            whole = parse_json(report.to_json()) if chip == 0 else None
+            figures = {"seconds": seconds, "accuracy": found, **achieved(report, study.inferences)}
+            rows.append({**finite(figures), "cells": cells(self.analog), "report": whole})
+        return rows
+
+    def _cost(self) -> CostReport:
+        study, batches = self.study, self.data.test.tensors[0].split(BATCH_OF_CALIBRATION)
+        return mho.cost(self.analog, batches, study.technology, share=study.share, schedule=study.schedule)
 
 
-def _levels(converter: DAC | ColumnConverter | None) -> float:
-    """Levels that a conversion chooses among; 0 where they are not given by bits or steps."""
-    if isinstance(converter, DAC) and converter.stream is not None:  # with a sign, as many voltages again
-        return 2.0 ** (converter.stream.bits + int(converter.signed))
-    bits, steps = getattr(converter, "bits", None), getattr(converter, "steps", None)
-    if bits is not None:
-        return float(2.0**bits)
-    return 0.0 if steps is None else steps + 1.0
+def achieved(report: CostReport, inferences: float) -> dict[str, float]:
+    """The figures of a report under the names of a :class:`CostStudy`."""
+    work = [layer.work for layer in report.layers.values()]
+    return {
+        **paid(report, inferences),
+        "tops": report.tops,
+        "tops_per_watt": report.tops_per_watt,
+        "joules_per_mac": report.joules_per_mac,
+        "peak_tops": report.peak.tops,
+        "peak_tops_per_watt": report.peak.tops_per_watt,
+        "adc_conversions": sum(w.conversions for w in work),
+        "dac_conversions": sum(w.drives for w in work),
+    }
+
+
+def _means(table: pd.DataFrame) -> pd.DataFrame:
+    found: pd.DataFrame = table.drop(columns="chip").groupby("seconds", sort=True).mean()
+    return found

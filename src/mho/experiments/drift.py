@@ -20,12 +20,14 @@ from torch import nn
 
 import mho
 from mho.config import Count, Positive, config
+from mho.costs import GENERIC_22
 from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.data import Data, Digits, Source
 from mho.experiments.fitting import Schedule, accuracy, chip_seed, seeded
 from mho.experiments.harness import Column, Study, Work
 from mho.experiments.models import Network, SmallCNN
 from mho.experiments.networks import ARMS, AWARE, PLAIN
+from mho.experiments.prices import PAID, PRICED, Priced, finite, prices
 from mho.experiments.statistics import MeanEstimate, estimate, paired
 from mho.experiments.tables import estimates, records_of
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RAW, COMPENSATED = "raw", "compensated"
+PAID_HERE = PAID[:3]  # energy, latency, area
+COSTS = tuple(column.name for column in PAID_HERE)
 COLUMNS = ("arm", "compensation", "seconds", "chip", "chip_seed", "accuracy", "digital_accuracy")
 
 
@@ -49,6 +53,7 @@ class DriftStudy(Study):
         hardware_aware: what the hardware-aware copy's fine-tuning does beside.
         chips: chips that each copy is programmed on.
         times: seconds since programming at which each chip is tested, rising.
+        technology: what is paid for what; a name of ``mho.costs.TECHNOLOGIES`` will do.
         seed: names all random numbers: training, chips and reads.
     """
 
@@ -65,6 +70,7 @@ class DriftStudy(Study):
     hardware_aware: HardwareAware = HardwareAware()
     chips: Count = 25
     times: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 3_600.0, 86_400.0, 2.592e6, 3.1536e7)
+    technology: Priced = GENERIC_22
     seed: int = 0
 
     def validate(self) -> None:
@@ -87,6 +93,7 @@ class DriftStudy(Study):
         Column("chip_seed", "", "of mho.program"),
         Column("accuracy", "", "fraction of the test images", 0, 1),
         Column("digital_accuracy", "", "of the network without a chip", 0, 1),
+        *PAID_HERE,
     )
     pieces = "chips"
     stages = MappingProxyType({"networks": (FLOAT,), "copies": ARMS})
@@ -110,13 +117,13 @@ class DriftStudy(Study):
         return f"{place['arm']}, chip {place['chip']}{last}"
 
     def table(self, records: Sequence[Mapping[str, Any]], shared: Arms) -> pd.DataFrame:
-        """One row for each test of a chip, :data:`COLUMNS`, arm by arm."""
+        """One row for each test of a chip, :data:`COLUMNS` and :data:`COSTS`, arm by arm."""
         ordered = sorted(records, key=lambda record: (ARMS.index(record["arm"]), record["chip"]))
         found = super().table(ordered, shared)
         found["chip_seed"] = [self.chip_seed(chip) for chip in found["chip"]]
         digital = {arm: fact["test"] for arm, fact in shared.facts(ARMS).items()}
         found["digital_accuracy"] = found["arm"].map(digital)
-        tidy: pd.DataFrame = found[list(COLUMNS)]
+        tidy: pd.DataFrame = found[[*COLUMNS, *COSTS]].astype(dict.fromkeys(COSTS, float))
         return tidy
 
     def document(self, table: pd.DataFrame, shared: Arms, work: Work) -> dict[str, Any]:
@@ -131,16 +138,19 @@ class DriftStudy(Study):
             "conversion": shared.conversion(PLAIN),
             "summary": records_of(summarise(table)),
             "differences": records_of(paired_differences(table)),
+            "costs": records_of(_costs(table)),
         }
 
     def headline(self, table: pd.DataFrame) -> dict[str, float]:
-        """Accuracies of both arms at each time; that which matters most is the aware one's, compensated."""
+        """Accuracies of both arms at each time, and costs; what matters most is the aware arm's."""
         digital = table.drop_duplicates("arm").set_index("arm")["digital_accuracy"]
         figures = {f"{arm}_digital": float(value) for arm, value in digital.items()}
         for row in summarise(table).to_dict("records"):
             name = f"{row['arm']}_{row['compensation']}_{row['seconds']:g}s"
             figures |= {name: float(row["mean"]), f"{name}_std": float(row["std"])}
-        return {"accuracy": figures[f"{AWARE}_{COMPENSATED}_{max(self.times):g}s"], **figures}
+        last = _costs(table).iloc[-1]
+        paid = {name: float(last[name]) for name in COSTS}
+        return {"accuracy": figures[f"{AWARE}_{COMPENSATED}_{max(self.times):g}s"], **figures, **paid}
 
 
 def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Data) -> list[dict[str, Any]]:
@@ -154,18 +164,29 @@ def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Da
         data: its test part is used.
 
     Returns:
-        ``seconds``, ``compensation`` and ``accuracy`` of each test, in the order of time.
+        ``seconds``, ``compensation`` and ``accuracy`` of each test, in the order of time; and what an
+        inference costs, compensated: :data:`COSTS`, None without a DAC.
     """
     mho.program(analog, seed=study.chip_seed(chip))
     rows = []
     for seconds in study.times:
         with seeded(study.seed, "read", arm, str(chip), repr(seconds)):
             mho.age(analog, seconds)
-            rows.append({"seconds": seconds, "compensation": RAW, "accuracy": accuracy(analog, data.test)})
+            found = {RAW: accuracy(analog, data.test)}
             mho.compensate(analog)
-            compensated = accuracy(analog, data.test)
-            rows.append({"seconds": seconds, "compensation": COMPENSATED, "accuracy": compensated})
+            found[COMPENSATED] = accuracy(analog, data.test)
+        with seeded(study.seed, "cost", arm, str(chip), repr(seconds)):
+            images = data.test.tensors[0][:PRICED].to(next(analog.parameters()).device)
+            paid = prices(analog, images, study.technology)
+        costs = finite({name: paid[name] for name in COSTS})
+        rows += [{"seconds": seconds, "compensation": c, "accuracy": a, **costs} for c, a in found.items()]
     return rows
+
+
+def _costs(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over chips, by network and time."""
+    found: pd.DataFrame = table.groupby(["arm", "seconds"], sort=False)[list(COSTS)].mean().reset_index()
+    return found
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """The cheapest hardware that keeps an accuracy: a search over converters, tiles, slices and tolerance.
 
 A network is trained once. Each trial puts it on chips of another description, tests them, and prices one
-inference (:mod:`mho.experiments.cost`). Optuna proposes descriptions that should cost less and keep the
-accuracy. Finished trials are kept; the same search goes on from them.
+inference (:func:`mho.cost`). Optuna proposes descriptions that should cost less and keep the accuracy.
+Finished trials are kept; the same search goes on from them.
 
 >>> study = SearchStudy(space=SearchSpace(adc_bits=(4, 8), dac_bits=(8,), tile_rows=(64,), slices=(1,)))
 >>> study.space.size
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -29,21 +29,22 @@ from mho.converters import with_bits
 from mho.devices.effects.base import around, effects, innermost
 from mho.experiments import harness
 from mho.experiments.chips import ChipStudy, on_chips, trained
-from mho.experiments.cost import Prices
 from mho.experiments.data import Data
 from mho.experiments.fitting import accuracy
 from mho.experiments.harness import Column, Work
 from mho.experiments.pareto import pareto_front
+from mho.experiments.prices import COUNTED, PAID, finite
 from mho.experiments.tables import records_of
 from mho.experiments.worker import sentence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIGURES = ("accuracy", "std", "energy", "cells", "adc_conversions", "dac_conversions")
+FIGURES = ("accuracy", "std", *(column.name for column in (*PAID, *COUNTED)))
+COSTS = {"energy": "energy_with_programming", "latency": "latency", "area": "area"}  # columns
 TABLE, HARDWARE = "results.csv", "hardware.yaml"
 FIRST_AT_RANDOM = 20  # trials before the proposals learn from what was seen
-PENALTY = 20.0  # a missed point of accuracy weighs as much as a factor of exp(0.2) in energy
+PENALTY = 20.0  # a missed point of accuracy weighs as much as a factor of exp(0.2) in cost
 
 Bits = Annotated[int, Field(ge=1, le=16)]
 Several = Field(min_length=1)
@@ -109,7 +110,9 @@ class SearchStudy(harness.Study):
         loss: accuracy that may be lost, if ``target`` is None.
         trials: descriptions to try; fewer if the space has no more.
         weight_bits: bits of a weight, which the slices hold.
-        prices: of conversions and programming.
+        minimise: the cost: ``energy`` of an inference with its share of the programming, ``latency`` or
+            ``area``, in the technology of the base.
+        pulse_error: standard deviation of where one programming pulse ends, as a fraction of g_max.
         seed: names the proposals.
     """
 
@@ -119,7 +122,8 @@ class SearchStudy(harness.Study):
     loss: Fraction = 0.01
     trials: Count = 60
     weight_bits: Annotated[int, Field(ge=2, le=16)] = 8
-    prices: Prices = Prices()
+    minimise: Literal["energy", "latency", "area"] = "energy"
+    pulse_error: Positive = 0.05
     seed: int = 0
 
     def validate(self) -> None:
@@ -182,12 +186,26 @@ class SearchStudy(harness.Study):
     measured = (
         Column("accuracy", "", "fraction of the validation images, mean over chips", 0, 1),
         Column("std", "", "standard deviation over chips", 0, 1),
-        Column("energy", "J", "of an inference, with its share of the programming", low=0),
-        Column("cells", "", "that hold weights", low=0),
-        Column("adc_conversions", "", "of one inference", low=0),
-        Column("dac_conversions", "", "of one inference", low=0),
+        *PAID,
+        *COUNTED,
     )
     pieces = "trials"
+
+    @property
+    def cost(self) -> str:
+        """The column that is minimised."""
+        return COSTS[self.minimise]
+
+    def pulses(self, tolerance: float) -> float:
+        """Expected pulses until a cell is within ``tolerance * g_max`` of its target.
+
+        Each pulse ends at a normal distance from the target, on its own, so the number of pulses is
+        geometric: its mean is ``1 / P(|error| <= tolerance)``.
+
+        >>> round(SearchStudy(pulse_error=0.05).pulses(0.05), 3)
+        1.465
+        """
+        return 1 / math.erf(tolerance / self.pulse_error / math.sqrt(2))
 
     def identity(self) -> SearchStudy:
         """More trials may be asked for later."""
@@ -219,10 +237,11 @@ class SearchStudy(harness.Study):
         return {**asdict(choice), **figures}
 
     def detail(self, place: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shared: _Search) -> str:
-        """Accuracy and energy of a trial."""
+        """Accuracy and cost of a trial."""
         if not rows or rows[0]["error"]:
             return f"trial {place['trial']} failed"
-        return f"accuracy {rows[0]['accuracy']:.3f}, {rows[0]['energy']:.3g} J"
+        unit = next(column.unit for column in PAID if column.name == self.cost)
+        return f"accuracy {rows[0]['accuracy']:.3f}, {rows[0][self.cost]:.3g} {unit}"
 
     def table(self, records: Sequence[Mapping[str, Any]], shared: _Search) -> pd.DataFrame:
         """One row for each trial; ``ValueError`` if all failed."""
@@ -235,7 +254,7 @@ class SearchStudy(harness.Study):
     def document(self, table: pd.DataFrame, shared: _Search, work: Work) -> dict[str, Any]:
         """The front, and the cheapest hardware that keeps the target, on test images."""
         rows, whole = records_of(table.drop(columns=["error", "kept"])), table[table["error"] == ""]
-        places = pareto_front(whole["energy"].tolist(), whole["accuracy"].tolist())
+        places = pareto_front(whole[self.cost].tolist(), whole["accuracy"].tolist())
         front = [rows[i] for i in whole["trial"].iloc[places]]
         cheapest = next((row for row in front if row["accuracy"] >= shared.target), None)
         hardware = None if cheapest is None else self.hardware(_choice(cheapest))
@@ -250,13 +269,13 @@ class SearchStudy(harness.Study):
         }
         if hardware is not None:
             chosen = on_chips(replace(self.base, hardware=hardware), shared.network, shared.data)
-            made["test"] = _finite(chosen)
+            made["test"] = finite(chosen)
             save(hardware, work.store.folder / HARDWARE)
         return made
 
     def headline(self, table: pd.DataFrame) -> dict[str, float]:
-        """Accuracy and energy of the cheapest trial that keeps the target, of the best one if none does."""
-        kept = table[table["kept"]].sort_values("energy")
+        """Figures of the cheapest trial that keeps the target, of the best one if none does."""
+        kept = table[table["kept"]].sort_values(self.cost)
         best = kept if len(kept) else table.sort_values("accuracy", ascending=False)
         return {name: float(best[name].iloc[0]) for name in FIGURES}
 
@@ -271,25 +290,19 @@ class _Search:
         self.target = study.target if study.target is not None else self.digital - study.loss
 
     def known(self) -> Known:
-        """Energy and accuracy of the choices that were tried; None for those that failed."""
+        """Cost and accuracy of the choices that were tried; None for those that failed."""
         rows = [record["rows"][0] for record in self.store.records]
-        return {_choice(r): None if r["error"] else (r["energy"], r["accuracy"]) for r in rows}
+        return {_choice(r): None if r["error"] else (r[self.study.cost], r["accuracy"]) for r in rows}
 
     def tried(self, choice: Choice) -> dict[str, Any]:
         """Figures of a choice, or its error: the other trials go on."""
-        chips, prices = replace(self.study.base, hardware=self.study.hardware(choice)), self.study.prices
-        found = on_chips(chips, self.network, self.data, "validation", prices)
-        found["energy"] += prices.programming(found["cells"], choice.tolerance)
-        return {**_finite({name: found[name] for name in FIGURES}), "error": ""}
+        chips, pulses = replace(self.study.base, hardware=self.study.hardware(choice)), self.study.pulses
+        found = on_chips(chips, self.network, self.data, "validation", pulses(choice.tolerance))
+        return {**finite({name: found[name] for name in FIGURES}), "error": ""}
 
 
 def _choice(row: Mapping[str, Any]) -> Choice:
     return Choice(**{field.name: row[field.name] for field in fields(Choice)})
-
-
-def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """None for what is not defined: JSON has no NaN."""
-    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
 def _propose(study: SearchStudy, number: int, known: Known, target: float) -> Choice:
@@ -329,8 +342,8 @@ def _asked(axes: Mapping[str, tuple[Any, ...]], known: Known, target: float, see
     return Choice(**{name: order[name][place] for name, place in asked.params.items()})
 
 
-def _price(energy: float, gain: float, target: float) -> float:
-    return math.log(energy) + PENALTY * max(0.0, target - gain)
+def _price(cost: float, gain: float, target: float) -> float:
+    return math.log(cost) + PENALTY * max(0.0, target - gain)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mho.analysis.cost import in_units
+from mho.experiments.prices import NO_DAC
 from mho.report.axes import BLUE, INK, QUIET, VERMILLION, clean, curve, panels, time_axis
 from mho.report.durations import duration_text
 from mho.report.page import Page, PageTable, picture
@@ -103,7 +105,7 @@ def drift_page(document: Mapping[str, Any], pictures: Mapping[str, matplotlib.fi
     """
     return Page(
         title="One network, one year on a chip",
-        lead=[_what(document), drift_verdict(document), _caution(document)],
+        lead=[_what(document), drift_verdict(document), _caution(document), drift_cost(document)],
         facts=_facts(document),
         figures=[
             picture(
@@ -114,7 +116,7 @@ def drift_page(document: Mapping[str, Any], pictures: Mapping[str, matplotlib.fi
             )
             for drawn in pictures.values()
         ],
-        tables=[_table(_summary(document)), _arrays(document["conversion"])],
+        tables=[_table(_summary(document)), *_costs(document), _arrays(document["conversion"])],
         configuration=document["study"],
         commands=[document["command"]],
         software=document["versions"],
@@ -214,6 +216,36 @@ def _table(summary: pd.DataFrame) -> PageTable:
         rows=rows,
         notes=notes,
     )
+
+
+def drift_cost(document: Mapping[str, Any]) -> str:
+    """What an inference costs, in a sentence; why nobody knows without a DAC."""
+    row = document["costs"][-1]
+    if row["energy"] is None:
+        return NO_DAC
+    name = document["study"]["technology"].get("name", kind_name(document["study"]["technology"]))
+    return (
+        f"An inference costs {in_units(row['energy'], 'J')} and {in_units(row['latency'], 's')} on "
+        f"{1e6 * row['area']:.3g} mm2 after {duration_text(row['seconds'])} ({name})."
+    )
+
+
+def _costs(document: Mapping[str, Any]) -> list[PageTable]:
+    """What an inference costs at each time; nothing without a DAC."""
+    head = ["time", "network", "energy (nJ)", "latency (us)", "area (mm2)"]
+    rows = [
+        [
+            duration_text(row["seconds"]),
+            ARMS[row["arm"]],
+            f"{1e9 * row['energy']:.4g}",
+            f"{1e6 * row['latency']:.4g}",
+            f"{1e6 * row['area']:.3g}",
+        ]
+        for row in document["costs"]
+        if row["energy"] is not None
+    ]
+    caption = "What an inference costs, compensated and without programming: mean over chips."
+    return [PageTable(caption, head, rows)] if rows else []
 
 
 def _arrays(conversion: Sequence[Mapping[str, Any]]) -> PageTable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mho.analysis.cost import in_units
 from mho.report.page import Page, PageTable, picture
 from mho.report.sweep import front_figure
 
@@ -14,12 +15,18 @@ if TYPE_CHECKING:
 
 CHOICES = ("adc_bits", "dac_bits", "tile_rows", "slices", "tolerance")
 Document = Mapping[str, Any]
-ALT = "Validation accuracy over energy; the table lists the front."
+COSTS = {  # column, what it is, and what a figure is drawn in
+    "energy": ("energy_with_programming", "energy of an inference", 1e9, "nJ"),
+    "latency": ("latency", "latency of an inference", 1e6, "us"),
+    "area": ("area", "area", 1e6, "mm2"),
+}
+MINIMUM = {"energy": "Cheapest", "latency": "Fastest", "area": "Smallest"}
+ALT = "Validation accuracy over the cost; the table lists the front."
 CAPTION = "Grey: all trials. Blue: no other trial costs less and is as accurate. Dotted: the target."
 
 
 def search_figure(table: pd.DataFrame, document: Document) -> matplotlib.figure.Figure:
-    """All trials, their front and the target: accuracy over the energy of an inference.
+    """All trials, their front and the target: accuracy over what is minimised.
 
     Args:
         table: one row for each trial.
@@ -27,12 +34,13 @@ def search_figure(table: pd.DataFrame, document: Document) -> matplotlib.figure.
     """
     table = table[table["accuracy"].notna()]  # without those that failed
     trials = table["trial"].tolist()
+    column, what, factor, unit = COSTS[document["study"]["minimise"]]
     return front_figure(
-        [1e9 * e for e in table["energy"].tolist()],
+        [factor * cost for cost in table[column].tolist()],
         table["accuracy"].tolist(),
         [trials.index(row["trial"]) for row in document["front"]],
         [choice_text(row) for row in document["front"]],
-        "energy of an inference (nJ)",
+        f"{what} ({unit})",
         "validation accuracy",
         document["target"],
     )
@@ -50,6 +58,16 @@ def choice_text(row: Mapping[str, Any]) -> str:
     )
 
 
+def costs_text(row: Mapping[str, Any]) -> str:
+    """What an inference takes, in words.
+
+    >>> costs_text({"energy_with_programming": 3.2e-8, "latency": 1e-5, "area": 1.7e-6})
+    '32 nJ and 10 us for an inference, 1.7 mm2'
+    """
+    joules, seconds = in_units(row["energy_with_programming"], "J"), in_units(row["latency"], "s")
+    return f"{joules} and {seconds} for an inference, {1e6 * row['area']:.3g} mm2"
+
+
 def search_verdict(document: Document) -> str:
     """The cheapest hardware that keeps the accuracy, or how far the search came."""
     target, digital = document["target"], document["digital_accuracy"]
@@ -62,10 +80,9 @@ def search_verdict(document: Document) -> str:
             "or a wider space."
         )
     test = document["test"]
-    joule = f"{1e9 * cheapest['energy']:.3g} nJ"
     return (
-        f"Cheapest hardware that keeps {goal}: {choice_text(cheapest)}; {joule} for "
-        f"an inference, {100 * cheapest['accuracy']:.2f} % on validation images, "
+        f"{MINIMUM[document['study']['minimise']]} hardware that keeps {goal}: {choice_text(cheapest)}; "
+        f"{costs_text(cheapest)}; {100 * cheapest['accuracy']:.2f} % on validation images, "
         f"{100 * test['accuracy']:.2f} % on test images (digital: {100 * test['digital_accuracy']:.2f} %)."
     )
 
@@ -78,20 +95,27 @@ def search_page(document: Document, drawn: matplotlib.figure.Figure | None) -> P
         drawn: what :func:`search_figure` drew; None without matplotlib.
     """
     rows = [
-        [*(str(row[name]) for name in CHOICES), f"{100 * row['accuracy']:.2f}", f"{1e9 * row['energy']:.3g}"]
+        [
+            *(str(row[name]) for name in CHOICES),
+            f"{100 * row['accuracy']:.2f}",
+            *(f"{factor * row[column]:.3g}" for column, _, factor, _ in COSTS.values()),
+        ]
         for row in document["front"]
     ]
+    heads = [f"{name} ({unit})" for name, (*_, unit) in COSTS.items()]
+    study = document["study"]
+    technology = study["base"]["technology"].get("name", study["base"]["technology"]["kind"])
     return Page(
         title="The cheapest hardware that keeps an accuracy",
         lead=[
             search_verdict(document),
-            "Energies are those of conversions (Walden's figure of merit) and of programming to the "
-            "tolerance, shared among the inferences between two programmings: prices to compare with, not a "
-            "design.",
+            f"What an inference takes is what mho.cost says, with the prices of {technology!r}; to the "
+            "energy comes programming to the tolerance, shared by "
+            f"{study['base']['inferences']:g} inferences.",
         ],
         figures=[] if drawn is None else [picture(drawn, ALT, CAPTION)],
-        tables=[PageTable("The front.", [*CHOICES, "accuracy (%)", "energy (nJ)"], rows)],
-        configuration=document["study"],
+        tables=[PageTable("The front.", [*CHOICES, "accuracy (%)", *heads], rows)],
+        configuration=study,
         commands=[document["command"]],
         software=document["versions"],
     )

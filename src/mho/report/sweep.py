@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mho.experiments.pareto import pareto_front
+from mho.experiments.prices import NO_DAC, PAID
 from mho.report.axes import INK, PALETTE, legend_below
 from mho.report.axes import panels as drawn
 from mho.report.page import Page, picture, table_of
@@ -159,7 +160,8 @@ def pareto(what: View) -> matplotlib.figure.Figure:
     costs, gains = rows[what.cost].tolist(), rows[what.metric].tolist()
     front = pareto_front(costs, gains)
     names = [", ".join(f"{_short(f)}={rows.iloc[i][f]}" for f in what.axes) for i in front]
-    return front_figure(costs, gains, front, names, what.cost, what.metric)
+    unit = {column.name: f" ({column.unit})" for column in PAID}.get(what.cost, "")
+    return front_figure(costs, gains, front, names, f"{what.cost}{unit}", what.metric)
 
 
 def front_figure(
@@ -235,6 +237,8 @@ def sweep_page(
     failed = int((what.table["error"] != "").sum())
     best = what.done[what.done[what.metric] == what.done[what.metric].max()]
     lead = [f"{len(what.table)} cells, {failed} failed."]
+    if "energy" in what.done and what.done["energy"].isna().any():
+        lead.append(NO_DAC)
     facts = []
     for _, row in best.head(1).iterrows():
         fields = ", ".join(f"{name} = {row[name]}" for name in what.fields)
