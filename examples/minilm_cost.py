@@ -18,7 +18,7 @@ from minilm_year import batches, embed, load, sentences
 from torch.nn.functional import cosine_similarity
 
 import mho
-from mho.analysis.cost import in_units
+from mho.analysis.cost_report import in_units
 from mho.experiments.cost import achieved
 from mho.report.cost import cost_table
 

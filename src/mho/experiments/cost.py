@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, InstanceOf
 
 import mho
-from mho.analysis.cost import CostReport
-from mho.analysis.cost import Schedule as Order
+from mho.analysis.cost_report import CostReport
+from mho.analysis.cost_report import Schedule as Order
 from mho.analysis.trace import share_of
 from mho.config import Count, Fraction, Positive, config, parse_json
 from mho.costs import GENERIC_22

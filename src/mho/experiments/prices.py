@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, InstanceOf
 from torch import Tensor, nn
 
 import mho
-from mho.analysis.cost import CostReport
+from mho.analysis.cost_report import CostReport
 from mho.config import unknown_key
 from mho.costs import TECHNOLOGIES, Technology
 from mho.experiments.harness import Column

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mho.analysis.cost import in_units
+from mho.analysis.cost_report import in_units
 from mho.report.page import Page, PageTable, picture
 from mho.report.sweep import front_figure
 
