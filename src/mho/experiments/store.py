@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 import mho
-from mho.config import digest, from_dict, parse_json, to_dict, write_whole
+from mho.config import append_line, digest, from_dict, parse_json, to_dict, write_whole
 from mho.config.documents import read_text
 from mho.errors import ConfigError
 from mho.experiments.files import load_tensors, save_tensors
@@ -164,9 +163,7 @@ class Store:
         if wrong is not None:
             raise ValueError(f"{self.log.piece(kept)}: {wrong}: this piece of work gave an impossible figure")
         line = json.dumps({**kept, "check": digest(kept)}) + "\n"
-        with (self.folder / self.log.name).open("ab", buffering=0) as file:
-            file.write(line.encode())
-            os.fsync(file.fileno())
+        append_line(self.folder / self.log.name, line)
         self._records[self.log.piece(kept)] = kept
 
     def _read(self, path: Path, log: Log) -> None:
