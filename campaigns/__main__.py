@@ -32,8 +32,8 @@ def main() -> int:
     for name in options.names or CAMPAIGNS:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=f"mho-{name}-", ignore_cleanup_errors=True) as folder:
-            setting = Setting(options.seed, options.quick, Path(folder))
-            tally = carried_out(name, setting, options.only, _progress(name, sys.stderr.isatty()))
+            setting = Setting(options.seed, options.quick, Path(folder), only=options.only)
+            tally = carried_out(name, setting, _progress(name, sys.stderr.isatty()))
         print(f"{name}: {tally.total.total()} cases in {time.monotonic() - start:.0f} s", flush=True)
         for case, outcome in tally.failures:
             print(_failure(name, case, outcome, options), flush=True)
@@ -50,7 +50,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"among {', '.join(CAMPAIGNS)}; all if none")
     parser.add_argument("--quick", action="store_true", help="a part of the cases: minutes")
     parser.add_argument("--seed", type=int, help="of all that is drawn; a fresh one if not given")
-    parser.add_argument("--only", metavar="CASE", help="one case, by its name or the beginning of it")
+    parser.add_argument(
+        "--only", metavar="CASE", default="", help="one case, by its name or the beginning of it"
+    )
     parser.add_argument("--verbose", action="store_true", help="list what was said about what was refused")
     options = parser.parse_args()
     wrong = [name for name in options.names if name not in CAMPAIGNS]

@@ -14,7 +14,7 @@ CAMPAIGNS = ("crash", "damage", "documents", "chips", "company")
 # What commands import when they need it: once, and not in each fork.
 _NEEDED = (
     "mho.cli", "pandas", "scipy.stats", "sklearn.datasets", "yaml", "jinja2", "rich.progress", "optuna",
-    "matplotlib.figure", "matplotlib.backends.backend_agg", "mho.testing",
+    "matplotlib.figure", "matplotlib.backends.backend_agg", "torch._dynamo",
 )  # fmt: skip
 Told = Callable[[int, int, int], None]
 
@@ -28,19 +28,18 @@ def ready() -> None:
         importlib.import_module(name)
 
 
-def carried_out(name: str, setting: Setting, only: str | None, told: Told) -> Tally:
+def carried_out(name: str, setting: Setting, told: Told) -> Tally:
     """Try the cases of a campaign.
 
     Args:
         name: of the campaign.
         setting: of all its cases.
-        only: the case to try, or the beginning of its name; None for all.
         told: hears how many are done, of how many, and how many of them failed.
     """
     campaign = importlib.import_module(f"campaigns.{name}")
-    cases = [case for case in campaign.cases(setting) if only is None or case.startswith(only)]
-    if only in cases:
-        cases = [case for case in cases if case == only]
+    cases = [case for case in campaign.cases(setting) if case.startswith(setting.only)]
+    if setting.only in cases:
+        cases = [setting.only]
     tally = Tally()
     told(0, len(cases), 0)
     tried: Callable[[str], Outcome] = functools.partial(_tried, campaign, setting)

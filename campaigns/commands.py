@@ -20,17 +20,29 @@ study:
   kind: experiments.ChipStudy
   chips: 1
   model: {kind: experiments.SmallCNN, first: 2, second: 2, hidden: 4}
-  training: {epochs: 1}
+  training: {epochs: 5, batch: 20}
 grid:
   hardware.adc.bits: [4, 8]
 """
 LOOK_FOR = ("search", "--target", "0.2", "--trials", "2", "--adc-bits", "4,8", "--dac-bits", "8")
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "drift": ("drift", "--chips", "2", "--epochs", "1", "--tuning-epochs", "1", "--times", "1s,1y"),
+    "drift": (
+        "drift",
+        "--chips",
+        "2",
+        "--epochs",
+        "3",
+        "--tuning-epochs",
+        "1",
+        "--batch",
+        "20",
+        "--times",
+        "1s,1y",
+    ),
     "hwa": ("hwa", "--modality", "vision", "--chips", "1", "--times", "1s,1d", "--workers", "1"),
     "quantize": ("quantize", "--epochs", "1", "--robustness-repeats", "2", "--times", "1d", "--noise", "0,5"),
     "sweep": ("sweep", "PLAN", "--workers", "1"),
-    "search": (*LOOK_FOR, "--tile-rows", "64", "--slices", "1", "--epochs", "1", "--chips", "1"),
+    "search": (*LOOK_FOR, "--tile-rows", "64", "--slices", "1", "--epochs", "5", "--chips", "1"),
     "budget": ("budget", "--epochs", "1", "--chips", "2", "--quick"),
     "device": ("device", "pcm"),
     "fit": ("device", "fit", "TABLE", "--layout", "states", "--unit", "1e-6"),

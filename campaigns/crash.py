@@ -30,7 +30,7 @@ def cases(setting: Setting) -> list[str]:
     """``command/kill/017``: what is done to which event."""
     quiet_environment()
     prepared(setting.work)
-    names = ["device"] if setting.handful else list(COMMANDS)
+    names = ["device"] if setting.handful else [name for name in COMMANDS if setting.wants(name)]
     found = []
     for name in names:
         events = _undisturbed(setting.work, name)

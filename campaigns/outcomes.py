@@ -39,12 +39,18 @@ class Setting:
         quick: whether a part is enough.
         work: folder for whatever a campaign writes.
         handful: a few cases only, which show that the campaign works.
+        only: the case that is wanted, or the beginning of its name.
     """
 
     seed: int
     quick: bool
     work: Path
     handful: bool = False
+    only: str = ""
+
+    def wants(self, group: str) -> bool:
+        """Whether a case of this group may be wanted: what others need need not be made."""
+        return not self.only or self.only.startswith(f"{group}/") or group.startswith(self.only)
 
     def count(self, all: int, quick: int, handful: int = 2) -> int:
         """A number of cases."""

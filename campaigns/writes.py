@@ -1,7 +1,7 @@
 """Each event by which a process changes a folder: counted, and one of them made to fail or to be the last.
 
-Watched are opening a file for writing, each write to it, ``os.open``, fsync, rename, remove, ``mkdir`` and
-``chmod`` under a folder. A write that is hit leaves half of what it was to write. ``torch.save`` writes from
+Watched are making a file, each write to it, ``os.open``, fsync, rename, remove and ``mkdir`` under a folder, where
+they change something. A write that is hit leaves half of what it was to write. ``torch.save`` writes from
 C++; it is taken to be two events, of opening and of writing, with the error that it gives on a full disk.
 """
 
@@ -73,7 +73,7 @@ class Watch:
         if self.hit.how == KILL:
             half()
             os._exit(KILLED)
-        if what in ("remove", "chmod"):  # which need no room
+        if what == "remove":  # which needs no room
             return
         if number == self.hit.event:
             half()
@@ -83,7 +83,7 @@ class Watch:
         """Watch from here on."""
         for module, name, what in (
             (os, "replace", "rename"), (os, "rename", "rename"), (os, "unlink", "remove"),
-            (os, "remove", "remove"), (os, "rmdir", "remove"), (os, "mkdir", "mkdir"), (os, "chmod", "chmod"),
+            (os, "remove", "remove"), (os, "rmdir", "remove"), (os, "mkdir", "mkdir"),
             (os, "fsync", "fsync"), (os, "truncate", "truncate"), (os, "ftruncate", "truncate"),
         ):  # fmt: skip
             setattr(module, name, self._told(getattr(module, name), what))
@@ -93,11 +93,15 @@ class Watch:
 
     def _told(self, real: Callable[..., Any], what: str) -> Callable[..., Any]:
         def call(path: Any, *rest: Any, **more: Any) -> Any:
-            if self.inside(path):
+            if self.inside(path) and self._changes(what, path):
                 self.event(what, path)
             return real(path, *rest, **more)
 
         return call
+
+    def _changes(self, what: str, path: Any) -> bool:
+        """Whether there is something to remove, and no such folder yet."""
+        return what not in ("remove", "mkdir") or os.path.lexists(path) == (what == "remove")
 
     def _opened(self, real: Callable[..., int]) -> Callable[..., int]:
         def call(path: Any, flags: int, *rest: Any, **more: Any) -> int:
@@ -111,7 +115,8 @@ class Watch:
         def call(file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any) -> Any:
             if isinstance(file, int) or not set(mode) & set("wax+") or not self.inside(file):
                 return real(file, mode, buffering, *rest, **more)
-            self.event("open", file)
+            if "r" not in mode:
+                self.event("open", file)
             return self._watched(file, mode, buffering, *rest, **more)
 
         return call
