@@ -1,7 +1,7 @@
 """Chips of random parts, layers, dtypes and operations, and five things that hold for each of them.
 
-What is read is finite; an ideal chip equals torch; a chip that is loaded equals the one that was saved, bit for
-bit; a seed names one chip, in whatever order its ages were asked for; and a converter with more bits is never
+What is read is finite; an ideal chip equals torch; a chip that is loaded equals the one that was saved, bit
+for bit; a seed names one chip, in whatever order its ages were asked for; and a converter with more bits is never
 worse, on average over hundreds of outputs.
 
 The parts are those of ``tests/compositions``: a new one joins by existing.
@@ -10,7 +10,6 @@ The parts are those of ``tests/compositions``: a new one joins by existing.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import inspect
 import pickle
 import random
@@ -21,17 +20,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
-
-import mho
-from campaigns.outcomes import NAMED, SURVIVED, Outcome, Setting
-from mho.array import Array
-from mho.converters import ADC, DAC, AutoRange, ColumnConverter, EachSlice, Range
-from mho.devices import Device, Effect, Varied
-from mho.errors import NotCalibratedError
-from mho.mapping import DifferentialPair, Mapping, Offset
-from mho.periphery import Compensation
-from mho.programming import Programming
 from tests.compositions.compositions import (
     Composition,
     dacs,
@@ -44,10 +32,21 @@ from tests.compositions.compositions import (
 )
 from tests.compositions.layers import LAYERS
 from tests.compositions.parts import all_examples, examples, kinds
+from torch import Tensor, nn
+
+import mho
+from campaigns.outcomes import NAMED, SURVIVED, Outcome, Setting
+from mho.array import Array
+from mho.converters import ADC, DAC, AutoRange, EachSlice, Range
+from mho.devices import Device, Effect, Varied
+from mho.errors import NotCalibratedError
+from mho.mapping import DifferentialPair, Offset
+from mho.periphery import Compensation
+from mho.programming import Programming
 
 LIMIT, CHUNK = 60.0, 25
 T = TypeVar("T")
-# The largest error of an ideal chip, in parts of the largest output; cells are kept in the dtype of the layer.
+# The largest error of an ideal chip, in parts of the largest output; cells have the dtype of the layer.
 CLOSE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.03, torch.bfloat16: 0.2}
 WORSE = 1.1  # how much larger the error with more bits may be found to be
 MORE = 3  # bits
