@@ -1,8 +1,8 @@
 """Chips of random parts, layers, dtypes and operations, and five things that hold for each of them.
 
-What is read is finite; an ideal chip equals torch; a chip that is loaded equals the one that was saved, bit
-for bit; a seed names one chip, in whatever order its ages were asked for; and a converter with more bits is never
-worse, on average over hundreds of outputs.
+What is read is finite; an ideal chip equals torch; a chip that is loaded equals the one that was saved,
+bit for bit; a seed names one chip, in whatever order its ages were asked for; and a converter with more bits
+is never worse, on average over hundreds of outputs.
 
 The parts are those of ``tests/compositions``: a new one joins by existing.
 """

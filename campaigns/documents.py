@@ -48,6 +48,23 @@ CELLS = (
     "", "nan", "inf", "-1", "0", "1e400", "1e-320", "x", '"', '"1,2"', "1;2", "1,5", "٣", "0x10", "1_0",
     "\x00",
 )  # fmt: skip
+LIKELY = (
+    "1",
+    "2",
+    "3",
+    "8",
+    "0.5",
+    "1e-6",
+    "1s",
+    "1y",
+    "1h,1d",
+    "4,8",
+    "pcm",
+    "digits",
+    "ideal",
+    "--chips",
+    "--epochs",
+)
 TABLES = {
     "states": STATES,
     "cells": "a_uS,b_uS\n1,2\n2,3\n3,5\n4,6\n",
@@ -356,12 +373,14 @@ def measured(chance: random.Random, folder: Path) -> tuple[Callable[[], Outcome]
             row.append(chance.choice(CELLS))
         elif row:
             row.pop()
-    raw = spoilt("\n".join(chance.choice((",", ",", ",", ";", "\t")).join(row) for row in rows), chance)
+    between = chance.choice((",",) * 6 + (";", "\t"))
+    text = "\n".join(between.join(row) for row in rows)
+    raw = spoilt(text, chance) if chance.random() < 0.5 else text.encode()
     path = folder / "table.csv"
     path.write_bytes(raw)
     words = ["device", "fit", str(path), "--layout", layout, "--output", str(folder / "out")]
     if chance.random() < 0.7 and layout != "loop":
-        words += ["--unit", chance.choice(("1e-6", "uS", "kohm", "nA", "0", "nan", "1e300", "x"))]
+        words += ["--unit", chance.choice(("1e-6",) * 4 + ("uS", "kohm", "nA", "0", "nan", "1e300", "x"))]
     if layout == "loop":
         words += ["--model", "linear-ion-drift", "--free", "r_on"]
     return (lambda: called(words)), f"{' '.join(words)}\n{raw.decode('utf-8', 'replace')}"
