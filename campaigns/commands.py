@@ -159,7 +159,9 @@ def _here() -> Any:
 # --- what a folder says --------------------------------------------------------------------------
 
 # Which differs between two runs that are the same.
-_OWN = re.compile(r"took|cpu|seconds|time_s|command|versions|since|per_second|duration|hours|minutes|output")
+_OWN = re.compile(
+    r"took|cpu|^date$|seconds|time_s|command|versions|since|per_second|duration|hours|minutes|output"
+)
 
 
 def tables(folder: Path) -> dict[str, str]:

@@ -42,7 +42,18 @@ def cases(setting: Setting) -> list[str]:
     pairs = [*itertools.combinations_with_replacement(COMMANDS, 2), *((name, READER) for name in STUDIES)]
     if setting.quick or setting.handful:
         chance = random.Random(setting.seed)
-        pairs = [*chance.sample(pairs, setting.count(0, 8, 0)), ("device", "device"), ("fit", READER)]
+        studies = [
+            *itertools.combinations_with_replacement(STUDIES, 2),
+            *((name, READER) for name in STUDIES),
+        ]
+        few = setting.count(0, 6, 0)
+        pairs = [
+            *chance.sample(studies, few),
+            *chance.sample(pairs, few),
+            ("device", "device"),
+            ("fit", READER),
+        ]
+        pairs = list(dict.fromkeys(pairs))
     found = [f"{a}+{b}/{k}" for a, b in pairs for k in range(setting.count(3, 1, 1))]
     found = [case for case in found if setting.wants(case.partition("/")[0])]
     for name in sorted({name for case in found for name in case.partition("/")[0].split("+")} - {READER}):

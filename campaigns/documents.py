@@ -49,22 +49,9 @@ CELLS = (
     "\x00",
 )  # fmt: skip
 LIKELY = (
-    "1",
-    "2",
-    "3",
-    "8",
-    "0.5",
-    "1e-6",
-    "1s",
-    "1y",
-    "1h,1d",
-    "4,8",
-    "pcm",
-    "digits",
-    "ideal",
-    "--chips",
+    "1", "2", "3", "8", "0.5", "1e-6", "1s", "1y", "1h,1d", "4,8", "pcm", "digits", "ideal", "--chips",
     "--epochs",
-)
+)  # fmt: skip
 TABLES = {
     "states": STATES,
     "cells": "a_uS,b_uS\n1,2\n2,3\n3,5\n4,6\n",

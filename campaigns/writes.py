@@ -1,8 +1,8 @@
 """Each event by which a process changes a folder: counted, and one of them made to fail or to be the last.
 
-Watched are making a file, each write to it, ``os.open``, fsync, rename, remove and ``mkdir`` under a
-folder, where they change something. A write that is hit leaves half of what it was to write. ``torch.save`` writes from
-C++; it is taken to be two events, of opening and of writing, with the error that it gives on a full disk.
+Watched are making a file, each write to it, ``os.open``, fsync, rename, remove and ``mkdir`` under a folder,
+where they change something. A write that is hit leaves half of what it was to write. ``torch.save`` writes
+from C++; it is taken to be two events, opening and writing, with the error that it gives on a full disk.
 """
 
 from __future__ import annotations
