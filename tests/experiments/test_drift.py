@@ -10,6 +10,7 @@ import torch
 
 import mho
 from mho.config import from_dict, to_dict
+from mho.config.sealed import read_sealed
 from mho.experiments.arms import FLOAT, Arms, HardwareAware
 from mho.experiments.drift import (
     COLUMNS,
@@ -88,7 +89,8 @@ def test_the_chips_learned_something_and_differ(finished):
 def test_the_files_hold_the_tables(finished):
     result, folder = finished
     pd.testing.assert_frame_equal(read_csv(folder / "results.csv", KNOWN)[1], result.table, check_dtype=False)
-    document = json.loads((folder / "results.json").read_text())
+    document = read_sealed(folder / "results.json", "")
+    assert list(document.pop("checksums")) == ["results.csv"]
     assert document == json.loads(json.dumps(result.document))
     assert from_dict(document["study"]) == TINY
     assert document["seed"] == TINY.seed

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from torch.utils.data import TensorDataset
 
 import mho
 from mho.config import from_dict, to_dict
+from mho.config.sealed import read_sealed
 from mho.experiments import harness
 from mho.experiments.data import PythonProse
 from mho.experiments.fitting import Batches
@@ -136,7 +138,8 @@ def test_values_are_counts_of_the_test_images(finished):
 def test_the_files_hold_the_tables(finished):
     result, folder = finished
     pd.testing.assert_frame_equal(read_csv(folder / "results.csv", KNOWN)[1], result.table, check_dtype=False)
-    document = json.loads((folder / "results.json").read_text())
+    document = read_sealed(folder / "results.json", "")
+    assert list(document.pop("checksums")) == ["results.csv"]
     assert document == json.loads(json.dumps(result.document))
     assert from_dict(document["study"]) == TINY
     assert from_dict(document["test"]) == FEW
@@ -622,6 +625,20 @@ def test_each_student_is_trained_at_its_own_rate(tmp_path, monkeypatch):
 def test_times_must_rise_from_a_second_on(times):
     with pytest.raises(ValueError, match="times"):
         ChipTest(times=times)
+
+
+@pytest.mark.parametrize("modality", ["vision", "text", "sequence"])
+def test_the_stand_ins_ask_nothing_of_the_system_and_name_their_version(modality, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("a program of the system was asked")
+
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("subprocess.run", refused)
+    for length in ("quick", "usual", "published"):
+        source = study_for(modality, length).task.data
+        found = source.load()
+        python = ".".join(map(str, sys.version_info[:3]))
+        assert modality == "vision" or python in found.origin
 
 
 def test_an_unknown_modality_is_refused():

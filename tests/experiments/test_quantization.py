@@ -12,6 +12,7 @@ from torch.utils.data import TensorDataset
 
 import mho
 from mho.config import from_dict, to_dict
+from mho.config.sealed import DamagedFileError
 from mho.devices.effects.base import effects
 from mho.errors import ConfigError
 from mho.experiments import harness
@@ -19,7 +20,6 @@ from mho.experiments import methods as methods_module
 from mho.experiments import robustness as robustness_module
 from mho.experiments.copies import chip_weights
 from mho.experiments.data import CIFAR10
-from mho.experiments.files import DamagedFileError
 from mho.experiments.fitting import DivergedError, Schedule, accuracy
 from mho.experiments.machine import usable_device
 from mho.experiments.methods import (

@@ -6,8 +6,9 @@ import os
 import pytest
 import torch
 
+from mho.config import digest
+from mho.config.sealed import DamagedFileError, sealed
 from mho.experiments.data import MNIST
-from mho.experiments.files import DamagedFileError
 from mho.experiments.fitting import Schedule
 from mho.experiments.lock import FolderInUseError
 from mho.experiments.store import (
@@ -118,6 +119,16 @@ def test_other_images_are_another_configuration(tmp_path):
         assert len(store.records) == 1
     with pytest.raises(OtherStudyError, match='images: it has "a", this run has "b"'):
         Store(tmp_path, STUDY, images="b")
+
+
+def test_networks_that_were_swapped_are_named(tmp_path):
+    """They fit each other's description, and would be tested in each other's name."""
+    store = Store(tmp_path, STUDY)
+    for name in ("plain", "aware"):
+        store.save_network(name, {"w": torch.ones(2)}, {"seconds": 2.5})
+    (tmp_path / "plain.pt").replace(tmp_path / "aware.pt")
+    with pytest.raises(DamagedFileError, match=r"aware.pt: this is the network 'plain'; remove it and run"):
+        store.load_network("aware")
 
 
 def test_a_damaged_network_is_named(tmp_path):
@@ -264,3 +275,20 @@ def test_spaces_and_order_of_a_record_do_not_matter(tmp_path):
     path.write_text(json.dumps(dict(reversed(fields.items())), separators=(",", ":")) + "\n")
     with Store(tmp_path, STUDY, LOG) as store:
         assert len(store.records) == 1
+
+
+def test_a_field_that_a_description_has_got_since_is_at_its_default(tmp_path):
+    append(tmp_path, {"chip": 0})
+    path, log = tmp_path / CONFIGURATION, tmp_path / LOG.name
+    held = json.loads(path.read_text())
+    del held["check"], held["study"]["momentum"]  # as if Schedule had no momentum then
+    record = json.loads(log.read_text())
+    path.write_text(json.dumps(held))
+    log.write_text(json.dumps(sealed({"study": digest(held), "chip": record["chip"]})) + "\n")
+    with Store(tmp_path, STUDY, LOG) as store:
+        assert [r["chip"] for r in store.records] == [0]
+        store.append({"chip": 1})
+    with Store(tmp_path, STUDY, LOG) as store:
+        assert [r["chip"] for r in store.records] == [0, 1]
+    with pytest.raises(OtherStudyError, match=r"study\.momentum: it has 0\.9, this run has 0\.5"):
+        Store(tmp_path, Schedule(epochs=3, learning_rate=0.1, momentum=0.5), LOG)

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mho import config
+from mho.config.sealed import CHECK, NO_CHECK, broken, sealed
 from mho.errors import ConfigError
 from mho.hardware import Hardware
 from mho.nn import Crossbar, crossbars
@@ -63,6 +64,8 @@ def _converter(converter: Any, stored: Tensor | None) -> Any:
 def save_hardware(layers: Mapping[str, Hardware], path: str | os.PathLike[str]) -> None:
     """Write the hardware of each path to a ``.json`` file; the file is whole or not there.
 
+    It has a checksum, ``check``; whoever changes the file on purpose drops it.
+
     Args:
         layers: what :func:`calibrated_hardware` gave, or any mapping from path to ``Hardware``.
         path: the file.
@@ -74,7 +77,7 @@ def save_hardware(layers: Mapping[str, Hardware], path: str | os.PathLike[str]) 
         if not isinstance(hardware, Hardware):
             raise TypeError(f"layers[{name!r}] is a {type(hardware).__name__}: give a mho.Hardware")
     document = {"format": config.FORMAT, "layers": {name: config.to_dict(h) for name, h in layers.items()}}
-    text = json.dumps(document, indent=2)
+    text = json.dumps(sealed(document), indent=2)
     config.write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -82,7 +85,7 @@ def load_hardware(path: str | os.PathLike[str]) -> dict[str, Hardware]:
     """Read what :func:`save_hardware` wrote.
 
     Raises:
-        ConfigError: another kind of file, an unknown key, or a value out of range.
+        ConfigError: another kind of file, an unknown key, a value out of range, or a file that was changed.
     """
     document = config.read_plain(path)
     if not isinstance(document, dict) or not isinstance(document.get("layers"), dict):
@@ -92,6 +95,12 @@ def load_hardware(path: str | os.PathLike[str]) -> dict[str, Hardware]:
     if document.get("format") != config.FORMAT:
         raise ConfigError(
             f"format = {document.get('format')!r}: this mho reads format {config.FORMAT}; update mho"
+        )
+    changed = broken(document)
+    if changed not in (None, NO_CHECK):
+        raise ConfigError(
+            f"{str(path)!r}: {changed}; load a copy that is whole, or drop the key {CHECK!r} if you changed "
+            "it on purpose"
         )
     found = {}
     for name, value in document["layers"].items():

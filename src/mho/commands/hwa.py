@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from mho.commands.common import chosen, kept, present, typer, write_text
 from mho.commands.options import ON, OUTPUT, Given, Option, fields, flag
+from mho.config.sealed import checksum_of
 from mho.experiments import hwa as experiment
 from mho.experiments.data import TextSource
 from mho.experiments.harness import run_together
-from mho.experiments.harness.study import RESULTS, TABLE
+from mho.experiments.harness.study import TABLE
 from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, HWAStudy, MissingNetworkError, Text
 from mho.experiments.progress import for_terminal
-from mho.experiments.store import held_study
+from mho.experiments.store import RESULTS, document_text, held_study
+from mho.experiments.tables import table_text
 from mho.report.hwa import figures, hwa_page, hwa_text, hwa_verdicts
 from mho.report.hwa_figures import hwa_dashboard
 
@@ -48,7 +49,7 @@ OPTIONS = (
         "data", "Folder with CIFAR-100, SST-2 (BERT in bert/), WikiText-2; stand-ins if not given.", Path
     ),
     Option(
-        "texts", "Stand-in of text: DebianPackages (usual) or PythonSubjects.",
+        "texts", "Stand-in of text: PythonSubjects (usual) or DebianPackages, which asks apt.",
         parse=lambda option, text: chosen(option, text, TextSource),
     ),
     *fields(USUAL, "chips=test.chips times=test.times hardware=study.hardware"),
@@ -126,10 +127,11 @@ def show(folder: Path, command: str) -> None:
     """The table on the terminal; figures, tables and the page of all finished modalities in the folder."""
     found = experiment.finished(folder)
     documents = {name: found[name] for name in MODALITIES if name in found}
-    tables = [(folder / name / TABLE).read_text(encoding="utf-8") for name in documents]
-    write_text(tables[0] + "".join(text.partition("\n")[2] for text in tables[1:]), folder / TABLE)
-    text = json.dumps({"command": command, "modalities": documents}, indent=2, allow_nan=False) + "\n"
-    write_text(text, folder / RESULTS)
+    tables = [table_text(folder / name / TABLE) for name in documents]
+    table = tables[0] + "".join(text.partition("\n")[2] for text in tables[1:])
+    write_text(table, folder / TABLE)
+    whole = {"command": command, "modalities": documents}
+    write_text(document_text(whole, {TABLE: checksum_of(table.encode())}), folder / RESULTS)
     present(
         folder,
         lambda: figures(documents),

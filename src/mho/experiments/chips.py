@@ -20,9 +20,9 @@ from torch import Tensor, nn
 import mho
 from mho import random
 from mho.config import Count, NonNegative, config, digest
+from mho.config.sealed import DamagedFileError, load_tensors, save_tensors
 from mho.experiments.cost import Prices, count
 from mho.experiments.data import Data, Digits, Source
-from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
 from mho.experiments.fitting import Schedule, accuracy, chip_seed, fit, seeded
 from mho.experiments.harness import Column, Study, Work, grid
 from mho.experiments.machine import memory_for

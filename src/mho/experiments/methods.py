@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 import mho
 from mho import random
+from mho.config.sealed import DamagedFileError, load_tensors, save_tensors
 from mho.experiments.copies import array_weights
 from mho.experiments.data import Data
-from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
 from mho.experiments.fitting import accuracy, fit
 from mho.experiments.machine import memory_for
 from mho.experiments.networks import ImageNetworks, MissingNetworkError
@@ -121,7 +121,7 @@ class Methods(ImageNetworks):
             latent = {k: v.detach().cpu() for k, v in array_weights(mho.revert(network)).items()}
             plain = self._levels_of(network, name)
         history = {"loss": [e.loss for e in epochs], "validation": [e.validation or 0.0 for e in epochs]}
-        seconds = load_tensors(path, TRAINING)["position"]["seconds"]  # over all runs
+        seconds = load_tensors(path, TRAINING, REMEDY)["position"]["seconds"]  # over all runs
         return plain, {"latent": latent, "history": history, "seconds": seconds}
 
     def tested(self, digital: nn.Module) -> dict[str, float]:
@@ -136,7 +136,7 @@ class Methods(ImageNetworks):
 
     def _begun(self, path: Path) -> int:
         """Epochs of a training that an earlier run finished."""
-        return int(load_tensors(path, TRAINING)["position"]["epoch"]) if path.is_file() else 0
+        return int(load_tensors(path, TRAINING, REMEDY)["position"]["epoch"]) if path.is_file() else 0
 
     def _checkpoint(self, method: str) -> Path:
         return self.store.folder / f"{method}_training.pth"

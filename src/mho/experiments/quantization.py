@@ -22,17 +22,17 @@ import torch
 from pydantic import InstanceOf
 
 from mho.config import config, digest, kind_of, to_dict
+from mho.config.sealed import DamagedFileError, save_tensors
 from mho.experiments.data import CIFAR10, Data, Digits, Source
-from mho.experiments.files import DamagedFileError, save_tensors
 from mho.experiments.fitting import Schedule
 from mho.experiments.harness import Result, Study, Work, run
 from mho.experiments.harness.measuring import Place, measure
-from mho.experiments.harness.study import RESULTS, csv_of
+from mho.experiments.harness.study import csv_of
 from mho.experiments.methods import BASELINE, METHODS, PTQ, TRAINED, Methods, file_of, load_file
 from mho.experiments.models import Network, ResNet18, SmallResNet
 from mho.experiments.robustness import NOISE, Disturbed, RobustnessTest
 from mho.experiments.robustness_tables import COLUMNS, summarise
-from mho.experiments.store import Log, Store
+from mho.experiments.store import RESULTS, Log, Store
 from mho.mapping import LevelSet, Normalisation, SingleDevice, Symmetric, measured_states
 from mho.training import Modifier
 

@@ -5,7 +5,10 @@
     study.json      the configuration that the folder belongs to, and the version of mho
     chips.jsonl     one line for each finished chip, appended as it ends
     *.pt            trained networks
+    results.json    what came out, with the checksums of the tables beside it
     .lock           held by the process that works here (see mho.experiments.lock)
+
+All of them have checksums (:mod:`mho.config.sealed`), which are compared before anything is read.
 
 A run that was stopped finds its finished pieces here and goes on with the others. A folder that
 holds results of another configuration is refused.
@@ -26,12 +29,23 @@ from typing_extensions import Self
 
 import mho
 from mho.config import append_line, digest, from_dict, parse_json, to_dict, write_whole
-from mho.config.documents import read_text
+from mho.config.sealed import (
+    CHECK,
+    DamagedFileError,
+    broken,
+    checksum_of,
+    load_tensors,
+    read_sealed,
+    save_tensors,
+    sealed,
+)
 from mho.errors import ConfigError
-from mho.experiments.files import load_tensors, save_tensors
 from mho.experiments.lock import FolderLock
 
-CONFIGURATION = "study.json"
+CONFIGURATION, RESULTS = "study.json", "results.json"
+AGAIN = "remove it and run again"
+UNCLAIMED = "remove it and run the same command again: every other file says itself whose it is"
+REWRITTEN = "run the same command again: it is written anew from the records"
 Limits = tuple[float, float]
 
 
@@ -117,11 +131,11 @@ class Store:
         if images is not None:
             configuration["images"] = images
         self.folder, self.log = folder, log
-        self.digest = digest(configuration)
         self._records: dict[str, dict[str, Any]] = {}
+        self._sums: dict[str, str] = {}  # of the tables that were written
         self._lock = None if helps else FolderLock(folder)
         try:
-            claim(folder, configuration)
+            self.digest = digest(claim(folder, configuration))
             if log is not None:
                 self._read(folder / log.name, log)
         except BaseException:
@@ -162,8 +176,7 @@ class Store:
         wrong = self.log.impossible(kept)
         if wrong is not None:
             raise ValueError(f"{self.log.piece(kept)}: {wrong}: this piece of work gave an impossible figure")
-        line = json.dumps({**kept, "check": digest(kept)}) + "\n"
-        append_line(self.folder / self.log.name, line)
+        append_line(self.folder / self.log.name, json.dumps(sealed(kept)) + "\n")
         self._records[self.log.piece(kept)] = kept
 
     def _read(self, path: Path, log: Log) -> None:
@@ -183,13 +196,14 @@ class Store:
         remedy = "remove this line and run again: that piece of work is done anew"
         try:
             record: dict[str, Any] = parse_json(line)
-            mine, check = record["study"] == self.digest, record.pop("check", None)
+            mine, changed = record["study"] == self.digest, broken(record)
+            record.pop(CHECK, None)
         except ConfigError as error:
             reason = str(error).removeprefix("line 1: ")
             raise DamagedRecordError(f"{where}: damaged ({reason}); {remedy}") from None
         except (KeyError, TypeError, AttributeError):
             raise DamagedRecordError(f"{where}: damaged (it is no record); {remedy}") from None
-        if not mine:
+        if not mine and changed is None:
             raise OtherStudyError(
                 f"{where}: written by another configuration than {CONFIGURATION} says; "
                 "choose another output folder"
@@ -197,9 +211,7 @@ class Store:
         absent = [name for name in log.needs if name not in record]
         if absent:
             raise DamagedRecordError(f"{where}: it has no {absent[0]!r}, another mho wrote it; {remedy}")
-        wrong = log.impossible(record)
-        if wrong is None and check != digest(record):
-            wrong = "its checksum is not that of its content" if check is not None else "it has no checksum"
+        wrong = log.impossible(record) or changed
         if wrong is not None:
             raise DamagedRecordError(f"{where}: changed since it was written ({wrong}); {remedy}")
         return record
@@ -210,60 +222,80 @@ class Store:
 
     def save_network(self, name: str, state: Mapping[str, Tensor], facts: Mapping[str, float]) -> None:
         """Store a trained network's tensors with figures about it, whole or not at all."""
-        content = {"study": self.digest, "state": dict(state), "facts": dict(facts)}
+        content = {"study": self.digest, "name": name, "state": dict(state), "facts": dict(facts)}
         save_tensors(self.folder / f"{name}.pt", content)
 
     def load_network(self, name: str) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The tensors and figures of a stored network.
 
         Raises:
-            DamagedFileError: it cannot be read.
+            DamagedFileError: it cannot be read, or is another network of this folder.
             OtherStudyError: it was trained for another configuration.
         """
         path = self.folder / f"{name}.pt"
-        content = load_tensors(path, {"study": int, "state": dict, "facts": dict})
+        content = load_tensors(path, {"study": int, "state": dict, "facts": dict}, AGAIN)
         if content["study"] != self.digest:
             raise OtherStudyError(f"{path}: trained for another configuration; choose another output folder")
+        if content.get("name", name) != name:  # files of earlier versions have none
+            raise DamagedFileError(f"{path}: this is the network {content['name']!r}; {AGAIN}")
         return content["state"], content["facts"]
 
-    def write_json(self, name: str, value: Any) -> Path:
-        """Write a JSON file, whole or not at all."""
-        return self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
+        """Write a JSON file, whole or not at all, with its checksum and those of the tables before it."""
+        return self.write_text(name, document_text(value, self._sums))
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file, whole or not at all."""
         path = self.folder / name
+        if path.suffix == ".csv":
+            self._sums[name] = checksum_of(text.encode())
         write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
         return path
 
 
-def claim(folder: Path, configuration: Mapping[str, Any]) -> None:
+def document_text(value: Mapping[str, Any], sums: Mapping[str, str]) -> str:
+    """The text of a ``results.json``: its checksum, and those of the tables beside it by their names."""
+    whole = {**value, "checksums": dict(sums)} if sums else value
+    return json.dumps(sealed(whole), indent=2, allow_nan=False) + "\n"
+
+
+def claim(folder: Path, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Make a folder belong to a configuration, or check that it does.
 
     A folder in which nothing was stored yet belongs to whoever asks next: a run that failed at its
     start must not keep the folder from the run that does better.
 
+    Returns:
+        The configuration as the folder holds it: fields that descriptions have got since are not in it.
+
     Raises:
         OtherStudyError: it holds results of another one; the message names the first fields that differ.
+        DamagedFileError: its configuration is damaged.
     """
-    wanted = parse_json(json.dumps(configuration))
+    wanted: dict[str, Any] = parse_json(json.dumps(configuration))
     path = folder / CONFIGURATION
     if not path.exists() or not _holds_results(folder):
-        text = json.dumps(wanted, indent=2) + "\n"
+        text = json.dumps(sealed(wanted), indent=2) + "\n"
         write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        return
-    try:
-        held = parse_json(read_text(path))
-    except ConfigError as error:
-        raise ValueError(f"{path}: damaged ({error}); choose another output folder") from None
-    found = differences(held, wanted)
+        return wanted
+    held = read_sealed(path, UNCLAIMED)
+    found = differences(_of_today(held), wanted)
     if found:
         listed = "\n".join(f"  {line}" for line in found[:5])
         more = f"\n  and {len(found) - 5} more" if len(found) > 5 else ""
         raise OtherStudyError(
-            f"output = {folder}: this folder holds the results of another configuration:\n{listed}{more}\n"
-            "Choose another output folder, or remove this one."
+            f"output = {folder}: this folder holds the results of another configuration "
+            f"({CONFIGURATION}):\n{listed}{more}\nChoose another output folder, or remove this one."
         )
+    return held
+
+
+def _of_today(held: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the fields that its descriptions have got since, at their defaults."""
+    try:
+        return {**held, "study": parse_json(json.dumps(to_dict(from_dict(held["study"]))))}
+    except (ConfigError, KeyError):  # as it is it differs
+        return held
 
 
 T = TypeVar("T")
@@ -284,8 +316,8 @@ def held_study(folder: Path, kind: type[T], option: str) -> T | None:
     if not path.is_file():
         return None
     try:
-        study = from_dict(parse_json(read_text(path))["study"])
-    except (KeyError, TypeError, ConfigError) as error:
+        study = from_dict(read_sealed(path, f"choose another {option}")["study"])
+    except (KeyError, ConfigError) as error:
         raise ValueError(f"{path}: damaged ({error}); choose another {option}") from None
     if not isinstance(study, kind):
         raise ValueError(f"{folder} holds the results of a {type(study).__name__}; choose another {option}")

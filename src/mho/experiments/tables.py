@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mho.config.documents import read_text
+from mho.config.sealed import DamagedFileError, checksum_of, read_sealed
 from mho.errors import ConfigError
 from mho.experiments.statistics import MeanEstimate
+from mho.experiments.store import RESULTS, REWRITTEN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,23 @@ FIGURES = (
 )  # finite where they are
 
 
+def table_text(path: Path) -> str:
+    """The text of a table, compared with the checksum in ``results.json`` beside it, if that has one.
+
+    Raises:
+        DamagedFileError: one of the two is not as it was written.
+        ConfigError: the table is not UTF-8.
+    """
+    beside = path.with_name(RESULTS)
+    sums = read_sealed(beside, REWRITTEN).get("checksums", {}) if beside.is_file() else {}
+    if path.name in sums and sums[path.name] != checksum_of(path.read_bytes()):
+        raise DamagedFileError(
+            f"{path}: changed since it was written (its checksum in {RESULTS} does not fit); {REWRITTEN}. "
+            "A table that you changed on purpose is read from another folder"
+        )
+    return read_text(path)
+
+
 def read_csv(path: Path, known: Mapping[str, Sequence[str]]) -> tuple[str, pd.DataFrame]:
     """The table of an earlier run, and whose it is.
 
@@ -34,13 +53,13 @@ def read_csv(path: Path, known: Mapping[str, Sequence[str]]) -> tuple[str, pd.Da
 
     Raises:
         ValueError: the file is not such a table, or a time or a figure in it is not finite; the message names
-            the file and the line.
+            the file and the line. Or it was changed since its run wrote it, see :func:`table_text`.
     """
     import pandas as pd
 
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)))
-    except ConfigError:
+        table = pd.read_csv(io.StringIO(table_text(path)))
+    except (ConfigError, DamagedFileError):
         raise
     except ValueError as error:  # what pandas raises for a file that is no table
         raise ValueError(f"{path}: not a table of {' or '.join(known)} ({error})") from None

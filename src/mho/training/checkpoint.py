@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from mho import config
+from mho.config.sealed import load_tensors, save_tensors
 from mho.nn import Crossbar
 from mho.nn.walk import walk
 
@@ -110,7 +111,7 @@ def save(
         "streams": random_streams(loader),
         "position": values,
     }
-    config.write_whole(path, lambda temporary: torch.save(state, temporary))
+    save_tensors(path, state)
 
 
 def load(
@@ -122,15 +123,13 @@ def load(
         How far the training was, and the random streams at that point.
 
     Raises:
-        ValueError: the file is no checkpoint, or of another model, recipe, optimizer or scheduler.
+        ValueError: the file is damaged, no checkpoint, or of another model, recipe, optimizer or scheduler.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"checkpoint = {str(path)!r} cannot be read ({error}): delete it to begin anew"
-        ) from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        state = load_tensors(path, remedy="delete it to begin anew")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"checkpoint = {str(path)!r} cannot be read ({error})") from None
+    if state.get("format") != FORMAT:
         raise ValueError(f"checkpoint = {str(path)!r} is none of this mho: delete it, or give another path")
     here, there = recipes(model), state["recipe"]
     for name in sorted({*here, *there}):

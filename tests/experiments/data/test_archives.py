@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from mho.config.sealed import DamagedFileError, load_tensors, save_tensors
 from mho.experiments.data import CIFAR10, archives
 from mho.experiments.data.cifar import safe_unpickle
 from mho.experiments.data.mnist import read_idx
-from mho.experiments.files import DamagedFileError, load_tensors, save_tensors
 
 MEGABYTE = 2**20
 

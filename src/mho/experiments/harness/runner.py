@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from mho.config import from_dict, from_json, to_dict
 from mho.experiments.engines import LocalEngine
 from mho.experiments.fitting import limited_threads, seeded
-from mho.experiments.harness.study import RESULTS, TABLE, At, Result, Row, Study, Work, plain_row
+from mho.experiments.harness.study import TABLE, At, Result, Row, Study, Work, plain_row
 from mho.experiments.machine import usable_device, versions
 from mho.experiments.progress import Progress
-from mho.experiments.store import Store
+from mho.experiments.store import RESULTS, Store
 
 __all__ = ["RESULTS", "TABLE", "Piece", "Result", "piece_done", "places_of", "run", "run_together"]
 WORKERS_LOG = "workers.log"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 
 from mho.experiments.progress import Progress
-from mho.experiments.store import Log, Store
+from mho.experiments.store import RESULTS, Log, Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 At = Mapping[str, Any]
 Row = Mapping[str, Any]
-RESULTS, TABLE = "results.json", "results.csv"
+TABLE = "results.csv"
 
 
 class Column(NamedTuple):

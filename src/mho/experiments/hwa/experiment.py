@@ -9,20 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mho.config import config, parse_json, to_dict
-from mho.config.documents import read_text
-from mho.errors import ConfigError
+from mho.config import config, to_dict
+from mho.config.sealed import read_sealed
 from mho.experiments import harness
 from mho.experiments.harness import Work
 from mho.experiments.harness.measuring import Place, measure
-from mho.experiments.harness.study import RESULTS
 from mho.experiments.hwa.chips import IDEALISED, idealised, one_chip
 from mho.experiments.hwa.networks import LONGER, STUDENTS, TEACHER, HWANetworks
 from mho.experiments.hwa.study import GLOBAL, RAW, ChipTest, HWAStudy
 from mho.experiments.hwa.tables import COLUMNS, idealised_loss, normalised, pick, recovery, summarise
 from mho.experiments.hwa.tasks import Problem
 from mho.experiments.networks import ARMS, AWARE, PLAIN
-from mho.experiments.store import Log
+from mho.experiments.store import RESULTS, REWRITTEN, Log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,10 +166,8 @@ def finished(folder: Path) -> dict[str, dict[str, Any]]:
     """The documents of all modalities that a folder holds, by modality."""
     found = {}
     for path in sorted(folder.glob(f"*/{RESULTS}")):
-        try:
-            document: dict[str, Any] = parse_json(read_text(path))
-        except ConfigError as error:
-            raise ValueError(f"{path}: damaged ({error}); run that modality again") from None
+        document = read_sealed(path, f"of that modality {REWRITTEN}")
+        document.pop("checksums", None)
         found[str(document["modality"])] = document
     return found
 

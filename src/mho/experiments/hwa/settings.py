@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from mho.experiments.data import CIFAR100, SST2, DebianPackages, PythonProse, WikiText2
+from mho.experiments.data import CIFAR100, SST2, PythonProse, PythonSubjects, WikiText2
 from mho.experiments.hwa.study import Course, DriftAndClip, HWAStudy, NoiseAndClip, Published
 from mho.experiments.hwa.tasks import Sequence, Task, Text, Vision
 from mho.experiments.models import BERT, LSTM, MiniLM, WideResNet
@@ -53,8 +53,8 @@ _STAND_INS = {
     ),
     "text": HWAStudy(
         task=Text(
-            data=DebianPackages(),
-            network=MiniLM(layers=1, length=12),
+            data=PythonSubjects(),
+            network=MiniLM(layers=1, length=24),
             train=1600,
             validation=200,
             test=200,
