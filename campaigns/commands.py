@@ -160,7 +160,7 @@ def _here() -> Any:
 
 # Which differs between two runs that are the same.
 _OWN = re.compile(
-    r"took|cpu|^date$|seconds|time_s|command|versions|since|per_second|duration|hours|minutes|output"
+    r"took|cpu|^date$|^check$|seconds|time_s|command|versions|since|per_second|duration|hours|minutes|output"
 )
 
 
@@ -174,7 +174,11 @@ def tables(folder: Path) -> dict[str, str]:
         if path.suffix == ".csv":
             found[name] = path.read_text(errors="replace")
         elif path.suffix == ".json":
-            found[name] = json.dumps(_without(json.loads(path.read_text(), parse_constant=str)))
+            text = path.read_text(errors="replace")
+            try:
+                found[name] = json.dumps(_without(json.loads(text, parse_constant=str)))
+            except ValueError:
+                found[name] = text
     return found
 
 

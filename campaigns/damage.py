@@ -18,6 +18,7 @@ from torch import nn
 
 import mho
 from campaigns.commands import STUDIES, different, last, prepared, quiet_environment, run, sentence, tables
+from campaigns.forks import Ended
 from campaigns.outcomes import NAMED, SURVIVED, Outcome, Setting
 
 LIMIT, CHUNK = 240.0, 4
@@ -99,13 +100,41 @@ def _changed(whole: bytes, how: str, chance: random.Random) -> tuple[bytes, str]
     return bytes(held), f"byte {place} of {len(whole)}, bit {bit}: {around!r}"
 
 
-def _seen(ended, folder: Path, path: Path, alone: Path) -> Outcome:  # type: ignore[no-untyped-def]
-    """What became of it."""
-    if ended.status == 0:
-        told = "\n".join(different(tables(folder), tables(alone)))
-        return Outcome("silent", told) if told else Outcome(SURVIVED)
-    wrong = sentence(ended, path.name, path.parent.name)
-    return Outcome(NAMED, ended.said[-300:]) if wrong is None else Outcome(wrong, last(ended))
+def _seen(ended: Ended, folder: Path, path: Path, alone: Path) -> Outcome:
+    """What became of it: a table that nobody wrote anew must be refused by whoever reads it next."""
+    if ended.status != 0:
+        wrong = sentence(ended, path.name, path.parent.name)
+        return Outcome(NAMED, ended.said[-300:]) if wrong is None else Outcome(wrong, last(ended))
+    found, wanted = tables(folder), tables(alone)
+    others = [name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)]
+    refused = {name: _refused(folder / name) for name in others}
+    silent = [name for name in others if refused[name] is None]
+    if silent:
+        return Outcome("silent", _told(silent, found, wanted))
+    return Outcome(NAMED, str(refused[others[0]])) if others else Outcome(SURVIVED)
+
+
+def _told(names: list[str], found: dict[str, str], wanted: dict[str, str]) -> str:
+    each = (different({n: found.get(n, "")}, {n: wanted.get(n, "")}) for n in names)
+    return "\n".join(line for lines in each for line in lines)
+
+
+def _refused(path: Path) -> str | None:
+    """What mho says about a damaged file that it reads; None if it reads it."""
+    from mho.config.sealed import read_sealed
+    from mho.experiments.store import held_study
+    from mho.experiments.tables import table_text
+
+    try:
+        if path.name == "study.json":
+            held_study(path.parent, object, "--output")
+        elif path.suffix == ".json":
+            read_sealed(path, "run again")
+        else:
+            table_text(path)
+    except ValueError as error:
+        return str(error) if path.name in str(error) else None
+    return None
 
 
 # --- a saved chip --------------------------------------------------------------------------------
