@@ -33,10 +33,13 @@ def main() -> int:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=f"mho-{name}-", ignore_cleanup_errors=True) as folder:
             setting = Setting(options.seed, options.quick, Path(folder), only=options.only)
-            tally = carried_out(name, setting, _progress(name, sys.stderr.isatty()))
+            tally = carried_out(
+                name,
+                setting,
+                _progress(name, sys.stderr.isatty()),
+                lambda *found, name=name: print(_failure(name, *found, options), flush=True),
+            )
         print(f"{name}: {tally.total.total()} cases in {time.monotonic() - start:.0f} s", flush=True)
-        for case, outcome in tally.failures:
-            print(_failure(name, case, outcome, options), flush=True)
         if options.verbose:
             print("\n".join(f"  {count:>6}  {what}" for what, count in tally.names.most_common()))
         tallies.append((name, tally))

@@ -28,13 +28,16 @@ def ready() -> None:
         importlib.import_module(name)
 
 
-def carried_out(name: str, setting: Setting, told: Told) -> Tally:
+def carried_out(
+    name: str, setting: Setting, told: Told, failed: Callable[[str, Outcome], object] = lambda *_: None
+) -> Tally:
     """Try the cases of a campaign.
 
     Args:
         name: of the campaign.
         setting: of all its cases.
         told: hears how many are done, of how many, and how many of them failed.
+        failed: hears of each failure.
     """
     campaign = importlib.import_module(f"campaigns.{name}")
     cases = [case for case in campaign.cases(setting) if case.startswith(setting.only)]
@@ -46,6 +49,8 @@ def carried_out(name: str, setting: Setting, told: Told) -> Tally:
     results = each(cases, tried, setting.work, campaign.LIMIT, campaign.CHUNK)
     for done, (case, outcome) in enumerate(results, 1):
         tally.add(case, outcome)
+        if not outcome.good:
+            failed(case, outcome)
         told(done, len(cases), len(tally.failures))
     return tally
 

@@ -107,7 +107,7 @@ def _seen(ended: Ended, folder: Path, path: Path, alone: Path) -> Outcome:
         return Outcome(NAMED, ended.said[-300:]) if wrong is None else Outcome(wrong, last(ended))
     found, wanted = tables(folder), tables(alone)
     others = [name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)]
-    refused = {name: _refused(folder / name) for name in others}
+    refused = {name: _refused(folder / name, alone / name) for name in others}
     silent = [name for name in others if refused[name] is None]
     if silent:
         return Outcome("silent", _told(silent, found, wanted))
@@ -119,21 +119,20 @@ def _told(names: list[str], found: dict[str, str], wanted: dict[str, str]) -> st
     return "\n".join(line for lines in each for line in lines)
 
 
-def _refused(path: Path) -> str | None:
-    """What mho says about a damaged file that it reads; None if it reads it."""
+def _refused(path: Path, whole: Path) -> str | None:
+    """What mho says where it reads a damaged file, or the tables beside it; None if it says nothing."""
     from mho.config.sealed import read_sealed
-    from mho.experiments.store import held_study
+    from mho.experiments.store import claim
     from mho.experiments.tables import table_text
 
     try:
-        if path.name == "study.json":
-            held_study(path.parent, object, "--output")
-        elif path.suffix == ".json":
+        if path.suffix == ".json":
             read_sealed(path, "run again")
-        else:
-            table_text(path)
+        for table in path.parent.glob("*.csv"):
+            table_text(table)
+        claim(path.parent, read_sealed(whole.with_name("study.json"), ""))
     except ValueError as error:
-        return str(error) if path.name in str(error) else None
+        return str(error) if path.parent.name in str(error) else None
     return None
 
 
