@@ -19,7 +19,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ["MPLBACKEND"] = "Agg"
 
-from campaigns.carried_out import CAMPAIGNS, carried_out, ready  # noqa: E402
+from campaigns.carried_out import CAMPAIGNS, Told, carried_out, ready  # noqa: E402
 from campaigns.outcomes import Outcome, Setting, table  # noqa: E402
 
 
@@ -32,7 +32,7 @@ def main() -> int:
     for name in options.names or CAMPAIGNS:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=f"mho-{name}-", ignore_cleanup_errors=True) as folder:
-            setting = Setting(options.seed, options.quick, Path(folder), only=options.only)
+            setting = Setting(options.seed, options.quick, Path(folder), options.handful, options.only)
             tally = carried_out(
                 name,
                 setting,
@@ -52,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m campaigns", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"among {', '.join(CAMPAIGNS)}; all if none")
     parser.add_argument("--quick", action="store_true", help="a part of the cases: minutes")
+    parser.add_argument("--handful", action="store_true", help="a few cases, which show that it works")
     parser.add_argument("--seed", type=int, help="of all that is drawn; a fresh one if not given")
     parser.add_argument(
         "--only", metavar="CASE", default="", help="one case, by its name or the beginning of it"
@@ -66,7 +67,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _progress(name: str, terminal: bool):  # type: ignore[no-untyped-def]
+def _progress(name: str, terminal: bool) -> Told:
     """A bar on a terminal, a line at each tenth elsewhere."""
 
     def told(done: int, total: int, failed: int) -> None:
@@ -82,7 +83,7 @@ def _progress(name: str, terminal: bool):  # type: ignore[no-untyped-def]
 
 def _failure(name: str, case: str, outcome: Outcome, options: argparse.Namespace) -> str:
     words = ["python", "-m", "campaigns", name, "--seed", str(options.seed)]
-    words += ["--quick"] * options.quick + ["--only", case]
+    words += ["--quick"] * options.quick + ["--handful"] * options.handful + ["--only", case]
     detail = "\n".join(f"    {line}" for line in outcome.detail.strip().splitlines()[-12:])
     return f"FAILED {case}: {outcome.how}\n{detail}\n    again: {shlex.join(words)}"
 

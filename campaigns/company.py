@@ -119,7 +119,7 @@ def _foreign(folder: Path, alone: list[Path]) -> str:
 
 def _reads(folder: Path) -> int:
     """Read everything, over and over, while somebody writes: a file is whole or not there."""
-    end = time.monotonic() + 6
+    end = time.monotonic() + 3
     while time.monotonic() < end:
         for path in sorted(folder.rglob("*")):
             if path.name.startswith(".") or not path.is_file():
