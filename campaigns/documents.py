@@ -54,8 +54,8 @@ LIKELY = (
 )  # fmt: skip
 TABLES = {
     "states": STATES,
-    "cells": "a_uS,b_uS\n1,2\n2,3\n3,5\n4,6\n",
-    "pulses": "g_uS\n" + "".join(f"{1 + k / 3:.3f}\n" for k in range(12)),
+    "cells": "a,b\n1,2\n2,3\n3,5\n4,6\n",
+    "pulses": "conductance\n" + "".join(f"{1 + k / 3:.3f}\n" for k in range(12)),
     "retention": "time_s,a,b\n1,10,11\n10,9,10\n100,8,9\n1000,7,8\n",
     "jumps": "g_uS,0,0.5,1\n1,0.1,0.2,0.3\n2,0.1,0.2,0.3\n3,0.1,0.2,0.3\n",
     "loop": "voltage,current\n" + "".join(f"{v / 10},{v * 1e-6}\n" for v in range(-5, 6)),
@@ -383,13 +383,17 @@ def line(chance: random.Random, folder: Path) -> tuple[Callable[[], Outcome], st
         {"PLAN": str(folder / "plan.yaml"), "TABLE": str(folder / "states.csv")}.get(w, w) for w in words
     ]
     for _ in range(chance.choice((1, 1, 2))):
-        place = chance.randrange(1, len(words))
+        places = [k for k in range(1, len(words)) if words[k - 1].startswith("--")]  # of values
+        value = chance.random() < 0.7
+        place = chance.choice(places) if value else chance.randrange(1, len(words))
         word = chance.choice(
             (*TEXTS, *(repr(n) for n in NUMBERS if n != 10**400), "--quick", "--help", "--seed")
         )
         if word == "\x00" or "\ud7ff" in word:  # which no system hands to a program
             word = "-"
-        if "\x00" in word or chance.random() < 0.3:
+        if value:
+            words[place] = word.replace("\x00", "")
+        elif "\x00" in word or chance.random() < 0.3:
             words.pop(place)
         else:
             words[place : place + chance.randrange(2)] = [word]

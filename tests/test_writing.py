@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from mho.config import append_line, write_whole
 
 
 @pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was brought to the disk and what was renamed, in order."""
     told: list[str] = []
     fsync, replace = os.fsync, os.replace
@@ -29,7 +28,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", renamed)
-    yield told
+    return told
 
 
 linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs names of open files")
