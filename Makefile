@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo hwa hwa-docs test kernels oldest lint format bench examples docs constraints clean
+.PHONY: help demo hwa hwa-docs test campaign campaign-quick kernels oldest lint format bench examples docs constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ hwa-docs: $(READY)  ## the tables and the picture of docs/hwa.md (runs/hwa-quick
 
 test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) $(ARGS)
+
+campaign: $(READY)  ## what is promised, tried with 3,000 chips, 20,000 documents and every write (ARGS="crash --seed 3")
+	@$(ONE_THREAD) $(BIN)/python -m campaigns $(ARGS)
+
+campaign-quick: $(READY)  ## a part of it, in minutes: every write of mho drift, 300 chips, 2,000 documents
+	@$(ONE_THREAD) $(BIN)/python -m campaigns --quick $(ARGS)
 
 # Kernels of other processors, on an x86 one. "other" are kernels that no processor has (tests/kernels.py);
 # MKL_ENABLE_INSTRUCTIONS acts on Intel, MKL_CBWR everywhere. avx512 needs a processor that has it.
@@ -120,4 +126,4 @@ constraints: $(READY)  ## write the versions installed in .venv to constraints.t
 
 clean:  ## remove what the tools wrote (not .venv, not runs/)
 	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	@find src tests benchmarks examples scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests benchmarks campaigns examples scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -121,6 +121,16 @@ def test_other_images_are_another_configuration(tmp_path):
         Store(tmp_path, STUDY, images="b")
 
 
+def test_networks_that_were_swapped_are_named(tmp_path):
+    """They fit each other's description, and would be tested in each other's name."""
+    store = Store(tmp_path, STUDY)
+    for name in ("plain", "aware"):
+        store.save_network(name, {"w": torch.ones(2)}, {"seconds": 2.5})
+    (tmp_path / "plain.pt").replace(tmp_path / "aware.pt")
+    with pytest.raises(DamagedFileError, match=r"aware.pt: this is the network 'plain'; remove it and run"):
+        store.load_network("aware")
+
+
 def test_a_damaged_network_is_named(tmp_path):
     store = Store(tmp_path, STUDY)
     store.save_network("net", {"w": torch.ones(2000)}, {"seconds": 2.5})

@@ -18,9 +18,7 @@ import hashlib
 import inspect
 import json
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -31,9 +29,11 @@ from pydantic.dataclasses import dataclass as _pydantic_dataclass
 from torch import Tensor
 from typing_extensions import dataclass_transform
 
-from mho.config.documents import DEEPEST, TOO_DEEP, in_words, yaml_text
+from mho.config.documents import DEEPEST, TOO_DEEP, yaml_text
 from mho.config.documents import parse_json as parse_json
 from mho.config.documents import read_plain as read_plain
+from mho.config.writing import append_line as append_line
+from mho.config.writing import write_whole as write_whole
 from mho.errors import ConfigError
 
 T = TypeVar("T")
@@ -327,48 +327,6 @@ def load(path: str | os.PathLike[str]) -> Any:
         return _from_document(data)
     except ConfigError as error:
         raise ConfigError(f"{os.fspath(path)}: {error}") from None
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call ``write`` on a temporary file beside ``path``, then rename: never half a file.
-
-    Raises:
-        OSError: it cannot be written (a full disk, no permission); the message begins with ``path``.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{path.suffix}")
-    try:
-        _write_and_rename(path, temporary, write)
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        raise type(error)(f"{path}: cannot be written: {_why(error, temporary)}") from None
-    except RuntimeError as error:
-        if "unexpected pos" not in str(error):  # torch's word for a write that fell short
-            raise
-        free = shutil.disk_usage(path.parent).free
-        raise OSError(
-            f"{path}: cannot be written whole: the disk is full, or a quota is reached ({free / 1e6:.0f} MB "
-            "are free there); make room and run again"
-        ) from None
-
-
-def _why(error: OSError, temporary: Path) -> str:
-    """Why a file cannot be written; the name of the temporary one tells nobody anything."""
-    if error.filename == str(temporary):
-        error.filename = None
-    return in_words(error)
-
-
-def _write_and_rename(path: Path, temporary: Path, write: Callable[[Path], Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        write(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp's files are the owner's alone
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def digest(value: Any) -> int:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +28,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 import mho
-from mho.config import digest, from_dict, parse_json, to_dict, write_whole
+from mho.config import append_line, digest, from_dict, parse_json, to_dict, write_whole
 from mho.config.sealed import (
     CHECK,
     DamagedFileError,
@@ -178,10 +177,7 @@ class Store:
         wrong = self.log.impossible(kept)
         if wrong is not None:
             raise ValueError(f"{self.log.piece(kept)}: {wrong}: this piece of work gave an impossible figure")
-        line = json.dumps(sealed(kept)) + "\n"
-        with (self.folder / self.log.name).open("ab", buffering=0) as file:
-            file.write(line.encode())
-            os.fsync(file.fileno())
+        append_line(self.folder / self.log.name, json.dumps(sealed(kept)) + "\n")
         self._records[self.log.piece(kept)] = kept
 
     def _read(self, path: Path, log: Log) -> None:
@@ -227,20 +223,22 @@ class Store:
 
     def save_network(self, name: str, state: Mapping[str, Tensor], facts: Mapping[str, float]) -> None:
         """Store a trained network's tensors with figures about it, whole or not at all."""
-        content = {"study": self.digest, "state": dict(state), "facts": dict(facts)}
+        content = {"study": self.digest, "name": name, "state": dict(state), "facts": dict(facts)}
         save_tensors(self.folder / f"{name}.pt", content)
 
     def load_network(self, name: str) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The tensors and figures of a stored network.
 
         Raises:
-            DamagedFileError: it cannot be read.
+            DamagedFileError: it cannot be read, or is another network of this folder.
             OtherStudyError: it was trained for another configuration.
         """
         path = self.folder / f"{name}.pt"
         content = load_tensors(path, {"study": int, "state": dict, "facts": dict}, AGAIN)
         if content["study"] != self.digest:
             raise OtherStudyError(f"{path}: trained for another configuration; choose another output folder")
+        if content.get("name", name) != name:  # files of earlier versions have none
+            raise DamagedFileError(f"{path}: this is the network {content['name']!r}; {AGAIN}")
         return content["state"], content["facts"]
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
