@@ -123,7 +123,8 @@ class DriftStudy(Study):
         found["chip_seed"] = [self.chip_seed(chip) for chip in found["chip"]]
         digital = {arm: fact["test"] for arm, fact in shared.facts(ARMS).items()}
         found["digital_accuracy"] = found["arm"].map(digital)
-        tidy: pd.DataFrame = found[[*COLUMNS, *COSTS]].astype(dict.fromkeys(COSTS, float))
+        paid = [name for name in COSTS if name in found]  # records of before know no costs
+        tidy: pd.DataFrame = found[[*COLUMNS, *paid]].astype(dict.fromkeys(paid, float))
         return tidy
 
     def document(self, table: pd.DataFrame, shared: Arms, work: Work) -> dict[str, Any]:
@@ -185,7 +186,8 @@ def one_chip(study: DriftStudy, analog: nn.Module, arm: str, chip: int, data: Da
 
 def _costs(table: pd.DataFrame) -> pd.DataFrame:
     """Means over chips, by network and time."""
-    found: pd.DataFrame = table.groupby(["arm", "seconds"], sort=False)[list(COSTS)].mean().reset_index()
+    known = table.reindex(columns=["arm", "seconds", *COSTS])
+    found: pd.DataFrame = known.groupby(["arm", "seconds"], sort=False).mean().reset_index()
     return found
 
 
