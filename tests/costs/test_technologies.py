@@ -168,6 +168,8 @@ def test_the_envelope_of_the_survey() -> None:
     for bits, picojoules in CASES["adc_envelope_pJ"].items():
         assert math.isclose(best.joules(int(bits)) * 1e12, picojoules, rel_tol=1e-3)
     assert costs.Survey().joules(8) == 5 * best.joules(8)
+    areas = [best.square_metres(bits) for bits in range(3, 15)]
+    assert areas == sorted(areas) and areas[0] < areas[-1]
     assert [costs.Survey(steps=s).seconds(6) for s in ("flash", "sar", "ramp")] == [1e-9, 7e-9, 64e-9]
 
 

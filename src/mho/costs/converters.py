@@ -94,7 +94,8 @@ class Survey(ConverterPrice):
     The envelope is ``E = 0.2672 pJ + 0.14456 aJ 4^bits``: the mean of the three best of 725 designs at each
     end. The best tenth of the designs of 4 to 9 bits since 2015 takes 4.8 times as much, the median 18.7
     times. The area is the regression ``ln A = 3.192 + .6636 ln node + .2199 ln rate + .4802 ln E`` in square
-    microns, nanometres and picojoules; it explains 57 % of the variance. Bits are effective ones: a converter
+    microns, nanometres and picojoules, which explains 57 % of the variance; at the rate that 8 bits have, or
+    fewer bits, which are faster, would be larger. Bits are effective ones: a converter
     of 8 bits whose noise leaves 7.5 is paid as one of 8 here, which is an upper bound.
 
     Source: B. Murmann, ADC Performance Survey 1997-2025 (BSD licence), evaluated anew.
@@ -120,8 +121,8 @@ class Survey(ConverterPrice):
         return times * (0.2672 * PICO + 0.14456e-18 * 4.0**bits)
 
     def square_metres(self, bits: int) -> float:
-        """The regression."""
-        rate, picojoules = 1 / self.seconds(bits), self.joules(bits) / PICO
+        """The regression, at the rate of 8 bits."""
+        rate, picojoules = 1 / self.seconds(8), self.joules(bits) / PICO
         logarithm = 3.192 + 0.6636 * math.log(self.node * 1e9) + 0.2199 * math.log(rate)
         return math.exp(logarithm + 0.4802 * math.log(picojoules)) * SQUARE_MICRON
 
