@@ -329,7 +329,7 @@ def test_figures_fit_each_other() -> None:
     assert summary["peak TOPS"] > summary["TOPS"]
     twin = costs.GENERIC_22.digital_energy(
         report.products,
-        sum(c.work.moved_in + c.work.moved_out for c in report.layers.values()) / 8 + 108 + 320,
+        sum(c.work.inputs + c.work.outputs for c in report.layers.values()) + 108 + 320,
     )
     assert report.twin == about(twin)
     read = json.loads(report.to_json())

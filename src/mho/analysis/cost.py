@@ -35,6 +35,7 @@ def cost(
     Args:
         model: what ``mho.convert`` made, calibrated and programmed; each array has a DAC.
         data: batches, as for ``mho.calibrate``; the first size of a batch is its number of inferences.
+            Products that stay digital are counted in the first one.
         technology: prices; ``mho.costs.TECHNOLOGIES`` holds those that come along.
         share: of the vectors whose voltages are looked at: 1 for all, or one over a whole number.
         schedule: ``layers``: one after the other, the next inference when the last is done; ``pipeline``:
@@ -124,8 +125,8 @@ def priced(
         for path, work in works.items()
     }
     times = [layer.seconds for layer in layers.values()]
-    moved = sum(w.moved_in + w.moved_out for w in works.values()) / 8
-    weights = sum(found.cells / found.work.cells / found.work.slices for found in measured.values())
+    moved = sum(w.inputs + w.outputs for w in works.values())
+    weights = sum(found.weights for found in measured.values())
     products = math.fsum(w.products for w in works.values()) + digital_products
     full = largest.full(whole.arrays)
     vector = technology.seconds(full)

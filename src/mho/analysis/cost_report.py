@@ -71,7 +71,7 @@ class Peak:
     @property
     def tops_per_watt(self) -> float:
         """Operations for each picojoule."""
-        return self.tops / self.power
+        return self.tops / self.power if self.power else math.inf
 
     @property
     def square_metres(self) -> float:
@@ -91,8 +91,8 @@ class CostReport:
         area: square metres by part, of whole tiles.
         floor: how many arrays, cores, tiles and chips that is.
         digital: joules of the products that stayed digital, in 8 bits.
-        twin: joules of all products in digital arithmetic of 8 bits, with each weight read once and each
-            input and output moved once: the network without a chip.
+        twin: joules of all products in digital arithmetic of 8 bits, with each weight read once and the
+            inputs and outputs of each vector moved: the network without a chip.
         programming: joules of writing the chip once.
         peak: of whole chips.
         technology: in words.

@@ -27,7 +27,8 @@ class Measured:
         work: of all inferences.
         level: power of its reads if all rows were driven alike, over the true one; NaN if nothing was read.
         siemens: mean conductance of its cells, as they were written.
-        cells: that hold weights.
+        cells: that hold weights, those of bias rows and unit columns too.
+        weights: of the layer on it.
         pulses: of the programming, on all cells; None where they were not counted.
         joules: of the programming, where it is modelled; else None.
     """
@@ -36,6 +37,7 @@ class Measured:
     level: float
     siemens: float
     cells: int
+    weights: int
     pulses: int | None
     joules: float | None
 
@@ -111,6 +113,7 @@ def _measured(meter: PowerMeter, array: Crossbar) -> Measured:
         level=drawn.alike / drawn.power if drawn.power else math.nan,
         siemens=float(chip.g.mean()),
         cells=chip.g.numel(),
+        weights=array.weight.numel(),
         pulses=None if written is None else written.pulses,
         joules=joules,
     )
@@ -149,8 +152,8 @@ def _work(meter: PowerMeter, events: Events, drawn: Drawn) -> Work:
         conversions=events.conversions,
         additions=events.additions,
         scalings=events.scalings,
-        moved_in=vectors * inputs * bits_in,
-        moved_out=vectors * groups * meter.columns * bits_out,
+        inputs=vectors * inputs,
+        outputs=vectors * groups * meter.columns,
         squares=vectors * streams * each * len(layout.columns) * slices,
         power=vectors * streams * drawn.power,
         lengths=vectors * streams * drawn.lengths,

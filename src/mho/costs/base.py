@@ -33,7 +33,7 @@ class Work(NamedTuple):
         drives: of a row of an array.
         conversions: of a column.
         additions, scalings: digital operations on outputs.
-        moved_in, moved_out: bits of inputs and of outputs.
+        inputs, outputs: numbers in and out: those of each vector, a patch of a convolution.
         squares: squares of the voltages of all drives over that of the read voltage, added up.
         power: of all reads over the square of the read voltage, added up, siemens.
         lengths: the same if inputs were lengths of pulses; of the longest, siemens.
@@ -59,8 +59,8 @@ class Work(NamedTuple):
     conversions: float
     additions: float
     scalings: float
-    moved_in: float
-    moved_out: float
+    inputs: float
+    outputs: float
     squares: float
     power: float
     lengths: float
@@ -71,6 +71,16 @@ class Work(NamedTuple):
         """A vector of one full-scale input on one cell of 1 S at 1 V; what is given is otherwise."""
         usual: dict[str, Any] = dict.fromkeys(Work._fields, 1) | {"converts_each": True, "size": (1, 1)}
         return Work(**{**usual, **given})
+
+    @property
+    def moved_in(self) -> float:
+        """Bits of inputs."""
+        return self.inputs * self.bits_in
+
+    @property
+    def moved_out(self) -> float:
+        """Bits of outputs."""
+        return self.outputs * self.bits_out
 
     @property
     def columns_read(self) -> float:
@@ -95,14 +105,14 @@ class Work(NamedTuple):
             columns=columns, reads=float(read), cell_reads=self.cell_reads * touched,
             drives=self.drives * driven, conversions=self.conversions * converted,
             additions=self.additions * converted, scalings=self.scalings * converted,
-            moved_in=self.moved_in * driven, moved_out=self.moved_out * converted,
+            inputs=self.inputs * driven, outputs=self.outputs * converted,
             squares=self.squares * driven, power=self.power * touched, lengths=self.lengths * touched,
         )  # fmt: skip
 
 
 TOTALS = (
     "vectors", "products", "reads", "cell_reads", "drives", "conversions", "additions", "scalings",
-    "moved_in", "moved_out", "squares", "power", "lengths",
+    "inputs", "outputs", "squares", "power", "lengths",
 )  # fmt: skip
 
 
@@ -121,10 +131,10 @@ class Floor(NamedTuple):
     tiles: int
     chips: int
 
-    @property
-    def hops(self) -> float:
-        """Mean distance of two tiles in a square mesh, in steps; none within one tile."""
-        return math.sqrt(self.tiles) / 2 if self.tiles > 1 else 0.0
+    def hops(self, routed: int = 1) -> float:
+        """Mean distance of two routers in a square mesh, in steps; ``routed``: tiles that share one."""
+        routers = math.ceil(self.tiles / routed)
+        return math.sqrt(routers) / 2 if routers > 1 else 0.0
 
 
 class Technology(ABC):

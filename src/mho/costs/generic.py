@@ -24,6 +24,7 @@ GENERIC_32 = Chip(
     columns_per_adc=8,
     cell_area=48 * 32e-9**2,
     line=0.65e-15,
+    routed=16,
     parts=(
         Part(
             name="drivers", each="row", per="drive", joules=0.4167e-12, leakage=0.39e-6, area=0.166e-12,

@@ -32,6 +32,7 @@ ISAAC = Chip(
     arrays=_ARRAYS,
     cores=12,
     tiles=168,
+    routed=4,
     parts=(
         Part(
             name="arrays", each="array", per="read", joules=2.4 * _MW * _CYCLE / _ARRAYS,

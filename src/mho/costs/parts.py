@@ -21,17 +21,15 @@ Event = Literal[
 ]
 Place = Literal["cell", "row", "column", "converter", "array", "core", "tile", "chip"]
 
-_EVENTS: Mapping[str, Callable[[Work, Floor], float]] = {
-    "read": lambda work, floor: work.reads,
-    "drive": lambda work, floor: work.drives,
-    "column": lambda work, floor: work.columns_read,
-    "conversion": lambda work, floor: work.conversions,
-    "addition": lambda work, floor: work.additions,
-    "scaling": lambda work, floor: work.scalings,
-    "bit in": lambda work, floor: work.moved_in,
-    "bit out": lambda work, floor: work.moved_out,
-    "hop": lambda work, floor: work.moved_out * floor.hops,
-    "link": lambda work, floor: work.moved_out * (1 - 1 / floor.chips),
+_EVENTS: Mapping[str, Callable[[Work], float]] = {
+    "read": lambda work: work.reads,
+    "drive": lambda work: work.drives,
+    "column": lambda work: work.columns_read,
+    "conversion": lambda work: work.conversions,
+    "addition": lambda work: work.additions,
+    "scaling": lambda work: work.scalings,
+    "bit in": lambda work: work.moved_in,
+    "bit out": lambda work: work.moved_out,
 }
 
 
@@ -112,6 +110,7 @@ class Chip(Technology):
         arrays: of a core.
         cores: of a tile.
         tiles: of a chip; None for as many as are needed.
+        routed: tiles that share a router.
         writing: what a programming pulse takes.
         digital: what the digital twin would take.
     """
@@ -133,6 +132,7 @@ class Chip(Technology):
     arrays: Count = 1
     cores: Count = 1
     tiles: Count | None = None
+    routed: Count = 1
     writing: Writing = Writing()
     digital: Digital = Digital()
 
@@ -215,8 +215,13 @@ class Chip(Technology):
             if part.per is None:
                 found[part.name] = part.watts * part.count * self._there(work, here, part.each) * seconds
             else:
-                found[part.name] = part.joules * _EVENTS[part.per](work, floor)
+                found[part.name] = part.joules * self._events(part.per, work, floor)
         return {name: joules for name, joules in found.items() if joules}
+
+    def _events(self, per: Event, work: Work, floor: Floor) -> float:
+        if per == "hop":
+            return work.moved_out * floor.hops(self.routed)
+        return work.moved_out * (1 - 1 / floor.chips) if per == "link" else _EVENTS[per](work)
 
     def seconds(self, work: Work) -> float:
         """Reads and conversions, one after the other or overlapped."""

@@ -28,6 +28,7 @@ PUMA = Chip(
     arrays=2 * _SLICES,
     cores=8,
     tiles=138,
+    routed=4,
     parts=(
         Part(
             name="arrays", each="array", per="read", joules=0.3 * _MW * _CYCLE, area=2.5e-5 * _MM2,
