@@ -22,8 +22,9 @@ from mho.nn import crossbars
 
 PRICED = 16  # samples that are looked at for the price of one, where a study has more to do
 NO_DAC = (
-    "Energy, latency and area are empty where the hardware has no DAC: nobody knows the voltages of its "
-    "inputs, which the energy goes by (mho.DAC(bits=None) rounds nothing)."
+    "Energy, latency and area are empty where the hardware has no DAC, for nobody knows the voltages of its "
+    "inputs, which the energy goes by (mho.DAC(bits=None) rounds nothing), and where a converter has neither "
+    "bits nor steps."
 )
 COUNTED = (
     Column("cells", "", "that hold weights", low=0),
@@ -88,9 +89,14 @@ def cells(model: nn.Module) -> int:
     return sum(array.require_chip("cost").g.numel() for array in crossbars(model).values())
 
 
-def has_dac(model: nn.Module) -> bool:
-    """Whether the voltages of all inputs are known."""
-    return all(array.hardware.dac is not None for array in crossbars(model).values())
+def priceable(hardware: mho.Hardware) -> bool:
+    """Whether the voltages of inputs are known, and the resolution of converters, which have a price."""
+    return hardware.dac is not None and all(
+        converter is None
+        or converter.ideal
+        or any(getattr(converter, name, None) is not None for name in ("bits", "steps"))
+        for converter in (hardware.dac, hardware.adc)
+    )
 
 
 def prices(
@@ -100,7 +106,7 @@ def prices(
     inferences: float = math.inf,
     pulses: float | None = None,
 ) -> dict[str, float]:
-    """What one inference costs on the model's chip at its age: :data:`PAID`; NaN without a DAC.
+    """What one inference costs on the model's chip at its age: :data:`PAID`; NaN where nobody knows.
 
     Args:
         model: what ``mho.convert`` made, calibrated and programmed.
@@ -114,7 +120,7 @@ def prices(
     >>> prices(analog, torch.ones(1, 8), mho.costs.GENERIC_22)["energy"]
     nan
     """
-    if not has_dac(model):
+    if not all(priceable(array.hardware) for array in crossbars(model).values()):
         return dict.fromkeys((column.name for column in PAID), math.nan)
     report = mho.cost(model, [x], technology)
     return paid(report, inferences, None if pulses is None else _writing(model, technology, pulses))
