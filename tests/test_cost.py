@@ -196,7 +196,7 @@ def test_layers_add_up() -> None:
     alone = []
     for model, y in ((layers[0], x), (layers[2], layers[1](layers[0](x)).detach())):
         alone.append(mho.cost(programmed(model, y, **hardware), [y], share=1))
-    for part in ("ADC", "drivers", "shift and add", "buffers, in"):
+    for part in ("ADC", "DAC", "shift and add", "buffers, in"):
         assert both.energy.get(part, 0) == about(sum(r.energy.get(part, 0) for r in alone)), part
     assert both.seconds == about(alone[0].seconds + alone[1].seconds)
     assert both.square_metres == about(alone[0].square_metres + alone[1].square_metres)
@@ -379,7 +379,7 @@ def test_a_run_is_only_listened_to() -> None:
         ({"share": 0.3}, ValueError, r"share = 0.3: give one over a whole number"),
         ({"duplicates": 0}, ValueError, r"duplicates = 0 of '0': give a whole number"),
         ({"duplicates": {"9": 2}}, ValueError, r"duplicates: no array has the path '9'; there are 0, 3"),
-        ({"technology": costs.ISAAC}, ValueError, r"bits = 3: this technology knows converters of"),
+        ({"technology": costs.ISAAC}, ValueError, r"bits = 3: this technology knows such converters of"),
     ],
 )
 def test_wrong_arguments_are_named(change, error, message) -> None:

@@ -71,12 +71,12 @@ def test_a_sweep_tells_why_costs_are_empty(tmp_path):
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         PLAN.partition("grid")[0]
-        + "grid: {hardware.dac: [null, {kind: converters.DAC}], technology: [isaac]}"
+        + "grid: {hardware.dac: [null, {kind: converters.DAC}], technology: [generic-32nm]}"
     )
     result = call("sweep", plan, "--output", tmp_path / "out", "--workers", 1)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "out/results.csv")
-    assert table["energy"].notna().tolist() == [False, True] and set(table["technology"]) == {"isaac"}
+    assert table["energy"].notna().tolist() == [False, True] and set(table["technology"]) == {"generic-32nm"}
     assert "nobody knows the voltages of its inputs" in (tmp_path / "out/report.html").read_text()
 
 

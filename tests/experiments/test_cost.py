@@ -346,7 +346,7 @@ def test_the_figures_of_a_study_are_those_of_the_counts(tmp_path):
     bits = measure(changed, Place(tmp_path / "bits", tmp_path))
     assert bits["adc_conversions"] == 7 * whole["adc_conversions"]
     assert bits["dac_conversions"] == 7 * whole["dac_conversions"]
-    assert bits["cells"] == whole["cells"] and bits["area"] == whole["area"]
+    assert bits["cells"] == whole["cells"] and bits["area"] < whole["area"]
     assert bits["energy"] > whole["energy"] and bits["latency"] > whole["latency"]
 
 
@@ -361,7 +361,7 @@ def test_a_technology_is_said_by_name():
     assert replace(TINY, technology="isaac") == replace(TINY, technology=ISAAC)
     with pytest.raises(ConfigError, match="no 'isac'; did you mean 'isaac'"):
         replace(TINY, technology="isac")
-    with pytest.raises(ConfigError, match="technology = 3: give one of costs.Chip"):
+    with pytest.raises(ConfigError, match=r"technology = 3: give one of .*costs\.Chip"):
         replace(TINY, technology=3)
     for technology in TECHNOLOGIES.values():
         study = replace(TINY, technology=technology)

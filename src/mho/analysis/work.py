@@ -145,6 +145,7 @@ def _work(meter: PowerMeter, events: Events, drawn: Drawn) -> Work:
         converts_each=tile.streams(hardware) or streams == 1,
         bits_in=bits_in,
         bits_out=bits_out,
+        bits_driven=bits_in if dac is None or dac.stream is None else dac.stream.bits,
         shared=1 if hardware.adc is None else hardware.adc.columns,
         reads=vectors * streams * (beside if layout.one_hot else arrays),
         cell_reads=events.cells,

@@ -4,6 +4,7 @@ from mho.costs.base import Floor as Floor
 from mho.costs.base import Technology as Technology
 from mho.costs.base import Work as Work
 from mho.costs.converters import ConverterPrice as ConverterPrice
+from mho.costs.converters import Drivers as Drivers
 from mho.costs.converters import Survey as Survey
 from mho.costs.converters import Tabulated as Tabulated
 from mho.costs.converters import Walden as Walden

@@ -27,6 +27,7 @@ class Work(NamedTuple):
         streams: groups of bits that an input is driven in.
         converts_each: whether each of them is converted, or their sum.
         bits_in, bits_out: resolution of the DAC and of the ADC; 0 without one.
+        bits_driven: bits that a row is driven with at once: of a group, or ``bits_in``.
         shared: columns that one converter reads, by the description of the ADC.
         reads: of an array.
         cell_reads: reads of a cell.
@@ -52,6 +53,7 @@ class Work(NamedTuple):
     converts_each: bool
     bits_in: int
     bits_out: int
+    bits_driven: int
     shared: int
     reads: float
     cell_reads: float

@@ -15,7 +15,7 @@ PICO, SQUARE_MICRON = 1e-12, 1e-12
 
 
 class ConverterPrice(ABC):
-    """What one ADC takes. One of your own writes these three methods."""
+    """What one ADC, or one DAC, takes. One of your own writes these three methods."""
 
     @abstractmethod
     def joules(self, bits: int) -> float:
@@ -62,8 +62,8 @@ class Tabulated(ConverterPrice):
         if bits not in self.bits:
             known = ", ".join(map(str, self.bits))
             raise ValueError(
-                f"bits = {bits}: this technology knows converters of {known} bits; take one of these, or a "
-                "technology with another adc, such as mho.costs.Survey()"
+                f"bits = {bits}: this technology knows such converters of {known} bits; take one of these (a "
+                "DAC of one bit: stream=Stream()), or a technology with others: mho.costs.GENERIC_22"
             )
         return self.bits.index(bits)
 
@@ -129,6 +129,41 @@ class Survey(ConverterPrice):
     def seconds(self, bits: int) -> float:
         """One clock for each step."""
         return _STEPS[self.steps](bits) / self.clock
+
+
+@config
+class Drivers(ConverterPrice):
+    """Drivers of rows: a switch for one bit, a DAC for more.
+
+    A DAC of two to eight bits is paid as one of eight; each bit beyond doubles energy and area, as those of a
+    DAC of capacitors.
+
+    Source: one bit, 32 nm: ISAAC in hwcomponents (MIT licence); eight bits, 40 nm: Brahms, in the same.
+
+    Attributes:
+        one_bit, eight_bits: joules of a drive.
+        one_bit_area, eight_bits_area: square metres.
+
+    >>> Drivers().joules(1) > Drivers().joules(8), Drivers().square_metres(1) < Drivers().square_metres(4)
+    (True, True)
+    """
+
+    one_bit: NonNegative = 0.4167 * PICO
+    eight_bits: NonNegative = 0.291 * PICO
+    one_bit_area: NonNegative = 0.166 * SQUARE_MICRON
+    eight_bits_area: NonNegative = 438 * SQUARE_MICRON
+
+    def joules(self, bits: int) -> float:
+        """Of one drive."""
+        return self.one_bit if bits == 1 else self.eight_bits * 2.0 ** max(bits - 8, 0)
+
+    def square_metres(self, bits: int) -> float:
+        """Of one driver."""
+        return self.one_bit_area if bits == 1 else self.eight_bits_area * 2.0 ** max(bits - 8, 0)
+
+    def seconds(self, bits: int) -> float:
+        """None of its own: a read waits until its currents have settled."""
+        return 0.0
 
 
 @config

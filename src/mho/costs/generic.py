@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mho.costs.converters import Survey
+from mho.costs.converters import Drivers, Survey
 from mho.costs.parts import Chip, Part
 
 _HW, _PUMA = "hwcomponents (MIT), after ISAAC, Table I", "puma-simulator, include/constants.py"
@@ -21,15 +21,13 @@ GENERIC_32 = Chip(
     node=32e-9,
     read_time=10e-9,
     adc=Survey(quality="good", node=32e-9),
+    dac=Drivers(),
     columns_per_adc=8,
     cell_area=48 * 32e-9**2,
     line=0.65e-15,
     routed=16,
     parts=(
-        Part(
-            name="drivers", each="row", per="drive", joules=0.4167e-12, leakage=0.39e-6, area=0.166e-12,
-            source=_HW,
-        ),
+        Part(name="DAC leakage", each="row", leakage=0.39e-6, source=_HW),
         Part(
             name="sample and hold", each="column", per="column", joules=9.7e-9 * 100e-9, area=0.039e-12,
             source=_HW,

@@ -28,6 +28,10 @@ ISAAC = Chip(
     overlapped=True,
     dissipation=False,
     adc=ADC_32,
+    dac=Tabulated(
+        bits=(1,), energies=(4 * _MW * _CYCLE / (_ARRAYS * _LINES),),
+        areas=(0.00017 * _MM2 / (_ARRAYS * _LINES),), rate=1 / _CYCLE, source=_TABLE,
+    ),
     columns_per_adc=_LINES,
     arrays=_ARRAYS,
     cores=12,
@@ -37,10 +41,6 @@ ISAAC = Chip(
         Part(
             name="arrays", each="array", per="read", joules=2.4 * _MW * _CYCLE / _ARRAYS,
             area=0.0002 * _MM2 / _ARRAYS, source=_TABLE,
-        ),
-        Part(
-            name="DAC", each="row", per="drive", joules=4 * _MW * _CYCLE / (_ARRAYS * _LINES),
-            area=0.00017 * _MM2 / (_ARRAYS * _LINES), source=_TABLE,
         ),
         Part(
             name="sample and hold", each="column", per="column",

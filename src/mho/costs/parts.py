@@ -96,6 +96,8 @@ class Chip(Technology):
         node: metres.
         parts: what it is made of besides cells and ADCs.
         adc: what ADCs take; None if they are among the parts.
+        dac: what drivers of rows take; None if they are among the parts.
+        dacs: drivers of a row of an array; a fraction where arrays share them.
         columns_per_adc: columns that one ADC reads one after the other; None for what the description of
             the hardware's ADC says.
         read_time: of one read until its currents have settled, seconds; of the longest pulse.
@@ -119,6 +121,8 @@ class Chip(Technology):
     node: Positive
     parts: tuple[InstanceOf[Part], ...] = ()
     adc: InstanceOf[ConverterPrice] | None = None
+    dac: InstanceOf[ConverterPrice] | None = None
+    dacs: Positive = 1.0
     columns_per_adc: Count | None = None
     read_time: Positive = 10e-9
     overlapped: bool = False
@@ -198,7 +202,7 @@ class Chip(Technology):
     # --- energy and time -------------------------------------------------------------------------
 
     def energy(self, work: Work, floor: Floor) -> Mapping[str, float]:
-        """Joules by part: ``cells``, ``lines``, ``ADC``, and the names of the parts."""
+        """Joules by part: ``cells``, ``lines``, ``ADC``, ``DAC``, and the names of the parts."""
         volts = work.v_read if self.v_read is None else self.v_read
         found: dict[str, float] = {}
         if self.dissipation:
@@ -210,6 +214,8 @@ class Chip(Technology):
             found["lines"] = farad * volts**2 * charged * self.phases
         if self.adc is not None and work.conversions:
             found["ADC"] = work.conversions * self.adc.joules(work.bits_out)
+        if self.dac is not None and work.drives:
+            found["DAC"] = work.drives * self.dacs * self.dac.joules(work.bits_driven)
         seconds, here = self.seconds(work) * work.vectors, self._at_work(work)
         for part in self.parts:
             if part.per is None:
@@ -251,6 +257,10 @@ class Chip(Technology):
         if self.adc is not None and work.bits_out:
             each = self.adc.square_metres(work.bits_out)
             found["ADC"] = each * self._there(work, floor, "converter")
+        if self.dac is not None and work.bits_driven:
+            found["DAC"] = (
+                self.dac.square_metres(work.bits_driven) * self.dacs * self._there(work, floor, "row")
+            )
         for part in self.parts:
             found[part.name] = part.area * part.count * self._there(work, floor, part.each)
         return {name: area for name, area in found.items() if area}

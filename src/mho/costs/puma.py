@@ -24,6 +24,11 @@ PUMA = Chip(
     adc=Tabulated(
         bits=(8,), energies=(1.8 * _MW / 1.28e9,), areas=(0.0012 * _MM2,), rate=1.28e9, source=_CODE
     ),
+    dac=Tabulated(
+        bits=(1,), energies=(0.00350625 * _MW * _CYCLE,), areas=(1.67e-7 * _MM2,), rate=1 / _CYCLE,
+        source=_CODE,
+    ),
+    dacs=1 / _SLICES,
     columns_per_adc=128,
     arrays=2 * _SLICES,
     cores=8,
@@ -35,9 +40,7 @@ PUMA = Chip(
             source=_CODE,
         ),
         Part(
-            name="DAC", each="row", count=1 / _SLICES, per="drive",
-            joules=0.00350625 * _MW * _CYCLE / _SLICES, leakage=0.000390625 * _MW,
-            area=1.67e-7 * _MM2, source=_CODE,
+            name="DAC leakage", each="row", count=1 / _SLICES, leakage=0.000390625 * _MW, source=_CODE,
         ),
         Part(name="ADC leakage", each="converter", leakage=0.2 * _MW, source=_CODE),
         Part(

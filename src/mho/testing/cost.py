@@ -35,8 +35,8 @@ def check_cost(technology: Technology, bits: int = _BITS) -> None:
     must(isinstance(technology, Technology), "must derive from mho.costs.Technology")
     check_description(technology, Technology)
     small = Work.one(
-        size=(128, 128), rows=100, columns=90, cells=2, streams=7, bits_in=bits, bits_out=bits, shared=8,
-        reads=7, cell_reads=126_000, drives=700, conversions=630, additions=540, scalings=90,
+        size=(128, 128), rows=100, columns=90, cells=2, streams=7, bits_in=bits, bits_out=bits, bits_driven=1,
+        shared=8, reads=7, cell_reads=126_000, drives=700, conversions=630, additions=540, scalings=90,
         inputs=100, outputs=90, squares=300.0, power=1e-3, lengths=2e-3, v_read=0.2, products=9000,
     )  # fmt: skip
     large = small._replace(arrays=100)
