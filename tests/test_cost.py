@@ -318,6 +318,21 @@ def test_schedules_and_duplicates() -> None:
     assert small(duplicates=2).floor.arrays == 2 * one.floor.arrays
 
 
+def test_what_does_not_fit_is_written_again_or_lies_on_more_chips() -> None:
+    """The convolution has an array for each channel, the other layer four: of seven, two have a place."""
+    whole = small()
+    assert {path: cost.work.arrays for path, cost in whole.layers.items()} == {"0": 3, "3": 4}
+    two = dataclasses.replace(costs.GENERIC_22, tiles=2)
+    assert small(technology=two).floor.chips == 4 and not small(technology=two).reloading
+    one = small(technology=dataclasses.replace(two, reloads=True))
+    assert (one.floor.tiles, one.floor.chips) == (2, 1) and one.square_metres < 0.5 * whole.square_metres
+    share = 5 / 7
+    assert one.reloading["DRAM"] == about(share * (108 + 320) * 8 * two.dram)
+    assert one.reloading["writing"] == about(share * whole.programming)
+    again = share * 2 * (108 + 320) * two.writing.pulses * two.writing.seconds
+    assert one.seconds == about(whole.seconds + again) and one.joules > whole.joules
+
+
 def test_figures_fit_each_other() -> None:
     report = small()
     summary = report.summary()

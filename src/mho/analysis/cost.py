@@ -124,23 +124,27 @@ def priced(
         )
         for path, work in works.items()
     }
+    left = technology.left_out([*doubled.values()])
     times = [layer.seconds for layer in layers.values()]
     moved = sum(w.inputs + w.outputs for w in works.values())
     weights = sum(found.weights for found in measured.values())
     products = math.fsum(w.products for w in works.values()) + digital_products
     full = largest.full(whole.arrays)
     vector = technology.seconds(full)
-    written = [_written(technology, found) * copies[path] for path, found in measured.items()]
+    written = math.fsum(_written(technology, found) * copies[path] for path, found in measured.items())
+    pulses = sum(_pulses(technology, found) * copies[path] for path, found in measured.items())
+    again = technology.writing_time(left * pulses) if left else 0.0
     return CostReport(
         layers=layers,
-        seconds=math.fsum(times),
-        interval=math.fsum(times) if schedule == "layers" else max(times),
+        seconds=math.fsum(times) + again,
+        interval=(math.fsum(times) if schedule == "layers" else max(times)) + again,
         leakage=dict(_over(technology.leakage, doubled, floor, largest)),
         area=dict(_over(technology.area, doubled, floor, largest)),
         floor=floor,
         digital=technology.digital_energy(digital_products, 0.0),
         twin=technology.digital_energy(products, moved + weights),
-        programming=math.fsum(written),
+        programming=written,
+        reloading={"DRAM": technology.loading(8 * left * weights), "writing": left * written} if left else {},
         peak=Peak(
             operations=OPERATIONS * full.products / vector,
             watts=dict(technology.peak(largest, whole)),
@@ -154,9 +158,10 @@ def priced(
 
 def _over(question: Any, works: Mapping[str, Work], floor: Floor, largest: Work) -> dict[str, float]:
     """Area or leakage of all: the arrays of each layer as they are, spare ones like those of the largest."""
-    spare = floor.arrays - sum(work.arrays for work in works.values())
+    used = sum(work.arrays for work in works.values())
+    spare, there = floor.arrays - used, min(1.0, floor.arrays / used)
     found: dict[str, float] = {}
-    asked = [(work, Floor(work.arrays, 0, 0, 0)) for work in works.values()]
+    asked = [(work, Floor(round(there * work.arrays), 0, 0, 0)) for work in works.values()]
     for work, part in [*asked, (largest, floor._replace(arrays=max(spare, 0)))]:
         for name, value in question(work, part).items():
             found[name] = found.get(name, 0.0) + value
@@ -167,3 +172,7 @@ def _written(technology: Technology, found: Measured) -> float:
     if found.joules is not None:
         return found.joules
     return technology.writing_energy(found.siemens, found.pulses, found.cells)
+
+
+def _pulses(technology: Technology, found: Measured) -> float:
+    return technology.usual_pulses * found.cells if found.pulses is None else found.pulses

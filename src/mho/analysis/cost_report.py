@@ -94,6 +94,8 @@ class CostReport:
         twin: joules of all products in digital arithmetic of 8 bits, with each weight read once and the
             inputs and outputs of each vector moved: the network without a chip.
         programming: joules of writing the chip once.
+        reloading: joules by part for what does not fit on the chip: ``DRAM`` and ``writing``; its time is in
+            ``seconds`` and ``interval``.
         peak: of whole chips.
         technology: in words.
         schedule: ``layers`` or ``pipeline``.
@@ -108,6 +110,7 @@ class CostReport:
     digital: float
     twin: float
     programming: float
+    reloading: dict[str, float]
     peak: Peak
     technology: str
     schedule: Schedule
@@ -121,6 +124,7 @@ class CostReport:
         for layer in self.layers.values():
             for part, joules in layer.energy.items():
                 found[part] = found.get(part, 0.0) + joules
+        found |= self.reloading
         found["leakage"] = math.fsum(self.leakage.values()) * self.interval
         found["digital"] = self.digital
         return {part: joules for part, joules in found.items() if joules}

@@ -185,6 +185,23 @@ class Technology(ABC):
             found[part] = found.get(part, 0.0) + watts
         return found
 
+    def left_out(self, works: Sequence[Work]) -> float:
+        """Share of the arrays without a place on the chip: their weights are written for each inference."""
+        return 0.0
+
+    def loading(self, bits: float) -> float:
+        """Joules of so many bits from memory off the chip."""
+        return 0.0
+
+    @property
+    def usual_pulses(self) -> float:
+        """Pulses of a cell where programming counts none."""
+        return Writing().pulses
+
+    def writing_time(self, pulses: float) -> float:
+        """Seconds of so many programming pulses."""
+        return Writing().time(pulses)
+
     def writing_energy(self, siemens: float, pulses: float | None, cells: float) -> float:
         """Joules of programming cells.
 

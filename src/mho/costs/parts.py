@@ -113,6 +113,10 @@ class Chip(Technology):
         cores: of a tile.
         tiles: of a chip; None for as many as are needed.
         routed: tiles that share a router.
+        reloads: whether there is one chip alone: layers that do not fit on its tiles are written anew for
+            each inference, from DRAM. Else there are as many chips as are needed.
+        dram: joules of a bit from DRAM. The default is that of an LPDDR memory, .2467 W at 5.332 GB/s, as in
+            the public simulator of 3D in-memory computing (J. Buchel et al., Nat. Comput. Sci. 5, 2025).
         writing: what a programming pulse takes.
         digital: what the digital twin would take.
     """
@@ -137,6 +141,8 @@ class Chip(Technology):
     cores: Count = 1
     tiles: Count | None = None
     routed: Count = 1
+    reloads: bool = False
+    dram: NonNegative = 0.2467 / (8 * 5.332e9)
     writing: Writing = Writing()
     digital: Digital = Digital()
 
@@ -167,7 +173,11 @@ class Chip(Technology):
         """Whole tiles, with as many as the layers need."""
         used = sum(work.arrays for work in works)
         tiles = math.ceil(math.ceil(used / self.arrays) / self.cores)
-        return self._of(tiles, 1 if self.tiles is None else math.ceil(tiles / self.tiles))
+        if self.tiles is None:
+            return self._of(tiles, 1)
+        return (
+            self._of(min(tiles, self.tiles), 1) if self.reloads else self._of(tiles, -(-tiles // self.tiles))
+        )
 
     def whole(self, works: Sequence[Work]) -> Floor:
         """Whole chips."""
@@ -271,6 +281,26 @@ class Chip(Technology):
         return {name: watts for name, watts in found.items() if watts}
 
     # --- beside the arrays -----------------------------------------------------------------------
+
+    def left_out(self, works: Sequence[Work]) -> float:
+        """What does not fit on one chip that reloads."""
+        if not self.reloads or self.tiles is None:
+            return 0.0
+        used = sum(work.arrays for work in works)
+        return max(0.0, 1 - self.tiles * self.cores * self.arrays / max(used, 1))
+
+    def loading(self, bits: float) -> float:
+        """From DRAM."""
+        return self.dram * bits
+
+    @property
+    def usual_pulses(self) -> float:
+        """As ``writing`` says."""
+        return self.writing.pulses
+
+    def writing_time(self, pulses: float) -> float:
+        """As ``writing`` says."""
+        return self.writing.time(pulses)
 
     def writing_energy(self, siemens: float, pulses: float | None, cells: float) -> float:
         """As ``writing`` says."""
