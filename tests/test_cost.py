@@ -129,6 +129,19 @@ def test_exact_wires_without_resistance_are_the_sum_of_squares(layer, shape, dac
         assert joules[0] == about(joules[1], rel=1e-6) and joules[0] > 0
 
 
+@pytest.mark.parametrize("layer", [nn.Linear(5, 3), nn.Conv1d(5, 3, 1)])
+def test_bias_rows_may_have_an_array_of_their_own(layer) -> None:
+    x, joules = torch.rand(4, 5, 2) if isinstance(layer, nn.Conv1d) else torch.rand(4, 5), []
+    for array in (Wires(row=0.0, column=0.0), mho.array.Ideal()):
+        tile, dac = mho.Tile(rows=5, full=True), DAC(range=Fixed(limit=1.5))
+        hardware = mho.Hardware(device=OHMIC, tile=tile, dac=dac, array=array, mapping=ONE_SCALE)
+        model = mho.convert(layer, hardware, bias_rows=2).eval()
+        mho.program(model, seed=0)
+        assert model.crossbar.layout.rows == ((0, 5), (5, 7))
+        joules.append(mho.cost(model, [x], PLAIN, share=1).joules)
+    assert joules[0] == about(joules[1])
+
+
 @pytest.mark.parametrize("kind", [Wires, AlternateColumns, SharedColumns, Approximate])
 def test_power_behind_wires_is_what_the_drivers_give(kind) -> None:
     torch.manual_seed(0)

@@ -84,9 +84,11 @@ class PowerMeter(Counter):
         layout = self.layout
         inputs = layout.rows[-1][1] - layout.bias_rows
         each = torch.eye(inputs, dtype=part.values.dtype, device=part.values.device)
-        kernel = layout.whole_kernel(each[:, first:end].expand(self.groups, -1, -1))
+        some = each[:, first:end] if first < inputs else each[:, :1]  # a tile of bias rows alone
+        kernel = layout.whole_kernel(some.expand(self.groups, -1, -1))
         rows = layout.whole_product(part.values, kernel, None).movedim(layout.output_axis, -1)
         v = rows.reshape(-1, self.groups, rows.shape[-1] // self.groups)
+        v = v if first < inputs else v[..., :0]
         if end <= inputs:
             return v
         one = part.one.reshape(-1)
