@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -127,13 +126,13 @@ class AlternateColumns(PairedArray):
     def circuit_of_pair(self, g_plus: Tensor, g_minus: Tensor) -> Circuit:
         """Bit lines in turn."""
         _check_pair(g_plus, g_minus)
-        return self._wires().circuit(torch.stack((g_plus, g_minus), dim=-1).flatten(-2))
+        return self._circuit(torch.stack((g_plus, g_minus), dim=-1).flatten(-2))
 
-    def _wires(self) -> Wires:
-        w = self.wires
-        return dataclasses.replace(
-            w, column=_twice(w.column), sense=_twice(w.sense),
-            far_sense=None if w.far_sense is None else _twice(w.far_sense),
+    def _circuit(self, both: Tensor) -> Circuit:
+        w, far = self.wires, self.wires.far_sense
+        return build(
+            both, w.row, _twice(w.column), w.driver, _twice(w.sense), w.far_driver,
+            None if far is None else _twice(far),
         )  # fmt: skip
 
     def seen_by_drivers(self, y: Tensor) -> Tensor:
@@ -145,7 +144,7 @@ class AlternateColumns(PairedArray):
     ) -> list[SeenNoise]:
         """Of the bit lines in turn."""
         both, spread = (torch.stack(x, dim=-1).flatten(-2) for x in (g, variance))
-        seen = noise_of(self._wires().circuit(both.detach()), spread, groups)
+        seen = noise_of(self._circuit(both.detach()), spread, groups)
         return [SeenNoise(*(part[..., k::2] for part in seen)) for k in (0, 1)]
 
 
