@@ -384,7 +384,9 @@ def line(chance: random.Random, folder: Path) -> tuple[Callable[[], Outcome], st
     ]
     for _ in range(chance.choice((1, 1, 2))):
         places = [k for k in range(1, len(words)) if words[k - 1].startswith("--")]  # of values
-        value = chance.random() < 0.7
+        value = chance.random() < 0.7 and bool(places)
+        if len(words) < 2:
+            break
         place = chance.choice(places) if value else chance.randrange(1, len(words))
         word = chance.choice(
             (*TEXTS, *(repr(n) for n in NUMBERS if n != 10**400), "--quick", "--help", "--seed")
