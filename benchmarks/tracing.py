@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 import mho
-from mho.analysis.work import power_meter
+from mho.chip.power import PowerMeter
 from mho.nn import crossbars
-from mho.nn.tapping import tapped
+from mho.nn.tapping import counter_of, tapped
 
 ROUNDS, SECONDS = 31, 0.02  # of each turn, about
 SHARES = {"counts": 0.0, "one in 8": 1 / 8, "all": 1.0}
@@ -64,7 +64,7 @@ def _listening(model: nn.Module, name: str) -> contextlib.AbstractContextManager
     if name in SHARES:
         return mho.trace(model, SHARES[name])
     arrays = crossbars(model)
-    return tapped(arrays, {path: power_meter(array, 8) for path, array in arrays.items()})
+    return tapped(arrays, {path: counter_of(PowerMeter, array, 8) for path, array in arrays.items()})
 
 
 def _seconds(model: nn.Module, x: Tensor, runs: int) -> float:

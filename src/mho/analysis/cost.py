@@ -132,8 +132,11 @@ def priced(
     full = largest.full(whole.arrays)
     vector = technology.seconds(full)
     written = math.fsum(_written(technology, found) * copies[path] for path, found in measured.items())
-    pulses = sum(_pulses(technology, found) * copies[path] for path, found in measured.items())
-    again = technology.writing_time(left * pulses) if left else 0.0
+    pulses = sum(
+        technology.writing_pulses(found.pulses, found.cells) * copies[path]
+        for path, found in measured.items()
+    )
+    again = technology.writing.time(left * pulses) if left else 0.0
     return CostReport(
         layers=layers,
         seconds=math.fsum(times) + again,
@@ -171,8 +174,4 @@ def _over(question: Any, works: Mapping[str, Work], floor: Floor, largest: Work)
 def _written(technology: Technology, found: Measured) -> float:
     if found.joules is not None:
         return found.joules
-    return technology.writing_energy(found.siemens, found.pulses, found.cells)
-
-
-def _pulses(technology: Technology, found: Measured) -> float:
-    return technology.usual_pulses * found.cells if found.pulses is None else found.pulses
+    return technology.writing.joules(found.siemens, technology.writing_pulses(found.pulses, found.cells))

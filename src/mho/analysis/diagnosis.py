@@ -104,8 +104,7 @@ class LayerDiagnosis:
     @property
     def cause(self) -> str:
         """The cause of most of the error; ``scale`` where most of it comes from an unused range."""
-        worst = max(self.errors, key=lambda cause: self.errors[cause])
-        return SCALE if self.scale > 0.5 * self.errors[worst] and worst in _OF_CELLS else worst
+        return _largest({cause: error**2 for cause, error in self.errors.items()}, self.scale**2)
 
     @property
     def sentence(self) -> str:
@@ -123,6 +122,12 @@ class LayerDiagnosis:
 
 
 _OF_CELLS = (PROGRAMMING, EFFECTS, DRIFT, NOISE)
+
+
+def _largest(squares: dict[str, float], scale: float) -> str:
+    """The cause of the largest of squared errors; ``scale`` where a quarter of it comes from the range."""
+    worst = max(squares, key=lambda cause: squares[cause])
+    return SCALE if worst in _OF_CELLS and scale > 0.25 * squares[worst] else worst
 
 
 @dataclass(frozen=True)
@@ -146,13 +151,9 @@ class Diagnosis:
         """What to look at first: the cause of most of the error of all layers together."""
         if any(not layer.calibrated for layer in self.layers.values()):
             return "calibration"
-        sums = dict.fromkeys((*CAUSES, SCALE), 0.0)
-        for layer in self.layers.values():
-            for cause, error in layer.errors.items():
-                sums[cause] += error**2
-            sums[SCALE] += layer.scale**2
-        worst = max(CAUSES, key=lambda cause: sums[cause])
-        return SCALE if worst in _OF_CELLS and sums[SCALE] > 0.25 * sums[worst] else worst
+        layers = self.layers.values()
+        sums = {cause: math.fsum(layer.errors[cause] ** 2 for layer in layers) for cause in CAUSES}
+        return _largest(sums, math.fsum(layer.scale**2 for layer in layers))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each array, for a table of your own; errors as fractions of the output."""

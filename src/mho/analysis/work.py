@@ -16,7 +16,7 @@ from mho.chip.power import Drawn, PowerMeter
 from mho.converters import DAC, ColumnConverter
 from mho.costs import Work
 from mho.nn import Crossbar, crossbars
-from mho.nn.tapping import tapped
+from mho.nn.tapping import counter_of, tapped
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def measure(model: nn.Module, data: Iterable[Any], every: int) -> tuple[dict[str
                 f"dac = None of {path!r}: without a converter nobody knows the voltages of "
                 "its inputs; give the hardware a DAC (mho.DAC(bits=None) rounds nothing)"
             )
-    meters = {path: power_meter(array, every) for path, array in arrays.items()}
+    meters = {path: counter_of(PowerMeter, array, every) for path, array in arrays.items()}
     counted = _Counted(data)
     with tapped(arrays, meters):
         run_all(model, counted)
@@ -95,12 +95,6 @@ def samples_of(batch: Any) -> int:
     )
     tensor = next((t for t in found if isinstance(t, Tensor) and t.dim()), None)
     return 1 if tensor is None else len(tensor)
-
-
-def power_meter(array: Crossbar, every: int) -> PowerMeter:
-    """What keeps the moments of an array's voltages; about each how manieth vector is looked at."""
-    groups, _, columns = array.matrix(array.weight.detach()).shape
-    return PowerMeter(array.hardware, array.layout, groups, columns, every, array.weight.device)
 
 
 def _measured(meter: PowerMeter, array: Crossbar) -> Measured:

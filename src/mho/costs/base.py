@@ -143,7 +143,16 @@ class Technology(ABC):
     """Prices of everything that happens in a chip, and how large and how fast it is.
 
     One of your own writes these methods, or is a list of parts: :class:`~mho.costs.Chip`.
+
+    Attributes:
+        node: metres.
+        writing: what a programming pulse takes.
+        digital: what digital arithmetic takes.
     """
+
+    node: float = NODE
+    writing: Writing = Writing()
+    digital: Digital = Digital()
 
     @abstractmethod
     def floor(self, works: Sequence[Work]) -> Floor:
@@ -193,26 +202,10 @@ class Technology(ABC):
         """Joules of so many bits from memory off the chip."""
         return 0.0
 
-    @property
-    def usual_pulses(self) -> float:
-        """Pulses of a cell where programming counts none."""
-        return Writing().pulses
-
-    def writing_time(self, pulses: float) -> float:
-        """Seconds of so many programming pulses."""
-        return Writing().time(pulses)
-
-    def writing_energy(self, siemens: float, pulses: float | None, cells: float) -> float:
-        """Joules of programming cells.
-
-        Args:
-            siemens: mean conductance.
-            pulses: on all cells; None where they were not counted.
-            cells: how many cells.
-        """
-        writing = Writing()
-        return writing.joules(siemens, writing.pulses * cells if pulses is None else pulses)
+    def writing_pulses(self, pulses: float | None, cells: float) -> float:
+        """Programming pulses on so many cells; None: they were not counted, and are as many as usual."""
+        return self.writing.pulses * cells if pulses is None else pulses
 
     def digital_energy(self, products: float, moved: float) -> float:
         """Joules of multiply-accumulates and of moved bytes in digital arithmetic of 8 bits."""
-        return Digital().joules(products, moved, NODE)
+        return self.digital.joules(products, moved, self.node)

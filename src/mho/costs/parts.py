@@ -157,7 +157,7 @@ class Chip(Technology):
         """The same chip with its digital parts at another node; converters and cells stay as they are.
 
         >>> from mho.costs import GENERIC_32
-        >>> GENERIC_32.scaled(16e-9).parts[0] == GENERIC_32.parts[0]  # drivers
+        >>> GENERIC_32.scaled(16e-9).parts[0] == GENERIC_32.parts[0]  # leakage of drivers
         True
         """
         return replace(
@@ -292,20 +292,3 @@ class Chip(Technology):
     def loading(self, bits: float) -> float:
         """From DRAM."""
         return self.dram * bits
-
-    @property
-    def usual_pulses(self) -> float:
-        """As ``writing`` says."""
-        return self.writing.pulses
-
-    def writing_time(self, pulses: float) -> float:
-        """As ``writing`` says."""
-        return self.writing.time(pulses)
-
-    def writing_energy(self, siemens: float, pulses: float | None, cells: float) -> float:
-        """As ``writing`` says."""
-        return self.writing.joules(siemens, self.writing.pulses * cells if pulses is None else pulses)
-
-    def digital_energy(self, products: float, moved: float) -> float:
-        """As ``digital`` says, at the chip's node."""
-        return self.digital.joules(products, moved, self.node)

@@ -146,7 +146,7 @@ def paid(report: CostReport, inferences: float, writing: float | None = None) ->
 def _writing(model: nn.Module, technology: Technology, pulses: float) -> float:
     """Joules of programming each cell with so many pulses."""
     chips = [array.require_chip("cost").g for array in crossbars(model).values()]
-    return sum(technology.writing_energy(float(g.mean()), pulses * g.numel(), g.numel()) for g in chips)
+    return sum(technology.writing.joules(float(g.mean()), pulses * g.numel()) for g in chips)
 
 
 def finite(figures: Mapping[str, float]) -> dict[str, float | None]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from mho.chip.events import Counter
 from mho.chip.tap import Tap
 from mho.nn.crossbar import Crossbar
+
+C = TypeVar("C", bound=Counter)
 
 
 @contextlib.contextmanager
@@ -25,5 +28,10 @@ def tapped(arrays: Mapping[str, Crossbar], taps: Mapping[str, Tap]) -> Iterator[
 
 def counter(array: Crossbar, every: int = 0) -> Counter:
     """A counter of what an array does, which looks at each how manieth vector; 0 for none."""
+    return counter_of(Counter, array, every)
+
+
+def counter_of(kind: type[C], array: Crossbar, every: int) -> C:
+    """A counter of some kind."""
     groups, _, columns = array.matrix(array.weight.detach()).shape
-    return Counter(array.hardware, array.layout, groups, columns, every, array.weight.device)
+    return kind(array.hardware, array.layout, groups, columns, every, array.weight.device)
