@@ -195,7 +195,7 @@ def three(g=(1e-6, 2e-6), change=(0.0, 1e-6), cdf=((0.0, 1.0), (0.0, 1.0))):
             {"G_S": [1e-6] * 3, "dG_S": [0, 1e-6, 2e-6], "CDF": [0, 0.9, 0.5]},
             "at 1e-06 S the chance falls from 0.9 to 0.5",
         ),
-        ({"G_S": [1e-6] * 2, "dG_S": [1e-6] * 2, "CDF": [0, 1]}, "at 1e-06 S .* two different changes"),
+        ({"G_S": [1e-6, 2e-6], "dG_S": [1e-6] * 2, "CDF": [0, 1]}, "at 1e-06 S .* at least two points"),
         ({"G_S": [1e-6] * 2, "dG_S": [0, 1e-6], "CDF": [0, 1]}, "up: 1 conductance; .* two or more"),
         (
             {"G_S": [-1e-6] * 2, "dG_S": [0, 1e-6], "CDF": [0, 1]},

@@ -102,8 +102,10 @@ def test_bad_files(tmp_path, text, sentence) -> None:
 
 
 def test_not_a_table(tmp_path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00g")
-    with pytest.raises(ValueError, match="not a text file in UTF-8"):
+    (tmp_path / "a.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+    with pytest.raises(
+        ValueError, match=r"not a text file \(byte 8 is 0x00\); give a table as text, CSV in UTF-8"
+    ):
         read_table(tmp_path / "a.csv")
     with pytest.raises(TypeError, match="give the path of a CSV file"):
         read_table(3.0)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from mho.config import Finite, NonNegative, config
 from mho.devices.base import Device
 from mho.devices.dynamics.base import SwitchingModel
+from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.tables import Array, MeasuredTable, read_table
 
 Points = dict[str, Array]
@@ -92,9 +93,11 @@ class Measurement(ABC):
     """What a table holds and how to fit it: :class:`PulseTrain`, :class:`States` and their neighbours.
 
     Attributes:
+        columns: what columns of the table hold, by their heads or numbers; a field of each measurement.
         remedy: what to do where a measurement does not determine a parameter.
     """
 
+    columns: Columns = ()
     remedy: ClassVar[str] = "measure more, or fit fewer parameters"
 
     def read(self, source: Any) -> MeasuredTable:

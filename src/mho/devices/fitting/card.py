@@ -15,6 +15,7 @@ from mho.config import Count, Finite, NonNegative, config, digest, load, save, w
 from mho.devices.base import Device
 from mho.devices.dynamics.base import SwitchingModel
 from mho.devices.fitting.base import Estimate, Measurement, Points, Span, check_determined
+from mho.devices.fitting.naming import named
 from mho.devices.fitting.tables import read_table
 from mho.errors import ConfigError
 
@@ -174,7 +175,7 @@ def fit(source: Any, measurement: Measurement) -> Fit:
             f"measurement = {measurement!r}: say what the table holds: PulseTrain(), States(), JumpTable(), "
             "Fusion(), Retention() or Loop(model=..., free=(...))"
         )
-    table = measurement.read(source)
+    table = named(measurement.read(source), measurement.columns)
     outcome = measurement.evaluate(table)
     check_determined(Path(table.name).name, outcome.parameters, measurement.remedy)
     card = Card(

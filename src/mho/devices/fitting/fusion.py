@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from mho.config import Count, Positive, config
+from mho.config import Count, Positive, config, later
 from mho.devices.fitting.base import Measurement, Outcome
 from mho.devices.fitting.heads import Unit
+from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.siemens import Reading, cell_column, check_stated, conductances
 from mho.devices.fitting.states import TARGET, States, Statistics, mean_law, standardised
 from mho.devices.fitting.tables import CONDUCTANCE, Array, MeasuredTable, read_table
@@ -110,6 +111,8 @@ class Fusion(Measurement):
         groups: of targets.
         v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
             device.
+        columns: what columns hold that their heads do not say, by head or number from 1:
+            ``{"time": "x-axis", "current_mA": 3}``.
     """
 
     remedy: ClassVar[str] = States.remedy
@@ -118,6 +121,7 @@ class Fusion(Measurement):
     degree: Annotated[int, Field(ge=0, le=6)] | None = 2
     groups: Count = 20
     v_read: Positive | None = None
+    columns: Columns = later(default=())
 
     @property
     def labels(self) -> tuple[str, str]:

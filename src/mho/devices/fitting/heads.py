@@ -29,7 +29,7 @@ _SI = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m"
 _SI |= {"": 1.0, "M": 1e6, "G": 1e9, "femto": 1e-15, "pico": 1e-12, "nano": 1e-9, "micro": 1e-6}
 _SI |= {"milli": 1e-3, "kilo": 1e3, "kil": 1e3, "mega": 1e6, "meg": 1e6, "giga": 1e9}
 _BASES = {
-    SIEMENS: r"S|[Ss]iemens",
+    SIEMENS: r"S|[Ss]iemens|[Mm]hos?|\u2127",
     OHM: r"[Oo][Hh][Mm]s?|[\u03a9\u2126]",
     AMPERE: r"A|[Aa]mp(?:ere)?s?",
     VOLT: r"V|[Vv]olts?",
@@ -42,9 +42,10 @@ _UNIT = [
     for unit, base in _BASES.items()
 ]
 _WHOLE = {  # units without prefixes, in lower case
-    **dict.fromkeys(("min", "minute", "minutes"), (SECOND, 60.0)),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), (SECOND, 60.0)),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), (SECOND, 3600.0)),
-    **dict.fromkeys(("day", "days"), (SECOND, 86_400.0)),
+    **dict.fromkeys(("d", "day", "days"), (SECOND, 86_400.0)),
+    **dict.fromkeys(("year", "years"), (SECOND, 31_557_600.0)),
     **dict.fromkeys(("c", "°c", "degc", "deg c", "celsius", "degrees c"), (KELVIN, 1.0)),
     **dict.fromkeys(("%", "a.u.", "arb. u.", "bits"), (OTHER, 1.0)),
 }

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mho.config import Positive, config
+from mho.config import Positive, config, later
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
-from mho.devices.fitting.heads import SIEMENS, Unit
+from mho.devices.fitting.heads import Unit
+from mho.devices.fitting.jump_files import found_files, joined, read_quantiles
+from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.siemens import V_READ, Reading, cell_column, changes, check_stated, conductances
-from mho.devices.fitting.tables import CONDUCTANCE, Array, MeasuredTable, Quantity, read_table
+from mho.devices.fitting.tables import CDF, CHANGE, CONDUCTANCE, Array, MeasuredTable, Quantity, read_table
 from mho.devices.jumps import JumpCell, Jumps
 
-CHANGE = Quantity(("dg", "change", "step", "jump", "delta g"), "S")
-CDF = Quantity(("cdf", "probability", "p"), "")
 DIRECTION = Quantity(("direction", "polarity"), "")
 _UP, _DOWN = ("up", "set", "ltp", "potentiation", "1", "+1", "1.0"), ("down", "reset", "ltd", "depression")
 _DIP = 1e-6  # of a chance that should rise: rounding of the file
-_PARTS = ("conductances", "changes", "chances")
-_FILES = (r"axis(_level)?_G$", r"axis(_level)?_dG$", r"cdf$")  # endings of the three files, without suffix
+_SHARP = 1e-9  # of the range of the changes: over it a step of a distribution rises
 
 
 class _Row(NamedTuple):
@@ -46,7 +43,11 @@ class JumpTable(Measurement):
     perhaps with ``direction`` (up or down), or the three columns without heads; the three text files of
     each direction that XBTorch has (axis of G, axis of dG, and a matrix of chances with a row for each G):
     ``fit({"up": (g, dg, cdf), "down": (g, dg, cdf)}, JumpTable())``, or the folder that holds them, if it
-    holds one set. One table without direction is of pulses up if its median changes are positive on average.
+    holds one set; or the quantile tables of CrossSim (``dG_increasing``, ``dG_decreasing``): a row of
+    conductances, a row of chances, and a matrix of changes with a row for each chance,
+    ``fit({"up": "dG_increasing.txt", "down": "dG_decreasing.txt"}, JumpTable())``. One table without
+    direction is of pulses up if its median changes are positive on average. Equal changes with several
+    chances are a step of the distribution: so many pulses do just that.
 
     Source: the jump tables of G. W. Burr et al., IEEE Trans. Electron Devices 62, 3498 (2015).
 
@@ -55,10 +56,13 @@ class JumpTable(Measurement):
             number 1 (1e-6: microsiemens).
         v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
             device.
+        columns: what columns hold that their heads do not say, by head or number from 1:
+            ``{"time": "x-axis", "current_mA": 3}``.
     """
 
     unit: Unit = 1.0
     v_read: Positive | None = None
+    columns: Columns = later(default=())
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -66,16 +70,17 @@ class JumpTable(Measurement):
         return "conductance (S)", "mean change of a pulse (S)"
 
     def read(self, source: Any) -> MeasuredTable:
-        """A table, or three files of each direction as one.
+        """A table, or the files of each direction as one.
 
         Raises:
             ValueError: files that do not belong together.
         """
         if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
-            source = _found(Path(source))
+            source = found_files(Path(source))
         if isinstance(source, Mapping) and source and set(source) <= {"up", "down"}:
-            return _joined(source)
-        return read_table(source)
+            return joined(source)
+        quantiles = read_quantiles(source) if isinstance(source, (str, os.PathLike)) else None
+        return read_table(source) if quantiles is None else quantiles
 
     def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
@@ -145,11 +150,11 @@ def _directions(table: MeasuredTable) -> list[str]:
 
 
 def _row(table: MeasuredTable, g: float, change: Array, cdf: Array) -> _Row:
-    order = np.argsort(change, kind="stable")
+    order = np.lexsort((cdf, change))
     change, cdf = change[order], cdf[order]
     where = f"{table.name}: at {g:g} S"
-    if len(change) < 2 or bool((np.diff(change) <= 0).any()):
-        raise ValueError(f"{where} a distribution needs at least two different changes, each once")
+    if len(change) < 2:
+        raise ValueError(f"{where} a distribution needs at least two points")
     if bool((np.diff(cdf) < -_DIP).any()):
         k = int(np.argmax(np.diff(cdf) < -_DIP))
         raise ValueError(
@@ -163,6 +168,8 @@ def _law(rows: list[_Row], name: str) -> Jumps:
     """Rows on one axis of changes; a broken line stays the same with more points on it."""
     if len(rows) < 2:
         raise ValueError(f"{name}: {len(rows)} conductance; distributions at two or more are needed")
+    ends = (min(float(row.change[0]) for row in rows), max(float(row.change[-1]) for row in rows))
+    rows = [_with_steps(row, ends) for row in rows]
     axis = np.unique(np.concatenate([row.change for row in rows]))
     cdf = [np.interp(axis, row.change, row.cdf, left=0.0) for row in rows]
     return Jumps(
@@ -170,6 +177,27 @@ def _law(rows: list[_Row], name: str) -> Jumps:
         change=tuple(axis.tolist()),
         cdf=tuple(tuple(row.tolist()) for row in cdf),
     )
+
+
+def _with_steps(row: _Row, ends: tuple[float, float]) -> _Row:
+    """The row with each change once: equal ones with several chances are a step, risen to within a hair.
+
+    Chances that the first and the last change have by themselves are steps too, where other rows go further.
+    """
+    change, first = np.unique(row.change, return_index=True)
+    low = row.cdf[first]
+    high = row.cdf[np.append(first[1:], len(row.cdf)) - 1]
+    if change[0] > ends[0]:
+        low[0] = 0.0
+    if change[-1] < ends[1]:
+        high[-1] = 1.0
+    hair = _SHARP * (ends[1] - ends[0] or abs(ends[0]) or 1e-9)
+    before = np.maximum(change - hair, np.append(-np.inf, (change[1:] + change[:-1]) / 2))
+    step = high > low
+    step[0] &= bool(change[0] > ends[0]) or len(change) == 1 or bool(low[0] == 0)
+    axis = np.concatenate([before[step], change])
+    order = np.argsort(axis, kind="stable")
+    return _Row(row.g, axis[order], np.concatenate([low[step], high])[order])
 
 
 def _moments(law: Jumps) -> tuple[Array, Array]:
@@ -217,75 +245,3 @@ def _left_out(laws: dict[str, Jumps]) -> tuple[str, ...]:
                 "pulses count as its first or last change)"
             )
     return tuple(found)
-
-
-# --- three files of each direction ---------------------------------------------------------------
-
-
-def _found(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """The files of a folder, by direction."""
-    names = sorted(p for p in folder.iterdir() if p.suffix in (".txt", ".csv", ".dat"))
-    found: dict[str, tuple[Path, ...]] = {}
-    for direction, word in (("up", r"(?<!re)set|up|ltp"), ("down", r"reset|down|ltd")):
-        mine = [p for p in names if re.search(word, p.stem, re.IGNORECASE)]
-        files = [[p for p in mine if re.search(end, p.stem)] for end in _FILES]
-        if any(len(some) > 1 for some in files):
-            several = next(some for some in files if len(some) > 1)
-            raise ValueError(
-                f"{folder}: {len(several)} files for the same part of pulses {direction}, such as "
-                f"{several[0].name} and {several[1].name}; name three of each direction, "
-                '{"up": (g, dg, cdf), "down": (g, dg, cdf)}'
-            )
-        if all(files):
-            found[direction] = tuple(some[0] for some in files)
-    if not found:
-        raise ValueError(
-            f"{folder}: no three files of a jump table, such as set_axis_level_G.txt, set_axis_level_dG.txt "
-            "and set_cdf.txt"
-        )
-    return found
-
-
-def _joined(source: Mapping[str, Any]) -> MeasuredTable:
-    """One table of all files: direction, conductance, change and chance."""
-    rows: list[tuple[int, tuple[Any, ...]]] = []
-    names, digest, stated = [], hashlib.sha256(), set[str]()
-    for direction, three in source.items():
-        if not isinstance(three, (tuple, list)) or len(three) != 3:
-            raise ValueError(f"{direction} = {three!r}: give three files, of {', '.join(_PARTS)}")
-        tables = [read_table(part if not _is_list(part) else np.asarray(part)[:, None]) for part in three]
-        g, change = (_axis(table) for table in tables[:2])
-        stated |= {table.heads[0].unit for table in tables[:2]}
-        if len(tables[2].rows) != len(g) or len(tables[2].columns) != len(change):
-            raise ValueError(
-                f"{tables[2].name}: {len(tables[2].rows)} rows of {len(tables[2].columns)} chances, for "
-                f"{len(g)} conductances ({tables[0].name}) and {len(change)} changes ({tables[1].name})"
-            )
-        chances = np.stack([tables[2].numbers(k) for k in range(len(change))], axis=1)
-        for line, x, cdf in zip(tables[2].lines(), g, chances, strict=True):
-            rows += [(line, (direction, x, d, c)) for d, c in zip(change, cdf, strict=True)]
-        names.append(Path(tables[2].name).name)
-        for table in tables:
-            digest.update(table.sha256.encode())
-    if stated not in ({""}, {SIEMENS}):
-        raise ValueError(
-            f"{' and '.join(names)}: the heads of the axes say {sorted(stated)}; name siemens in all of "
-            "them, or in none"
-        )
-    unit = "_S" if SIEMENS in stated else ""
-    columns = ("direction", CONDUCTANCE.names[0] + unit, CHANGE.names[0] + unit, CDF.names[0])
-    return MeasuredTable(" and ".join(names), digest.hexdigest(), columns, True, tuple(rows))
-
-
-def _is_list(part: Any) -> bool:
-    return not isinstance(part, (str, os.PathLike, MeasuredTable)) and np.asarray(part).ndim == 1
-
-
-def _axis(table: MeasuredTable) -> Array:
-    """The numbers of a file, one in each line or all in one line; in SI units if its head says a unit."""
-    if len(table.rows) == 1:
-        return np.array([table.numbers(k)[0] for k in range(len(table.columns))])
-    if len(table.columns) != 1:
-        raise ValueError(f"{table.name}: an axis has one number in each line, not {len(table.columns)}")
-    factor = table.heads[0].factor
-    return table.numbers(0) * (1.0 if factor is None else factor)

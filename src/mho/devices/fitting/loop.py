@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from pydantic import InstanceOf
 
-from mho.config import Count, Fraction, Positive, config, field_names, unknown_key
+from mho.config import Count, Fraction, Positive, config, field_names, later, unknown_key
 from mho.devices.dynamics.base import SwitchingModel
 from mho.devices.dynamics.integrate import ErrorBounded, Method, StepError
 from mho.devices.dynamics.trace import Trace
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, check_explained, span
 from mho.devices.fitting.least_squares import FitSolution, r_squared, solve
+from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.tables import CURRENT, TIME, VOLTAGE, Array, MeasuredTable, Quantity
 from mho.errors import ConfigError
 
@@ -98,6 +99,8 @@ class Loop(Measurement):
         sample_time: seconds from row to row, for a table without time.
         method: integrator; None: the model's own, with steps that are right to 1e-4 of the span.
         evaluations: most simulations before the fit gives up.
+        columns: what columns hold that their heads do not say, by head or number from 1:
+            ``{"time": "x-axis", "current_mA": 3}``.
 
     Example:
         >>> from mho.devices.dynamics import LinearIonDrift
@@ -116,6 +119,7 @@ class Loop(Measurement):
     sample_time: Positive | None = None
     method: InstanceOf[Method] | None = None
     evaluations: Count = 100
+    columns: Columns = later(default=())
 
     def validate(self) -> None:
         """The free parameters exist, are numbers, and are named once."""
@@ -183,9 +187,10 @@ class Loop(Measurement):
         )
 
     def _read(self, table: MeasuredTable) -> tuple[Array, Array, Array]:
-        voltage, current = table.take(VOLTAGE), table.take(CURRENT)
-        if table.has(TIME):
-            time = table.take(TIME)
+        places = {quantity: table.only(quantity) for quantity in (VOLTAGE, CURRENT, TIME)}
+        voltage, current = (_taken(table, places[q], q) for q in (VOLTAGE, CURRENT))
+        if places[TIME] is not None:
+            time = _taken(table, places[TIME], TIME)
         elif self.sample_time is not None:
             time = np.arange(len(voltage), dtype=np.float64) * self.sample_time
         else:
@@ -203,7 +208,7 @@ class Loop(Measurement):
             raise ValueError(
                 f"{table.name}: a current above {_LARGEST:g} A; name the column current_mA or current_uA"
             )
-        named = table.heads[table.place(CURRENT) or 0].unit
+        named = table.heads[places[CURRENT] or 0].unit
         if not named and float(np.abs(current).max()) > _STEEPEST * float(np.abs(voltage).max()):
             raise ValueError(
                 f"{table.name}: currents up to {np.abs(current).max():g} A under {np.abs(voltage).max():g} "
@@ -282,6 +287,12 @@ class _Simulation(NamedTuple):
         current = self.current(np.concatenate([z + steps, z - steps]))
         change = (current[:, : len(z)] - current[:, len(z) :]) / (2 * _STEP)
         return np.asarray(-self.weight[:, None] * change, dtype=np.float64)
+
+
+def _taken(table: MeasuredTable, place: int | None, quantity: Quantity) -> Array:
+    if place is None:
+        raise table.missing(quantity)
+    return table.si(place)
 
 
 def _is_number(value: Any) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
-from mho.config import Count, Finite, Positive, config
+from mho.config import Count, Finite, Positive, config, later
 from mho.devices.dynamics.linear_step import LinearStep
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, check_explained, span
 from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import r_squared
+from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.pulse_law import (
     FAR,
     NAMES,
@@ -23,15 +23,25 @@ from mho.devices.fitting.pulse_law import (
     together,
 )
 from mho.devices.fitting.siemens import Reading, cell_column, check_alike, conductances
-from mho.devices.fitting.tables import CELL, VOLTAGE, Array, MeasuredTable, Quantity
+from mho.devices.fitting.tables import VOLTAGE, Array, MeasuredTable, Quantity
+from mho.devices.fitting.trains import (
+    DOWN,
+    PULSE,
+    UP,
+    by_sign,
+    cells_of,
+    counted,
+    from_zero,
+    joined,
+    train_columns,
+    turns,
+    two_columns,
+)
 
-PULSE = Quantity(("pulse", "pulses", "n"), "")
-UP, DOWN = Quantity(("up", "ltp", "potentiation"), "S"), Quantity(("down", "ltd", "depression"), "S")
 WORDLINE, BITLINE = Quantity(("wordline", "wl", "word line"), ""), Quantity(("bitline", "bl", "bit line"), "")
 WIDTH = Quantity(("pulse width", "pulsewidth", "width"), "s")
 NDBool = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 _ALIKE = 1e-3  # of the largest: pulses of amplitudes or lengths that differ by less are identical
-_TURN = 0.15  # of the range of the conductances: a change back that noise does not explain
 V_READ = 0.1  # volts, of a model whose read voltage is not told
 _BENT = (
     4.0  # error of a curvature near 0 that leaves no shape: from e^-4 to e^4 of the first step at the last
@@ -56,9 +66,10 @@ class PulseTrain(Measurement):
     the same with ``voltage_V``, whose sign is the direction of each pulse (rows at 0 V, or with a
     ``pulse width`` of 0, are no pulses); with ``wordline`` and ``bitline``, name the cell (the raw logs of
     ArC instruments, with their heads or without). Several trains one after the other, told apart by the
-    sign, are fitted together. A column ``cell`` or ``device`` names cells: each has a fit of its own, and the
-    model is the mean cell, with the noise within cells; the spread over cells (restricted maximum likelihood)
-    is reported.
+    sign or by ``up`` and ``down``, are fitted together, and so are columns ``cycle 1``, ``cycle 2`` ...
+    Other columns of conductances are of a cell each, and a column ``cell`` or ``device`` names the cell of a
+    row: each cell has a fit of its own, and the model is the mean cell, with the noise within cells; the
+    spread over cells (restricted maximum likelihood) is reported.
 
     Source: P.-Y. Chen, X. Peng, S. Yu, IEEE TCAD 37, 3067 (2018).
 
@@ -66,14 +77,18 @@ class PulseTrain(Measurement):
         unit: of the cells, for a table whose heads have none: ``"uS"``, ``"kohm"``, ``"nA"``, or the siemens
             of the number 1 (1e-6: microsiemens).
         zero: the number that means no conductance, for normalised weights.
-        up: the first so many points of a single column rise, the others fall; None: all go one way (a column
-            that goes both ways is refused).
+        up: the first so many points of each cycle in a column rise; None: all go one way (a column that goes
+            both ways is refused).
+        down: so many fall before it rises again; None: all the others, or as many as rise where these go both
+            ways.
         cell: (word line, bit line) of the cell, where the table has several.
         width: length of a pulse, seconds; None: that of the table, or 1e-6.
         v_up, v_down: amplitude of the pulses that raise and that lower the conductance, volts, of opposite
             signs; None: those of the table, or 1 and -1.
         v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.1 for the
             model.
+        columns: what columns hold that their heads do not say, by head or number from 1:
+            ``{"time": "x-axis", "current_mA": 3}``.
     """
 
     remedy: ClassVar[str] = (
@@ -83,11 +98,13 @@ class PulseTrain(Measurement):
     unit: Unit = 1.0
     zero: Finite = 0.0
     up: Count | None = None
+    down: Count | None = later(default=None)
     cell: tuple[int, int] | None = None
     width: Positive | None = None
     v_up: Finite | None = None
     v_down: Finite | None = None
     v_read: Positive | None = None
+    columns: Columns = later(default=())
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -96,7 +113,7 @@ class PulseTrain(Measurement):
 
     def evaluate(self, table: MeasuredTable) -> Outcome:
         """See :meth:`Measurement.evaluate`."""
-        cells = [self._branches(part) for part in _cells(table)]
+        cells = [self._branches(part) for part in cells_of(table)]
         branches = cells[0] if len(cells) == 1 else _mean_cell(table, cells)
         for name, branch in branches.items():
             names = [f"{name}.{of}" for of in NAMES]
@@ -132,28 +149,32 @@ class PulseTrain(Measurement):
         }
 
     def _sweeps(self, table: MeasuredTable) -> tuple[Sweep, Sweep]:
-        two = _two_columns(table)
+        two = two_columns(table)
         if two is not None:
             check_alike(table, list(two))
-            rising, falling = (_counted(conductances(table, self._how, k, blanks=True)) for k in two)
+            rising, falling = (counted(conductances(table, self._how, k, blanks=True)) for k in two)
             return rising, falling
-        g = self._one_column(table)
-        keep = self._rows(table)
+        cycles = train_columns(table)
+        if cycles:
+            both = [self._one_train(table, conductances(table, self._how, k, blanks=True)) for k in cycles]
+            return joined([up for up, _ in both]), joined([down for _, down in both])
+        return self._one_train(table, self._one_column(table))
+
+    def _one_train(self, table: MeasuredTable, g: Array) -> tuple[Sweep, Sweep]:
+        """The pulses up and down of a column of conductances."""
+        keep = self._rows(table) & ~np.isnan(g)
         pulse = table.take(PULSE) if table.has(PULSE) else np.arange(len(g), dtype=np.float64)
         pulse, g = pulse[keep], g[keep]
         width = table.take(WIDTH)[keep] if table.has(WIDTH) else None
         if table.has(VOLTAGE):
-            return _by_sign(pulse if table.has(PULSE) else None, g, table.take(VOLTAGE)[keep], width)
-        if self.up is None:
-            _check_one_way(table, g)
-            turn = len(g) if g[-1] >= g[0] else 0
-        else:
-            turn = min(self.up, len(g))
-        first, second = (
-            _from_zero(pulse[part], g[part])._replace(width=None if width is None else width[part])
-            for part in (slice(None, turn), slice(turn, None))
-        )
-        return first, second
+            return by_sign(pulse if table.has(PULSE) else None, g, table.take(VOLTAGE)[keep], width)
+
+        def part(first: int, last: int) -> Sweep:
+            some = slice(first, last)
+            return from_zero(pulse[some], g[some])._replace(width=None if width is None else width[some])
+
+        cycles = turns(table.name, g, self.up, self.down)
+        return joined([part(a, b) for a, b, _ in cycles]), joined([part(b, c) for _, b, c in cycles])
 
     @property
     def _how(self) -> Reading:
@@ -217,83 +238,11 @@ class PulseTrain(Measurement):
         return LinearStep(**ends_and_pulses, **(missing | found), v_read=v_read)
 
 
-def _cells(table: MeasuredTable) -> list[MeasuredTable]:
-    """The rows of each cell, where a column names the cells."""
-    if not table.has(CELL):
-        return [table]
-    names = table.texts(CELL)
-    return [
-        replace(table, rows=tuple(row for row, of in zip(table.rows, names, strict=True) if of == name))
-        for name in dict.fromkeys(names)
-    ]
-
-
 def _mean_cell(table: MeasuredTable, cells: list[dict[str, Branch]]) -> dict[str, Branch]:
     """The laws of the mean of several cells."""
     if any(set(cell) != set(cells[0]) for cell in cells):
         raise ValueError(f"{table.name}: some cells have pulses up and down, others of one direction only")
     return {name: together([cell[name] for cell in cells]) for name in cells[0]}
-
-
-def _check_one_way(table: MeasuredTable, g: Array) -> None:
-    """Raise ``ValueError`` at a train that clearly rises and then falls, or falls and then rises."""
-    width = max(1, len(g) // 20)
-    if len(g) < 3 * width:
-        return
-    smooth = np.convolve(g, np.ones(width) / width, mode="valid")
-    span_, noise = float(np.ptp(smooth)), 0.0
-    if len(g) > 4:
-        noise = float(np.median(np.abs(np.diff(g, 2)))) / 0.6745 / math.sqrt(6 * width)
-    for sign, words in ((1.0, ("rises", "falls")), (-1.0, ("falls", "rises"))):
-        peak = int(np.argmax(sign * smooth))
-        there, back = (abs(float(smooth[peak] - smooth[end])) for end in (0, -1))
-        if min(there, back) > max(_TURN * span_, 6 * noise):
-            raise ValueError(
-                f"{table.name}: the conductance {words[0]} for about {peak + width // 2 + 1} points and then "
-                f"{words[1]}; say which pulses go up: up = how many of the first points, a column voltage_V "
-                "with the sign of each pulse, or two columns up and down"
-            )
-
-
-def _two_columns(table: MeasuredTable) -> tuple[int, int] | None:
-    """Places of the columns up and down."""
-    up, down = table.place(UP), table.place(DOWN)
-    if up is not None and down is not None:
-        return up, down
-    if not table.headed and len(table.columns) == 2:
-        return 0, 1
-    if (up is None) != (down is None) and cell_column(table, UP, DOWN) is None:
-        missing = UP if up is None else DOWN
-        raise ValueError(
-            f"{table.name}: no column {missing.wanted!r} beside the other direction; it has "
-            f"{', '.join(map(repr, table.columns))}. A train of one direction is a column 'conductance_S'"
-        )
-    return None
-
-
-def _counted(g: Array) -> Sweep:
-    """The points of a column, without its empty cells."""
-    keep = np.flatnonzero(~np.isnan(g))
-    return _from_zero(keep.astype(np.float64), g[keep])
-
-
-def _from_zero(pulse: Array, g: Array) -> Sweep:
-    return Sweep(pulse - pulse[0] if len(pulse) else pulse, g)
-
-
-def _by_sign(pulse: Array | None, g: Array, voltage: Array, width: Array | None) -> tuple[Sweep, Sweep]:
-    """Runs of pulses of one sign; each run counts its pulses from 0."""
-    runs = np.split(np.arange(len(g)), np.flatnonzero(np.diff(np.sign(voltage))) + 1)
-    rising = [np.sign(np.median(g[r][-1] - g[r][0])) * np.sign(voltage[r[0]]) for r in runs if len(r) > 1]
-    set_sign = 1.0 if sum(rising) >= 0 else -1.0  # which polarity raises the conductance
-    count = np.concatenate(
-        [np.arange(len(r), dtype=np.float64) if pulse is None else pulse[r] - pulse[r][0] for r in runs]
-    )
-    made = []
-    for sign in (set_sign, -set_sign):
-        k = np.sign(voltage) == sign
-        made.append(Sweep(count[k], g[k], voltage[k], None if width is None else width[k]))
-    return made[0], made[1]
 
 
 def _check_directions(table: MeasuredTable, branches: dict[str, Branch]) -> None:

@@ -7,12 +7,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from mho.config import Count, Positive, config
+from mho.config import Count, Positive, config, later
 from mho.devices.error_laws import Independent, Proportional
 from mho.devices.exponents import ConstantNu, Exponent, SignedNu, TableNu
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span
 from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import r_squared
+from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.population import population
 from mho.devices.fitting.siemens import V_READ, Reading, cell_columns, conductances, named_column, passed_over
 from mho.devices.fitting.tables import CELL, TIME, Array, MeasuredTable
@@ -67,6 +68,8 @@ class Retention(Measurement):
         groups: cells in so many groups of rising conductance, each with its own law; 1: one for all.
         v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
             device.
+        columns: what columns hold that their heads do not say, by head or number from 1:
+            ``{"time": "x-axis", "current_mA": 3}``.
     """
 
     remedy: ClassVar[str] = "measure over a longer time, more cells or with less noise"
@@ -75,6 +78,7 @@ class Retention(Measurement):
     t0: Positive | None = None
     groups: Count = 1
     v_read: Positive | None = None
+    columns: Columns = later(default=())
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -125,7 +129,10 @@ class Retention(Measurement):
         Raises:
             ValueError: as :meth:`evaluate`.
         """
-        time = table.take(TIME) if table.headed else table.numbers(0)
+        place = table.only(TIME) if table.headed else 0
+        if place is None:
+            raise table.missing(TIME)
+        time = table.si(place)
         for line, t in zip(table.lines(), time, strict=True):
             if t <= 0:
                 raise ValueError(
@@ -133,8 +140,6 @@ class Retention(Measurement):
                     "and are positive"
                 )
         how = Reading(self.unit, self.v_read, steady=True)
-        place = table.place(TIME) if table.headed else 0
-        assert place is not None
         column = named_column(table)
         if column is None and table.has(CELL):
             column, *others = cell_columns(table, place)
@@ -234,7 +239,7 @@ def _correlation(series: Array, left: Array) -> float:
 
 
 def _passed_over(table: MeasuredTable) -> list[str]:
-    place = table.place(TIME)
+    place = table.only(TIME) if table.headed else 0
     return [] if place is None or named_column(table) is not None else passed_over(table, place)
 
 

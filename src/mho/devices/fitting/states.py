@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from mho.config import Positive, config
+from mho.config import Positive, config, later
 from mho.devices.error_laws import Error, Polynomial
 from mho.devices.error_laws import Table as TableLaw
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, span
 from mho.devices.fitting.bias import MeanLaw, bias_of
 from mho.devices.fitting.heads import Unit
 from mho.devices.fitting.least_squares import FitSolution, r_squared, solve
+from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.siemens import (
     V_READ,
     Reading,
@@ -81,6 +82,8 @@ class States(Measurement):
         degree: of the polynomial; None keeps the measured points as a table law.
         v_read: read voltage, volts; currents are divided by it, unless a column says it; None: 0.2 for the
             device.
+        columns: what columns hold that their heads do not say, by head or number from 1:
+            ``{"time": "x-axis", "current_mA": 3}``.
     """
 
     remedy: ClassVar[str] = (
@@ -90,6 +93,7 @@ class States(Measurement):
     unit: Unit = 1.0
     degree: Annotated[int, Field(ge=0, le=6)] | None = 2
     v_read: Positive | None = None
+    columns: Columns = later(default=())
 
     @property
     def labels(self) -> tuple[str, str]:

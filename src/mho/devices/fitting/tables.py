@@ -7,30 +7,27 @@ siemens is in :mod:`mho.devices.fitting.siemens`.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mho.devices.fitting.heads import CELLS, SIEMENS, Head, read_heads, read_unit
+from mho.devices.fitting.heads import CELLS, SECOND, SIEMENS, Head, read_heads
+from mho.devices.fitting.reading.dialect import is_number
+from mho.devices.fitting.reading.grid import Grid, read_grid
+from mho.devices.fitting.reading.instruments import LOG, arc_heads, is_log
 
 Array = NDArray[np.float64]
-Rows = list[tuple[int, tuple[Any, ...]]]
 
-_COMMENTS = ("#", "%")
-_TITLES = 5  # lines in which the heads of a log are looked for
-_WORDS = 4  # of a head behind #, at most: a sentence is none
-LOG = ("wordline", "bitline", "resistance_ohm", "voltage_V", "pulse width_s", "tag", "read tag")
-"""Columns of the raw logs of ArC instruments, which have no heads in some data sets."""
-_ARC = {"wordline", "bitline", "resistance", "amplitude", "pulse width"}  # heads of such a log: ohms
+CELLS_OR_NONE = (*CELLS, "")  # kinds of columns that may be of cells
+_CLOCK = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d(?:\.\d*)?)")  # hours, minutes and seconds that passed
 
 
 class Quantity(NamedTuple):
@@ -51,6 +48,8 @@ TIME = Quantity(("time", "t", "elapsed time", "retention time", "time stamp", "t
 VOLTAGE = Quantity(("voltage", "v", "amplitude", ""), "V")
 CURRENT = Quantity(("current", "i", "read current", "measured current", ""), "A")
 CELL = Quantity(("cell", "device"), "")
+CHANGE = Quantity(("dg", "change", "step", "jump", "delta g"), "S")
+CDF = Quantity(("cdf", "probability", "p"), "")
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ class MeasuredTable:
         columns: heads; ``column 1``, ``column 2`` where the file has none.
         headed: whether the heads come from the table.
         rows: line number and cells.
+        above: number and text of two lines that say what the table is, for messages.
+        said: heads that were said beside the table (:mod:`mho.devices.fitting.naming`), by their places.
     """
 
     name: str
@@ -70,11 +71,14 @@ class MeasuredTable:
     columns: tuple[str, ...]
     headed: bool
     rows: tuple[tuple[int, tuple[Any, ...]], ...]
+    above: tuple[tuple[int, str], ...] = ()
+    said: tuple[tuple[int, Head], ...] = ()
 
     @cached_property
     def heads(self) -> tuple[Head, ...]:
         """What the heads say."""
-        return read_heads(self.columns)
+        said = dict(self.said)
+        return tuple(said.get(k, head) for k, head in enumerate(read_heads(self.columns)))
 
     def has(self, quantity: Quantity) -> bool:
         """Whether a column holds it."""
@@ -89,6 +93,10 @@ class MeasuredTable:
         place = self.place(quantity)
         if place is None:
             raise self.missing(quantity)
+        return self.si(place)
+
+    def si(self, place: int) -> Array:
+        """The numbers of the column at a place in SI units, as far as its head says one."""
         factor = self.heads[place].factor
         return self.numbers(place) * (1.0 if factor is None else factor)
 
@@ -97,13 +105,25 @@ class MeasuredTable:
         return ValueError(
             f"{self.name}: no column {quantity.wanted!r}; it has {', '.join(map(repr, self.columns))}"
             + ("" if self.headed else " (no heads: the first line holds numbers)")
-            + _guess(self)
+            + _guess(self, quantity)
+            + self.option(quantity)
+        )
+
+    def option(self, quantity: Quantity) -> str:
+        """The lines in question, and how to say which column is meant."""
+        lines = ", ".join(f"line {n}: {text.strip()[:80]!r}" for n, text in self.above)
+        shown = f" ({lines})" if lines else ""
+        names = [name for name in quantity.names if name]
+        return (
+            f"{shown}; say which column it is, by its head or its number from 1: "
+            f'columns={{"{names[0] if names else quantity.wanted}": {len(self.columns)}}}'
         )
 
     def numbers(self, place: int, blanks: bool = False) -> Array:
-        """The numbers of the column at a place, as they stand there."""
+        """The numbers of the column at a place, as they stand there; ``01:30:00`` in seconds."""
         head = self.columns[place]
-        values = [self._number(cells, place, line, head, blanks) for line, cells in self.rows]
+        clock = self.heads[place].kind == SECOND
+        values = [self._number(cells, place, line, head, blanks, clock) for line, cells in self.rows]
         return np.array(values, dtype=np.float64)
 
     def texts(self, quantity: Quantity) -> list[str]:
@@ -117,7 +137,7 @@ class MeasuredTable:
         return [line for line, _ in self.rows]
 
     def place(self, quantity: Quantity) -> int | None:
-        """Which column holds a quantity; None for none.
+        """Which column holds a quantity by its name; None for none.
 
         Raises:
             ValueError: two columns of the same name do.
@@ -127,21 +147,41 @@ class MeasuredTable:
             united = [k for k in found if self.heads[k].unit]
             found = united if len(united) == 1 else found  # t_s beside T
             if len(found) > 1:
-                both = " and ".join(repr(self.columns[k]) for k in found[:2])
-                raise ValueError(
-                    f"{self.name}: {both} may both be the column {quantity.wanted!r}; give one of them "
-                    "another name, or leave it out"
-                )
+                raise self.several(found, quantity)
             if found:
                 return found[0]
         return None
 
-    def _number(self, cells: Sequence[Any], place: int, line: int, head: str, blanks: bool) -> float:
+    def only(self, quantity: Quantity) -> int | None:
+        """Which column holds a quantity by its name, or else is the only one in its unit; None for none.
+
+        Raises:
+            ValueError: several columns may be the one.
+        """
+        place = self.place(quantity)
+        if place is not None:
+            return place
+        found = [k for k, head in enumerate(self.heads) if head.kind == quantity.unit]
+        if len(found) > 1:
+            raise self.several(found, quantity)
+        return found[0] if found else None
+
+    def several(self, found: Sequence[int], quantity: Quantity) -> ValueError:
+        """What to raise where several columns may be the one."""
+        both = " and ".join(repr(self.columns[k]) for k in found[:2])
+        return ValueError(
+            f"{self.name}: {both} may both be the column {quantity.wanted!r}{self.option(quantity)}; or give "
+            "one of them another name, or leave it out"
+        )
+
+    def _number(
+        self, cells: Sequence[Any], place: int, line: int, head: str, blanks: bool, clock: bool
+    ) -> float:
         cell = cells[place] if place < len(cells) else ""
-        if blanks and str(cell).strip().lower() in ("", "nan"):
+        if blanks and str(cell).strip().lower() in ("", "nan", "none"):
             return float("nan")
         try:
-            value = float(cell)
+            value = _seconds(cell) if clock else float(cell)
         except (TypeError, ValueError):
             value = float("nan")
         if not np.isfinite(value):
@@ -152,15 +192,23 @@ class MeasuredTable:
         return value
 
 
+def _seconds(cell: Any) -> float:
+    """A number, or the seconds of a time such as ``01:30:00``."""
+    clock = _CLOCK.fullmatch(str(cell).strip())
+    if clock is None:
+        return float(cell)
+    hours, minutes, seconds = clock.groups()
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+
+
 def read_table(source: Any) -> MeasuredTable:
     """A measured table from what the user has.
 
     Args:
-        source: the path of a CSV file (separated by commas, semicolons, tabs or blanks; a head line is
-            optional, perhaps with a line of units below; lines that begin with # or % are skipped, but the
-            last of them above the numbers names the columns if it has as many fields; a quantity in each
-            row, its head in front, is read as well), a data frame, a mapping of names to columns, or a
-            two-dimensional array.
+        source: the path of a file, a data frame, a mapping of names to columns, or a two-dimensional array.
+            A file is a text in UTF-8, UTF-16 or latin-1, separated by commas, semicolons, tabs or blanks,
+            with decimal dots or commas, or an Excel workbook. Heads, a line of units below them, titles
+            above them and comments are found (:mod:`mho.devices.fitting.reading.grid`).
 
     Raises:
         TypeError: something else.
@@ -198,127 +246,41 @@ def _from_columns(name: str, heads: tuple[str, ...], columns: list[list[Any]], h
 
 def _from_file(path: Path) -> MeasuredTable:
     content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
-    numbered = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip(" \t,;")]
-    lines = [(n, line) for n, line in numbered if not line.lstrip().startswith(_COMMENTS)]
-    lines = lines[_preamble([line for _, line in lines[:_TITLES]]) :]
-    if not lines:
-        raise ValueError(f"{path}: no rows; a table with at least one line of numbers is needed")
-    mark = next((mark for mark in "\t;," if any(mark in line for _, line in lines[:2])), None)
-    rows: Rows = [(n, tuple(_cells(line, mark))) for n, line in lines]
-    if len(rows) > 5 and all(cell.startswith("Analog") for cell in rows[1][1]):
+    grid = read_grid(path, content)
+    _check_no_fusion(path, grid)
+    shown = [(line.number, line.text) for line in grid.above]
+    if len(shown) == 1:
+        number, cells = grid.rows[0]
+        shown.append((number, ",".join(cells)))
+    heads = _numbered(grid) if grid.heads is None else arc_heads(grid.heads)
+    digest = hashlib.sha256(content).hexdigest()
+    return MeasuredTable(str(path), digest, heads, grid.heads is not None, grid.rows, tuple(shown))
+
+
+def _numbered(grid: Grid) -> tuple[str, ...]:
+    heads = tuple(f"column {k + 1}" for k in range(grid.width))
+    return (*LOG, *heads[len(LOG) :]) if is_log(grid.rows[0][1]) else heads
+
+
+def _check_no_fusion(path: Path, grid: Grid) -> None:
+    rows = [*(cells for _, cells in grid.rows[:2]), *(line.cells for line in grid.above)]
+    if any(row and all(cell.startswith("Analog") for cell in row) for row in rows):
         raise ValueError(
             f"{path}: a Fusion CSV (id, class and sizes of each layer, then conductances): read it with "
             'mho.devices.read_fusion, or fit({"target": ..., "conductance": ...}, Fusion())'
         )
-    above = [line.strip() for n, line in numbered if n < lines[0][0]]
-    comments = [line for line in above if line.startswith(_COMMENTS)]
-    heads, rows = _headed(rows, comments)
-    headed = heads is not None
-    if heads is not None and {head.name for head in read_heads(heads)} >= _ARC:
-        heads = tuple(LOG[2] if head.strip().lower() == "resistance" else head for head in heads)
-    if heads is None:
-        heads = tuple(f"column {k + 1}" for k in range(max(len(cells) for _, cells in rows)))
-        if _is_log(rows[0][1]):
-            heads = (*LOG, *heads[len(LOG) :])
-    if not rows:
-        raise ValueError(f"{path}: a head line and no row of numbers")
-    for n, cells in rows:
-        if len(cells) > len(heads):
-            raise ValueError(
-                f"{path}, line {n}: {len(cells)} cells under {len(heads)} heads; is it separated by {mark!r}?"
-            )
-    return MeasuredTable(str(path), hashlib.sha256(content).hexdigest(), heads, headed, tuple(rows))
 
 
-def _headed(rows: Rows, comments: Sequence[str]) -> tuple[tuple[str, ...] | None, Rows]:
-    """The heads of a file, None if it has none, and the rows below them."""
-    first = rows[0][1]
-    if len(rows) > 1 and _are_units(rows[1][1]) and not all(map(_is_number, first)):
-        units = [cell.strip("()[]") for cell in rows[1][1]]
-        heads = (
-            f"{name} ({unit})" if unit else name for name, unit in zip_longest(first, units, fillvalue="")
-        )
-        return tuple(heads), rows[2:]
-    if not any(map(_is_number, first)):
-        return first, rows[1:]
-    across = _across(rows)
-    if across is not None:
-        return across
-    return _commented(comments, len(first)), rows
-
-
-def _are_units(cells: Sequence[str]) -> bool:
-    """Whether a row is one of units below the heads."""
-    return any(cells) and all(not cell or read_unit(cell.strip("()[]")) is not None for cell in cells)
-
-
-def _across(rows: Rows) -> tuple[tuple[str, ...], Rows] | None:
-    """The table of a file with a quantity in each row, its head in front; None if it is none."""
-    heads = tuple(cells[0] for _, cells in rows)
-    width = max(len(cells) for _, cells in rows)
-    numbers = [cell for _, cells in rows for cell in cells[1:] if cell]
-    if len(set(heads)) < max(2, len(heads)) or width < 3 or any(map(_is_number, heads)):
-        return None
-    if not all(map(_is_number, numbers)) or not any(head.known for head in read_heads(heads)):
-        return None
-    filled = [(*cells, *[""] * (width - len(cells))) for _, cells in rows]
-    return heads, [(k, tuple(cells[k] for cells in filled)) for k in range(1, width)]
-
-
-def _commented(comments: Sequence[str], width: int) -> tuple[str, ...] | None:
-    """The heads in the last comment above the numbers that has as many; None if no comment does."""
-    for comment in reversed(comments):
-        text = comment.lstrip("".join(_COMMENTS)).strip()
-        for mark in ("\t", ";", ",", None):
-            heads = _cells(text, mark)
-            if mark is None and len(heads) == 2 * width and _are_units(heads[1::2]):
-                heads = [f"{name} ({unit})" for name, unit in zip(heads[::2], heads[1::2], strict=True)]
-            known = any(head.known for head in read_heads(heads))
-            short = all(len(head.split()) <= _WORDS and not _is_number(head) for head in heads)
-            if len(heads) == width and known and short:
-                return tuple(heads)
-    return None
-
-
-def _preamble(lines: Sequence[str]) -> int:
-    """Lines before the heads: ArC writes the name of a session and the time above them."""
-    for n, line in enumerate(lines):
-        if all(word in line.lower() for word in ("wordline", "bitline")):
-            return n
-    return 0
-
-
-def _is_log(cells: Sequence[str]) -> bool:
-    """Whether the first row of a file without heads is one of an ArC log: five numbers, then tags."""
-    return len(cells) in (7, 8) and all(map(_is_number, cells[:5])) and not any(map(_is_number, cells[5:7]))
-
-
-def _guess(table: MeasuredTable) -> str:
+def _guess(table: MeasuredTable, quantity: Quantity) -> str:
     """What a table without the wanted column may be."""
-    if table.headed or not table.rows:
+    if table.headed or not table.rows or quantity.unit != SIEMENS:
         return ""
     cells = table.rows[0][1]
     if len(table.columns) == 3:
         return ". Three columns without heads: conductance, change, chance? Read them with JumpTable()"
-    if len(table.columns) == 4 and _is_number(str(cells[0])):
+    if len(table.columns) == 4 and is_number(str(cells[0])):
         return ". Four columns without heads: the cells of MICSim? Read them with States(degree=None)"
     return ""
-
-
-def _cells(line: str, mark: str | None) -> list[str]:
-    if mark is not None:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
-    cells: list[str] = []
-    for word in line.split():
-        if cells and word[0] in "([":  # the unit of "time (s)"
-            cells[-1] += f" {word}"
-        else:
-            cells.append(word)
-    return cells
 
 
 def _fits(head: Head, name: str, unit: str) -> bool:
@@ -327,11 +289,3 @@ def _fits(head: Head, name: str, unit: str) -> bool:
         return False
     measured = unit == SIEMENS and head.unit in CELLS and not head.meanings and bool(name)  # up_kohm
     return head.unit in ("", unit) or measured
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
