@@ -123,11 +123,23 @@ class JumpTable(Measurement):
                 found[name] = [
                     _row(table, float(x), change[of & (g == x)], cdf[of & (g == x)]) for x in np.unique(g[of])
                 ]
+        _check_not_swapped(table, found)
         if "" in directions:
             some = [_row(table, float(x), change[g == x], cdf[g == x]) for x in np.unique(g)]
-            median = np.mean([np.interp(0.5, row.cdf, row.change) for row in some])
-            found["up" if median >= 0 else "down"] = some
+            found["up" if _median(some) >= 0 else "down"] = some
         return found
+
+
+def _median(rows: list[_Row]) -> float:
+    """Mean over the conductances of the median change, siemens."""
+    return float(np.mean([np.interp(0.5, row.cdf, row.change) for row in rows]))
+
+
+def _check_not_swapped(table: MeasuredTable, found: dict[str, list[_Row]]) -> None:
+    if set(found) == {"up", "down"} and _median(found["up"]) < 0 < _median(found["down"]):
+        raise ValueError(
+            f"{table.name}: pulses up lower the conductance and pulses down raise it; are the two swapped?"
+        )
 
 
 def _place(table: MeasuredTable, quantity: Quantity) -> int:

@@ -16,6 +16,7 @@ from mho.devices.fitting.tables import CELL, CELLS_OR_NONE, Array, MeasuredTable
 PULSE = Quantity(("pulse", "pulses", "n"), "")
 UP, DOWN = Quantity(("up", "ltp", "potentiation"), "S"), Quantity(("down", "ltd", "depression"), "S")
 _TURN = 0.15  # of the range of the conductances: a change back that noise does not explain
+_WAVE = 0.5  # of the range: a change back after which the train goes on
 _CYCLE = re.compile(r"(?:.*\b)?(?:cycle|train|sweep|run|loop|round|repeat|repetition) ?\d+\b.*|\d+")
 _CELL = re.compile(r"(?:c|d|cell|dev|device|chip|sample)? ?\d+")
 
@@ -70,19 +71,20 @@ def _is_train(head: Head) -> bool:
 
 def two_ways(g: Array) -> tuple[str, str, int] | None:
     """How a train that clearly goes both ways goes, and where it turns; None if it goes one way."""
-    width = max(1, len(g) // 20)
-    if len(g) < 3 * width:
+    smooth, least = _smoothed(g)
+    if len(smooth) < 3:
         return None
-    smooth = np.convolve(g, np.ones(width) / width, mode="valid")
-    span_, noise = float(np.ptp(smooth)), 0.0
-    if len(g) > 4:
-        noise = float(np.median(np.abs(np.diff(g, 2)))) / 0.6745 / math.sqrt(6 * width)
     for sign, words in ((1.0, ("rises", "falls")), (-1.0, ("falls", "rises"))):
         peak = int(np.argmax(sign * smooth))
         there, back = (abs(float(smooth[peak] - smooth[end])) for end in (0, -1))
-        if min(there, back) > max(_TURN * span_, 6 * noise):
-            return (*words, peak + width // 2 + 1)
+        if min(there, back) > least or (there > least and _back(sign * smooth) > _WAVE * np.ptp(smooth)):
+            return (*words, peak + (len(g) - len(smooth)) // 2 + 1)
     return None
+
+
+def _back(smooth: Array) -> float:
+    """The largest fall of a train below what it had reached."""
+    return float((np.maximum.accumulate(smooth) - smooth).max())
 
 
 def turns(name: str, g: Array, up: int | None, down: int | None) -> list[tuple[int, int, int]]:
@@ -106,15 +108,30 @@ def turns(name: str, g: Array, up: int | None, down: int | None) -> list[tuple[i
             "pulses go up: up = how many of the first points (down = how many then fall, where it rises "
             "again), a column voltage_V with the sign of each pulse, or two columns up and down"
         )
-    rest = two_ways(g[up:]) if down is None and len(g) > up else None
-    if rest is not None and not _alternates(g, up):
+    again = down is None and _rises(g[up:])
+    if again and not _alternates(g, up):
         raise ValueError(
-            f"{name}: up = {up}, but the other {len(g) - up} points do not only fall, the conductance "
-            f"{rest[0]} and then {rest[1]}; say how many fall before it rises again: down = {up}, for example"
+            f"{name}: up = {up}, but the other {len(g) - up} points do not only fall; say how many "
+            f"fall before the conductance rises again: down = {up}, for example"
         )
-    period = up + (down or (up if rest is not None else max(len(g) - up, 1)))
+    period = up + (down or (up if again else max(len(g) - up, 1)))
     starts = range(0, len(g), period)
     return [(first, min(first + up, len(g)), min(first + period, len(g))) for first in starts]
+
+
+def _rises(g: Array) -> bool:
+    """Whether a train clearly rises somewhere."""
+    smooth, least = _smoothed(g)
+    return len(smooth) > 2 and _back(-smooth) > least
+
+
+def _smoothed(g: Array) -> tuple[Array, float]:
+    """Means of neighbouring points, and the least change of them that noise does not explain."""
+    width = max(1, len(g) // 20)
+    smooth, noise = np.convolve(g, np.ones(width) / width, mode="valid"), 0.0
+    if len(g) > 4:
+        noise = float(np.median(np.abs(np.diff(g, 2)))) / 0.6745 / math.sqrt(6 * width)
+    return np.asarray(smooth, dtype=np.float64), max(_TURN * float(np.ptp(smooth)), 6 * noise)
 
 
 def _alternates(g: Array, up: int) -> bool:

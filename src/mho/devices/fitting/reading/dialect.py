@@ -11,6 +11,7 @@ from typing import NamedTuple
 COMMENTS = ("#", "%", "!", "//")
 MARKS = ("\t", ";", ",", None)  # None: blanks
 _LOOKED_AT = 400  # lines, at most, from the end of the file
+_LETTERS = 0.3  # share of a line from which it is one of words
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:[.\u00a0\u202f']\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}\.\d{3}")
@@ -44,8 +45,8 @@ class Dialect(NamedTuple):
     comma: bool
 
     def cells(self, text: str) -> tuple[str, ...]:
-        """The cells of a line, numbers among them as Python writes them."""
-        return tuple(plain_number(cell, self.comma) for cell in split(text, self.mark))
+        """The cells of a line up to the last that is not empty, numbers among them as Python writes them."""
+        return tuple(plain_number(cell, self.comma) for cell in filled(split(text, self.mark)))
 
     @property
     def words(self) -> str:
@@ -89,6 +90,12 @@ def split(text: str, mark: str | None) -> list[str]:
     return cells
 
 
+def filled(cells: list[str]) -> list[str]:
+    """Cells without the empty ones at their end."""
+    last = max((k for k, cell in enumerate(cells, 1) if cell), default=0)
+    return cells[:last]
+
+
 def bare(text: str) -> tuple[str, bool]:
     """A line without its mark of comments, and whether it had one."""
     stripped = text.lstrip()
@@ -104,7 +111,8 @@ def found_dialect(lines: Sequence[str]) -> Dialect:
     >>> found_dialect(["time_s;g_uS", "20,5;18,0", "200,5;17,1"])
     Dialect(mark=';', comma=True)
     """
-    data = [line for line in lines if any(map(str.isdigit, line))][-_LOOKED_AT:]
+    digits = [line for line in lines if any(map(str.isdigit, line))][-_LOOKED_AT:]
+    data = [line for line in digits if sum(map(str.isalpha, line)) < _LETTERS * len(line)] or digits
     tried = [(_score(data, one), -k, one) for k, one in enumerate(_candidates(data))]
     ranked = [one for score, _, one in sorted(tried, key=lambda t: t[:2], reverse=True) if score > 0]
     if not ranked:

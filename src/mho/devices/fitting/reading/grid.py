@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from mho.devices.fitting.reading.instruments import known_heads, logged
 from mho.devices.fitting.reading.workbook import is_workbook, workbook_lines
 
 _WORDS = 4  # of a head behind a mark of comments, at most: a sentence is none
-_MOSTLY = 0.7  # share of the cells of a column that are numbers, where it is one of numbers
+_MOSTLY = 0.5  # share of the cells of a column that are numbers, where it is one of numbers
 _HEADS = 3  # lines of heads, at most: names, units, and a comment
 _NONE = ("-", "--", "n/a")  # a unit of a number without one
 
@@ -135,8 +136,8 @@ def _check_one_table(name: str, body: Sequence[Line], start: int) -> None:
         if kinds[k] == "words" and len(body[start + k].cells) > 1 and "numbers" in kinds[k + 1 :]:
             raise ValueError(
                 f"{name}: a second table begins below line {body[start + k - 1].number} "
-                f"({_shown(body[start + k : start + k + 2])}); give each table a file of its own, or mend the "
-                "line"
+                f"({_shown(body[start + k : start + k + 2])}); give each table a file of its own, or mend "
+                "the line"
             )
 
 
@@ -159,7 +160,7 @@ def _heads(
     lines: Sequence[Line], body: Sequence[Line], start: int, width: int
 ) -> tuple[tuple[str, ...] | None, tuple[Line, ...]]:
     """The heads of a table and the lines that they come from; None where it has none."""
-    plain = [line for line in body[:start] if line.cells]
+    plain = [_resplit(line, width) for line in body[:start] if line.cells]
     wide = [line for line in plain if len(line.cells) >= width]
     if wide and wide[-1] is not plain[-1] and _known(plain[-1].cells):
         wide = []  # too few heads: what is missing is said, not guessed
@@ -169,6 +170,12 @@ def _heads(
         return plain[-1].cells, (plain[-1],)
     first = body[start].number
     return _commented([line for line in lines if line.comment and line.number < first], width)
+
+
+def _resplit(line: Line, width: int) -> Line:
+    """A line of heads with blanks in them, where two blanks separate as many as there are columns."""
+    wide = [cell for cell in re.split(r"\t|\s{2,}", line.text.strip()) if cell]
+    return line._replace(cells=tuple(wide)) if len(line.cells) > width == len(wide) else line
 
 
 def _known(cells: Sequence[str]) -> bool:

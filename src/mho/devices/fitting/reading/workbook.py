@@ -6,7 +6,7 @@ import io
 import zipfile
 from typing import Any
 
-from mho.devices.fitting.reading.dialect import Line, is_number
+from mho.devices.fitting.reading.dialect import Line, filled, is_number
 
 _ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _DATA = "data"  # the sheet that Keithley's 4200 writes its numbers on
@@ -58,7 +58,7 @@ def _sheets(name: str, content: bytes) -> dict[str, list[Line]]:
 
 def _lines(sheet: Any) -> list[Line]:
     rows = [(n, [_text(cell) for cell in row]) for n, row in enumerate(sheet.iter_rows(values_only=True), 1)]
-    return [Line(n, ",".join(cells).rstrip(","), tuple(cells)) for n, cells in rows if any(cells)]
+    return [Line(n, ",".join(cells).rstrip(","), tuple(filled(cells))) for n, cells in rows if any(cells)]
 
 
 def _text(cell: Any) -> str:
