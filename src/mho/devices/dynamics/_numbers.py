@@ -56,6 +56,16 @@ def either(mask: Tensor, yes: Number, no: Number, like: Tensor) -> Tensor:
     return no + (yes - no) * mask.to(like.dtype)
 
 
+def somewhere(mask: Tensor) -> bool:
+    """Whether a mask is true somewhere; of a symbol, whose value is not known, it may be."""
+    return getattr(mask, "symbolic", False) or bool(mask.any())
+
+
+def everywhere(mask: Tensor) -> bool:
+    """Whether a mask is known to be true everywhere."""
+    return not getattr(mask, "symbolic", False) and bool(mask.all())
+
+
 def polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
     """``c[0] + c[1] x + c[2] x^2 + ...``."""
     value = torch.zeros_like(x)
@@ -75,4 +85,7 @@ def pick(value: Number, index: Tensor, shape: Sequence[int]) -> Number:
 
 def joint_shape(*shapes: Sequence[int]) -> torch.Size:
     """The shape that all ``shapes`` broadcast to."""
-    return torch.Size(torch.broadcast_shapes(*shapes))
+    several = [tuple(shape) for shape in shapes if len(shape)]
+    if len(set(several)) < 2:  # torch's own function loads sympy first
+        return torch.Size(several[0] if several else ())
+    return torch.Size(torch.broadcast_shapes(*several))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mho.devices.dynamics.symbols import Symbol, crossing
+
 
 def first_crossing(
     f: Callable[[Tensor], Tensor],
@@ -29,6 +31,9 @@ def first_crossing(
         like: a tensor of the shape, dtype and device of the result.
         tolerance: largest ``|f|`` at a root.
     """
+    if isinstance(like, Symbol):
+        found: Tensor = crossing(f, low, high, points, like, tolerance)
+        return found
     grid = torch.linspace(low, high, points + 1, dtype=like.dtype, device=like.device)
     values = f(grid.reshape(-1, *(1,) * like.dim()).expand(-1, *like.shape))
     first = (values > 0).to(torch.int8).argmax(0).clamp(min=1)

@@ -24,13 +24,19 @@ import torch
 from torch import Tensor
 
 from mho.config import Count, Positive, config
-from mho.devices.dynamics._numbers import Number, clip, pick
+from mho.devices.dynamics._numbers import Number, clip, pick, somewhere
 
 _SMALLEST = 1e-14  # of an interval: below it a step no longer moves the time in float64
 
 
 class StepError(ValueError):
-    """The integrator cannot follow the waveform within its error bound."""
+    """The integrator cannot follow the waveform within its error bound.
+
+    Attributes:
+        interval: which one of the waveform, where the error knows it.
+    """
+
+    interval: int = 0
 
 
 class Flow(Protocol):
@@ -114,7 +120,7 @@ class ErrorBounded(Method):
         Raises:
             StepError: a cell needs more than ``max_steps`` steps, or its velocity is not finite.
         """
-        new, error = self._step(flow, state, v0, v1, dt)
+        new, error = self.one_step(flow, state, v0, v1, dt)
         good = error <= 1
         if bool(good.all()):
             return new
@@ -123,10 +129,12 @@ class ErrorBounded(Method):
         fine = self._refine(cells.take(bad), _factor(error.reshape(-1)[bad]), new.requires_grad)
         if new.requires_grad:  # a refused step may hold infinities; out of the graph with it
             index = good.reshape(-1).nonzero().squeeze(1)
-            new = _put(cells.state, index, self._step(*cells.take(index))[0])
+            new = _put(cells.state, index, self.one_step(*cells.take(index))[0])
         return _put(new, bad, fine)
 
-    def _step(self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number) -> tuple[Tensor, Tensor]:
+    def one_step(
+        self, flow: Flow, state: Tensor, v0: Tensor, v1: Tensor, dt: Number
+    ) -> tuple[Tensor, Tensor]:
         """One step inside the bounds, and its error in units of the tolerance (NaN: not finite)."""
         low, high = flow.bounds
         walls = flow.limits(state, v0, v1)
@@ -134,7 +142,7 @@ class ErrorBounded(Method):
         new = clip(free, *walls)
         with torch.no_grad():
             error = free - coarse
-            if bool((free != new).any()):
+            if somewhere(free != new):
                 reached = _reaches(new - state, free - new, ends, dt)
                 error = torch.where(reached, new - clip(coarse, *walls), error)
             error = torch.where(torch.isfinite(free), error.abs(), torch.nan)
@@ -173,12 +181,12 @@ class ErrorBounded(Method):
     def _accepted(self, cells: _Cells, graph: bool) -> tuple[Tensor, Tensor]:
         """The state after one step, unchanged where the step is refused, and the error."""
         if not graph:
-            new, error = self._step(*cells)
+            new, error = self.one_step(*cells)
             return torch.where(error <= 1, new, cells.state), error
         with torch.no_grad():
-            error = self._step(*cells)[1]
+            error = self.one_step(*cells)[1]
         index = (error <= 1).nonzero().squeeze(1)
-        return _put(cells.state, index, self._step(*cells.take(index))[0]), error
+        return _put(cells.state, index, self.one_step(*cells.take(index))[0]), error
 
 
 @config
@@ -299,6 +307,17 @@ def _reaches(way: Tensor, beyond: Tensor, ends: tuple[Tensor, Tensor], dt: Numbe
 def _put(x: Tensor, index: Tensor, values: Tensor) -> Tensor:
     """``x`` with other values at the flat positions ``index``."""
     return x.reshape(-1).index_put((index,), values).reshape(x.shape)
+
+
+def step_factor(error: float) -> float:
+    """How much longer the next step of one cell may be; as :func:`_factor`."""
+    safe = error if error == error and error < math.inf else math.inf
+    return float(min(max(0.9 * max(safe, 1e-6) ** (-1 / 3), 0.2), 5.0))
+
+
+def too_small(h: float) -> bool:
+    """Whether a part of an interval no longer moves the time."""
+    return h < _SMALLEST
 
 
 def _factor(error: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mho.config import NonNegative, Positive, config
-from mho.devices.dynamics._numbers import Number, clip, either, log
+from mho.devices.dynamics._numbers import Number, clip, either, everywhere, log
 from mho.devices.dynamics._roots import first_crossing
 from mho.devices.dynamics.base import SwitchingModel
 from mho.devices.dynamics.integrate import Implicit, Method
@@ -210,7 +210,7 @@ class _Circuit:
         self.emission = math.pi * cell.radius**2 * cell.richardson  # A / K^2
         self.w00 = _H / (4 * math.pi) * (n / (cell.mass * _M_E * cell.eps_r * _EPS_0)).sqrt()  # volts
         self.image = n * (_Q**3 / (8 * math.pi**2)) / (cell.eps_barrier * _EPS_0) ** 3  # volts^3
-        self.all_set, self.all_reset = bool(self.sets.all()), not bool(self.sets.any())
+        self.all_set, self.all_reset = everywhere(self.sets), everywhere(~self.sets)
 
     def series_current(self, drop: Tensor) -> Tensor:
         """Root of ``R I + c I^3 = drop``: ohmic parts, and a line that heats with ``I^2``."""
@@ -258,10 +258,13 @@ class _Circuit:
 
     def with_gradient(self, share: Tensor) -> Tensor:
         """The root with the gradient of the implicit function: one Newton step whose slope is a constant."""
+        left = self.mismatch(share)
+        if not left.requires_grad:
+            return share
         at = share.detach().requires_grad_()
         with torch.enable_grad():
             slope = torch.autograd.grad(self.mismatch(at).sum(), at)[0]
-        return share - self.mismatch(share) / slope
+        return share - left / slope
 
     def point(self, share: Tensor) -> _Point:
         """The operating point of a root; no current and no field at 0 V."""

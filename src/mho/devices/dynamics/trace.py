@@ -13,6 +13,7 @@ from mho import random
 from mho.config import python_number
 from mho.devices.dynamics._numbers import Number, joint_shape, tensor
 from mho.devices.dynamics.integrate import Flow, Method, StepError
+from mho.devices.dynamics.single import single_states
 
 
 class SimulatedModel(Flow, Protocol):
@@ -179,6 +180,13 @@ def _states(
     """States of a flat list of cells at the kept samples, and their deviations, ``[kept, cell]``."""
     samples = voltage.unbind(0)
     lengths = time.double().diff().tolist()
+    if eps is None and (scatter is None or model.scatter(state, samples[0], 1.0) is None):
+        try:
+            quick = single_states(model, voltage, lengths, state, method, held)
+        except StepError as error:
+            raise _located(error, error.interval, time, voltage) from None
+        if quick is not None:
+            return quick[kept], None
     wanted = set(kept)
     states = [state]
     off: list[Tensor | None] = [None]
@@ -194,16 +202,21 @@ def _states(
         try:
             state = method.advance(flow, state, v0, v1, dt)
         except StepError as error:
-            raise StepError(
-                f"between samples {n} and {n + 1} (t = {float(time[n]):g} s to {float(time[n + 1]):g} s, "
-                f"|voltage| up to {float(voltage[n : n + 2].abs().max()):g} V): {error}"
-            ) from None
+            raise _located(error, n, time, voltage) from None
         if n + 1 in wanted:
             states.append(state)
             off.append(deviation)
     if deviation is None:
         return torch.stack(states), None
     return torch.stack(states), torch.stack([torch.zeros_like(state) if d is None else d for d in off])
+
+
+def _located(error: StepError, n: int, time: Tensor, voltage: Tensor) -> StepError:
+    """The error with where it happened."""
+    return StepError(
+        f"between samples {n} and {n + 1} (t = {float(time[n]):g} s to {float(time[n + 1]):g} s, "
+        f"|voltage| up to {float(voltage[n : n + 2].abs().max()):g} V): {error}"
+    )
 
 
 def _check(voltage: Tensor, time: Tensor, eps: Tensor | None, every: int, chunk: int) -> None:
