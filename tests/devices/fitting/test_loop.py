@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mho.devices.dynamics import (
     VTEAM,
     Exact,
     LinearIonDrift,
+    Schottky,
     SwitchingModel,
     Waveform,
     Yakopcic,
@@ -142,3 +145,43 @@ def test_bad_input(change, sentence) -> None:
 def test_bad_settings(how, sentence) -> None:
     with pytest.raises(ConfigError, match=sentence):
         Loop(model=START, **how)
+
+
+RECTIFIES = Schottky(
+    a_1=1.5e-3, a_2=2e-3, b=1.2, v_p=0.6, v_n=0.7, a_p=0.12, a_n=0.2, x_init=0.05, chi=2e-4, gamma=1.9
+)
+SLOW = triangle(1.5, 1 / 60, 1, 120)
+
+
+def test_a_rectifying_cell_needs_a_rectifying_law() -> None:
+    """The off branch of a Schottky contact leaves a trend on Yakopcic's law, none on its own."""
+    table = measured(RECTIFIES, SLOW, 0.01)
+    free = ("a_1", "a_2", "b", "a_p", "a_n")
+    given = {"a_1": 1e-3, "a_2": 1e-3, "b": 1.0, "a_p": 0.1, "a_n": 0.1}
+    known = {"v_p": 0.6, "v_n": 0.7, "x_init": 0.05}
+    without = fit(table, Loop(model=Yakopcic(**given, **known), free=free))
+    assert without.card.correlation > 0.6 and any("leaves a trend" in note for note in without.card.notes)
+    start = Schottky(**given, **known, chi=1e-4, gamma=1.5)
+    made = fit(table, Loop(model=start, free=(*free, "chi", "gamma")))
+    assert abs(made.card.correlation) < 2 / np.sqrt(121) and made.card.r_squared > 0.999
+    for name in (*free, "chi", "gamma"):
+        assert abs(made[name].value - getattr(RECTIFIES, name)) < 4 * made[name].error
+
+
+def test_several_starts_find_what_one_misses() -> None:
+    """A start whose threshold the sweep never reaches has no slope to go down; others around it have."""
+    true = Yakopcic(a_1=2e-3, a_2=3e-3, b=1.2, v_p=0.6, v_n=0.7, a_p=0.12, a_n=0.2, x_init=0.05)
+    table = measured(true, SLOW, 0.005)
+    how = Loop(model=replace(true, v_p=1.7, a_p=0.3), free=("a_1", "v_p", "a_p"), starts=1)
+    with pytest.raises(ValueError, match="does not depend on v_p, a_p"):
+        fit(table, how)
+    made = fit(table, replace(how, starts=6))
+    assert made["v_p"].value == pytest.approx(0.6, abs=0.05)
+    assert 1 - made.card.r_squared < 2e-4
+
+
+def test_starts_are_the_same_each_time() -> None:
+    table = measured(RECTIFIES, SLOW, 0.01)
+    loop = Loop(model=replace(RECTIFIES, chi=0.0, b=1.0), free=("a_1", "a_2", "b"), starts=3)
+    assert fit(table, loop).card.correlation > 0.5  # so that others are tried
+    assert fit(table, loop).device == fit(table, loop).device

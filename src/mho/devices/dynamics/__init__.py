@@ -12,6 +12,7 @@ from mho.devices.dynamics.integrate import StepError as StepError
 from mho.devices.dynamics.jart import JART as JART
 from mho.devices.dynamics.linear_ion_drift import LinearIonDrift as LinearIonDrift
 from mho.devices.dynamics.linear_step import LinearStep as LinearStep
+from mho.devices.dynamics.schottky import Schottky as Schottky
 from mho.devices.dynamics.stanford_pku import StanfordPKU as StanfordPKU
 from mho.devices.dynamics.trace import Trace as Trace
 from mho.devices.dynamics.variability import jitter as jitter

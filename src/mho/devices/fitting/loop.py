@@ -16,6 +16,7 @@ from mho.devices.dynamics.integrate import ErrorBounded, Method, StepError
 from mho.devices.dynamics.trace import Trace
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, check_explained, span
 from mho.devices.fitting.least_squares import FitSolution, r_squared, solve
+from mho.devices.fitting.loop_starts import best, drawn_starts, promising
 from mho.devices.fitting.naming import Columns
 from mho.devices.fitting.tables import CURRENT, TIME, VOLTAGE, Array, MeasuredTable, Quantity
 from mho.errors import ConfigError
@@ -86,7 +87,8 @@ class Loop(Measurement):
     """Current and voltage over time; gives the switching model with its free parameters fitted.
 
     The model is simulated under the measured voltage (straight lines between rows) and the squares of
-    the differences of the current are made least, starting from the model as it is given: start near.
+    the differences of the current are made least, starting from the model as it is given, and from others
+    around it where that leaves a trend.
     A parameter of one sign is searched on a logarithmic scale, one between two bounds on a logistic one.
 
     Layouts: columns ``time_s``, ``voltage_V`` and ``current_A``, in order of time; with ``error_A``, the
@@ -99,6 +101,9 @@ class Loop(Measurement):
         sample_time: seconds from row to row, for a table without time.
         method: integrator; None: the model's own, with steps that are right to 1e-4 of the span.
         evaluations: most simulations before the fit gives up.
+        starts: where the law leaves a trend from the model as it is given, or finds no minimum, so many less
+            one are tried beside it: the nearest to the measurement of eight times as many, drawn up to a
+            factor of ten around it. 1: none.
         columns: what columns hold that their heads do not say, by head or number from 1:
             ``{"time": "x-axis", "current_mA": 3}``.
 
@@ -119,6 +124,7 @@ class Loop(Measurement):
     sample_time: Positive | None = None
     method: InstanceOf[Method] | None = None
     evaluations: Count = 100
+    starts: Count = later(default=4)
     columns: Columns = later(default=())
 
     def validate(self) -> None:
@@ -155,14 +161,24 @@ class Loop(Measurement):
         run = _Simulation(
             self, free, torch.as_tensor(time), torch.as_tensor(voltage), current, weight, self._method()
         )
-        found = solve(
-            run.residuals,
-            [f.inner() for f in free],
-            self.free,
-            known=error is not None,
-            jacobian=run.jacobian,
-            evaluations=self.evaluations,
-        )
+
+        def solve_from(start: Array) -> FitSolution:
+            return solve(
+                run.residuals,
+                start.tolist(),
+                self.free,
+                known=error is not None,
+                jacobian=run.jacobian,
+                evaluations=self.evaluations,
+            )
+
+        given, others = np.array([f.inner() for f in free]), self.starts - 1
+
+        def more() -> Array:
+            drawn = drawn_starts(given, [f.kind for f in free], others)
+            return promising(run.residuals, drawn, others)
+
+        found = best(solve_from, given, more) if others else solve_from(given)
         values = {f.name: float(f.outer(z)) for f, z in zip(free, found.values, strict=True)}
         model = _replaced(self.model, values)
         fitted = run.current(found.values[None, :])[:, 0]
