@@ -50,8 +50,8 @@ class _Line(NamedTuple):
 class Retention(Measurement):
     """Conductance of cells over time; gives a :class:`~mho.devices.Generic` that drifts.
 
-    Each cell falls as ``g(t) = g(t0) (t / t0)^-nu``, t counted from its programming pulse. Its exponent is
-    the slope of ln g over ln t. The spread of the slopes is that of the cells and that of the noise: mean
+    Each cell falls as ``g(t) = g(t0) (t / t0)^-nu``, t counted from its programming pulse, or rises, with an
+    exponent below 0. Its exponent is the slope of ln g over ln t. The spread of the slopes is that of the cells and that of the noise: mean
     and standard deviation of ``nu`` over cells are those of greatest restricted likelihood (REML) of a
     normal population, so the noise does not count as a difference between cells. What is left around the
     lines is the read noise, relative to the conductance.
@@ -190,11 +190,6 @@ class Retention(Measurement):
             nu = np.array([line.nu for line in some])
             found.append(population(nu, np.array([noise**2 / line.spread for line in some])))
             where.append(float(np.mean([math.exp(line.log_g) for line in some])))
-            if found[-1].mean < 0:
-                raise ValueError(
-                    f"{table.name}: the conductance rises with time (mean exponent {found[-1].mean:.3g}); "
-                    "the power law of drift falls. Is the time counted from programming?"
-                )
         parameters: list[Estimate] = []
         for g, one in zip(where, found, strict=True):
             at = "" if self.groups == 1 else f"({g:.4g} S)"
@@ -204,7 +199,7 @@ class Retention(Measurement):
         law: Exponent = ConstantNu(mean=found[0].mean, std=found[0].std)
         if self.groups > 1:
             law = TableNu(g=tuple(where), mean=tuple(p.mean for p in found), std=tuple(p.std for p in found))
-        if any(0 < one.mean < _FEW * one.std for one in found):
+        if any(one.mean < _FEW * one.std for one in found if one.mean or one.std):
             law = SignedNu(law=law)
         return law, tuple(parameters)
 
@@ -252,9 +247,20 @@ def _notes(parameters: tuple[Estimate, ...], cells: int, others: list[str]) -> t
     by = {e.name: e.value for e in parameters}
     for name, value in by.items():
         std = by.get(name.replace("nu", "nu_std", 1), 0.0) if name.startswith("nu") else 0.0
-        if not name.startswith("nu_std") and 0 < value < _FEW * std:
-            notes.append(f"{name}: some cells would rise by this law; those of the device do")
+        if name.startswith("nu") and not name.startswith("nu_std"):
+            notes += _about_rising(name, value, std)
     return tuple(notes)
+
+
+def _about_rising(name: str, nu: float, std: float) -> list[str]:
+    if nu < 0:
+        return [
+            f"{name}: the conductance rises with time, and so does that of the device; is the time counted "
+            "from programming?"
+        ]
+    return (
+        [f"{name}: some cells would rise by this law; those of the device do"] if 0 < nu < _FEW * std else []
+    )
 
 
 def _left_out(lines: list[_Line], correlation: float, points: int) -> tuple[str, ...]:
