@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from mho.commands.common import chosen, clean_errors, need_study, needs, typer
 from mho.config import kinds, load
 from mho.costs import TECHNOLOGIES, Technology
+from mho.devices import Device
 from mho.experiments.prices import technology_of
 from mho.hardware import Hardware
+from mho.measured import described, load_hardware, measured_device, programming_of
 from mho.report.docstrings import plain, words
 from mho.report.durations import parse_durations, written
 
@@ -143,7 +145,9 @@ def _reading(kind: Any, about: str) -> tuple[Any, Callable[[str, Any], Any] | No
             return str, durations if timed else numbers(inner), " (s, min, h, d, y)" if timed else ""
         return None
     if kind is Hardware:
-        return Path, lambda option, path: Hardware.load(str(path)), ", a description (.json, .yaml)"
+        return Path, lambda option, path: load_hardware(str(path)), ", also of a fitted device (.json, .yaml)"
+    if kind is Device:
+        return str, device, ", or files of fitted devices with commas between: pulses.json,retention.json"
     if kind is Technology:
         return str, technology, f": {', '.join(TECHNOLOGIES)}, or a description (.json, .yaml)"
     known = kinds(kind).values() if isinstance(kind, type) else ()
@@ -203,6 +207,19 @@ def technology(option: str, text: str) -> Technology:
             f"{option} {text}: a {type(found).__name__}, not a technology (kind: costs.Chip, or your own)"
         )
     return found
+
+
+class Parts(dict[str, Any]):
+    """What an option says of several fields of one description, by their names."""
+
+
+def device(option: str, text: str) -> Any:
+    """Reads the name of a device, or files of fitted ones, which also say how they are programmed."""
+    files = [part.strip() for part in text.split(",")]
+    if not all(Path(file).suffix in (".json", ".yaml", ".yml") for file in files):
+        return chosen(option, text, Device)
+    made = measured_device(*(described(file) for file in files))
+    return Parts(device=made, programming=programming_of(made))
 
 
 def durations(option: str, text: str) -> tuple[float, ...]:
@@ -279,7 +296,8 @@ class Given:
             also: further fields by path, dots as two underscores; None for what stays.
         """
         changes = dict(quick or {}) if self._values.get("quick") else {}
-        changes |= {path: self._values[option.key] for path, option in self._replacing().items()}
+        for path, option in self._replacing().items():
+            changes |= _spread(path, self._values[option.key])
         changes |= {name.replace("__", "."): value for name, value in also.items() if value is not None}
         return changed(usual, changes)
 
@@ -296,6 +314,14 @@ class Given:
                 name = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
                 told += name if value is True else [*name, str(value)]
         return shlex.join(told)
+
+
+def _spread(path: str, value: Any) -> dict[str, Any]:
+    """A value by the path of its field; the parts of one that says several by their own paths."""
+    if not isinstance(value, Parts):
+        return {path: value}
+    above = path.rpartition(".")[0]
+    return {f"{above}.{name}" if above else name: part for name, part in value.items()}
 
 
 def _above(path: str) -> list[str]:

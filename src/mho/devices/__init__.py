@@ -10,8 +10,9 @@ makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one 
 Parameters that differ from cell to cell: :class:`Varied` with the laws of :func:`Stochastic`.
 
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
-:class:`Varied`, :class:`Endurance`, :class:`RetentionLoss`, :class:`RetentionFailure`, :class:`Temperature`,
-:class:`ReadDisturb`, :class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
+:class:`Varied`, :class:`Endurance`, :class:`Drifting`, :class:`RetentionLoss`, :class:`RetentionFailure`,
+:class:`Temperature`, :class:`ReadDisturb`, :class:`RandomTelegraphNoise`, :class:`ThermalNoise`,
+:class:`ShotNoise`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -22,6 +23,7 @@ from mho.devices.bias_laws import TableBias as TableBias
 from mho.devices.bias_laws import Unbiased as Unbiased
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift
+from mho.devices.effects import Drifting as Drifting
 from mho.devices.effects import Effect as Effect
 from mho.devices.effects import Endurance as Endurance
 from mho.devices.effects import Failure as Failure

@@ -1,9 +1,10 @@
 """Programming: from target conductances to conductances.
 
 :class:`SingleShot` takes the device's own statistics. :class:`WriteVerify` reads each cell, pulses it and
-reads again until it is within a tolerance. :class:`GradientProgramming` reads whole arrays and lowers the
-error of their products. What one pulse does is a :class:`Pulse`: :class:`Correction` for statistical
-devices, :class:`VoltagePulses` for switching models, :class:`JumpPulses` for cells with a table of jumps.
+reads again until it is within a tolerance; :class:`CountedPulses` sends as many identical pulses as the law
+of a switching model says. :class:`GradientProgramming` reads whole arrays and lowers the error of their
+products. What one pulse does is a :class:`Pulse`: :class:`Correction` for statistical devices,
+:class:`VoltagePulses` for switching models, :class:`JumpPulses` for cells with a table of jumps.
 """
 
 from mho.programming.base import Cell as Cell
@@ -12,6 +13,7 @@ from mho.programming.base import ProgrammingResult as ProgrammingResult
 from mho.programming.base import Site as Site
 from mho.programming.base import Summary as Summary
 from mho.programming.correction import Correction as Correction
+from mho.programming.counted import CountedPulses as CountedPulses
 from mho.programming.gradient import GradientProgramming as GradientProgramming
 from mho.programming.jumps import JumpPulses as JumpPulses
 from mho.programming.pulse import Pulse as Pulse

@@ -7,6 +7,7 @@ from mho.devices.effects.currents import CurrentNoise as CurrentNoise
 from mho.devices.effects.currents import ShotNoise as ShotNoise
 from mho.devices.effects.currents import ThermalNoise as ThermalNoise
 from mho.devices.effects.disturb import ReadDisturb as ReadDisturb
+from mho.devices.effects.drifting import Drifting as Drifting
 from mho.devices.effects.failure import Failure as Failure
 from mho.devices.effects.failure import GradualFailure as GradualFailure
 from mho.devices.effects.failure import SuddenFailure as SuddenFailure

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import datetime
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import InstanceOf
 
@@ -18,6 +19,15 @@ from mho.devices.fitting.base import Estimate, Measurement, Points, Span, check_
 from mho.devices.fitting.naming import named
 from mho.devices.fitting.tables import read_table
 from mho.errors import ConfigError
+
+_MAKERS: list[Callable[..., Any]] = []
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def makes_hardware(function: M) -> M:
+    """Register what makes hardware of fits: it lives above the devices, which know no hardware."""
+    _MAKERS.append(function)
+    return function
 
 
 @config
@@ -117,6 +127,31 @@ class Fit:
             )
         table = read_table(path.with_suffix(".points.csv"))
         return Fit(device, card, {n: table.numbers(k) for k, n in enumerate(table.columns)})
+
+    def hardware(self, *others: Fit, **parts: Any) -> Any:
+        """A chip of the cells that were measured, programmed as they were.
+
+        A train of pulses programs them by its own pulses, a table of jumps by its jumps, another switching
+        model by pulses that are chosen for it; states are reached in one shot, with their error.
+
+        Args:
+            others: fits of the same technology, of what this one does not say: retention, endurance.
+            parts: the other parts of :class:`mho.Hardware`, such as ``dac=mho.DAC(bits=8)``; ``programming``
+                too.
+
+        Returns:
+            A :class:`mho.Hardware`.
+
+        Raises:
+            ValueError: two fits say the same, or have nothing in common.
+
+        Example:
+            >>> from mho.devices import PulseTrain
+            >>> train = {"conductance_uS": [1.0, 2.1, 2.9, 4.2, 5.0, 5.9, 7.1, 8.0]}
+            >>> type(fit(train, PulseTrain()).hardware().programming).__name__
+            'CountedPulses'
+        """
+        return _MAKERS[-1](self, *others, **parts)
 
     def __str__(self) -> str:
         """What the device leaves out, in the first line; parameters with errors, and how well they fit."""

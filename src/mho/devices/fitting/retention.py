@@ -51,10 +51,10 @@ class Retention(Measurement):
     """Conductance of cells over time; gives a :class:`~mho.devices.Generic` that drifts.
 
     Each cell falls as ``g(t) = g(t0) (t / t0)^-nu``, t counted from its programming pulse, or rises, with an
-    exponent below 0. Its exponent is the slope of ln g over ln t. The spread of the slopes is that of the cells and that of the noise: mean
-    and standard deviation of ``nu`` over cells are those of greatest restricted likelihood (REML) of a
-    normal population, so the noise does not count as a difference between cells. What is left around the
-    lines is the read noise, relative to the conductance.
+    exponent below 0. Its exponent is the slope of ln g over ln t. The spread of the slopes is that of the
+    cells and that of the noise: mean and standard deviation of ``nu`` over cells are those of greatest
+    restricted likelihood (REML) of a normal population, so the noise does not count as a difference between
+    cells. What is left around the lines is the read noise, relative to the conductance.
 
     Layouts: columns ``time_s`` and ``conductance_S`` (or ``resistance_ohm``, or ``current_A``), with ``cell``
     for several cells; or ``time_s`` and one column for each cell, where empty cells are left out. Columns of
