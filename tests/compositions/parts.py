@@ -131,6 +131,7 @@ EXAMPLES: dict[type, tuple[Example | Each, ...]] = {
     d.TableNu: (lambda _: d.TableNu(g=(0.0, 25e-6), mean=(0.1, 0.05), std=(0.0, 0.01)),),
     d.Uniform: (lambda _: d.Uniform(width=d.Proportional(sigma=0.3)),),
     # effects
+    d.Drifting: (lambda _: d.Drifting(nu=d.ConstantNu(mean=0.1, std=0.05)),),
     d.Endurance: (Each(d.Failure, lambda law: d.Endurance(cycles=1e4, law=law)),),
     d.FiniteStates: (Each(d.StateSet, lambda states: d.FiniteStates(states=states)),),
     d.OwnBounds: (
@@ -220,6 +221,7 @@ EXAMPLES: dict[type, tuple[Example | Each, ...]] = {
     converters.Measured: (lambda _: converters.Measured(bits=6, gain=0.02, offset=0.5, dnl=0.1, inl=0.5),),
     converters.SAR: (lambda _: converters.SAR(bits=6, capacitor=0.05, comparator=0.01, noise=0.01),),
     # programming
+    programming.CountedPulses: (lambda at: programming.CountedPulses(train=counted(at)),),
     programming.GradientProgramming: (
         lambda at: programming.GradientProgramming(
             first=programming.WriteVerify(pulse=pulse(at), max_pulses=2), rounds=4, batch=8
@@ -237,6 +239,15 @@ def pulse(device: Device) -> programming.Pulse:
     if isinstance(inside, devices.Switching):
         return programming.suited_pulses(inside.model)
     return programming.Correction()
+
+
+def counted(device: Device) -> programming.Train:
+    """A pulse that raises a switching cell by a small part of its way; others have none that moves them."""
+    inside = innermost(device)
+    if not isinstance(inside, devices.Switching):
+        return programming.Train(voltage=1.0, width=1e-9)
+    up = programming.suited_pulses(inside.model).up
+    return programming.Train(voltage=up.voltage, width=up.width / 8)
 
 
 @functools.cache

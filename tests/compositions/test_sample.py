@@ -17,7 +17,7 @@ from mho.converters import ColumnConverter
 from mho.devices import Device, Effect
 from mho.mapping import Mapping
 from mho.periphery import Compensation
-from mho.programming import Programming
+from mho.programming import CountedPulses, Programming
 
 from .compositions import SEEDED, Composition, dacs, may_drive, times, with_effects, without_scales
 from .covering import covering
@@ -95,6 +95,8 @@ def allowed(values: list[Any]) -> bool:
         return False
     if row.layer is nn.Bilinear and row.bias_rows:
         return False  # its bias comes after a digital product
+    if row.programming is CountedPulses and row.device not in (None, mho.devices.Switching):
+        return False  # it counts the pulses of a switching model
     inside = [kind for kind in (row.device, row.first, row.second) if kind]
     return not inside or not Composition(inside[0], tuple(inside[1:]), row.array).refused
 

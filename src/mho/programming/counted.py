@@ -39,7 +39,7 @@ class CountedPulses(Programming):
     Attributes:
         train: voltage and width of a pulse; ``increment`` is 0. A train that lowers the conductance begins at
             the highest one.
-        most: pulses for a cell, at most.
+        most: pulses for a cell, at most; one that needs as many counts as failed.
 
     Example:
         >>> from mho.devices import Switching
@@ -91,8 +91,7 @@ class CountedPulses(Programming):
         g = model.conductance(self._off(cells, start, state, count, eps)).to(g_target)
         seconds = count * self.train.width
         energy = self.train.voltage**2 * 0.5 * (model.conductance(start) + model.conductance(state)) * seconds
-        failed = torch.zeros_like(g, dtype=torch.bool)
-        return ProgrammingResult(g, count.to(torch.int32), failed, energy.to(g), seconds.to(g))
+        return ProgrammingResult(g, count.to(torch.int32), count >= self.most, energy.to(g), seconds.to(g))
 
     def _way(self, model: Any) -> float:
         """1 where the train raises the conductance, -1 where it lowers it, 0 where it does neither."""
