@@ -208,7 +208,6 @@ def test_a_saved_measurement_is_a_layout(here) -> None:
         (("PCM", "--unit", 1), "--unit: only mho device fit reads a measurement"),
         (("PCM", "a.csv"), "TABLE: only mho device fit"),
         (("fit",), "give the measured table"),
-        (("fit", STATES), "--layout: say what the table holds: pulses, states"),
         (("fit", STATES, "--layout", "pulse"), "--layout has no 'pulse'; did you mean 'pulses'?"),
         (("fit", STATES, "--layout", "loop"), "say --model"),
         (("fit", STATES, "--layout", "loop", "--model", "PCM", "--free", "g_max"), "PCM"),

@@ -147,6 +147,10 @@ LOGS = {
         "x-axis,1,2\nsecond,Volt,Volt\n" + table(TIMES, VOLTS, 1e3 * AMPERES),
         {"voltage": 2, "current_mA": 3},
     ),
+    "oscilloscope, without units": (
+        "x-axis,1,2\n" + table(TIMES, VOLTS, AMPERES),
+        {"time": 1, "voltage": 2, "current": 3},
+    ),
     "oscilloscope, with settings": (
         'Model,MSO-X 3024\nSerial,MY123\n"Sample Rate",1E+9\nx-axis,1,2\ns,V,A\n'
         + table(TIMES, VOLTS, AMPERES),

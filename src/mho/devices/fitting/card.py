@@ -17,6 +17,7 @@ from mho.devices.base import Device
 from mho.devices.dynamics.base import SwitchingModel
 from mho.devices.fitting.base import Estimate, Measurement, Points, Span, check_determined
 from mho.devices.fitting.naming import named
+from mho.devices.fitting.recognise import recognised
 from mho.devices.fitting.tables import read_table
 from mho.errors import ConfigError
 
@@ -179,14 +180,14 @@ class Fit:
             )
 
 
-def fit(source: Any, measurement: Measurement) -> Fit:
+def fit(source: Any, measurement: Measurement | None = None) -> Fit:
     """A device from your own measurement.
 
     Args:
         source: the path of a CSV file, a data frame, a mapping of names to columns, or an array; for some
             measurements several files, see there.
         measurement: what it holds: :class:`PulseTrain`, :class:`States`, :class:`JumpTable`, :class:`Fusion`,
-            :class:`Retention` or :class:`Loop`, with its settings.
+            :class:`Retention` or :class:`Loop`, with its settings; None where the table tells by its heads.
 
     Returns:
         The device, its card and the residual table; print it, ``save`` it, put its ``device`` into
@@ -205,6 +206,8 @@ def fit(source: Any, measurement: Measurement) -> Fit:
         >>> [round(c, 6) for c in made.device.program.coefficients]
         [0.01, 0.05]
     """
+    if measurement is None:
+        measurement = recognised(source)
     if not isinstance(measurement, Measurement):
         raise TypeError(
             f"measurement = {measurement!r}: say what the table holds: PulseTrain(), States(), JumpTable(), "

@@ -108,7 +108,7 @@ def turns(name: str, g: Array, up: int | None, down: int | None) -> list[tuple[i
             "pulses go up: up = how many of the first points (down = how many then fall, where it rises "
             "again), a column voltage_V with the sign of each pulse, or two columns up and down"
         )
-    again = down is None and _rises(g[up:])
+    again = down is None and len(g) > up and _rises(g[up:])
     if again and not _alternates(g, up):
         raise ValueError(
             f"{name}: up = {up}, but the other {len(g) - up} points do not only fall; say how many "

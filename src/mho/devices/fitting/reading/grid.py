@@ -93,7 +93,7 @@ def _numeric(body: Sequence[Line]) -> list[int]:
     found = []
     for k in range(max(map(len, lower))):
         cells = [cells[k] for cells in lower if k < len(cells) and cells[k]]
-        if sum(map(is_number, cells)) > _MOSTLY * len(cells):
+        if cells and sum(map(is_number, cells)) >= _MOSTLY * len(cells):
             found.append(k)
     return found
 
@@ -107,8 +107,10 @@ def _start(body: Sequence[Line]) -> int:
         full += kind == "numbers"
         if full > 1:
             break
-        start = k + 1 if kind == "words" else start
-    if start < len(body) and _names_with_numbers(body[start].cells, columns):
+        if kind == "words" and ("numbers" in kinds[k + 1 :] or "numbers" not in kinds):
+            start = k + 1
+    headed = any(len(line.cells) > 1 for line in body[:start])
+    if start < len(body) and _names_with_numbers(body[start].cells, columns, headed):
         start += 1
     return start
 
@@ -122,10 +124,12 @@ def _kind(cells: Sequence[str], columns: Sequence[int]) -> str:
     return "numbers" if numbers == len(inside) else "mixed"
 
 
-def _names_with_numbers(cells: Sequence[str], columns: Sequence[int]) -> bool:
-    """Whether a row is one of heads some of which are numbers: ``pulse, 1, 2, 3``."""
+def _names_with_numbers(cells: Sequence[str], columns: Sequence[int], headed: bool) -> bool:
+    """Whether a row is one of heads some of which are numbers: ``pulse, 1, 2, 3``, ``x-axis, 1, 2``."""
     words = [cells[k] for k in columns if k < len(cells) and cells[k] and not is_number(cells[k])]
-    return bool(words) and all(head.known for head in read_heads(words))
+    if headed:
+        return bool(words) and all(head.known for head in read_heads(words))
+    return any(any(map(str.isalpha, word)) for word in words)
 
 
 def _check_one_table(name: str, body: Sequence[Line], start: int) -> None:
