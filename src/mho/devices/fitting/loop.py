@@ -55,10 +55,11 @@ class _Free(NamedTuple):
 
     def outer(self, z: Array) -> Array:
         """Values of the parameter."""
-        if self.kind == "log":
-            return np.asarray(math.copysign(1.0, self.start) * np.exp(z), dtype=np.float64)
-        if self.kind == "logit":
-            return np.asarray(self.low + (self.high - self.low) / (1 + np.exp(-z)), dtype=np.float64)
+        with np.errstate(over="ignore"):  # infinity makes no model, and is refused as one
+            if self.kind == "log":
+                return np.asarray(math.copysign(1.0, self.start) * np.exp(z), dtype=np.float64)
+            if self.kind == "logit":
+                return np.asarray(self.low + (self.high - self.low) / (1 + np.exp(-z)), dtype=np.float64)
         return np.asarray(z * self.size, dtype=np.float64)
 
     def slope(self, z: float) -> float:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from mho.devices.fitting.correlated import Remembering, remembering
 from mho.devices.fitting.least_squares import FitSolution, solve
 from mho.devices.fitting.population import Population, population
 from mho.devices.fitting.pulse_noise import Scatter, scatter_of
 from mho.devices.fitting.tables import Array
 
 NAMES = ("g_first", "g_last", "curvature")
+_ROUNDS = 2  # the law is not linear: the second one is at the parameters of the first
+_STEP = 1e-4  # of difference quotients
+_KNOWN = 0.5  # relative error of a noise, above which the train is too short to tell it
 FAR = 60.0  # largest curvature looked for: all the change within the first pulses
 
 
@@ -122,6 +126,17 @@ def fitted_branch(sweep: Sweep, name: str) -> Branch:
         NAMES,
         bounds=((-np.inf, -np.inf, -2 * FAR), (np.inf, np.inf, 2 * FAR)),
     )
+    fitted = law(found.values)
+    scatter = scatter_of(sweep.pulse, fitted, y - fitted, found.noise)
+    if scatter.std > 0 and scatter.trend == 0:
+        better, noise = _remembered(found, law, y, sweep.pulse)
+        if (
+            noise.std_error < _KNOWN * noise.std
+        ):  # else it adds up over the whole train: a trend, or nearly one
+            found = better
+            scatter = scatter._replace(
+                std=noise.std, std_error=noise.std_error, memory=noise.memory, memory_error=noise.memory_error
+            )
     scale = np.array([size, size, 1.0])
     solution = found._replace(
         values=found.values * scale,
@@ -129,9 +144,25 @@ def fitted_branch(sweep: Sweep, name: str) -> Branch:
         residuals=found.residuals * size,
         noise=found.noise * size,
     )
-    fitted = law(found.values) * size
-    scatter = scatter_of(sweep.pulse, fitted, sweep.g - fitted, solution.noise)
-    return Branch(sweep, solution, fitted, last, scatter)
+    return Branch(sweep, solution, law(found.values) * size, last, scatter.times(size))
+
+
+def _remembered(
+    found: FitSolution, law: Callable[[Array], Array], y: Array, pulse: Array
+) -> tuple[FitSolution, Remembering]:
+    """The law again, with noise that one pulse leaves to the next."""
+    for _ in range(_ROUNDS):
+        noise = remembering(y - law(found.values), -_slopes(law, found.values), pulse)
+        found = found._replace(values=found.values + noise.shift, covariance=noise.covariance)
+    return found._replace(residuals=y - law(found.values)), noise
+
+
+def _slopes(law: Callable[[Array], Array], values: Array) -> Array:
+    """Derivatives of the law by its parameters, ``[n, p]``."""
+    steps = _STEP * np.maximum(np.abs(values), 1e-3)
+    return np.stack(
+        [(law(values + h) - law(values - h)) / (2 * float(h.sum())) for h in np.diag(steps)], axis=1
+    )
 
 
 def _start(p: Array, y: Array) -> tuple[float, float, float]:
@@ -145,6 +176,12 @@ def _start(p: Array, y: Array) -> tuple[float, float, float]:
         if error < best:
             best, start = error, (float(ends[0]), float(ends[1]), float(c))
     return start
+
+
+def _mean_error(errors: Sequence[float | None]) -> float | None:
+    """Standard error of a mean; None where one is not known."""
+    known = [error for error in errors if error is not None]
+    return math.sqrt(sum(e**2 for e in known)) / len(known) if len(known) == len(errors) else None
 
 
 def together(cells: Sequence[Branch]) -> Branch:
@@ -167,6 +204,7 @@ def together(cells: Sequence[Branch]) -> Branch:
         math.sqrt(float(np.mean([one.memory_error**2 for one in parts])) / len(parts)),
         math.sqrt(float(np.mean([one.trend**2 for one in parts]))),
         next((one.halves for one in parts if one.halves is not None), None),
+        _mean_error([one.std_error for one in parts]),
     )
 
     def joined(values: list[Array | None]) -> Array | None:

@@ -24,6 +24,7 @@ class Scatter(NamedTuple):
         memory_error: its standard error.
         trend: root mean square of a smooth trend that the law leaves and that is no noise, siemens.
         halves: noise in the lower and in the upper half of the conductances, siemens, where they differ.
+        std_error: standard error of ``std``, siemens; None where it is not known.
     """
 
     std: float
@@ -31,6 +32,13 @@ class Scatter(NamedTuple):
     memory_error: float
     trend: float
     halves: tuple[float, float] | None
+    std_error: float | None = None
+
+    def times(self, size: float) -> Scatter:
+        """With conductances in another unit."""
+        halves = None if self.halves is None else (size * self.halves[0], size * self.halves[1])
+        error = None if self.std_error is None else size * self.std_error
+        return self._replace(std=size * self.std, trend=size * self.trend, halves=halves, std_error=error)
 
 
 def scatter_of(pulse: Array, fitted: Array, residual: Array, noise: float) -> Scatter:

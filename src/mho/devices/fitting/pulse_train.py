@@ -262,6 +262,9 @@ def _estimates(name: str, branch: Branch) -> tuple[Estimate, ...]:
     bent = abs(non_linearity(c + h) - non_linearity(c - h)) / (2 * h)
     noise, freedom, memory = branch.solution.noise, len(branch.fitted) - 3, branch.scatter.memory
     alike = math.sqrt((1 + memory**2) / (1 - memory**2))  # deviations that are alike tell less of their size
+    noise_error = min(alike * noise / math.sqrt(2 * freedom), noise)
+    if branch.scatter.std_error is not None:
+        noise, noise_error = branch.scatter.std, branch.scatter.std_error
     way, most = abs(float(values[1] - values[0])) / 2, max(abs(c), _BENT)
 
     def siemens(of: str, value: float, error: float, scale: float = way) -> Estimate:
@@ -287,7 +290,7 @@ def _estimates(name: str, branch: Branch) -> tuple[Estimate, ...]:
         number("curvature", c, float(errors[2]), most),
         number("non_linearity", non_linearity(c), bent * float(errors[2]), max(bent, 1.0) * most),
         *spread,
-        siemens("noise", noise, min(alike * noise / math.sqrt(2 * freedom), noise), noise),
+        siemens("noise", noise, noise_error, noise),
         number("memory", memory, branch.scatter.memory_error, 1.0),
     )
 
