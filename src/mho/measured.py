@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mho.config import load
-from mho.devices import Device, Drifting, Fit, Generic, Independent, JumpCell, Switching, Unbiased
+from mho.devices import Device, Drifting, Error, Fit, Generic, Independent, JumpCell, Switching, Unbiased
 from mho.devices.dynamics import LinearStep, SwitchingModel
 from mho.devices.effects.base import Effect
 from mho.devices.exponents import ConstantNu
@@ -146,12 +146,16 @@ def _innermost(device: Device) -> Device:
     return device
 
 
-def _sorted(devices: list[Device]) -> tuple[Device | None, Generic | None, list[Effect]]:
+def _sorted(devices: list[Device]) -> tuple[Device | None, Generic | Drifting | None, list[Effect]]:
     """What says how cells are written, what says how they drift, and effects around a cell to come."""
     written: Device | None = None
-    drifting: Generic | None = None
+    drifting: Generic | Drifting | None = None
     worn: list[Effect] = []
     for device in devices:
+        if isinstance(device, Drifting):
+            _refuse_twice(drifting, device, "how cells drift")
+            drifting = device
+            continue
         if isinstance(device, Effect):
             worn.append(device)
             continue
@@ -177,19 +181,28 @@ def _refuse_twice(before: Device | None, device: Device, what: str) -> None:
         raise ValueError(f"two fits say {what}: {type(before).__name__} and {type(device).__name__}; {_HOW}")
 
 
-def _drifting(written: Device | None, drifting: Generic | None) -> Device:
+def _drifting(written: Device | None, drifting: Generic | Drifting | None) -> Device:
     """A cell that is written as one fit says and drifts as the other one."""
     if written is None or drifting is None or written is drifting:
         return written or drifting or Generic()
     _check_common(written, drifting)
+    read = _read_noise(drifting)
+    if isinstance(drifting, Drifting):
+        inside = replace(written, read=read) if hasattr(written, "read") else written  # type: ignore[type-var]
+        return replace(drifting, device=inside)
     if isinstance(written, Generic):
         return replace(written, nu=drifting.nu, t0=drifting.t0, read=drifting.read)
     if isinstance(written, (Switching, JumpCell)):
-        written = replace(written, read=drifting.read)
+        written = replace(written, read=read)
     return Drifting(device=written, nu=drifting.nu, t0=drifting.t0)
 
 
-def _check_common(written: Device, drifting: Generic) -> None:
+def _read_noise(drifting: Generic | Drifting) -> Error:
+    inside = drifting.device if isinstance(drifting, Drifting) else drifting
+    return inside.read if isinstance(inside, Generic) else _NO_ERROR
+
+
+def _check_common(written: Device, drifting: Device) -> None:
     if drifting.g_max < max(written.g_min, written.g_max / 100) or drifting.g_max > 10 * written.g_max:
         raise ValueError(
             f"the cells that are written have {written.g_min:.3g} to {written.g_max:.3g} S, those that "

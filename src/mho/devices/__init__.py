@@ -5,7 +5,7 @@ Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReR
 :class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own, :class:`Switching`
 makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one of a table of jumps.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
-:class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Loop`.
+:class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Bake`, :class:`Loop`.
 
 Parameters that differ from cell to cell: :class:`Varied` with the laws of :func:`Stochastic`.
 
@@ -59,6 +59,7 @@ from mho.devices.exponents import Exponent as Exponent
 from mho.devices.exponents import JoshiNu as JoshiNu
 from mho.devices.exponents import SignedNu as SignedNu
 from mho.devices.exponents import TableNu as TableNu
+from mho.devices.fitting import Bake as Bake
 from mho.devices.fitting import Card as Card
 from mho.devices.fitting import Fit as Fit
 from mho.devices.fitting import Fusion as Fusion

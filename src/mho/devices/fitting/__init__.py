@@ -1,5 +1,6 @@
 """A device from your own measurement: :func:`fit` and what it can read."""
 
+from mho.devices.fitting.bake import Bake as Bake
 from mho.devices.fitting.base import Estimate as Estimate
 from mho.devices.fitting.base import Measurement as Measurement
 from mho.devices.fitting.base import Span as Span

@@ -62,7 +62,7 @@ class _Noise(NamedTuple):
         """Twice the negative logarithm of the restricted likelihood."""
         _, _, left, log_det = self.solved(memory)
         freedom = self.jacobian.shape[0] - self.jacobian.shape[1]
-        return 2 * freedom * log_std + left * math.exp(-2 * log_std) + log_det
+        return float(2 * freedom * log_std + left * math.exp(-2 * log_std) + log_det)
 
     def profiled(self, memory: float) -> float:
         """The loss at the best standard deviation."""

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mho.devices.fitting.bake import TEMPERATURE, Bake, said_kelvin
 from mho.devices.fitting.base import Measurement
 from mho.devices.fitting.fusion import Fusion
-from mho.devices.fitting.heads import AMPERE, VOLT
+from mho.devices.fitting.heads import AMPERE, KELVIN, VOLT
 from mho.devices.fitting.jump_files import read_quantiles
 from mho.devices.fitting.jumps import JumpTable
 from mho.devices.fitting.loop import Loop
@@ -31,11 +32,13 @@ KINDS: dict[str, Callable[..., Measurement]] = {
     "jumps": JumpTable,
     "fusion": Fusion,
     "retention": Retention,
+    "bake": Bake,
     "loop": Loop,
 }
 """The kinds of measurements by the words of the command line."""
 
 _SWEPT = 0.05  # volts: a column that varies by more is a sweep, no read voltage
+_APART = 5.0  # kelvin: temperatures that differ by less are one
 _LATER = 1e3  # times of a table without heads are so much larger than its siemens
 
 
@@ -126,11 +129,24 @@ def _headed(table: MeasuredTable) -> Taken | None:
     if table.columns[: len(LOG)] == LOG or table.has(PULSE):
         return Taken("pulses", "conductances over the number of a pulse")
     time = table.only(TIME)
+    if time is not None and _is_baked(table):
+        return Taken(
+            "bake", f"conductances over the time in {table.columns[time]!r}, at several temperatures"
+        )
     if time is not None:
         return Taken("retention", f"conductances over the time in {table.columns[time]!r}")
     if cell_column(table) is not None or train_columns(table):
         return Taken("pulses", "conductances one after the other, without a time")
     return None
+
+
+def _is_baked(table: MeasuredTable) -> bool:
+    """Whether the cells were kept at several temperatures, far enough apart."""
+    said = [kelvin for kelvin in map(said_kelvin, table.columns) if kelvin is not None]
+    place = table.place(TEMPERATURE)
+    if place is not None and table.heads[place].kind == KELVIN:
+        said += table.numbers(place).tolist()
+    return len(said) > 0 and max(said) - min(said) > _APART
 
 
 def _is_sweep(table: MeasuredTable) -> bool:
