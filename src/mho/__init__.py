@@ -31,7 +31,7 @@ from mho.lifecycle import (
     program,
     train_on_chip,
 )
-from mho.measured import measured_hardware
+from mho.measured import measured_device, measured_hardware
 
 __version__ = "0.1.0"
 
@@ -61,6 +61,7 @@ __all__ = [
     "fold_batch_norm",
     "inconvertible_modules",
     "mapping",
+    "measured_device",
     "measured_hardware",
     "nn",
     "periphery",

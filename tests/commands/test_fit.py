@@ -67,6 +67,11 @@ TABLES = {
         {"time_s": TIME, "current_A": CELL, "read_voltage_V": 0 * TIME + 0.2},
         np.stack([TIME, CELL], 1),
     ],
+    "bake": [
+        {"time_s": TIME, "temperature_C": [85.0, 125.0] * 4, "c_uS": CELL},
+        {"time_h": TIME, "85C_uS": CELL, "125C_uS": CELL},
+    ],
+    "cycling": [{"cycle": TIME, "lrs_kohm": CELL, "hrs_kohm": CELL}, {"n": TIME, "set": CELL, "reset": CELL}],
     "loop": [{"time_s": TIME, "voltage_V": np.sin(TIME), "current_A": np.sin(TIME)}],
 }
 

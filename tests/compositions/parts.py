@@ -156,6 +156,9 @@ EXAMPLES: dict[type, tuple[Example | Each, ...]] = {
     d.Temperature: (lambda _: d.Temperature(kelvin=350.0, activation=0.1, alpha=1e-3),),
     d.ThermalNoise: (lambda _: d.ThermalNoise(bandwidth=1e8),),
     d.Varied: (varied,),
+    d.Worn: (
+        lambda _: d.Worn(cycles=1e4, set_slope=-0.05, reset_slope=0.05, lifetime=2e4, shape=1.5, stuck=1e-6),
+    ),
     # laws of effects
     d.GradualFailure: (lambda _: d.GradualFailure(p_lrs=FOUR, p_hrs=(5.0, 0.1, 0.2, -0.1)),),
     d.SuddenFailure: (

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 import mho
-from mho.devices import PCM, PulseTrain, Retention, Switching, fit
+from mho.devices import (
+    PCM,
+    ConstantNu,
+    Drifting,
+    Generic,
+    Proportional,
+    PulseTrain,
+    Retention,
+    Switching,
+    Temperature,
+    Worn,
+    fit,
+)
 from mho.devices.dynamics import VTEAM, LinearStep
 from mho.programming import CountedPulses, SingleShot, Train, suited_pulses
 
@@ -132,6 +146,44 @@ def test_several_fits_are_one_device() -> None:
     assert float(nu.mean()) == pytest.approx(drift["nu"].value, abs=0.001)
     assert float(nu.std()) == pytest.approx(drift["nu_std"].value, rel=0.05)
     assert isinstance(drift.hardware().programming, SingleShot)
+
+
+def test_heat_and_wear_go_with_the_device() -> None:
+    """Pulses, a drift with an activation energy and an endurance fit in one device; hotter means faster."""
+    bake = Drifting(
+        device=Generic(g_max=40e-6, read=Proportional(sigma=0.01)),
+        nu=ConstantNu(mean=0.05),
+        t0=1e4,
+        activation=0.8,
+    )
+    worn = Worn(cycles=1e5, set_slope=-0.01, lifetime=1e6, shape=1.5, stuck=40e-6, device=Generic(g_min=5e-6))
+    made = mho.measured_device(fit(pulse_train(), PulseTrain()), worn, bake)
+    assert isinstance(made, Worn) and isinstance(made.device, Drifting)
+    assert made.device.device.read == Proportional(sigma=0.01) and isinstance(made.device.device, Switching)
+    chip = mho.Hardware(device=made, programming=mho.measured_hardware(made.device.device).programming)
+    analog = mho.convert(torch.nn.Linear(40, 40, bias=False), chip).eval()
+    mho.program(analog, seed=0)
+    mho.age(analog, 3e7)
+    cool = mho.effective_weights(analog)[""].norm()
+    hot = mho.convert(
+        torch.nn.Linear(40, 40, bias=False),
+        replace(chip, device=replace(made, device=replace(made.device, kelvin=358.0))),
+    ).eval()
+    hot.load_state_dict({k: v for k, v in analog.state_dict().items() if k == "weight"}, strict=False)
+    mho.program(hot, seed=0)
+    mho.age(hot, 3e7)
+    assert float(mho.effective_weights(hot)[""].norm()) < 0.9 * float(cool)
+
+
+def test_heat_goes_by_the_temperature_of_the_chip() -> None:
+    g = torch.full((4,), 20e-6, dtype=torch.float64)
+    law = Drifting(nu=ConstantNu(mean=0.1), t0=1e4, activation=0.8)
+    cells = torch.zeros(1, 4, dtype=torch.float64)
+    oven = replace(law, kelvin=358.15)
+    assert oven.heat == pytest.approx(np.exp(0.8 / 8.617333262e-5 * (1 / 300 - 1 / 358.15)))
+    torch.testing.assert_close(oven.aged(g, cells, 1e5), law.aged(g, cells, 1e5 * oven.heat))
+    around = Temperature(kelvin=358.15, activation=0.0, alpha=0.0, device=law)
+    torch.testing.assert_close(around.aged(g, cells, 1e5), oven.aged(g, cells, 1e5))
 
 
 def test_fits_that_do_not_go_together() -> None:

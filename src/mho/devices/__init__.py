@@ -5,14 +5,14 @@ Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReR
 :class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own, :class:`Switching`
 makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one of a table of jumps.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
-:class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Bake`, :class:`Loop`.
+:class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Bake`, :class:`Cycling`, :class:`Loop`.
 
 Parameters that differ from cell to cell: :class:`Varied` with the laws of :func:`Stochastic`.
 
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
-:class:`Varied`, :class:`Endurance`, :class:`Drifting`, :class:`RetentionLoss`, :class:`RetentionFailure`,
-:class:`Temperature`, :class:`ReadDisturb`, :class:`RandomTelegraphNoise`, :class:`ThermalNoise`,
-:class:`ShotNoise`.
+:class:`Varied`, :class:`Endurance`, :class:`Worn`, :class:`Drifting`, :class:`RetentionLoss`,
+:class:`RetentionFailure`, :class:`Temperature`, :class:`ReadDisturb`, :class:`RandomTelegraphNoise`,
+:class:`ThermalNoise`, :class:`ShotNoise`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -45,6 +45,7 @@ from mho.devices.effects import ThermalNoise as ThermalNoise
 from mho.devices.effects import UniformG as UniformG
 from mho.devices.effects import UniformR as UniformR
 from mho.devices.effects import Varied as Varied
+from mho.devices.effects import Worn as Worn
 from mho.devices.effects import at_stop_voltage as at_stop_voltage
 from mho.devices.error_laws import Error as Error
 from mho.devices.error_laws import Independent as Independent
@@ -61,6 +62,7 @@ from mho.devices.exponents import SignedNu as SignedNu
 from mho.devices.exponents import TableNu as TableNu
 from mho.devices.fitting import Bake as Bake
 from mho.devices.fitting import Card as Card
+from mho.devices.fitting import Cycling as Cycling
 from mho.devices.fitting import Fit as Fit
 from mho.devices.fitting import Fusion as Fusion
 from mho.devices.fitting import FusionLayer as FusionLayer

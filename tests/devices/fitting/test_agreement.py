@@ -6,7 +6,9 @@ p > 0.01 in at least 18 of 20 sets. And the truth lies in the 95 % intervals as 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +16,19 @@ import pytest
 import torch
 from scipy import stats
 
-from mho.devices import Fusion, JumpTable, Loop, Measurement, PulseTrain, Retention, States, Switching, fit
+from mho.devices import (
+    Bake,
+    Cycling,
+    Fusion,
+    JumpTable,
+    Loop,
+    Measurement,
+    PulseTrain,
+    Retention,
+    States,
+    Switching,
+    fit,
+)
 from mho.devices.dynamics import Exact, LinearIonDrift, LinearStep, sine
 
 SETS, LIKELY, NEEDED = 20, 0.01, 18
@@ -129,6 +143,64 @@ def jumped(made, seed):
     return made.device.up.drawn(torch.full_like(eps, 17e-6), eps).numpy()
 
 
+# --- bakes: what is left after the longest bake at the middle temperature -------------------------
+
+BAKES, OVEN = np.concatenate([[0.0], np.geomspace(600, 1e6, 9)]), (358.15, 398.15, 428.15)
+TAU, ENERGY = 2e5, 0.9
+
+
+def hotter(kelvin):
+    return np.exp(ENERGY / 8.617333262e-5 * (1 / 300 - 1 / kelvin))
+
+
+def measured_bake(rng):
+    table = {"time_s": BAKES}
+    for kelvin in OVEN:
+        for cell, nu in enumerate(rng.normal(0.06, 0.01, 15)):
+            law = (1 + BAKES * hotter(kelvin) / TAU) ** -nu * np.exp(0.01 * rng.normal(size=len(BAKES)))
+            table[f"cell {cell} at {kelvin - 273.15:.0f} °C (S)"] = 20e-6 * np.exp(0.1 * rng.normal()) * law
+    return table
+
+
+def left_in_the_oven(table):
+    return np.array([g[-1] / g[0] for name, g in table.items() if "125 °C" in name])
+
+
+def baked(made, seed):
+    device = replace(made.device, kelvin=OVEN[1])
+    g = torch.full((3000,), 20e-6, dtype=torch.float64)
+    now = device.aged(g, device.drift_state(g, normal(seed, 2, 3000)), BAKES[-1])
+    reads = [x + device.read_std(g, x, 0.0) * normal(seed + k + 1, 3000) for k, x in enumerate((g, now))]
+    return (reads[1] / reads[0]).numpy()
+
+
+# --- cycling: lifetimes --------------------------------------------------------------------------
+
+CYCLES = np.unique(np.geomspace(1, 1e6, 80).astype(int)).astype(float)
+
+
+def measured_cycles(rng):
+    rows = []
+    for cell in range(30):
+        level = {"set_S": 100e-6 * CYCLES**-0.02, "reset_S": 2e-6 * CYCLES**0.05}
+        level = {name: g * np.exp(0.05 * rng.normal(size=len(CYCLES))) for name, g in level.items()}
+        life = 3e5 * rng.weibull(1.5)
+        for g in level.values():
+            g[life < CYCLES] = 90e-6
+        rows.append(
+            {"cell": np.full(len(CYCLES), cell), "cycle": CYCLES, **level, "life": np.full(len(CYCLES), life)}
+        )
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def lifetimes_of(table):
+    return np.unique(table["life"])
+
+
+def lifetimes(made, seed):
+    return made.device.lifetimes(normal(seed, 3000)).numpy()
+
+
 # --- loops: currents -----------------------------------------------------------------------------
 
 DRIFT, WAVE = LinearIonDrift(r_off=14e3, mobility=1.4e-14), sine(1.0, 1.0, 1, 80)
@@ -160,6 +232,20 @@ KINDS = {
     "retention": Kind(
         Retention(), measured_cells, left, aged, {"nu": 0.05, "nu_std": 0.015, "read noise": 0.01}
     ),
+    "bake": Kind(
+        Bake(),
+        measured_bake,
+        left_in_the_oven,
+        baked,
+        {"nu": 0.06, "nu_std": 0.01, "ln tau": math.log(TAU), "activation": ENERGY},
+    ),
+    "cycling": Kind(
+        Cycling(),
+        measured_cycles,
+        lifetimes_of,
+        lifetimes,
+        {"set slope": -0.02, "reset slope": 0.05, "ln lifetime": math.log(3e5), "ln shape": math.log(1.5)},
+    ),
     "jumps": Kind(JumpTable(), jump_table, lambda table: table["drawn"], jumped, {}),
     "loop": Kind(
         Loop(model=LinearIonDrift(), free=("r_off", "mobility"), method=Exact()),
@@ -172,7 +258,7 @@ KINDS = {
 
 
 def given(table):
-    return {name: column for name, column in table.items() if name != "drawn"}
+    return {name: column for name, column in table.items() if name not in ("drawn", "life")}
 
 
 @pytest.mark.parametrize("name", KINDS)

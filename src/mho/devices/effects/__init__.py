@@ -25,3 +25,4 @@ from mho.devices.effects.varied import Varied as Varied
 from mho.devices.effects.wear import Endurance as Endurance
 from mho.devices.effects.wear import RetentionFailure as RetentionFailure
 from mho.devices.effects.wear import RetentionLoss as RetentionLoss
+from mho.devices.effects.worn import Worn as Worn

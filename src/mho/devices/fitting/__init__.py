@@ -7,6 +7,7 @@ from mho.devices.fitting.base import Span as Span
 from mho.devices.fitting.card import Card as Card
 from mho.devices.fitting.card import Fit as Fit
 from mho.devices.fitting.card import fit as fit
+from mho.devices.fitting.cycling import Cycling as Cycling
 from mho.devices.fitting.fusion import Fusion as Fusion
 from mho.devices.fitting.fusion import FusionLayer as FusionLayer
 from mho.devices.fitting.fusion import read_fusion as read_fusion

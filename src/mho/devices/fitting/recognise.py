@@ -12,6 +12,7 @@ import numpy as np
 
 from mho.devices.fitting.bake import TEMPERATURE, Bake, said_kelvin
 from mho.devices.fitting.base import Measurement
+from mho.devices.fitting.cycling import CYCLE, RESET, SET, Cycling
 from mho.devices.fitting.fusion import Fusion
 from mho.devices.fitting.heads import AMPERE, KELVIN, VOLT
 from mho.devices.fitting.jump_files import read_quantiles
@@ -33,6 +34,7 @@ KINDS: dict[str, Callable[..., Measurement]] = {
     "fusion": Fusion,
     "retention": Retention,
     "bake": Bake,
+    "cycling": Cycling,
     "loop": Loop,
 }
 """The kinds of measurements by the words of the command line."""
@@ -118,6 +120,8 @@ def _headed(table: MeasuredTable) -> Taken | None:
     """By the heads."""
     if table.has(CDF) and table.has(CHANGE):
         return Taken("jumps", "conductance, change and chance in each row")
+    if table.has(CYCLE) and table.has(SET) and table.has(RESET):
+        return Taken("cycling", "set and reset levels over cycles")
     if table.has(MEAN) and table.has(STD):
         return Taken("states", "mean and standard deviation of each state")
     if table.has(TARGET) and cell_column(table, TARGET) is not None:
