@@ -49,6 +49,11 @@ RUNS = re.compile(
 )
 ALLOWED = {
     ("config/documents.py", "yaml.load"),  # with a loader of plain values
+    (
+        "devices/dynamics/symbols.py",
+        "exec",
+    ),  # operations of a fixed list on numbers
+    ("devices/dynamics/symbols.py", "compile"),  # the same
     ("experiments/worker.py", "run_path"),  # --allow-imports
     ("experiments/worker.py", "importlib.import_module"),  # the same
     ("experiments/models/bert.py", "import_module"),  # transformers

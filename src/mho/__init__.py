@@ -11,6 +11,7 @@
 """
 
 from mho import array, calibration, converters, costs, devices, mapping, nn, periphery, programming, training
+from mho import measured as measured
 from mho.analysis.budget import budget
 from mho.analysis.cost import cost
 from mho.analysis.diagnosis import diagnose
@@ -31,7 +32,6 @@ from mho.lifecycle import (
     program,
     train_on_chip,
 )
-from mho.measured import measured_device, measured_hardware
 
 __version__ = "0.1.0"
 
@@ -61,8 +61,6 @@ __all__ = [
     "fold_batch_norm",
     "inconvertible_modules",
     "mapping",
-    "measured_device",
-    "measured_hardware",
     "nn",
     "periphery",
     "profile",

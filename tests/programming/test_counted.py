@@ -157,10 +157,12 @@ def test_heat_and_wear_go_with_the_device() -> None:
         activation=0.8,
     )
     worn = Worn(cycles=1e5, set_slope=-0.01, lifetime=1e6, shape=1.5, stuck=40e-6, device=Generic(g_min=5e-6))
-    made = mho.measured_device(fit(pulse_train(), PulseTrain()), worn, bake)
+    made = mho.measured.measured_device(fit(pulse_train(), PulseTrain()), worn, bake)
     assert isinstance(made, Worn) and isinstance(made.device, Drifting)
     assert made.device.device.read == Proportional(sigma=0.01) and isinstance(made.device.device, Switching)
-    chip = mho.Hardware(device=made, programming=mho.measured_hardware(made.device.device).programming)
+    chip = mho.Hardware(
+        device=made, programming=mho.measured.measured_hardware(made.device.device).programming
+    )
     analog = mho.convert(torch.nn.Linear(40, 40, bias=False), chip).eval()
     mho.program(analog, seed=0)
     mho.age(analog, 3e7)
@@ -195,6 +197,6 @@ def test_fits_that_do_not_go_together() -> None:
     with pytest.raises(ValueError, match=r"those that drift up to 0.03\d* S: are they of one technology"):
         pulses.hardware(fit(retention(g=30e-3), Retention()))
     with pytest.raises(TypeError, match="a str is no fit and no device; give one fit each"):
-        mho.measured_hardware("pulses.json")
+        mho.measured.measured_hardware("pulses.json")
     with pytest.raises(ValueError, match="no fit: give one fit each"):
-        mho.measured_hardware()
+        mho.measured.measured_hardware()
