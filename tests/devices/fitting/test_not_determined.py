@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mho.devices import Fusion, JumpTable, Loop, Measurement, PulseTrain, Retention, States, fit
+from mho.devices import (
+    Bake,
+    Cycling,
+    Fusion,
+    JumpTable,
+    Loop,
+    Measurement,
+    PulseTrain,
+    Retention,
+    States,
+    fit,
+)
 from mho.devices.dynamics import VTEAM, Exact, LinearIonDrift, sine, triangle
 from mho.devices.fitting.base import Estimate, check_determined, check_explained
 
@@ -72,7 +83,25 @@ def a_moment_of_drift():
     return {"time_s": time, **cells}, Retention()
 
 
+def ovens_alike():
+    """Two ovens a degree apart say nothing of an activation energy."""
+    time = np.concatenate([[0.0], np.geomspace(600, 1e6, 9)])
+    table = {"time_s": time}
+    for kelvin in (398.0, 399.0):
+        for cell in range(4):
+            law = (1 + time / 1e3) ** -0.05 * np.exp(0.02 * RNG(cell).normal(size=10))
+            table[f"cell {cell} at {kelvin:.0f} K (uS)"] = 20 * law
+    return table, Bake()
+
+
+def four_noisy_cycles():
+    noise = np.exp(0.5 * RNG(0).normal(size=(2, 4)))
+    return {"cycle": [1, 2, 3, 4], "set_uS": 100 * noise[0], "reset_uS": 2 * noise[1]}, Cycling()
+
+
 LOOSE = {
+    ovens_alike: ("activation",),
+    four_noisy_cycles: ("slope",),
     no_memristor: ("r_on", "r_off", "mobility"),
     only_noise: ("r_off",),
     an_end_that_is_hardly_reached: (),

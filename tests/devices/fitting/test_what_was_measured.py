@@ -11,6 +11,8 @@ from scipy import stats
 
 import mho
 from mho.devices import (
+    Bake,
+    Cycling,
     Fusion,
     Generic,
     JumpCell,
@@ -361,7 +363,33 @@ def pulse_train() -> Fit:
     return fit(*two_columns(*up_and_down(CELL, 0)))
 
 
+def bake() -> Fit:
+    """Cells in ovens of two temperatures, with a read before."""
+    rng, time = np.random.default_rng(0), np.concatenate([[0.0], np.geomspace(600, 1e6, 9)])
+    table = {"time_s": time}
+    for kelvin, faster in ((358.0, 300.0), (428.0, 4e4)):
+        for cell, nu in enumerate(rng.normal(0.06, 0.01, 12)):
+            law = (1 + time * faster / 2e5) ** -nu * np.exp(0.01 * rng.normal(size=10))
+            table[f"cell {cell} at {kelvin:.0f} K (uS)"] = 20 * law
+    return fit(table, Bake())
+
+
+def cycling() -> Fit:
+    """Cells of which each lasts as long as it happens to."""
+    rng, cycles = np.random.default_rng(0), np.geomspace(1, 1e6, 40)
+    names = ("cell", "cycle", "set_uS", "reset_uS")
+    rows = []
+    for cell, life in enumerate(3e5 * rng.weibull(1.5, 20)):
+        noise = np.exp(0.05 * rng.normal(size=(2, 40)))
+        high = np.where(cycles < life, 100 * cycles**-0.02 * noise[0], 90)
+        low = np.where(cycles < life, 2 * cycles**0.05 * noise[1], 90)
+        rows.append(np.stack([np.full(40, cell), cycles, high, low]))
+    return fit(dict(zip(names, np.concatenate(rows, axis=1), strict=True)), Cycling())
+
+
 FITS = {
+    Bake: bake,
+    Cycling: cycling,
     PulseTrain: pulse_train,
     States: lambda: fit(*single(*results(BIASES["gain"]))),
     Fusion: lambda: fit(*networks(*results(BIASES["gain"]))),

@@ -247,7 +247,6 @@ def _from_columns(name: str, heads: tuple[str, ...], columns: list[list[Any]], h
 def _from_file(path: Path) -> MeasuredTable:
     content = path.read_bytes()
     grid = read_grid(path, content)
-    _check_no_fusion(path, grid)
     shown = [(line.number, line.text) for line in grid.above]
     if len(shown) == 1:
         number, cells = grid.rows[0]
@@ -260,15 +259,6 @@ def _from_file(path: Path) -> MeasuredTable:
 def _numbered(grid: Grid) -> tuple[str, ...]:
     heads = tuple(f"column {k + 1}" for k in range(grid.width))
     return (*LOG, *heads[len(LOG) :]) if is_log(grid.rows[0][1]) else heads
-
-
-def _check_no_fusion(path: Path, grid: Grid) -> None:
-    rows = [*(cells for _, cells in grid.rows[:2]), *(line.cells for line in grid.above)]
-    if any(row and all(cell.startswith("Analog") for cell in row) for row in rows):
-        raise ValueError(
-            f"{path}: a Fusion CSV (id, class and sizes of each layer, then conductances): read it with "
-            'mho.devices.read_fusion, or fit({"target": ..., "conductance": ...}, Fusion())'
-        )
 
 
 def _guess(table: MeasuredTable, quantity: Quantity) -> str:

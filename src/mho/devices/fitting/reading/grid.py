@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mho.devices.fitting.heads import read_heads, read_unit
 from mho.devices.fitting.reading.decoding import decoded
 from mho.devices.fitting.reading.dialect import Line, is_number, lines_of, split
-from mho.devices.fitting.reading.instruments import known_heads, logged
+from mho.devices.fitting.reading.instruments import check_no_fusion, known_heads, logged
 from mho.devices.fitting.reading.workbook import is_workbook, workbook_lines
 
 _WORDS = 4  # of a head behind a mark of comments, at most: a sentence is none
@@ -65,6 +65,7 @@ def _grid(name: str, lines: list[Line], dialect: str) -> Grid:
     body = [line for line in lines if not line.comment]
     if not body:
         raise ValueError(f"{name}: no rows; a table with at least one line of numbers is needed")
+    check_no_fusion(name, body)
     body = logged(body)
     turned = _across(body)
     if turned is not None:

@@ -22,7 +22,7 @@ _OWN = (  # names of instruments, and what they hold
     # EasyEXPERT of the B1500: V1, I1, of a channel each
     (re.compile(r"(?P<role>[VI])\d"), None),
 )
-_FIRST, _NAMES, _VALUES = ("SetupTitle", "TestParameter"), "DataName", "DataValue"
+_NAMES, _VALUES = "DataName", "DataValue"
 
 
 def logged(body: list[Line]) -> list[Line]:
@@ -31,6 +31,15 @@ def logged(body: list[Line]) -> list[Line]:
         return body
     kept = [line for line in body if line.cells[0] in (_NAMES, _VALUES)]
     return [line._replace(cells=line.cells[1:]) for line in kept]
+
+
+def check_no_fusion(name: str, body: Sequence[Line]) -> None:
+    """Raise ``ValueError`` at a Fusion CSV: heads of layers, no columns."""
+    if any(line.cells and all(cell.startswith("Analog") for cell in line.cells) for line in body[1:3]):
+        raise ValueError(
+            f"{name}: a Fusion CSV (id, class and sizes of each layer, then conductances): read it with "
+            'mho.devices.read_fusion, or fit({"target": ..., "conductance": ...}, Fusion())'
+        )
 
 
 def known_heads(heads: Sequence[str]) -> tuple[str, ...]:
