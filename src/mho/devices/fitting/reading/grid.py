@@ -165,7 +165,7 @@ def _heads(
     lines: Sequence[Line], body: Sequence[Line], start: int, width: int
 ) -> tuple[tuple[str, ...] | None, tuple[Line, ...]]:
     """The heads of a table and the lines that they come from; None where it has none."""
-    plain = [_resplit(line, width) for line in body[:start] if line.cells]
+    plain = _filled([_resplit(line, width) for line in body[:start] if line.cells], width)
     wide = [line for line in plain if len(line.cells) >= width]
     if wide and wide[-1] is not plain[-1] and _known(plain[-1].cells):
         wide = []  # too few heads: what is missing is said, not guessed
@@ -175,6 +175,16 @@ def _heads(
         return plain[-1].cells, (plain[-1],)
     first = body[start].number
     return _commented([line for line in lines if line.comment and line.number < first], width)
+
+
+def _filled(plain: list[Line], width: int) -> list[Line]:
+    """Lines above the numbers; a last one of units with a cell for each column, where the last have none."""
+    if len(plain) < 2 or len(plain[-1].cells) >= width or len(plain[-2].cells) < width:
+        return plain
+    last = plain[-1]
+    if not are_units(last.cells):
+        return plain
+    return [*plain[:-1], last._replace(cells=(*last.cells, *[""] * (width - len(last.cells))))]
 
 
 def _resplit(line: Line, width: int) -> Line:
