@@ -249,3 +249,69 @@ def test_a_table_that_is_none(changed, sentence) -> None:
         Jumps(**{**whole, **changed})
     with pytest.raises(ValueError, match="at least one direction"):
         JumpCell()
+
+
+# --- quantile tables: a row of conductances, a row of chances, a matrix of changes ---------------
+
+CHANCES = np.concatenate([[0.0], np.linspace(0.01, 0.99, 50), [1.0]])
+
+
+def quantiles(path, direction, title="row 1: G, row 2: chances, then dG", step=0.5e-6):
+    """The layout of CrossSim; changes in steps, so that many chances have the same."""
+    laws = [distribution(direction, g) for g in G]
+    changes = np.stack([law.ppf(CHANCES.clip(1e-4, 1 - 1e-4)) for law in laws], axis=1)
+    changes = step * np.round(changes / step)
+    rows = [G, CHANCES, *changes]
+    path.write_text(
+        "\n".join([title] * bool(title) + [", ".join(map(repr, map(float, row))) for row in rows])
+    )
+    return path, np.trapezoid(changes, CHANCES, axis=0)
+
+
+def test_quantile_tables_keep_their_mean_and_their_steps(tmp_path) -> None:
+    (up, means_up), (down, means_down) = (quantiles(tmp_path / f"dG_{d}.txt", d) for d in ("up", "down"))
+    cell = fit({"up": up, "down": down}, JumpTable()).device
+    eps = torch.special.ndtri((torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000)
+    for law, means in ((cell.up, means_up), (cell.down, means_down)):
+        for g, mean in zip(G, means, strict=True):
+            drawn = law.drawn(torch.full_like(eps, g), eps)
+            assert float(drawn.mean()) == pytest.approx(mean, abs=2e-10)
+            off = (drawn / 0.5e-6 - (drawn / 0.5e-6).round()).abs()
+            assert float((off < 1e-3).double().mean()) > 0.7  # on the steps, not spread between them
+    for path, name in ((up, "up"), (down, "down")):
+        alone = fit(path, JumpTable()).device
+        assert getattr(alone, name) == getattr(cell, name)
+    bare, _ = quantiles(tmp_path / "bare.txt", "up", title="")
+    assert fit(bare).device.up == cell.up
+
+
+def test_a_pulse_that_always_does_the_same() -> None:
+    table = {"G_S": [1e-6] * 2 + [2e-6] * 2, "dG_S": [3e-7] * 2 + [1e-7] * 2, "CDF": [0, 1, 0, 1]}
+    law = fit(table, JumpTable()).device.up
+    drawn = law.drawn(torch.full((99,), 1e-6, dtype=torch.float64), torch.randn(99, dtype=torch.float64))
+    torch.testing.assert_close(drawn, torch.full_like(drawn, 3e-7), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (["1e-6,2e-6", "0,2,1", "0,0", "1e-7,1e-7", "2e-7,2e-7"], "line 2: the chances .* rise from 0 to 1"),
+        (
+            ["1e-6,2e-6", "0,0.5,1", "0,0", "3e-7,1e-7", "2e-7,2e-7"],
+            "conductance 1 falls from line 4 .* line 5",
+        ),
+    ],
+)
+def test_quantiles_that_are_none(tmp_path, lines, sentence) -> None:
+    (tmp_path / "t.txt").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=sentence):
+        fit(tmp_path / "t.txt", JumpTable())
+
+
+def test_files_of_the_wrong_direction(tmp_path) -> None:
+    up, down = (quantiles(tmp_path / f"{d}.txt", d)[0] for d in ("up", "down"))
+    with pytest.raises(ValueError, match="pulses up lower the conductance .*; are the two swapped"):
+        fit({"up": down, "down": up}, JumpTable())
+    (tmp_path / "words.txt").write_text("1,2\n3,4\n")
+    with pytest.raises(ValueError, match="no table of quantiles .*; or give three files"):
+        fit({"up": tmp_path / "words.txt"}, JumpTable())
