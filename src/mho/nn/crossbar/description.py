@@ -94,6 +94,7 @@ class Described(WeightSource):
         self.written: Summary | None = None
         self.notice = Notice(self.called)
         self._tap: Tap | None = None
+        self._learner: Any = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
         self._plan: ReadPlan | None = None
         self._rules: Rules | None = None

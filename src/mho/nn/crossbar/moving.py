@@ -57,6 +57,8 @@ class Crossbar(Readable):
                 modifier.constrain(self)
         super().train(mode)
         if not mode:
+            if self._learner is not None:
+                self._learner.settle()
             self.check_chip()
         return self
 
@@ -77,6 +79,8 @@ class Crossbar(Readable):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """The chip with its format and checksum."""
+        if self._learner is not None:
+            self._learner.settle()
         chip = self.chip
         if chip is not None and not chip.g.is_meta:
             with plain():

@@ -1,0 +1,283 @@
+"""One array that learns: it is read as in evaluation, and remembers what each vector wants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from mho import random
+from mho.chip import tile
+from mho.chip.reads import Read
+from mho.chip.state import is_plain
+from mho.devices import Effect, Pulsed
+from mho.mapping import Readout
+from mho.nn.crossbar import Crossbar, plain
+from mho.training.on_chip.backward import Backward
+from mho.training.on_chip.rules import Held, Rule
+from mho.training.on_chip.weights import PulsedWeights, Signs
+
+_ALIKE = 1e-9  # relative difference of factors that are one
+
+
+class Part(NamedTuple):
+    """Copies of cells that make one tile of a weight.
+
+    Attributes:
+        copies: which ones.
+        factor: change of the normalised weight for each unit of state.
+        signs: how their states add up.
+    """
+
+    copies: tuple[int, ...]
+    factor: float
+    signs: Signs
+
+
+class Vectors(NamedTuple):
+    """What one forward and its backward had on the lines of an array.
+
+    Attributes:
+        x: of the rows, ``[vector, group, row]``, with ones on bias rows.
+        d: of the columns, ``[vector, group, column]``, in units of the output.
+    """
+
+    x: Tensor
+    d: Tensor
+
+
+class Learner:
+    """What an optimizer holds of one array.
+
+    Attributes:
+        crossbar: the array.
+        device: its pulsed device, among effects perhaps.
+        held: what the rule holds.
+        seen: pairs of vectors since the last step, in the order of their forwards.
+    """
+
+    def __init__(self, crossbar: Crossbar, rule: Rule, backward: Backward, seed: int) -> None:
+        """Make a programmed array learn; ``seed`` names the draws of arrays that only the rule sees."""
+        self.crossbar, self.rule, self.backward, self.seed = crossbar, rule, backward, seed
+        chip = crossbar.require_chip("learning on the chip")
+        where = crossbar.path or "the array"
+        self.device, own = _pulsed_device(crossbar, chip.cells, where)
+        self.parts = parts_of(crossbar.hardware.mapping.readout(self.device.g_min, self.device.g_max), self.device, where)
+        fewest, most = rule.tiles
+        if not fewest <= len(self.parts) <= most:
+            raise ValueError(_other_tiles(rule, len(self.parts), where))
+        self.columns = chip.gain.numel() // chip.g.shape[1]
+        cells = self.device.of_state(own[..., : self.columns])
+        states = self.device.state(chip.g[..., : self.columns])
+        tiles = []
+        for part in self.parts:
+            some = {name: torch.as_tensor(v)[list(part.copies)] for name, v in cells.items()}
+            tiles.append(PulsedWeights(self.device.cell, some, states[list(part.copies)], part.signs))
+        self.held = Held(tiles, [part.factor for part in self.parts], reading=self._reading)
+        rule.begin(self.held, self._hidden)
+        self.seen: list[tuple[int, Vectors]] = []
+        self.forwards = 0
+        self.anchor = torch.zeros((), requires_grad=True)  # so that outputs want a gradient
+        self.settled = True
+        self._read: Read | None = None
+        self._matrix: Tensor | None = None
+
+    def _hidden(self, name: str) -> PulsedWeights:
+        """An array of cells of its own, at their symmetry points."""
+        like, cell, path = self.held.weights.shown(), self.device.cell, self.crossbar.path
+        eps = [random.normal(like.shape, self.seed, path, name, draw).to(like) for draw in cell.draws]
+        cells = self.device.of_state(self.device.own_state(torch.stack(eps)))
+        zero = cell.symmetry_point(cells) - cells["reference"]
+        return PulsedWeights(cell, cells, zero.expand_as(like).clone(), self.held.weights.signs)
+
+    # --- forward and backward --------------------------------------------------------------------
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Read the array by its chip, with converters and noise; its backward remembers the vectors."""
+        y: Tensor = _Reading.apply(x, self.anchor, self)  # type: ignore[no-untyped-call]
+        bias = self.crossbar.digital_bias
+        return y if bias is None else y + self.crossbar.layout.over_output(bias).to(y.dtype)
+
+    def product(self, x: Tensor) -> Tensor:
+        """The product by the chip, without the digital bias."""
+        crossbar = self.crossbar
+        if self._read is None:
+            self._read = crossbar.packed()
+        read, limits = self._read, crossbar.limits()
+        y = tile.matvec(crossbar.hardware, read, crossbar.layout, x.to(read.kernel.dtype), None, limits, crossbar._tap)
+        if crossbar._tap is not None:
+            crossbar._tap.read(x, y, crossbar.input_limit)
+        return y.to(x.dtype) if x.is_floating_point() else y
+
+    def numbered(self) -> int:
+        """The number of a forward."""
+        self.forwards += 1
+        return self.forwards
+
+    def went_back(self, number: int, x: Tensor, d: Tensor, wanted: bool) -> Tensor | None:
+        """Remember the vectors of a forward, and read the gradient of its inputs from the columns if wanted."""
+        layout = self.crossbar.layout
+        with torch.set_grad_enabled(wanted):
+            leaf = x.detach().float().requires_grad_(wanted) if x.is_floating_point() else x
+            vectors = layout.vectors(leaf)
+        errors = layout.column_vectors(d).float()
+        self.seen.append((number, Vectors(self._with_bias_rows(vectors.detach()), errors)))
+        if not wanted:
+            return None
+        if self._matrix is None:
+            self._matrix = self.matrix()
+        found = self.backward.read(self.crossbar, self._matrix, errors)
+        (gradient,) = torch.autograd.grad(vectors, leaf, found)
+        return gradient.to(x.dtype)
+
+    def _with_bias_rows(self, vectors: Tensor) -> Tensor:
+        """The vectors, with ones on the bias rows."""
+        rows = self.crossbar.bias_rows
+        return torch.cat([vectors, vectors.new_ones(*vectors.shape[:2], rows)], dim=-1) if rows else vectors
+
+    def matrix(self) -> Tensor:
+        """The weights that the array multiplies by, without bias rows, ``[group, row, column]``."""
+        crossbar, hardware = self.crossbar, self.crossbar.hardware
+        chip = crossbar.require_chip("learning on the chip")
+        if is_plain(hardware) and hardware.device.holds:
+            tiles = zip(self.parts, self.held.tiles, strict=True)
+            matrix = sum(part.factor * weights.weights() for part, weights in tiles) * tile.column_factors(chip)
+        else:
+            matrix = tile.effective_weight(hardware, chip, crossbar.layout)
+        return matrix[:, : matrix.shape[1] - crossbar.bias_rows].float()
+
+    # --- a step ----------------------------------------------------------------------------------
+
+    def vectors(self) -> Vectors | None:
+        """What was seen since the last step, in the order of the forwards, and forget it; None for nothing."""
+        if not self.seen:
+            return None
+        in_order = [vectors for _, vectors in sorted(self.seen, key=lambda one: one[0])]
+        self.forget()
+        return in_order[0] if len(in_order) == 1 else Vectors(*map(torch.cat, zip(*in_order, strict=True)))
+
+    def forget(self) -> None:
+        """Forget what was seen."""
+        self.seen.clear()
+        self.forwards = 0
+
+    def factors(self) -> Tensor:
+        """Output for each unit of state of the first tile, ``[group, column]``."""
+        chip = self.crossbar.require_chip("learning on the chip")
+        return tile.column_factors(chip).squeeze(1) * self.parts[0].factor
+
+    def write(self) -> None:
+        """Give the chip the conductances that the pulses left."""
+        g = self.crossbar.chip_g.clone()
+        for part, weights in zip(self.parts, self.held.tiles, strict=True):
+            g[list(part.copies), ..., : self.columns] = self.device.conductance(weights.shown()).to(g.dtype)
+        self.crossbar.move(g)
+        self._read = self._matrix = None
+        self.settled = False
+
+    def settle(self) -> None:
+        """Bring up to date what the chip remembers of the read just after programming."""
+        if self.settled:
+            return
+        crossbar = self.crossbar
+        chip = crossbar.require_chip("learning on the chip")
+        with plain():
+            eps = torch.zeros_like(chip.g)
+            baseline = tile.baseline_read(crossbar.hardware, chip, crossbar.layout, eps)
+            crossbar.set_chip(chip._replace(baseline=baseline))
+        self._read = None
+        self.settled = True
+
+    def _reading(self, array: PulsedWeights, rows: list[int], generator: torch.Generator) -> Tensor:
+        """A read of single rows at full scale, with the noise of the device and the steps of the ADC."""
+        states = array.shown()[:, :, rows]
+        device = self.device.device
+        if device.noisy:
+            g = self.device.conductance(states)
+            std = device.read_std(g, g, 0.0) / self.device.unit
+            states = states + std * torch.randn(states.shape, generator=generator, dtype=states.dtype)
+        signs = states.new_tensor(array.signs.of_copies).view(-1, 1, 1, 1)
+        return self.backward.converted((signs * states).sum(0), self.crossbar.hardware.adc, top=2.0)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> None:
+        """Copies of an array learn nothing."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _none, ()
+
+
+def _none() -> None:
+    return None
+
+
+class _Reading(torch.autograd.Function):
+    """A read whose backward is a read of the columns."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, anchor: Tensor, learner: Learner) -> Tensor:
+        ctx.learner, ctx.number = learner, learner.numbered()
+        ctx.save_for_backward(x)
+        return learner.product(x)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, None, None]:
+        (x,) = ctx.saved_tensors
+        return ctx.learner.went_back(ctx.number, x, d, ctx.needs_input_grad[0]), None, None
+
+
+def _pulsed_device(crossbar: Crossbar, cells: Tensor, where: str) -> tuple[Pulsed, Tensor]:
+    """The pulsed device of an array, and the parameters of its cells."""
+    device, first = crossbar.hardware.device, 0
+    while isinstance(device, Effect):
+        if isinstance(device, Pulsed):
+            return device, cells[first : first + device.parameters]
+        first += device.parameters
+        device = cast("Any", device.device)
+    raise ValueError(
+        f"{where!r} has device = {type(crossbar.hardware.device).__name__}(...), which is not known to move by "
+        "pulses: convert with device=mho.devices.Pulsed(cell=..., device=...), such as "
+        "cell=mho.devices.pulsed.ReRamSB()"
+    )
+
+
+def parts_of(how: Readout, device: Pulsed, where: str = "the array") -> list[Part]:
+    """The tiles of a weight, the one of the largest factor first, from how its cells are read.
+
+    Raises:
+        ValueError: cells of one-sided devices are no pairs, or the cells of a tile are read with other factors.
+    """
+    copies = len(how.analog[0])
+    each = [sum(f * row[k] for f, row in zip(how.digital, how.analog, strict=True)) for k in range(copies)]
+    each = [value * device.unit / device.g_max for value in each]
+    groups: list[list[int]] = []
+    for k in sorted(range(copies), key=lambda k: -abs(each[k])):
+        if groups and abs(abs(each[groups[-1][0]]) - abs(each[k])) <= _ALIKE * abs(each[k]):
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    parts = []
+    for group in groups:
+        signs = tuple(1 if each[k] > 0 else -1 for k in sorted(group))
+        if device.one_sided != (sorted(signs) == [-1, 1]) and (device.one_sided or len(signs) > 2):
+            raise ValueError(
+                f"{where!r} has one-sided cells, which learn in pairs: convert with "
+                "mapping=mho.mapping.DifferentialPair(...)"
+            )
+        parts.append(Part(tuple(sorted(group)), abs(each[group[0]]), Signs(signs, device.one_sided)))
+    return parts
+
+
+def _other_tiles(rule: Rule, found: int, where: str) -> str:
+    name, (fewest, _) = type(rule).__name__, rule.tiles
+    if fewest > 1:
+        return (
+            f"{name} learns on {fewest} tiles of falling factors or more, and the cells of {where!r} make "
+            f"{found}: convert with mapping=mho.mapping.Residual(tiles={fewest}, factor=0.1, scale=...)"
+        )
+    return (
+        f"{name} learns on one tile, and the cells of {where!r} make {found} of different factors: convert with "
+        "mapping=mho.mapping.Offset(scale=...), or let ResidualLearning() learn"
+    )

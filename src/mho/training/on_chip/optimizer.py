@@ -1,0 +1,302 @@
+"""The optimizer: a rule of learning for all pulsed arrays of a model, in any training loop of torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mho import random
+from mho.config import to_dict
+from mho.nn import Crossbar, crossbars
+from mho.nn.crossbar import plain
+from mho.training.on_chip.backward import Backward
+from mho.training.on_chip.learner import Learner
+from mho.training.on_chip.bank import Bank
+from mho.training.on_chip.rules import SGD, Rule, Work
+from mho.training.on_chip.weights import PulsedWeights, share_bank
+
+FORMAT = 1
+
+
+class PulsedOptimizer(torch.optim.Optimizer):
+    """Trains the arrays of a model by pulses alone.
+
+    From then on the model is read by its chip in training mode, forward and backward, with converters and noise
+    (as ``mho.train_on_chip``), and each :meth:`step` sends the pulses that its rule makes of all vectors since
+    the step before, one vector after the other. The conductances of the chip change, and never the weights of
+    the model: ``mho.revert`` puts what was learned into them, and programming anew would forget it. Digital
+    parameters, biases among them, are for an ordinary optimizer beside this one (:func:`digital_parameters`).
+
+    Learning rates are those of the weights: on cells without imbalance and noise, ``SGD`` changes them by
+    ``-lr d x^T`` on average. Schedulers of torch, parameter groups, ``state_dict`` and going on bit for bit are
+    as usual; what pulses draw comes from ``seed``.
+
+    Args:
+        params: a programmed model, whose arrays have ``mho.devices.Pulsed`` cells; or dicts with ``"model"``, a
+            part of one, and its own ``"lr"``.
+        lr: learning rate.
+        rule: how to learn, such as ``SGD()`` or ``AGAD()``.
+        backward: how errors are read.
+        seed: names the draws of arrays that only the rule sees, and those of the pulses.
+
+    Raises:
+        TypeError: no module, or a rule that is none.
+        NotProgrammedError: an array without a chip.
+        ValueError: an array whose cells do not move by pulses, or are not read as the rule asks; a rate that is
+            negative; an array in two groups.
+
+    >>> import mho
+    >>> cells = mho.devices.Pulsed(
+    ...     cell=mho.devices.pulsed.Idealized(), device=mho.devices.Ideal(g_min=15e-6, g_max=25e-6)
+    ... )
+    >>> mapping = mho.mapping.Offset(scale=mho.mapping.Fixed(weight=1.0))
+    >>> analog = mho.convert(nn.Linear(4, 2), mho.Hardware(device=cells, mapping=mapping))
+    >>> mho.program(analog, seed=0)
+    >>> optimizer = PulsedOptimizer(analog, lr=0.1, rule=SGD())
+    >>> before = mho.effective_weights(analog)[""].clone()
+    >>> analog.train()(torch.ones(1, 4)).sum().backward()
+    >>> _ = optimizer.step()
+    >>> change = mho.effective_weights(analog)[""] - before
+    >>> round(change.mean().item(), 1)
+    -0.1
+    """
+
+    def __init__(
+        self,
+        params: nn.Module | Iterable[Mapping[str, Any]],
+        lr: float = 0.01,
+        rule: Rule = SGD(),  # noqa: B008 (a description, frozen)
+        *,
+        backward: Backward = Backward(),  # noqa: B008
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(rule, Rule):
+            raise TypeError(f"rule = {rule!r}: give a rule of mho.training.on_chip, such as SGD()")
+        self.rule, self.seed = rule, seed
+        self.generator = random.fork(seed, "pulses")
+        groups = [{"model": params}] if isinstance(params, nn.Module) else [dict(group) for group in params]
+        self.learners: dict[str, Learner] = {}
+        made = []
+        for group, arrays in _arrays(groups):
+            with plain():
+                self.learners |= {p: Learner(array, rule, backward, seed) for p, array in arrays.items()}
+            made.append({**group, "params": _parameters(arrays), "paths": list(arrays)})
+        super().__init__(made, {"lr": _rate(lr)})
+        for group in self.param_groups:
+            _rate(group["lr"])
+        share_bank([array for learner in self.learners.values() for array in learner.held.arrays()])
+        self._wanted = [(p, p.requires_grad) for group in self.param_groups for p in group["params"]]
+        self._attach()
+
+    def _attach(self) -> None:
+        """Let the arrays be read by their chips, and show what their cells hold."""
+        for parameter, _ in self._wanted:
+            parameter.requires_grad_(False)  # its gradient is never made
+        for bank in self._banks():
+            bank.show(None, self.generator)
+        for learner in self.learners.values():
+            learner.crossbar.on_chip = True
+            learner.crossbar._learner = learner
+            learner.write()
+
+    def close(self) -> None:
+        """Stop learning: the arrays are as they are after ``mho.program``, with the conductances they have now."""
+        for learner in self.learners.values():
+            learner.settle()
+            if learner.crossbar._learner is learner:
+                learner.crossbar._learner, learner.crossbar.on_chip = None, False
+        for parameter, wanted in self._wanted:
+            parameter.requires_grad_(wanted)
+
+    def _banks(self) -> list[Bank]:
+        """The cells of all arrays."""
+        arrays = [array for learner in self.learners.values() for array in learner.held.arrays()]
+        return list({id(array.bank): array.bank for array in arrays}.values())
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the vectors that were not sent."""
+        for learner in self.learners.values():
+            learner.forget()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Send the pulses of all vectors since the last step; they are sent once.
+
+        Args:
+            closure: computes the loss anew, with its gradients.
+
+        Raises:
+            ValueError: the chip is not as old as just after programming, or an error is NaN or infinite; then no
+                pulse is sent.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with plain():
+            works = [work for group in self.param_groups for work in self._works(group)]
+            for path, work in works:
+                _check(path, self.learners[path], work)
+            self.rule.update([work for _, work in works], self.generator)
+            for bank in self._banks():
+                bank.pass_batch(self.generator)
+            for learner in self.learners.values():
+                learner.write()
+        return loss
+
+    def _works(self, group: dict[str, Any]) -> list[tuple[str, Work]]:
+        """What the arrays of a group have seen, in units of their states."""
+        works = []
+        for path in group["paths"]:
+            learner = self.learners[path]
+            seen = learner.vectors()
+            if seen is not None:
+                works.append((path, Work(learner.held, seen.x, seen.d / learner.factors(), float(group["lr"]))))
+        return works
+
+    # --- what was sent ---------------------------------------------------------------------------
+
+    def pulses(self) -> dict[str, Tensor]:
+        """Pulses that each cell got since training began, ``[copy, group, row, column]``.
+
+        By path of the array, and by path and name for arrays that only the rule sees (``fc/fast``).
+        """
+        return {name: array.pulses().clone() for name, array in self._named_arrays()}
+
+    def clipped(self) -> dict[str, float]:
+        """Share of the vectors whose pulses did not fit into their trains, by array: learning rate that is lost."""
+        return {name: array.clipped / max(array.sent, 1) for name, array in self._named_arrays()}
+
+    def _named_arrays(self) -> list[tuple[str, PulsedWeights]]:
+        found = []
+        for path, learner in self.learners.items():
+            tiles = learner.held.tiles
+            found += [(path if n == 0 else f"{path}/tile {n}", tiles[n]) for n in range(len(tiles))]
+            found += [(f"{path}/{name}", array) for name, array in learner.held.hidden.items()]
+        return found
+
+    # --- going on --------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that going on bit for bit needs, besides the model's own ``state_dict``."""
+        kept = super().state_dict()
+        arrays = {
+            name: {
+                "weight": array.of_cells(array.bank.weight).clone(), "pulses": array.pulses().clone(),
+                "shown": array.shown().clone(), "sent": array.sent, "clipped": array.clipped,
+            }
+            for name, array in self._named_arrays()
+        }  # fmt: skip
+        held = {
+            path: {
+                "memory": {name: value.clone() for name, value in learner.held.memory.items()},
+                "counters": dict(learner.held.counters),
+            }
+            for path, learner in self.learners.items()
+        }
+        mine = {"format": FORMAT, "rule": to_dict(self.rule), "seed": self.seed, "arrays": arrays, "held": held}
+        return {**kept, "on_chip": {**mine, "generator": self.generator.get_state()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # type: ignore[override]
+        """Go on from what :meth:`state_dict` gave, on a model that has its ``state_dict`` too.
+
+        Raises:
+            ValueError: the state is of another rule, seed, network or format; then nothing has changed.
+        """
+        mine = _checked(self, state_dict)
+        rest = {name: value for name, value in state_dict.items() if name != "on_chip"}
+        super().load_state_dict(rest)
+        with plain():
+            for name, array in self._named_arrays():
+                saved = mine["arrays"][name]
+                array.of_cells(array.bank.weight).copy_(saved["weight"])
+                array.shown().copy_(saved["shown"])
+                array.pulses().copy_(saved["pulses"])
+                array.sent, array.clipped = saved["sent"], saved["clipped"]
+            for path, learner in self.learners.items():
+                for name, value in mine["held"][path]["memory"].items():
+                    learner.held.memory[name].copy_(value)
+                learner.held.counters.update(mine["held"][path]["counters"])
+                learner.write()
+        self.generator.set_state(mine["generator"])
+
+
+def digital_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The Parameters of a model that lie on no array, for an ordinary optimizer.
+
+    >>> import mho
+    >>> digital_parameters(mho.convert(nn.Linear(4, 2), mho.Hardware()))[0].shape
+    torch.Size([2])
+    """
+    on_arrays = {id(p) for array in crossbars(model).values() for p in array.sources()}
+    return [parameter for parameter in model.parameters() if id(parameter) not in on_arrays]
+
+
+def _arrays(groups: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Crossbar]]]:
+    """The groups without their models, and the arrays of each by path."""
+    found, seen = [], set()
+    for group in groups:
+        if not isinstance(group.get("model"), nn.Module):
+            raise TypeError('params: give a model, or dicts such as {"model": model.head, "lr": 0.1}')
+        arrays = {array.path: array for array in crossbars(group.pop("model")).values()}
+        for path, array in arrays.items():
+            if id(array) in seen:
+                raise ValueError(f"params: the array {path!r} is in two groups; give each part of a model once")
+            seen.add(id(array))
+            array.require_chip("PulsedOptimizer")
+        found.append((group, arrays))
+    return found
+
+
+def _parameters(arrays: dict[str, Crossbar]) -> list[nn.Parameter]:
+    """The Parameters that lie on the arrays, each once."""
+    return list({id(p): p for array in arrays.values() for p in array.sources()}.values())
+
+
+def _rate(lr: float) -> float:
+    if isinstance(lr, bool) or not 0 <= float(lr) < math.inf:
+        raise ValueError(f"lr = {lr!r}: a learning rate is 0 or more")
+    return float(lr)
+
+
+def _check(path: str, learner: Learner, work: Work) -> None:
+    """Raise ``ValueError`` unless these vectors can be sent to this chip."""
+    seconds = float(learner.crossbar.chip_seconds)
+    if seconds > 0:
+        raise ValueError(
+            f"the chip of {path!r} is {seconds:g} s old: pulses move cells that have just been programmed; call "
+            "mho.age(model, 0) before training goes on"
+        )
+    for name, values in (("inputs", work.x), ("errors", work.d)):
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError(
+                f"{name} of {path!r} are NaN or infinite: no pulse was sent; lower the learning rate, or look at "
+                "the loss"
+            )
+
+
+def _checked(optimizer: PulsedOptimizer, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a state that is this optimizer's, if it belongs to it."""
+    mine = state_dict.get("on_chip")
+    if not isinstance(mine, dict) or mine.get("format") != FORMAT:
+        raise ValueError(
+            f"state_dict is none of a PulsedOptimizer of format {FORMAT}: give what its state_dict() returned"
+        )
+    wanted = {"rule": to_dict(optimizer.rule), "seed": optimizer.seed}
+    for name, value in wanted.items():
+        if mine[name] != value:
+            raise ValueError(f"state_dict has {name} = {mine[name]!r} and the optimizer {value!r}: make it alike")
+    arrays = dict(optimizer._named_arrays())
+    if set(arrays) != set(mine["arrays"]):
+        raise ValueError(
+            f"state_dict is of the arrays {sorted(mine['arrays'])} and the model has {sorted(arrays)}: load it into "
+            "the same network"
+        )
+    for name, array in arrays.items():
+        shape = tuple(mine["arrays"][name]["weight"].shape)
+        if shape != tuple(array.shown().shape):
+            raise ValueError(f"state_dict has cells {shape} for {name!r}, and the model {tuple(array.shown().shape)}")
+    return mine
