@@ -246,10 +246,11 @@ class PulsedCell(ABC):
         low, high = cells["w_min"] - cells["reference"], cells["w_max"] - cells["reference"]
         return torch.as_tensor(low), torch.as_tensor(high)
 
-    def line(self, direction: Tensor, cells: Parameters, eps: Tensor) -> tuple[Tensor, Tensor] | None:
-        """A pulse as ``w -> factor * w + addend``, before the bounds; None where it is no straight line.
+    def lines(self, cells: Parameters) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+        """Steps up and down as ``scale - slope * state``; None where they are no straight lines.
 
-        Arguments as of :meth:`pulsed`.
+        Returns:
+            The scales of steps up and of steps down, and their slopes.
         """
         return None
 

@@ -32,16 +32,11 @@ class StraightSteps(PulsedCell):
         difference = torch.as_tensor(cells["up"] - cells["down"])
         return torch.where(turn > 0, difference / torch.where(turn > 0, turn, 1.0), 0.0)
 
-    def line(self, direction: Tensor, cells: Parameters, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """The step is a straight line of the state, and so is what is left of it."""
-        rising = direction > 0
-        scale = torch.where(rising, torch.as_tensor(cells["up"]), torch.as_tensor(cells["down"]))
-        slopes = (torch.as_tensor(slope, dtype=scale.dtype) for slope in self.slopes(cells))
-        slope = torch.where(rising, *slopes)
-        noisy = scale * (1 + self.dw_min_std * eps)
-        if self.mult_noise:
-            slope = slope * (1 + self.dw_min_std * eps)
-        return 1 - direction * slope, direction * (noisy - slope * cells["reference"])
+    def lines(self, cells: Parameters) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """They are."""
+        scales = torch.as_tensor(cells["up"]), torch.as_tensor(cells["down"])
+        up, down = (torch.as_tensor(slope, dtype=scales[0].dtype) for slope in self.slopes(cells))
+        return scales, (up, down)
 
 
 @config

@@ -42,22 +42,6 @@ class ChipHolder(Packed):
             self.packed_out = tile.column_factors(chip).flatten()
         self._prepare()
 
-    def move(self, g: Tensor) -> None:
-        """Take other conductances of the same cells, as pulses leave them; all else of the chip stays.
-
-        Args:
-            g: as the chip has them, siemens; between the bounds of each cell.
-        """
-        chip = self.require_chip("move")._replace(g=g)
-        self.chip_g = g
-        with plain():
-            read = tile.repack(self.hardware, self.packed(), chip, self.layout)
-        if read is None:
-            self._pack(chip)
-            return
-        self.packed_kernel, self.packed_bias = read.kernel, read.bias
-        self._sync()
-
     def program(self, seed: int, path: str) -> None:
         """Program one chip from the present weights."""
         with plain():

@@ -143,6 +143,8 @@ class Described(WeightSource):
         """The programmed chip, or None."""
         if self.chip_g is None:
             return None
+        if self._learner is not None:
+            self._learner.settle()
         return TileState(*(getattr(self, name) for name in CHIP))
 
     def require_chip(self, verb: str) -> TileState:

@@ -79,8 +79,6 @@ class Crossbar(Readable):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """The chip with its format and checksum."""
-        if self._learner is not None:
-            self._learner.settle()
         chip = self.chip
         if chip is not None and not chip.g.is_meta:
             with plain():
@@ -112,6 +110,12 @@ class Crossbar(Readable):
         if "chip_g" in given:
             self.written = None
             self.repack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and files get of it: the chip as it is now."""
+        if self._learner is not None:
+            self._learner.settle()
+        return self.__dict__
 
     def extra_repr(self) -> str:
         """Rows and columns, and the state of the chip."""

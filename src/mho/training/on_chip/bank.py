@@ -15,21 +15,20 @@ from torch import Tensor
 
 from mho.devices.pulsed import Parameters, PulsedCell
 
-_TABLE = 1 << 23  # pulses that are prepared at once: 32 MB for each of their parameters
+_TABLE = 1 << 22  # pulses that are prepared at once: 16 MB for each of their tables
+_SMALL = 1 << 15  # cells of which all are looked at, whether they get a pulse or not
 
 
 class Events(NamedTuple):
-    """Pulses in the order in which cells get them, those of each cell one behind the other.
+    """Single pulses in the order in which cells get them, those of each cell one behind the other.
 
     Attributes:
         cell: whose, rising.
         direction: 1 or -1.
-        count: how many of them.
     """
 
     cell: Tensor
     direction: Tensor
-    count: Tensor
 
 
 class Bank:
@@ -44,19 +43,22 @@ class Bank:
 
     def __init__(self, cell: PulsedCell, parameters: Parameters, weight: Tensor) -> None:
         """Cells with these parameters and weights, each flat."""
-        self.cell, self.parameters = cell, parameters
+        self.cell = cell
+        self.parameters = {name: torch.as_tensor(v).expand_as(weight) for name, v in parameters.items()}
         self.weight = weight
         self.shown = weight.clone() if cell.write_noise_std > 0 else weight
         self.pulses = torch.zeros_like(weight, dtype=torch.int64)
+        self.low, self.high = cell.limits(self.parameters)
+        self._referred = bool((self.parameters["reference"] != 0).any())
+        lines = cell.lines(self.parameters)
+        self._lines = None if lines is None else tuple(torch.cat([v.expand_as(weight) for v in part]) for part in lines)
 
     @classmethod
     def joined(cls, banks: Sequence[Bank]) -> Bank:
-        """One bank of several, in order; they are parts of it from then on."""
+        """One bank of several, in order, which takes their place."""
         first = banks[0]
-        names = first.parameters
-        parameters = {n: torch.cat([torch.as_tensor(b.parameters[n]) for b in banks]) for n in names}
-        made = cls(first.cell, parameters, torch.cat([b.weight for b in banks]))
-        return made
+        parameters = {name: torch.cat([b.parameters[name] for b in banks]) for name in first.parameters}
+        return cls(first.cell, parameters, torch.cat([b.weight for b in banks]))
 
     def __len__(self) -> int:
         return self.weight.numel()
@@ -76,54 +78,91 @@ class Bank:
         """Send pulses."""
         if events.cell.numel() == 0:
             return
-        total = torch.zeros(len(self), dtype=torch.int64, device=self.weight.device)
-        total.index_add_(0, events.cell, events.count)
+        total = torch.bincount(events.cell, minlength=len(self))
+        rank = torch.arange(events.cell.numel(), device=total.device) - (total.cumsum(0) - total)[events.cell]
         reached = total.nonzero().flatten()
+        rounds = int(total.max())
+        if len(self) <= _SMALL and rounds * len(self) <= _TABLE:
+            self._run(events, rank * len(self) + events.cell, (rounds, len(self)), None, generator)
+        else:
+            self._run_some(events, rank, total, reached, generator)
+        self.pulses += total
+        self.show(reached, generator)
+
+    def _run_some(
+        self, events: Events, rank: Tensor, total: Tensor, reached: Tensor, generator: torch.Generator
+    ) -> None:
+        """Only the cells that get a pulse, those with most of them first, some rounds at a time."""
         counts, order = total[reached].sort(descending=True)
         reached = reached[order]
         place = torch.empty_like(total)
         place[reached] = torch.arange(reached.numel(), device=total.device)
-        self._rounds(events, total, reached, place, counts, generator)
-        self.pulses += total
-        self.show(reached, generator)
+        begin, last = 0, int(counts[0])
+        while begin < last:
+            width = int((counts > begin).sum())
+            rounds = min(max(1, _TABLE // width), last - begin)
+            inside = ((rank >= begin) & (rank < begin + rounds)).nonzero().flatten()
+            some = Events(events.cell[inside], events.direction[inside])
+            index = (rank[inside] - begin) * width + place[some.cell]
+            self._run(some, index, (rounds, width), reached[:width], generator)
+            begin += rounds
 
-    def _rounds(
-        self, events: Events, total: Tensor, reached: Tensor, place: Tensor, counts: Tensor,
+    def _run(
+        self, events: Events, index: Tensor, shape: tuple[int, int], which: Tensor | None,
         generator: torch.Generator,
     ) -> None:  # fmt: skip
-        """The first pulse of all cells, then the second one of those that have one, and so on."""
-        cell = events.cell.repeat_interleave(events.count)
-        direction = events.direction.repeat_interleave(events.count)
-        first = total.cumsum(0) - total
-        rank = torch.arange(cell.numel(), device=cell.device) - first[cell]
-        column = place[cell]
-        cells = {name: torch.as_tensor(value)[reached] for name, value in self.parameters.items()}
-        w = self.weight[reached]
-        last = int(counts[0])
-        at_once = max(1, _TABLE // reached.numel())
-        for begin in range(0, last, at_once):
-            rounds = min(at_once, last - begin)
-            width = int((counts > begin).sum())
-            table = w.new_zeros(rounds, width)
-            inside = slice(None) if rounds == last else (rank >= begin) & (rank < begin + rounds)
-            table[rank[inside] - begin, column[inside]] = direction[inside].to(w.dtype)
-            some = cells if width == len(w) else {name: value[:width] for name, value in cells.items()}
-            self._run(w[:width], table, some, generator)
-        self.weight[reached] = w
+        """Run rounds of pulses over all cells, or those of ``which``.
 
-    def _run(self, w: Tensor, table: Tensor, cells: Parameters, generator: torch.Generator) -> None:
-        """Change ``w`` by the rounds of ``table``, in place."""
-        noisy = self.cell.dw_min_std > 0
-        eps = _normal(table.shape, w, generator) if noisy else torch.zeros_like(table)
-        line = self.cell.line(table, cells, eps)
-        if line is None:
-            for direction, noise in zip(table.unbind(0), eps.unbind(0), strict=True):
-                w.copy_(self.cell.pulsed(w, direction, cells, noise))
-            return
-        low, high = self.cell.limits(cells)
-        for factor, addend in zip(*(part.unbind(0) for part in line), strict=True):
-            torch.addcmul(addend, w, factor, out=w)
-            torch.clamp(w, low, high, out=w)
+        Args:
+            events: the pulses.
+            index: place of each of them in a flat table of that shape.
+            shape: rounds, cells.
+            which: numbers of these cells; None for all.
+            generator: of random numbers.
+        """
+        eps = _normal(events.cell.shape, self.weight, generator) if self.cell.dw_min_std > 0 else None
+        w = self.weight if which is None else self.weight[which]
+        low, high = (v if which is None else v[which] for v in (self.low, self.high))
+        if self._lines is None:
+            self._run_curves(w, events, eps, index, shape, which)
+        else:
+            factor, addend = self._table(events, eps)
+            factors = torch.ones(shape, dtype=w.dtype, device=w.device)
+            addends = torch.zeros(shape, dtype=w.dtype, device=w.device)
+            factors.view(-1)[index], addends.view(-1)[index] = factor, addend
+            for one, other in zip(factors.unbind(0), addends.unbind(0), strict=True):
+                torch.addcmul(other, w, one, out=w)
+                torch.clamp(w, low, high, out=w)
+        if which is not None:
+            self.weight[which] = w
+
+    def _table(self, events: Events, eps: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Each pulse as ``w -> factor * w + addend``."""
+        assert self._lines is not None
+        scale, slope = self._lines
+        place = torch.where(events.direction > 0, events.cell, events.cell + len(self))
+        step, lost = scale[place].mul_(events.direction), slope[place].mul_(events.direction)
+        if eps is not None:
+            noise = eps.mul_(self.cell.dw_min_std).add_(1)
+            step = step.mul_(noise)
+            lost = lost.mul_(noise) if self.cell.mult_noise else lost
+        if self._referred:
+            step = step.addcmul_(lost, self.parameters["reference"][events.cell], value=-1)
+        return lost.neg_().add_(1), step
+
+    def _run_curves(
+        self, w: Tensor, events: Events, eps: Tensor | None, index: Tensor, shape: tuple[int, int],
+        which: Tensor | None,
+    ) -> None:  # fmt: skip
+        """Rounds of pulses whose steps are no straight lines; ``w`` changes in place."""
+        parameters = self.parameters
+        cells = parameters if which is None else {name: v[which] for name, v in parameters.items()}
+        directions, noise = torch.zeros(2, *shape, dtype=w.dtype, device=w.device).unbind(0)
+        directions.view(-1)[index] = events.direction
+        if eps is not None:
+            noise.view(-1)[index] = eps
+        for direction, xi in zip(directions.unbind(0), noise.unbind(0), strict=True):
+            w.copy_(self.cell.pulsed(w, direction, cells, xi))
 
     def pass_batch(self, generator: torch.Generator) -> None:
         """Let the cells decay and diffuse for one batch."""
@@ -134,25 +173,24 @@ class Bank:
 
     def restore(self, which: Tensor, generator: torch.Generator) -> None:
         """Reset some cells."""
-        cells = {name: torch.as_tensor(value)[which] for name, value in self.parameters.items()}
+        cells = {name: value[which] for name, value in self.parameters.items()}
         eps = _normal(which.shape, self.weight, generator)
         self.weight[which] = self.cell.restored(cells, eps)
         self.show(which, generator)
 
 
-def events_of(counts: Tensor, first: int) -> Events:
-    """The pulses of signed ``counts[vector, cell]``, of cells that are numbered from ``first`` on."""
-    by_cell = counts.t().contiguous()
-    cell, vector = by_cell.nonzero(as_tuple=True)
-    found = by_cell[cell, vector]
-    return Events(cell + first, found.sign(), found.abs().long())
-
-
-def joined(events: Sequence[Events]) -> Events:
-    """Pulses of cells with rising numbers, one behind the other."""
-    if len(events) == 1:
-        return events[0]
-    return Events(*(torch.cat(parts) for parts in zip(*events, strict=True)))
+def events_of(counts: Tensor, cells: Tensor | None) -> Events:
+    """The pulses of signed ``counts[vector, cell]``, of cells with these rising numbers; None for 0, 1, ..."""
+    flat = counts.t().reshape(-1)
+    place = flat.nonzero().squeeze(1)
+    found = flat[place]
+    cell = place.div_(len(counts), rounding_mode="floor")
+    if cells is not None:
+        cell = cells[cell]
+    if bool((found.abs() > 1).any()):
+        each = torch.arange(cell.numel(), device=cell.device).repeat_interleave(found.abs().long())
+        return Events(cell[each], found.sign_()[each])
+    return Events(cell, found)
 
 
 def _normal(shape: torch.Size, like: Tensor, generator: torch.Generator) -> Tensor:

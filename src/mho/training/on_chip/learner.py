@@ -35,6 +35,10 @@ class Part(NamedTuple):
     factor: float
     signs: Signs
 
+    def of(self, copies: int) -> slice | list[int]:
+        """Where they are among so many copies."""
+        return slice(None) if len(self.copies) == copies else list(self.copies)
+
 
 class Vectors(NamedTuple):
     """What one forward and its backward had on the lines of an array.
@@ -81,7 +85,11 @@ class Learner:
         self.forwards = 0
         self.anchor = torch.zeros((), requires_grad=True)  # so that outputs want a gradient
         self.settled = True
-        self._read: Read | None = None
+        self._chip = chip
+        self._factors = [tile.column_factors(chip) * part.factor for part in self.parts]
+        self._quick = is_plain(crossbar.hardware) and crossbar.hardware.device.holds and not crossbar.hardware.device.noisy
+        self._base = crossbar.packed()
+        self._read: Read | None = self._base
         self._matrix: Tensor | None = None
 
     def _hidden(self, name: str) -> PulsedWeights:
@@ -102,10 +110,8 @@ class Learner:
 
     def product(self, x: Tensor) -> Tensor:
         """The product by the chip, without the digital bias."""
-        crossbar = self.crossbar
-        if self._read is None:
-            self._read = crossbar.packed()
-        read, limits = self._read, crossbar.limits()
+        crossbar, read = self.crossbar, self._read
+        limits = crossbar.limits()
         y = tile.matvec(crossbar.hardware, read, crossbar.layout, x.to(read.kernel.dtype), None, limits, crossbar._tap)
         if crossbar._tap is not None:
             crossbar._tap.read(x, y, crossbar.input_limit)
@@ -126,9 +132,7 @@ class Learner:
         self.seen.append((number, Vectors(self._with_bias_rows(vectors.detach()), errors)))
         if not wanted:
             return None
-        if self._matrix is None:
-            self._matrix = self.matrix()
-        found = self.backward.read(self.crossbar, self._matrix, errors)
+        found = self.backward.read(self.crossbar, self.matrix(), errors)
         (gradient,) = torch.autograd.grad(vectors, leaf, found)
         return gradient.to(x.dtype)
 
@@ -139,14 +143,23 @@ class Learner:
 
     def matrix(self) -> Tensor:
         """The weights that the array multiplies by, without bias rows, ``[group, row, column]``."""
-        crossbar, hardware = self.crossbar, self.crossbar.hardware
-        chip = crossbar.require_chip("learning on the chip")
-        if is_plain(hardware) and hardware.device.holds:
-            tiles = zip(self.parts, self.held.tiles, strict=True)
-            matrix = sum(part.factor * weights.weights() for part, weights in tiles) * tile.column_factors(chip)
-        else:
-            matrix = tile.effective_weight(hardware, chip, crossbar.layout)
-        return matrix[:, : matrix.shape[1] - crossbar.bias_rows].float()
+        if self._matrix is None:
+            matrix = self._states_matrix() if self._quick else self._chips_matrix()
+            self._matrix = matrix[:, : matrix.shape[1] - self.crossbar.bias_rows]
+        return self._matrix
+
+    def _states_matrix(self) -> Tensor:
+        """From the states of the cells, where nothing lies between them and the product."""
+        first, *rest = zip(self._factors, self.held.tiles, strict=True)
+        matrix = first[1].weights() * first[0]
+        for factors, tile_ in rest:
+            matrix = matrix + tile_.weights() * factors
+        return matrix
+
+    def _chips_matrix(self) -> Tensor:
+        """From the chip, through its wires and effects."""
+        chip = self.crossbar.require_chip("learning on the chip")
+        return tile.effective_weight(self.crossbar.hardware, chip, self.crossbar.layout).float()
 
     # --- a step ----------------------------------------------------------------------------------
 
@@ -163,32 +176,46 @@ class Learner:
         self.seen.clear()
         self.forwards = 0
 
+    @property
     def factors(self) -> Tensor:
         """Output for each unit of state of the first tile, ``[group, column]``."""
-        chip = self.crossbar.require_chip("learning on the chip")
-        return tile.column_factors(chip).squeeze(1) * self.parts[0].factor
+        return self._factors[0].squeeze(1)
 
-    def write(self) -> None:
-        """Give the chip the conductances that the pulses left."""
-        g = self.crossbar.chip_g.clone()
-        for part, weights in zip(self.parts, self.held.tiles, strict=True):
-            g[list(part.copies), ..., : self.columns] = self.device.conductance(weights.shown()).to(g.dtype)
-        self.crossbar.move(g)
-        self._read = self._matrix = None
+    def moved(self) -> None:
+        """The cells hold other weights now. The chip gets them when it is next looked at (:meth:`settle`)."""
         self.settled = False
+        self._matrix = None
+        self._read = self._moved_read() if self._quick else None
+        if self._read is None:
+            self.settle()
+            self._read = self.crossbar.packed()
+
+    def _moved_read(self) -> Read | None:
+        """What products need, where nothing but its matrix has changed."""
+        crossbar = self.crossbar
+        if not tile.is_tiled(crossbar.hardware) and not crossbar.bias_rows:
+            return self._base._replace(kernel=crossbar.layout.whole_kernel(self.matrix()))
+        chip = self._chip._replace(g=self.conductances())
+        return tile.repack(crossbar.hardware, self._base, chip, crossbar.layout)
+
+    def conductances(self) -> Tensor:
+        """Those of all cells of the chip, siemens."""
+        g = self._chip.g.clone()
+        for part, weights in zip(self.parts, self.held.tiles, strict=True):
+            g[part.of(len(g)), ..., : self.columns] = self.device.conductance(weights.shown()).to(g.dtype)
+        return g
 
     def settle(self) -> None:
-        """Bring up to date what the chip remembers of the read just after programming."""
+        """Give the chip the conductances of the cells, and what it remembers of a read just after programming."""
         if self.settled:
             return
-        crossbar = self.crossbar
-        chip = crossbar.require_chip("learning on the chip")
-        with plain():
-            eps = torch.zeros_like(chip.g)
-            baseline = tile.baseline_read(crossbar.hardware, chip, crossbar.layout, eps)
-            crossbar.set_chip(chip._replace(baseline=baseline))
-        self._read = None
         self.settled = True
+        crossbar = self.crossbar
+        with plain():
+            chip = self._chip._replace(g=self.conductances())
+            baseline = tile.baseline_read(crossbar.hardware, chip, crossbar.layout, torch.zeros_like(chip.g))
+            self._chip = chip._replace(baseline=baseline)
+            crossbar.set_chip(self._chip)
 
     def _reading(self, array: PulsedWeights, rows: list[int], generator: torch.Generator) -> Tensor:
         """A read of single rows at full scale, with the noise of the device and the steps of the ADC."""

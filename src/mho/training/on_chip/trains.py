@@ -38,17 +38,17 @@ class Pulses(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """The trains of some vectors, each ``[vector, group, 1]``.
+    """The trains of some vectors.
 
     Attributes:
-        length: number of slots, 0 where nothing is to be sent.
-        row, column: chance with which a line fires for each unit of its input and of its error.
-        clipped: whether the update does not fit into the train.
+        length: number of slots, 0 where nothing is to be sent, ``[vector, group, 1]``.
+        rows, columns: chance with which each line fires in a slot, ``[vector, group, line]``.
+        clipped: whether the update does not fit into the train, ``[vector, group, 1]``.
     """
 
     length: Tensor
-    row: Tensor
-    column: Tensor
+    rows: Tensor
+    columns: Tensor
     clipped: Tensor
 
 
@@ -88,28 +88,33 @@ class _Managed(Train):
 
     def slots(self, x: Tensor, d: Tensor, lr: Tensor, step: float) -> Slots:
         """The trains of these updates; arguments as of :meth:`send`."""
-        x_max = x.abs().amax(-1, keepdim=True)
-        d_max = d.abs().amax(-1, keepdim=True) * self.um_grad_scale
-        lr = lr.view(-1, 1, 1)
-        k = lr * x_max * d_max / step
-        most = torch.full_like(k, float(self.desired_bl))
+        rows, columns = x.abs(), d.abs()
+        x_max, d_max = rows.amax(-1, keepdim=True), columns.amax(-1, keepdim=True)
+        if self.um_grad_scale != 1:
+            d_max = d_max * self.um_grad_scale
+        rate = (lr / step).view(-1, 1, 1)
+        k = rate * x_max * d_max
+        most = float(self.desired_bl)
         if self.update_bl_management:
-            length = torch.minimum((k * (1 - _WHOLE)).ceil(), most)
-        elif not self.fixed_bl:
-            length = torch.maximum((lr / step * (1 - _WHOLE)).ceil().expand_as(k), most)
+            length = (k * (1 - _WHOLE)).ceil_().clamp_(max=most)
+        elif self.fixed_bl:
+            length = (k > 0) * most
         else:
-            length = most
-        nothing = (x_max == 0) | (d_max == 0) | (lr == 0)
-        length = torch.where(nothing, 0.0, length)
-        gain = (lr / (step * length.clamp(min=1))).sqrt()
-        if self.update_management:
-            fitting = d_max * torch.where(k > most, most / k, 1.0)
-            share = torch.where(nothing, 1.0, (x_max / fitting)).sqrt()
-            return Slots(length, gain / share, gain * share, (k > most * (1 + _WHOLE)) & ~nothing)
-        if self.fixed_bl or self.update_bl_management:
-            over = 1 + _WHOLE
-            return Slots(length, gain, gain, ((gain * x_max > over) | (gain * d_max > over)) & ~nothing)
-        return Slots(length, gain.clamp(max=1), gain.clamp(max=1), torch.zeros_like(nothing))
+            length = (k > 0) * (rate * (1 - _WHOLE)).ceil().clamp(min=most)
+        slots = length.clamp(min=1)
+        if self.update_management:  # the largest input and error fire alike often; larger errors than fit clip
+            share = (k / slots).sqrt_().clamp_(max=1)
+            of_rows, of_columns = share / x_max, torch.maximum(share, k / most) / d_max
+            nothing = k == 0
+            of_rows.masked_fill_(nothing, 0.0)
+            of_columns.masked_fill_(nothing, 0.0)
+            return Slots(length, (rows * of_rows).clamp_(max=1), (columns * of_columns).clamp_(max=1), k > most * (1 + _WHOLE))
+        gain = (rate / slots).sqrt()
+        fires, falls = rows * gain, columns * gain
+        over = (gain * torch.maximum(x_max, d_max) > 1 + _WHOLE) & (k > 0)
+        if not (self.fixed_bl or self.update_bl_management):
+            over = torch.zeros_like(over)
+        return Slots(length, fires.clamp_(max=1), falls.clamp_(max=1), over)
 
 
 @config
@@ -132,28 +137,18 @@ class Stochastic(_Managed):
     def send(self, x: Tensor, d: Tensor, lr: Tensor, step: float, generator: torch.Generator) -> Pulses:
         """Counts of coincidences."""
         slots = self.slots(x, d, lr, step)
-        rows, columns = (slots.row * x.abs()).clamp(max=1), (slots.column * d.abs()).clamp(max=1)
         if not self.shared_lines:
-            chance = rows.unsqueeze(-1) * columns.unsqueeze(-2)
+            chance = slots.rows.unsqueeze(-1) * slots.columns.unsqueeze(-2)
             drawn = torch.binomial(slots.length.unsqueeze(-1).expand_as(chance).contiguous(), chance, generator)
             return Pulses(drawn * -(x.sign().unsqueeze(-1) * d.sign().unsqueeze(-2)), slots.clipped[..., 0])
         most = int(slots.length.max()) if len(x) else 0
-        fired = self._fired(rows, most, generator) & self._within(slots.length, most)
-        row_bits = fired * x.sign().unsqueeze(-2)
-        column_bits = self._fired(columns, most, generator) * -d.sign().unsqueeze(-2)
-        return Pulses(row_bits.transpose(-1, -2) @ column_bits, slots.clipped[..., 0])
-
-    @staticmethod
-    def _fired(chance: Tensor, slots: int, generator: torch.Generator) -> Tensor:
-        """Which lines fire in which slot, ``[vector, group, slot, line]``."""
-        shape = (*chance.shape[:-1], slots, chance.shape[-1])
+        chance = torch.cat((slots.rows, slots.columns), dim=-1).unsqueeze(-2)
+        signs = torch.cat((x, -d), dim=-1).sign_().unsqueeze(-2)
+        shape = (*chance.shape[:-2], most, chance.shape[-1])
         drawn = torch.rand(shape, dtype=chance.dtype, device=chance.device, generator=generator)
-        return drawn < chance.unsqueeze(-2)
-
-    @staticmethod
-    def _within(length: Tensor, slots: int) -> Tensor:
-        """Which slots a train has, ``[vector, group, slot, 1]``."""
-        return (torch.arange(slots, device=length.device) < length).unsqueeze(-1)
+        rows, columns = ((drawn < chance) * signs).split((x.shape[-1], d.shape[-1]), dim=-1)
+        within = torch.arange(most, device=x.device) < slots.length  # [vector, group, slot]
+        return Pulses((rows * within.unsqueeze(-1)).transpose(-1, -2) @ columns, slots.clipped[..., 0])
 
 
 @config
@@ -166,8 +161,8 @@ class MeanCount(_Managed):
     def send(self, x: Tensor, d: Tensor, lr: Tensor, step: float, generator: torch.Generator) -> Pulses:
         """Counts rounded twice."""
         slots = self.slots(x, d, lr, step)
-        rows = (slots.length * (slots.row * x.abs()).clamp(max=1)).round() * x.sign()
-        columns = (slots.length * (slots.column * d.abs()).clamp(max=1)).round() * -d.sign()
+        rows = (slots.length * slots.rows).round() * x.sign()
+        columns = (slots.length * slots.columns).round() * -d.sign()
         product = rows.unsqueeze(-1) * columns.unsqueeze(-2)
         return Pulses((product / slots.length.clamp(min=1).unsqueeze(-1)).round(), slots.clipped[..., 0])
 
@@ -189,8 +184,8 @@ class Deterministic(_Managed):
     def send(self, x: Tensor, d: Tensor, lr: Tensor, step: float, generator: torch.Generator) -> Pulses:
         """Counts rounded once."""
         slots = self.slots(x, d, lr, step)
-        rows = _rounded((slots.row * x.abs()).clamp(max=1), self.x_resolution) * x.sign()
-        columns = _rounded((slots.column * d.abs()).clamp(max=1), self.d_resolution) * -d.sign()
+        rows = _rounded(slots.rows, self.x_resolution) * x.sign()
+        columns = _rounded(slots.columns, self.d_resolution) * -d.sign()
         product = rows.unsqueeze(-1) * columns.unsqueeze(-2)
         return Pulses((slots.length.unsqueeze(-1) * product).round(), slots.clipped[..., 0])
 

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from mho.devices.pulsed import Parameters, PulsedCell
-from mho.training.on_chip.bank import Bank, Events, events_of, joined
+from mho.training.on_chip.bank import Bank, events_of
 from mho.training.on_chip.trains import Train
+
+
+_COUNTS = 1 << 25  # counts that are looked at at once
 
 
 class Signs(NamedTuple):
@@ -103,19 +106,19 @@ class PulsedWeights:
         """Pulses that each cell got, ``[copy, group, row, column]``."""
         return self.of_cells(self.bank.pulses)
 
-    def events(self, counts: Tensor) -> Events:
-        """Pulses on cells, from signed counts on weights, ``[vector, group, row, column]``."""
+    def on_cells(self, counts: Tensor) -> Tensor:
+        """Pulses on cells ``[vector, cell]``, from signed counts on weights, ``[vector, group, row, column]``."""
         flat = counts.flatten(1)
         if self.signs.of_copies == (1,) and not self.signs.one_sided:
-            return events_of(flat, self.first)
+            return flat
         each = [flat * sign for sign in self.signs.of_copies]
         if self.signs.one_sided:
             each = [one.clamp(min=0) for one in each]
-        return events_of(torch.cat(each, dim=1), self.first)
+        return torch.cat(each, dim=1)
 
     def send(self, counts: Tensor, generator: torch.Generator) -> None:
         """Send signed counts of pulses ``[vector, group, row, column]``, one vector after the other."""
-        self.bank.send(self.events(counts), generator)
+        send_all([(self, counts)], generator)
 
     def update(
         self, train: Train, x: Tensor, d: Tensor, lr: Tensor, generator: torch.Generator
@@ -164,11 +167,21 @@ def share_bank(arrays: Sequence[PulsedWeights]) -> None:
 
 
 def send_all(parts: Sequence[tuple[PulsedWeights, Tensor]], generator: torch.Generator) -> None:
-    """Send counts to several arrays, those of one bank at once."""
-    banks: dict[int, tuple[Bank, list[tuple[int, Events]]]] = {}
+    """Send counts to several arrays, those of one bank at once; an array comes once."""
+    together: dict[tuple[int, int], list[tuple[PulsedWeights, Tensor]]] = {}
     for array, counts in parts:
-        held = banks.setdefault(id(array.bank), (array.bank, []))
-        held[1].append((array.first, array.events(counts)))
-    for bank, events in banks.values():
-        in_order = sorted(events, key=lambda one: one[0])
-        bank.send(joined([found for _, found in in_order]), generator)
+        together.setdefault((id(array.bank), len(counts)), []).append((array, counts))
+    for some in together.values():
+        some.sort(key=lambda one: one[0].first)
+        bank = some[0][0].bank
+        counts = torch.cat([array.on_cells(each) for array, each in some], dim=1)
+        cells = None if counts.shape[1] == len(bank) else _numbers([array for array, _ in some])
+        most = max(1, _COUNTS // counts.shape[1])
+        for portion in counts.split(most):
+            bank.send(events_of(portion, cells), generator)
+
+
+def _numbers(arrays: Sequence[PulsedWeights]) -> Tensor:
+    """Numbers of the cells of arrays in their bank."""
+    spans = [array.cells for array in arrays]
+    return torch.cat([torch.arange(span.start, span.stop) for span in spans])
