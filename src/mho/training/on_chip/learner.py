@@ -217,9 +217,9 @@ class Learner:
             self._chip = chip._replace(baseline=baseline)
             crossbar.set_chip(self._chip)
 
-    def _reading(self, array: PulsedWeights, rows: list[int], generator: torch.Generator) -> Tensor:
+    def _reading(self, array: PulsedWeights, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A read of single rows at full scale, with the noise of the device and the steps of the ADC."""
-        states = array.shown()[:, :, rows]
+        states = array.shown().index_select(2, rows)
         device = self.device.device
         if device.noisy:
             g = self.device.conductance(states)

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from mho.training.on_chip.weights import PulsedWeights
 
-Reading = Callable[[PulsedWeights, list[int], torch.Generator], Tensor]
+Reading = Callable[[PulsedWeights, Tensor, torch.Generator], Tensor]
 """What a read of some rows of an array gives, ``[group, read, column]``."""
 
 
-def exactly(array: PulsedWeights, rows: list[int], generator: torch.Generator) -> Tensor:
+def exactly(array: PulsedWeights, rows: Tensor, generator: torch.Generator) -> Tensor:
     """A read without noise."""
-    return array.weights()[:, rows]
+    return array.weights().index_select(1, rows)
 
 
 @dataclass

@@ -101,7 +101,7 @@ class Chopping(Buffered):
         rate = self.rate(work.lr)
         return rate / (unit * (self._fast_lr(work.lr) * slow if self.correct_gradient_magnitudes else fast))
 
-    def chop(self, work: Work, rows: list[int], passes: list[int], generator: torch.Generator) -> Tensor:
+    def chop(self, work: Work, rows: Tensor, passes: Tensor, generator: torch.Generator) -> Tensor:
         """Change choppers of rows that were read; which ones, ``[read]``."""
         chopper = work.held.memory["chopper"]
         if self.in_chop_random:
@@ -109,8 +109,7 @@ class Chopping(Buffered):
             changed = drawn < self.in_chop_prob
         else:
             period = self.period
-            regular = [period > 0 and k % period == period - 1 for k in passes]
-            changed = torch.tensor(regular, device=chopper.device)
+            changed = passes % period == period - 1 if period > 0 else torch.zeros_like(passes, dtype=torch.bool)
         chopper[rows] = torch.where(changed, -chopper[rows], chopper[rows])
         return changed
 
@@ -120,12 +119,12 @@ class ChoppedTikiTaka2(Chopping):
     """Tiki-Taka 2 with choppers: c-TTv2."""
 
     def transfer(
-        self, work: Work, rows: list[int], passes: list[int], a: Tensor, generator: torch.Generator
+        self, work: Work, rows: Tensor, passes: Tensor, a: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Pulses of full buffers; then choppers may change."""
         memory = work.held.memory
         signs = memory["chopper"][rows].view(1, -1, 1)
-        h = memory["H"][:, rows] + signs * a * self.gathered_per_unit(work)
+        h = memory["H"].index_select(1, rows) + signs * a * self.gathered_per_unit(work)
         memory["H"][:, rows], n = self.emptied(h, 1.0)
         self.chop(work, rows, passes, generator)
         return self.placed(work, rows, n)
@@ -152,14 +151,14 @@ class AGAD(Chopping):
         held.memory["changed"] = torch.zeros_like(held.memory["chopper"])
 
     def transfer(
-        self, work: Work, rows: list[int], passes: list[int], a: Tensor, generator: torch.Generator
+        self, work: Work, rows: Tensor, passes: Tensor, a: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Pulses of full buffers, once a period is over; then the means, and choppers may change."""
         memory, period = work.held.memory, max(self.period, 1)
-        mean, past = memory["mean"][:, rows], memory["past"][:, rows]
+        mean, past = (memory[name].index_select(1, rows) for name in ("mean", "past"))
         past = torch.where(memory["changed"][rows].view(1, -1, 1) > 0, mean, past)
         signs = memory["chopper"][rows].view(1, -1, 1)
-        h = memory["H"][:, rows] + signs * (a - past) * self.gathered_per_unit(work)
+        h = memory["H"].index_select(1, rows) + signs * (a - past) * self.gathered_per_unit(work)
         h, n = self.emptied(h, 1.0)
         if self.buffer_cap > 0 and not self.forget_buffer:
             h = torch.where(n != 0, h.clamp(-self.buffer_cap, self.buffer_cap), h)
@@ -167,5 +166,4 @@ class AGAD(Chopping):
         memory["H"][:, rows], memory["past"][:, rows] = h, past
         memory["mean"][:, rows] = (1 - new) * mean + new * a
         memory["changed"][rows] = self.chop(work, rows, passes, generator).to(a.dtype)
-        known = torch.tensor([float(k > period) for k in passes], dtype=a.dtype, device=a.device)
-        return self.placed(work, rows, n * known.view(1, -1, 1))
+        return self.placed(work, rows, n * (passes > period).view(1, -1, 1))

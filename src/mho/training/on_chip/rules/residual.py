@@ -68,9 +68,10 @@ class ResidualLearning(Rule):
         """Pulses from tile n to the one before it; None if none of its rows is due."""
         held = work.held
         source, target, h = held.tiles[n], held.tiles[n - 1], held.memory[f"H{n}"]
-        rows = self._due(held, n, len(work.x))
-        if not rows:
+        due = self._due(held, n, len(work.x))
+        if not due:
             return None
+        rows = torch.tensor(due, device=h.device)
         ratio = held.factors[n] / held.factors[n - 1]
         a = held.reading(source, rows, generator) * ratio
         h[:, rows] += self.transfer_lr * a

@@ -28,7 +28,7 @@ class TikiTaka(Transferring):
     transfer_train: InstanceOf[Train] = Stochastic()
 
     def transfer(
-        self, work: Work, rows: list[int], passes: list[int], a: Tensor, generator: torch.Generator
+        self, work: Work, rows: Tensor, passes: Tensor, a: Tensor, generator: torch.Generator
     ) -> Tensor:
         """An update with one row on for each row that was read."""
         groups, size, _ = work.held.weights.shape
@@ -68,11 +68,9 @@ class Buffered(Transferring):
             return torch.where(n != 0, self.momentum * h, h), n
         return h - (1 - self.momentum) * n * threshold, n
 
-    def placed(self, work: Work, rows: list[int], n: Tensor) -> Tensor:
+    def placed(self, work: Work, rows: Tensor, n: Tensor) -> Tensor:
         """Counts of the rows that were read among zeros, ``[1, group, row, column]``."""
-        counts = work.held.zeros()
-        counts[:, rows] = n
-        return counts.unsqueeze(0)
+        return work.held.zeros().index_copy_(1, rows, n).unsqueeze(0)
 
 
 @config
@@ -88,10 +86,10 @@ class TikiTaka2(Buffered):
     thres_scale: Positive = 1.0
 
     def transfer(
-        self, work: Work, rows: list[int], passes: list[int], a: Tensor, generator: torch.Generator
+        self, work: Work, rows: Tensor, passes: Tensor, a: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Pulses of full buffers."""
         held = work.held
-        h = held.memory["H"][:, rows] + self.rate(work.lr) * a
+        h = held.memory["H"].index_select(1, rows) + self.rate(work.lr) * a
         held.memory["H"][:, rows], n = self.emptied(h, self.thres_scale * held.weights.granularity)
         return self.placed(work, rows, n)

@@ -69,14 +69,14 @@ class Transferring(Rule):
 
     @abstractmethod
     def transfer(
-        self, work: Work, rows: list[int], passes: list[int], a: Tensor, generator: torch.Generator
+        self, work: Work, rows: Tensor, passes: Tensor, a: Tensor, generator: torch.Generator
     ) -> Tensor:
         """The pulses that follow from a read.
 
         Args:
             work: the batch, of one array.
-            rows: which rows were read, all different.
-            passes: how often all rows had been read before each.
+            rows: which rows were read, all different, ``[read]``.
+            passes: how often all rows had been read before each, ``[read]``.
             a: what was read, ``[group, read, column]``.
             generator: of random numbers.
 
@@ -113,8 +113,9 @@ class Transferring(Rule):
             found = []
             for batch, read in now:
                 held = batch.work.held
-                a = held.reading(batch.fast, read.rows, generator)
-                counts = self.transfer(batch.work, read.rows, read.passes, a, generator)
+                rows, passes = (torch.tensor(part, device=batch.done.device) for part in (read.rows, read.passes))
+                a = held.reading(batch.fast, rows, generator)
+                counts = self.transfer(batch.work, rows, passes, a, generator)
                 found.append((held.weights, counts))
             send_all(found, generator)
         send_all([(b.fast, b.rest()) for b in batches], generator)
