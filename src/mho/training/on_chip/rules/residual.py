@@ -8,9 +8,11 @@ states via multi-tile residual learning" (arXiv 2510.02516) for several.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
-from pydantic import InstanceOf
+from pydantic import Field, InstanceOf
+from torch import Tensor
 
 from mho.config import Count, NonNegative, config
 from mho.training.on_chip.rules.base import Held, Rule, Work
@@ -25,65 +27,74 @@ class ResidualLearning(Rule):
     The network is read with all tiles (``mapping=mho.mapping.Residual(tiles=..., factor=...)``), so the last tile
     learns the residual of the others: at the optimum it is zero, where steps up and down are alike. Rows of tile
     n + 1 are read in turn and gathered in digital memory, which sends pulses to tile n; each tile is slower than
-    the one after it.
+    the one after it. To begin with the first tile learns alone, then the second one what it has left, and so on.
 
     Attributes:
-        train: how updates of the last tile become pulses.
-        fast_lr: learning rate of the last tile, over that of the optimizer.
-        transfer_lr: what a buffer gains for each unit that is read; of the optimizer's learning rate it takes none.
+        train: how updates of a tile become pulses.
+        fast_lr: factor on the learning rate, with which the tile that learns changes the weight.
+        transfer_lr: share of what is read of a tile that the buffer of the one before it gains.
         transfer_every: vectors between two reads of the last tile.
         slower: factor by which each tile before it is read less often.
+        warm_up: batches for which each tile but the last one learns alone.
     """
 
     tiles = (2, float("inf"))
 
     train: InstanceOf[Train] = Stochastic()
     fast_lr: NonNegative = 1.0
-    transfer_lr: NonNegative = 0.1
+    transfer_lr: NonNegative = 0.02
     transfer_every: Count = 1
     slower: Count = 4
+    warm_up: Annotated[int, Field(ge=0)] = 0
 
     def begin(self, held: Held, hidden: Callable[[str], PulsedWeights]) -> None:
         """A buffer between each tile and the one before it."""
+        held.counters["batches"] = 0
         for n in range(1, len(held.tiles)):
             held.memory[f"H{n}"] = held.zeros()
             held.counters |= {f"row{n}": 0, f"units{n}": 0}
 
     def update(self, works: Sequence[Work], generator: torch.Generator) -> None:
-        """Updates of the last tile, then transfers from the last tile to the first."""
-        parts = []
-        for work in works:
-            last = work.held.tiles[-1]
-            rates = work.rates(self.fast_lr * work.lr)
-            parts.append((last, last.counts(self.train, work.x, work.d, rates, generator)))
+        """Updates of the tile that learns, then transfers from it to the first one."""
+        parts, learning = [], [self._learning(work.held) for work in works]
+        for work, n in zip(works, learning, strict=True):
+            held = work.held
+            rates = work.rates(self.fast_lr * work.lr * held.factors[0] / held.factors[n])
+            parts.append((held.tiles[n], held.tiles[n].counts(self.train, work.x, work.d, rates, generator)))
+            held.counters["batches"] += 1
         send_all(parts, generator)
-        deepest = max((len(work.held.tiles) for work in works), default=0)
-        for n in range(deepest - 1, 0, -1):
-            found = [self._passed_on(w, n, generator) for w in works if n < len(w.held.tiles)]
+        for n in range(max(learning, default=0), 0, -1):
+            found = [
+                self._passed_on(work, n, last, generator)
+                for work, last in zip(works, learning, strict=True)
+                if n <= last
+            ]
             send_all([part for part in found if part is not None], generator)
 
+    def _learning(self, held: Held) -> int:
+        """The tile that gets the gradient."""
+        last = len(held.tiles) - 1
+        return last if self.warm_up == 0 else min(int(held.counters["batches"]) // self.warm_up, last)
+
     def _passed_on(
-        self, work: Work, n: int, generator: torch.Generator
-    ) -> tuple[PulsedWeights, torch.Tensor] | None:
+        self, work: Work, n: int, last: int, generator: torch.Generator
+    ) -> tuple[PulsedWeights, Tensor] | None:
         """Pulses from tile n to the one before it; None if none of its rows is due."""
         held = work.held
         source, target, h = held.tiles[n], held.tiles[n - 1], held.memory[f"H{n}"]
-        due = self._due(held, n, len(work.x))
+        due = self._due(held, n, last, len(work.x))
         if not due:
             return None
         rows = torch.tensor(due, device=h.device)
         ratio = held.factors[n] / held.factors[n - 1]
-        a = held.reading(source, rows, generator) * ratio
-        h[:, rows] += self.transfer_lr * a
-        pulses = (h[:, rows] / target.granularity).trunc()
-        h[:, rows] -= pulses * target.granularity
-        counts = held.zeros()
-        counts[:, rows] = pulses
-        return target, counts.unsqueeze(0)
+        gathered = h.index_select(1, rows) + self.transfer_lr * ratio * held.reading(source, rows, generator)
+        pulses = (gathered / target.granularity).trunc()
+        h.index_copy_(1, rows, gathered - pulses * target.granularity)
+        return target, held.zeros().index_copy_(1, rows, pulses).unsqueeze(0)
 
-    def _due(self, held: Held, n: int, vectors: int) -> list[int]:
+    def _due(self, held: Held, n: int, last: int, vectors: int) -> list[int]:
         """The rows of tile n that are read after a batch."""
-        every = self.transfer_every * self.slower ** (len(held.tiles) - 1 - n)
+        every = self.transfer_every * self.slower ** (last - n)
         units = held.counters[f"units{n}"] + vectors
         count, held.counters[f"units{n}"] = int(units // every), units % every
         size, first = held.weights.shape[1], int(held.counters[f"row{n}"])
