@@ -154,7 +154,7 @@ def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
 
 
 def repack(hardware: Hardware, read: Read, state: TileState, layout: Layout) -> Read | None:
-    """A read of the same chip with other conductances, where nothing but its matrix goes with them; else None.
+    """A read of the chip with other conductances, where only its matrix goes with them; else None.
 
     Args:
         hardware: the description.

@@ -1,9 +1,10 @@
 """Cells that pulses move a step at a time, for training on the chip.
 
-Laws of the step: :class:`ConstantSteps`, :class:`LinearSteps`, :class:`SoftBounds`, :class:`ExponentialSteps`,
-:class:`PowerSteps`, :class:`TableSteps`. Cells of the literature: :func:`ReRamES`, :func:`ReRamSB`,
-:func:`ReRamArrayOM`, :func:`ReRamArrayHfO2`, :func:`Capacitor`, :func:`EcRam`, :func:`EcRamMO`, :func:`PCM`,
-:func:`GokmenVlasov`, :func:`Idealized`. :class:`Pulsed` makes a device of a cell.
+Laws of the step: :class:`ConstantSteps`, :class:`LinearSteps`, :class:`SoftBounds`,
+:class:`ExponentialSteps`, :class:`PowerSteps`, :class:`TableSteps`. Cells of the literature:
+:func:`ReRamES`, :func:`ReRamSB`, :func:`ReRamArrayOM`, :func:`ReRamArrayHfO2`, :func:`Capacitor`,
+:func:`EcRam`, :func:`EcRamMO`, :func:`PCM`, :func:`GokmenVlasov`, :func:`Idealized`.
+:class:`Pulsed` makes a device of a cell.
 """
 
 from mho.devices.pulsed.base import Parameters as Parameters

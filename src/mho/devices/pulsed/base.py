@@ -7,8 +7,8 @@ number for each pulse::
     cells = cell.parameters(eps)                      # once for each chip; frozen
     w = cell.pulsed(w, direction, cells, eps2)        # each pulse
 
-Spread from cell to cell (*d2d*), of standard normal numbers xi drawn once: with the gain ``g = 1 + dw_min_dtod xi``
-(or ``exp(dw_min_dtod xi)``) and the imbalance ``r = up_down_dtod xi``, steps are scaled by
+Spread from cell to cell (*d2d*), of standard normal numbers xi drawn once: with the gain ``g = 1 +
+dw_min_dtod xi`` (or ``exp(dw_min_dtod xi)``) and the imbalance ``r = up_down_dtod xi``, steps are scaled by
 
     up = dw_min |g + min(up_down, 0) + r|,    down = dw_min |g - max(up_down, 0) - r|:
 
@@ -16,8 +16,8 @@ a positive ``up_down`` weakens the steps down and leaves those up. Bounds are mu
 Spread from pulse to pulse (*c2c*): each step is multiplied by ``1 + dw_min_std xi`` or, additive, gets
 ``dw_min_std`` scales of a step more. The state is kept between its bounds after every pulse.
 
-A cell with a *reference* is read against one that does not move: the weight is the difference of their states,
-and the steps are those of the state of the cell, ``w + reference``.
+A cell with a *reference* is read against one that does not move: the weight is the difference of their
+states, and the steps are those of the state of the cell, ``w + reference``.
 
 Names and equations are those that M. J. Rasch et al., "A flexible and fast PyTorch toolkit for simulating
 training and inference on analog crossbar arrays", IEEE AICAS (2021) made common, as documented there.
@@ -33,10 +33,11 @@ from torch import Tensor
 
 from mho.config import Finite, Fraction, NonNegative, Positive, config
 
-Parameters = dict[str, Tensor | float]
-"""Parameters of cells by name: tensors where the cells differ, in the shape of the states."""
+Parameters = dict[str, Tensor]
+"""Parameters of cells by name, in the shape of the states."""
 
 _BISECTIONS = 60
+_FAR = 9.0  # no cell draws that
 
 
 @config
@@ -182,9 +183,9 @@ class PulsedCell(ABC):
 
     def nominal(self, like: Tensor) -> Parameters:
         """The parameters of a cell without spread, of the shape of ``like``."""
-        cells = self.parameters(torch.zeros((len(self.draws), *like.shape), dtype=like.dtype))
-        free: Parameters = {"w_max": self.w_max, "w_min": self.w_min}  # for no cell is corrupt
-        return cells | {name: torch.full_like(like, float(value)) for name, value in free.items()}
+        eps = torch.zeros((len(self.draws), *like.shape), dtype=like.dtype, device=like.device)
+        eps[self.draws.index("corrupt")] = _FAR
+        return self.parameters(eps)
 
     @property
     def granularity(self) -> float:
@@ -193,7 +194,7 @@ class PulsedCell(ABC):
 
     def symmetry_point(self, cells: Parameters) -> Tensor:
         """The state at which a step up is as large as one down; 0 for cells that have no such state."""
-        low, high = (torch.as_tensor(cells[name]).clone() for name in ("w_min", "w_max"))
+        low, high = (cells[name].clone() for name in ("w_min", "w_max"))
 
         def excess(w: Tensor) -> Tensor:
             up, down = self.steps(w, cells)
@@ -231,7 +232,7 @@ class PulsedCell(ABC):
         up, down = self.steps(state, cells)
         rising = direction > 0
         step = torch.where(rising, up, down)
-        scale = torch.where(rising, torch.as_tensor(cells["up"]), torch.as_tensor(cells["down"]))
+        scale = torch.where(rising, cells["up"], cells["down"])
         if self.dw_min_std > 0:
             step = step + self.noise(state, step, scale) * eps
         return torch.where(direction == 0, w, self.kept(w + direction * step, cells))
@@ -243,8 +244,7 @@ class PulsedCell(ABC):
 
     def limits(self, cells: Parameters) -> tuple[Tensor, Tensor]:
         """Lowest and highest weight of each cell."""
-        low, high = cells["w_min"] - cells["reference"], cells["w_max"] - cells["reference"]
-        return torch.as_tensor(low), torch.as_tensor(high)
+        return cells["w_min"] - cells["reference"], cells["w_max"] - cells["reference"]
 
     def lines(self, cells: Parameters) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
         """Steps up and down as ``scale - slope * state``; None where they are no straight lines.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from mho.config import config
@@ -20,6 +21,6 @@ class ConstantSteps(StraightSteps):
     [-0.25, 1.0]
     """
 
-    def slopes(self, cells: Parameters) -> tuple[Tensor | float, Tensor | float]:
+    def slopes(self, cells: Parameters) -> tuple[Tensor, Tensor]:
         """None."""
-        return 0.0, 0.0
+        return torch.zeros_like(cells["up"]), torch.zeros_like(cells["down"])

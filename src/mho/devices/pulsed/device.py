@@ -88,17 +88,17 @@ class Pulsed(Effect):
         if lowest < room * (1 + 1e-9):
             needed = self.g_max * (-1 - lowest) / (1 - lowest)
             raise ValueError(
-                f"g_min = {self.g_min!r} S: one in {1 / _MOST_CUT:.0f} cells has states down to {lowest:.3g}, and "
-                f"{room:.3g} is no conductance at all; give the device a g_min of at least {needed:.3g} S, or the "
-                "cells less spread"
+                f"g_min = {self.g_min!r} S: one in {1 / _MOST_CUT:.0f} cells has states down to "
+                f"{lowest:.3g}, and {room:.3g} is no conductance at all; give the device a g_min of at least "
+                f"{needed:.3g} S, or the cells less spread"
             )
 
     def own_state(self, eps: Tensor, tiles: Tiles | None = None) -> Tensor:
         """The parameters of each cell, ``[parameters, ..., row, column]``."""
         cells = self.cell.parameters(eps)
-        cells["w_min"] = torch.clamp(torch.as_tensor(cells["w_min"]), min=-self.zero / self.unit + 1e-6)
-        cells["w_max"] = torch.maximum(torch.as_tensor(cells["w_max"]), cells["w_min"])
-        return torch.stack([torch.as_tensor(cells[name]).expand_as(eps[0]) for name in self.names])
+        cells["w_min"] = torch.clamp(cells["w_min"], min=-self.zero / self.unit + 1e-6)
+        cells["w_max"] = torch.maximum(cells["w_max"], cells["w_min"])
+        return torch.stack([cells[name] for name in self.names])
 
     def of_state(self, own: Tensor) -> Parameters:
         """The parameters of each cell by name, from what :meth:`own_state` gave."""

@@ -22,8 +22,8 @@ class ExponentialSteps(PulsedCell):
 
     Attributes:
         A_up, A_down, gamma_up, gamma_down, a, b: of the law.
-        dw_min_std_add, dw_min_std_slope: more spread from pulse to pulse, in units of weight, and for each unit
-            of ``|w|``; both are multiplied by ``dw_min_std``.
+        dw_min_std_add, dw_min_std_slope: more spread from pulse to pulse, in units of weight, and for each
+            unit of ``|w|``; both are multiplied by ``dw_min_std``.
 
     >>> import torch
     >>> cell = ExponentialSteps(dw_min=0.1, A_up=0.5, A_down=0.5, gamma_up=1.0, gamma_down=1.0, a=1.0, b=0.0)

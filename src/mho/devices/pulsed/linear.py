@@ -17,7 +17,7 @@ class StraightSteps(PulsedCell):
     """Cells whose steps are ``up - slope_up w`` and ``down - slope_down w``: what those of a kind share."""
 
     @abstractmethod
-    def slopes(self, cells: Parameters) -> tuple[Tensor | float, Tensor | float]:
+    def slopes(self, cells: Parameters) -> tuple[Tensor, Tensor]:
         """Loss of a step up, and of one down, for each unit of the state; that of steps down is negative."""
 
     def steps(self, w: Tensor, cells: Parameters) -> tuple[Tensor, Tensor]:
@@ -28,15 +28,12 @@ class StraightSteps(PulsedCell):
     def symmetry_point(self, cells: Parameters) -> Tensor:
         """Where the two lines meet; 0 where they are parallel."""
         up, down = self.slopes(cells)
-        turn = torch.as_tensor(up - down)
-        difference = torch.as_tensor(cells["up"] - cells["down"])
-        return torch.where(turn > 0, difference / torch.where(turn > 0, turn, 1.0), 0.0)
+        turn = up - down
+        return torch.where(turn > 0, (cells["up"] - cells["down"]) / torch.where(turn > 0, turn, 1.0), 0.0)
 
     def lines(self, cells: Parameters) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """They are."""
-        scales = torch.as_tensor(cells["up"]), torch.as_tensor(cells["down"])
-        up, down = (torch.as_tensor(slope, dtype=scales[0].dtype) for slope in self.slopes(cells))
-        return scales, (up, down)
+        return (cells["up"], cells["down"]), self.slopes(cells)
 
 
 @config
@@ -69,18 +66,20 @@ class LinearSteps(StraightSteps):
         super().validate()
         if not self.w_min < 0 < self.w_max:
             raise ValueError(
-                f"w_min = {self.w_min!r}, w_max = {self.w_max!r}: losses are reckoned from zero to the bounds; "
-                "give bounds on both sides of it"
+                f"w_min = {self.w_min!r}, w_max = {self.w_max!r}: losses are reckoned from zero to the "
+                "bounds; give bounds on both sides of it"
             )
 
     def own_parameters(self, cells: Parameters, eps: dict[str, Tensor]) -> Parameters:
         """``slope_up`` and ``slope_down`` of each cell."""
-        high, low = (self.w_max, self.w_min) if self.mean_bound_reference else (cells["w_max"], cells["w_min"])
+        high, low = (
+            (self.w_max, self.w_min) if self.mean_bound_reference else (cells["w_max"], cells["w_min"])
+        )
         up = (self.gamma_up + self.gamma_up_dtod * eps["gamma_up"]).abs()
         down = (self.gamma_down + self.gamma_down_dtod * eps["gamma_down"]).abs()
         return {"slope_up": up * cells["up"] / high, "slope_down": down * cells["down"] / low}
 
-    def slopes(self, cells: Parameters) -> tuple[Tensor | float, Tensor | float]:
+    def slopes(self, cells: Parameters) -> tuple[Tensor, Tensor]:
         """Each cell's own."""
         return cells["slope_up"], cells["slope_down"]
 
@@ -103,15 +102,15 @@ class SoftBounds(StraightSteps):
         super().validate()
         if not self.w_min <= 0 < self.w_max:
             raise ValueError(
-                f"w_min = {self.w_min!r}, w_max = {self.w_max!r}: give a positive w_max and a w_min of 0 or less"
+                f"w_min = {self.w_min!r}, w_max = {self.w_max!r}: give a positive w_max and a w_min of 0 "
+                "or less"
             )
 
-    def slopes(self, cells: Parameters) -> tuple[Tensor | float, Tensor | float]:
+    def slopes(self, cells: Parameters) -> tuple[Tensor, Tensor]:
         """To the cell's own bounds."""
         return _over(cells["up"], cells["w_max"]), _over(cells["down"], cells["w_min"])
 
 
-def _over(step: Tensor | float, bound: Tensor | float) -> Tensor:
+def _over(step: Tensor, bound: Tensor) -> Tensor:
     """``step / bound``; 0 at a bound of zero, where no step is lost."""
-    step, bound = torch.as_tensor(step), torch.as_tensor(bound)
     return torch.where(bound == 0, 0.0, step / torch.where(bound == 0, 1.0, bound))

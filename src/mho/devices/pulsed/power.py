@@ -51,4 +51,4 @@ class PowerSteps(PulsedCell):
     @property
     def granularity(self) -> float:
         """The step in the middle between the bounds."""
-        return self.dw_min * 0.5**self.pow_gamma
+        return float(self.dw_min * 0.5**self.pow_gamma)

@@ -1,7 +1,7 @@
 """Cells of the literature, fitted by others: the constants that aihwkit 1.2 publishes under these names.
 
-Constants of other cells are those of :class:`~mho.devices.pulsed.PulsedCell`. Conductances are not among them:
-they are those of the device that the cell is put around.
+Constants of other cells are those of :class:`~mho.devices.pulsed.PulsedCell`. Conductances are not among
+them: they are those of the device that the cell is put around.
 
 >>> import mho
 >>> cells = mho.devices.Pulsed(cell=ReRamSB(), device=mho.devices.Ideal(g_min=15e-6, g_max=25e-6))

@@ -30,8 +30,8 @@ class TableSteps(PulsedCell):
         super().validate()
         if len(self.up) != len(self.down) or len(self.up) < 2:
             raise ValueError(
-                f"up has {len(self.up)} steps and down {len(self.down)}: give as many, two or more, from w_min "
-                "to w_max"
+                f"up has {len(self.up)} steps and down {len(self.down)}: give as many, two or more, from "
+                "w_min to w_max"
             )
 
     def steps(self, w: Tensor, cells: Parameters) -> tuple[Tensor, Tensor]:

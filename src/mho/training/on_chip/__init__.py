@@ -1,8 +1,10 @@
 """Training on the chip: weights that change by pulses alone.
 
 :class:`PulsedOptimizer` trains the arrays of a model by a rule: :class:`SGD`, :class:`TikiTaka`,
-:class:`TikiTaka2`, :class:`ChoppedTikiTaka2`, :class:`AGAD`, :class:`MixedPrecision`, :class:`ResidualLearning`.
-Updates become pulses by a train: :class:`Stochastic`, :class:`MeanCount`, :class:`Deterministic`. Cells are those
+:class:`TikiTaka2`, :class:`ChoppedTikiTaka2`, :class:`AGAD`, :class:`MixedPrecision`,
+:class:`ResidualLearning`.
+Updates become pulses by a train: :class:`Stochastic`, :class:`MeanCount`, :class:`Deterministic`. Cells are
+    those
 of ``mho.devices.pulsed``.
 """
 

@@ -17,9 +17,10 @@ from mho.nn.crossbar import Crossbar
 class Backward:
     """The read of an array from its columns.
 
-    Errors are scaled to the largest one of each vector before their DAC, and what is read to the largest one of
-    each vector before its ADC, as noise and bound management do. Both have as many bits as the converters of the
-    forward read. Read noise is that of the cells, drawn anew. Wires count as they do for a read from the rows.
+    Errors are scaled to the largest one of each vector before their DAC, and what is read to the largest one
+    of each vector before its ADC, as noise and bound management do. Both have as many bits as the converters
+    of the forward read. Read noise is that of the cells, drawn anew. Wires count as they do for a read from
+    the rows.
 
     Attributes:
         converters: round as the converters of the hardware do; False passes numbers on as they are.
@@ -56,7 +57,7 @@ class Backward:
         return total
 
     def converted(self, values: Tensor, converter: Any, top: float | None = None) -> Tensor:
-        """Values rounded as a converter with that many bits does, over the largest one of each vector or ``top``."""
+        """Values rounded as that converter does, over the largest one of each vector or ``top``."""
         bits = getattr(converter, "bits", None)
         if bits is None or not self.converters:
             return values
@@ -77,7 +78,9 @@ class Backward:
         squares = _squares(how)
         columns = chip.gain.numel() // chip.g.shape[1]
         scale = chip.scale.expand(chip.g.shape[1], 1, columns) * chip.gain.view(-1, 1, columns)
-        variance = torch.einsum("k,kgrc->grc", std.new_tensor(squares), (std[..., :columns] / device.g_max) ** 2)
+        variance = torch.einsum(
+            "k,kgrc->grc", std.new_tensor(squares), (std[..., :columns] / device.g_max) ** 2
+        )
         return (variance * scale**2)[:, : variance.shape[1] - crossbar.bias_rows].float()
 
 

@@ -1,7 +1,8 @@
 """Many cells of one kind, and the pulses that they get.
 
 A cell never looks at its neighbours. The pulses of a batch are therefore sent in the order in which each cell
-gets them, and not in that of the vectors: the first pulse of every cell at once, then the second one of all that
+gets them, and not in that of the vectors: the first pulse of every cell at once, then the second one of all
+    that
 have a second one, and so on. What comes out is the same, in as many steps as the busiest cell has pulses.
 """
 
@@ -45,7 +46,7 @@ class Bank:
     def __init__(self, cell: PulsedCell, parameters: Parameters, weight: Tensor) -> None:
         """Cells with these parameters and weights, each flat."""
         self.cell = cell
-        self.parameters = {name: torch.as_tensor(v).expand_as(weight) for name, v in parameters.items()}
+        self.parameters = parameters
         self.weight = weight
         self.shown = weight.clone() if cell.write_noise_std > 0 else weight
         self.pulses = torch.zeros_like(weight, dtype=torch.int64)
@@ -53,7 +54,7 @@ class Bank:
         self._kept: Tensor | None = None
         self._referred = bool((self.parameters["reference"] != 0).any())
         lines = cell.lines(self.parameters)
-        self._lines = None if lines is None else tuple(torch.cat([v.expand_as(weight) for v in part]) for part in lines)
+        self._lines = None if lines is None else tuple(torch.cat(part) for part in lines)
 
     @classmethod
     def joined(cls, banks: Sequence[Bank]) -> Bank:
@@ -205,7 +206,7 @@ def _run_lines(w: Tensor, factors: Tensor, addends: Tensor, low: Tensor, high: T
 
 
 def events_of(counts: Tensor, cells: Tensor | None) -> Events:
-    """The pulses of signed ``counts[vector, cell]``, of cells with these rising numbers; None for 0, 1, ..."""
+    """The pulses of signed ``counts[vector, cell]``; rising numbers of the cells, None for 0, 1, ..."""
     flat = counts.t().reshape(-1)
     place = flat.nonzero().squeeze(1)
     found = flat[place]

@@ -68,7 +68,9 @@ class Learner:
         chip = crossbar.require_chip("learning on the chip")
         where = crossbar.path or "the array"
         self.device, own = _pulsed_device(crossbar, chip.cells, where)
-        self.parts = parts_of(crossbar.hardware.mapping.readout(self.device.g_min, self.device.g_max), self.device, where)
+        self.parts = parts_of(
+            crossbar.hardware.mapping.readout(self.device.g_min, self.device.g_max), self.device, where
+        )
         fewest, most = rule.tiles
         if not fewest <= len(self.parts) <= most:
             raise ValueError(_other_tiles(rule, len(self.parts), where))
@@ -77,7 +79,7 @@ class Learner:
         states = self.device.state(chip.g[..., : self.columns])
         tiles = []
         for part in self.parts:
-            some = {name: torch.as_tensor(v)[list(part.copies)] for name, v in cells.items()}
+            some = {name: value[list(part.copies)] for name, value in cells.items()}
             tiles.append(PulsedWeights(self.device.cell, some, states[list(part.copies)], part.signs))
         self.held = Held(tiles, [part.factor for part in self.parts], reading=self._reading)
         rule.begin(self.held, self._hidden)
@@ -87,7 +89,11 @@ class Learner:
         self.settled = True
         self._chip = chip
         self._factors = [tile.column_factors(chip) * part.factor for part in self.parts]
-        self._quick = is_plain(crossbar.hardware) and crossbar.hardware.device.holds and not crossbar.hardware.device.noisy
+        self._quick = (
+            is_plain(crossbar.hardware)
+            and crossbar.hardware.device.holds
+            and not crossbar.hardware.device.noisy
+        )
         self._base = crossbar.packed()
         self._read: Read | None = self._base
         self._matrix: Tensor | None = None
@@ -111,8 +117,10 @@ class Learner:
     def product(self, x: Tensor) -> Tensor:
         """The product by the chip, without the digital bias."""
         crossbar, read = self.crossbar, self._read
+        assert read is not None  # __init__ and moved() make it
         limits = crossbar.limits()
-        y = tile.matvec(crossbar.hardware, read, crossbar.layout, x.to(read.kernel.dtype), None, limits, crossbar._tap)
+        driven = x.to(read.kernel.dtype) if x.is_floating_point() else x
+        y = tile.matvec(crossbar.hardware, read, crossbar.layout, driven, None, limits, crossbar._tap)
         if crossbar._tap is not None:
             crossbar._tap.read(x, y, crossbar.input_limit)
         return y.to(x.dtype) if x.is_floating_point() else y
@@ -123,7 +131,7 @@ class Learner:
         return self.forwards
 
     def went_back(self, number: int, x: Tensor, d: Tensor, wanted: bool) -> Tensor | None:
-        """Remember the vectors of a forward, and read the gradient of its inputs from the columns if wanted."""
+        """Remember the vectors of a forward; read the gradient of its inputs from the columns if wanted."""
         layout = self.crossbar.layout
         with torch.set_grad_enabled(wanted):
             leaf = x.detach().float().requires_grad_(wanted) if x.is_floating_point() else x
@@ -164,7 +172,7 @@ class Learner:
     # --- a step ----------------------------------------------------------------------------------
 
     def vectors(self) -> Vectors | None:
-        """What was seen since the last step, in the order of the forwards, and forget it; None for nothing."""
+        """What was seen since the last step, in the order of the forwards; None for nothing."""
         if not self.seen:
             return None
         in_order = [vectors for _, vectors in sorted(self.seen, key=lambda one: one[0])]
@@ -206,7 +214,7 @@ class Learner:
         return g
 
     def settle(self) -> None:
-        """Give the chip the conductances of the cells, and what it remembers of a read just after programming."""
+        """Give the chip the conductances of its cells, and the baseline that they have now."""
         if self.settled:
             return
         self.settled = True
@@ -264,8 +272,8 @@ def _pulsed_device(crossbar: Crossbar, cells: Tensor, where: str) -> tuple[Pulse
         first += device.parameters
         device = cast("Any", device.device)
     raise ValueError(
-        f"{where!r} has device = {type(crossbar.hardware.device).__name__}(...), which is not known to move by "
-        "pulses: convert with device=mho.devices.Pulsed(cell=..., device=...), such as "
+        f"{where!r} has device = {type(crossbar.hardware.device).__name__}(...), which is not known to move "
+        "by pulses: convert with device=mho.devices.Pulsed(cell=..., device=...), such as "
         "cell=mho.devices.pulsed.ReRamSB()"
     )
 
@@ -274,7 +282,8 @@ def parts_of(how: Readout, device: Pulsed, where: str = "the array") -> list[Par
     """The tiles of a weight, the one of the largest factor first, from how its cells are read.
 
     Raises:
-        ValueError: cells of one-sided devices are no pairs, or the cells of a tile are read with other factors.
+        ValueError: cells of one-sided devices are no pairs, or the cells of a tile are read with other
+            factors.
     """
     copies = len(how.analog[0])
     each = [sum(f * row[k] for f, row in zip(how.digital, how.analog, strict=True)) for k in range(copies)]
@@ -305,6 +314,6 @@ def _other_tiles(rule: Rule, found: int, where: str) -> str:
             f"{found}: convert with mapping=mho.mapping.Residual(tiles={fewest}, factor=0.1, scale=...)"
         )
     return (
-        f"{name} learns on one tile, and the cells of {where!r} make {found} of different factors: convert with "
-        "mapping=mho.mapping.Offset(scale=...), or let ResidualLearning() learn"
+        f"{name} learns on one tile, and the cells of {where!r} make {found} of different factors: convert "
+        "with mapping=mho.mapping.Offset(scale=...), or let ResidualLearning() learn"
     )

@@ -14,8 +14,8 @@ from mho.config import to_dict
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
 from mho.training.on_chip.backward import Backward
-from mho.training.on_chip.learner import Learner
 from mho.training.on_chip.bank import Bank
+from mho.training.on_chip.learner import Learner
 from mho.training.on_chip.rules import SGD, Rule, Work
 from mho.training.on_chip.weights import PulsedWeights, share_bank
 
@@ -25,19 +25,20 @@ FORMAT = 1
 class PulsedOptimizer(torch.optim.Optimizer):
     """Trains the arrays of a model by pulses alone.
 
-    From then on the model is read by its chip in training mode, forward and backward, with converters and noise
-    (as ``mho.train_on_chip``), and each :meth:`step` sends the pulses that its rule makes of all vectors since
-    the step before, one vector after the other. The conductances of the chip change, and never the weights of
+    From then on the model is read by its chip in training mode, forward and backward, with converters and
+    noise (as ``mho.train_on_chip``), and each :meth:`step` sends the pulses that its rule makes of all
+    vectors since the step before, one vector after the other. The conductances of the chip change, and never
+    the weights of
     the model: ``mho.revert`` puts what was learned into them, and programming anew would forget it. Digital
     parameters, biases among them, are for an ordinary optimizer beside this one (:func:`digital_parameters`).
 
     Learning rates are those of the weights: on cells without imbalance and noise, ``SGD`` changes them by
-    ``-lr d x^T`` on average. Schedulers of torch, parameter groups, ``state_dict`` and going on bit for bit are
-    as usual; what pulses draw comes from ``seed``.
+    ``-lr d x^T`` on average. Schedulers of torch, parameter groups, ``state_dict`` and going on bit for bit
+    are as usual; what pulses draw comes from ``seed``.
 
     Args:
-        params: a programmed model, whose arrays have ``mho.devices.Pulsed`` cells; or dicts with ``"model"``, a
-            part of one, and its own ``"lr"``.
+        params: a programmed model, whose arrays have ``mho.devices.Pulsed`` cells; or dicts with
+            ``"model"``, a part of one, and its own ``"lr"``.
         lr: learning rate.
         rule: how to learn, such as ``SGD()`` or ``AGAD()``.
         backward: how errors are read.
@@ -46,8 +47,8 @@ class PulsedOptimizer(torch.optim.Optimizer):
     Raises:
         TypeError: no module, or a rule that is none.
         NotProgrammedError: an array without a chip.
-        ValueError: an array whose cells do not move by pulses, or are not read as the rule asks; a rate that is
-            negative; an array in two groups.
+        ValueError: an array whose cells do not move by pulses, or are not read as the rule asks; a rate that
+            is negative; an array in two groups.
 
     >>> import mho
     >>> cells = mho.devices.Pulsed(
@@ -105,7 +106,7 @@ class PulsedOptimizer(torch.optim.Optimizer):
                 learner.moved()
 
     def close(self) -> None:
-        """Stop learning: the arrays are as they are after ``mho.program``, with the conductances they have now."""
+        """Stop learning: the arrays are as after ``mho.program``, with the conductances they have now."""
         for learner in self.learners.values():
             learner.settle()
             if learner.crossbar._learner is learner:
@@ -130,8 +131,8 @@ class PulsedOptimizer(torch.optim.Optimizer):
             closure: computes the loss anew, with its gradients.
 
         Raises:
-            ValueError: the chip is not as old as just after programming, or an error is NaN or infinite; then no
-                pulse is sent.
+            ValueError: the chip is not as old as just after programming, or an error is NaN or infinite;
+                then no pulse is sent.
         """
         loss = None
         if closure is not None:
@@ -168,7 +169,7 @@ class PulsedOptimizer(torch.optim.Optimizer):
         return {name: array.pulses().clone() for name, array in self._named_arrays()}
 
     def clipped(self) -> dict[str, float]:
-        """Share of the vectors whose pulses did not fit into their trains, by array: learning rate that is lost."""
+        """Share of the vectors whose pulses did not fit into their trains, by array: rate that is lost."""
         return {name: array.clipped / max(array.sent, 1) for name, array in self._named_arrays()}
 
     def _named_arrays(self) -> list[tuple[str, PulsedWeights]]:
@@ -198,7 +199,13 @@ class PulsedOptimizer(torch.optim.Optimizer):
             }
             for path, learner in self.learners.items()
         }
-        mine = {"format": FORMAT, "rule": to_dict(self.rule), "seed": self.seed, "arrays": arrays, "held": held}
+        mine = {
+            "format": FORMAT,
+            "rule": to_dict(self.rule),
+            "seed": self.seed,
+            "arrays": arrays,
+            "held": held,
+        }
         return {**kept, "on_chip": {**mine, "generator": self.generator.get_state()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # type: ignore[override]
@@ -245,7 +252,9 @@ def _arrays(groups: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str
         arrays = {array.path: array for array in crossbars(group.pop("model")).values()}
         for path, array in arrays.items():
             if id(array) in seen:
-                raise ValueError(f"params: the array {path!r} is in two groups; give each part of a model once")
+                raise ValueError(
+                    f"params: the array {path!r} is in two groups; give each part of a model once"
+                )
             seen.add(id(array))
             array.require_chip("PulsedOptimizer")
         found.append((group, arrays))
@@ -268,16 +277,16 @@ def _check(path: str, learner: Learner, work: Work) -> None:
     seconds = float(learner.crossbar.chip_seconds)
     if seconds > 0:
         raise ValueError(
-            f"the chip of {path!r} is {seconds:g} s old: pulses move cells that have just been programmed; call "
-            "mho.age(model, 0) before training goes on"
+            f"the chip of {path!r} is {seconds:g} s old: pulses move cells that have just been programmed; "
+            "call mho.age(model, 0) before training goes on"
         )
     if math.isfinite(float(work.x.sum()) + float(work.d.sum())):
         return
     for name, values in (("inputs", work.x), ("errors", work.d)):
         if not bool(torch.isfinite(values).all()):
             raise ValueError(
-                f"{name} of {path!r} are NaN or infinite: no pulse was sent; lower the learning rate, or look at "
-                "the loss"
+                f"{name} of {path!r} are NaN or infinite: no pulse was sent; lower the learning rate, or "
+                "look at the loss"
             )
 
 
@@ -291,15 +300,19 @@ def _checked(optimizer: PulsedOptimizer, state_dict: Mapping[str, Any]) -> dict[
     wanted = {"rule": to_dict(optimizer.rule), "seed": optimizer.seed}
     for name, value in wanted.items():
         if mine[name] != value:
-            raise ValueError(f"state_dict has {name} = {mine[name]!r} and the optimizer {value!r}: make it alike")
+            raise ValueError(
+                f"state_dict has {name} = {mine[name]!r} and the optimizer {value!r}: make it alike"
+            )
     arrays = dict(optimizer._named_arrays())
     if set(arrays) != set(mine["arrays"]):
         raise ValueError(
-            f"state_dict is of the arrays {sorted(mine['arrays'])} and the model has {sorted(arrays)}: load it into "
-            "the same network"
+            f"state_dict is of the arrays {sorted(mine['arrays'])} and the model has {sorted(arrays)}: "
+            "load it into the same network"
         )
     for name, array in arrays.items():
         shape = tuple(mine["arrays"][name]["weight"].shape)
         if shape != tuple(array.shown().shape):
-            raise ValueError(f"state_dict has cells {shape} for {name!r}, and the model {tuple(array.shown().shape)}")
+            raise ValueError(
+                f"state_dict has cells {shape} for {name!r}, and the model {tuple(array.shown().shape)}"
+            )
     return mine

@@ -3,8 +3,8 @@
 The rank-one update ``-lr d x^T`` is made by coincidences. In each slot of a train line *j* of the rows fires
 with the chance ``p_j = min(B |x_j|, 1)``, line *k* of the columns with ``q_k = min(A |d_k|, 1)``, and a cell
 on which both fire gets one pulse, up or down by the sign of the product. Of ``BL`` slots it gets
-``BL p_j q_k`` on average, with the variance ``BL p q (1 - p q)``; cells that share a line are correlated. With
-``A B BL dw = lr`` the mean is the update, in steps of ``dw``.
+``BL p_j q_k`` on average, with the variance ``BL p q (1 - p q)``; cells that share a line are correlated.
+With ``A B BL dw = lr`` the mean is the update, in steps of ``dw``.
 
 T. Gokmen and Y. Vlasov, Front. Neurosci. 10, 333 (2016); update management: T. Gokmen, O. M. Onen and
 W. Haensch, Front. Neurosci. 11, 538 (2017).
@@ -102,13 +102,20 @@ class _Managed(Train):
         else:
             length = (k > 0) * (rate * (1 - _WHOLE)).ceil().clamp(min=most)
         slots = length.clamp(min=1)
-        if self.update_management:  # the largest input and error fire alike often; larger errors than fit clip
+        if (
+            self.update_management
+        ):  # the largest input and error fire alike often; larger errors than fit clip
             share = (k / slots).sqrt_().clamp_(max=1)
             of_rows, of_columns = share / x_max, torch.maximum(share, k / most) / d_max
             nothing = k == 0
             of_rows.masked_fill_(nothing, 0.0)
             of_columns.masked_fill_(nothing, 0.0)
-            return Slots(length, (rows * of_rows).clamp_(max=1), (columns * of_columns).clamp_(max=1), k > most * (1 + _WHOLE))
+            return Slots(
+                length,
+                (rows * of_rows).clamp_(max=1),
+                (columns * of_columns).clamp_(max=1),
+                k > most * (1 + _WHOLE),
+            )
         gain = (rate / slots).sqrt()
         fires, falls = rows * gain, columns * gain
         over = (gain * torch.maximum(x_max, d_max) > 1 + _WHOLE) & (k > 0)
@@ -123,8 +130,8 @@ class Stochastic(_Managed):
 
     Attributes:
         desired_bl, fixed_bl, update_bl_management, update_management, um_grad_scale: as of all trains.
-        shared_lines: draw each line once for all its cells, as arrays do. False draws each cell on its own: the
-            same mean and variance of every cell, without the correlation of cells that share a line.
+        shared_lines: draw each line once for all its cells, as arrays do. False draws each cell on its own:
+            the same mean and variance of every cell, without the correlation of cells that share a line.
 
     >>> x, d = torch.ones(1, 1, 2), torch.tensor([[[0.5, -0.5]]])
     >>> sent = Stochastic().send(x, d, torch.tensor([0.02]), 0.001, torch.Generator().manual_seed(0))
@@ -139,7 +146,9 @@ class Stochastic(_Managed):
         slots = self.slots(x, d, lr, step)
         if not self.shared_lines:
             chance = slots.rows.unsqueeze(-1) * slots.columns.unsqueeze(-2)
-            drawn = torch.binomial(slots.length.unsqueeze(-1).expand_as(chance).contiguous(), chance, generator)
+            drawn = torch.binomial(
+                slots.length.unsqueeze(-1).expand_as(chance).contiguous(), chance, generator
+            )
             return Pulses(drawn * -(x.sign().unsqueeze(-1) * d.sign().unsqueeze(-2)), slots.clipped[..., 0])
         most = int(slots.length.max()) if len(x) else 0
         chance = torch.cat((slots.rows, slots.columns), dim=-1).unsqueeze(-2)

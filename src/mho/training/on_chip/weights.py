@@ -12,7 +12,6 @@ from mho.devices.pulsed import Parameters, PulsedCell
 from mho.training.on_chip.bank import Bank, events_of
 from mho.training.on_chip.trains import Train
 
-
 _COUNTS = 1 << 25  # counts that are looked at at once
 
 
@@ -21,8 +20,8 @@ class Signs(NamedTuple):
 
     Attributes:
         of_copies: 1 or -1 for each cell: the weight is the sum of their states with these signs.
-        one_sided: whether cells are only pulsed up, so that one of a pair takes what raises the weight and the
-            other one what lowers it.
+        one_sided: whether cells are only pulsed up, so that one of a pair takes what raises the weight and
+            the other one what lowers it.
     """
 
     of_copies: tuple[int, ...] = (1,)
@@ -55,10 +54,10 @@ class PulsedWeights:
         """Weights of cells with these parameters and states, each ``[copy, group, row, column]``."""
         if len(state) != len(signs.of_copies):
             raise ValueError(
-                f"state has {len(state)} cells for each weight, and signs are {signs.of_copies!r}: give a sign "
-                "for each"
+                f"state has {len(state)} cells for each weight, and signs are {signs.of_copies!r}: give a "
+                "sign for each"
             )
-        flat = {name: torch.as_tensor(v).expand_as(state).flatten() for name, v in parameters.items()}
+        flat = {name: value.flatten() for name, value in parameters.items()}
         self.bank = Bank(cell, flat, cell.kept(state.flatten(), flat))
         self.first = 0
         self.signs = signs
@@ -107,7 +106,7 @@ class PulsedWeights:
         return self.of_cells(self.bank.pulses)
 
     def on_cells(self, counts: Tensor) -> Tensor:
-        """Pulses on cells ``[vector, cell]``, from signed counts on weights, ``[vector, group, row, column]``."""
+        """Pulses on cells, ``[vector, cell]``, from counts on weights, ``[vector, group, row, column]``."""
         flat = counts.flatten(1)
         if self.signs.of_copies == (1,) and not self.signs.one_sided:
             return flat
@@ -120,15 +119,11 @@ class PulsedWeights:
         """Send signed counts of pulses ``[vector, group, row, column]``, one vector after the other."""
         send_all([(self, counts)], generator)
 
-    def update(
-        self, train: Train, x: Tensor, d: Tensor, lr: Tensor, generator: torch.Generator
-    ) -> None:
+    def update(self, train: Train, x: Tensor, d: Tensor, lr: Tensor, generator: torch.Generator) -> None:
         """Update by ``-lr d x^T``; arguments as of :meth:`Train.send`, errors in units of states."""
         self.send(self.counts(train, x, d, lr, generator), generator)
 
-    def counts(
-        self, train: Train, x: Tensor, d: Tensor, lr: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def counts(self, train: Train, x: Tensor, d: Tensor, lr: Tensor, generator: torch.Generator) -> Tensor:
         """The pulses of an update, counted among those that were sent."""
         made = train.send(x, d, lr, self.granularity, generator)
         self.sent += made.clipped.numel()
@@ -139,7 +134,8 @@ class PulsedWeights:
         """Write pairs anew of which both cells are high: reset both, and pulse the difference on one.
 
         It is done where the larger of the two is above .75 of its range and the smaller above .25, open loop,
-        with as many pulses as a train has slots at most. M. J. Rasch et al., AICAS (2021), one-sided unit cell.
+        with as many pulses as a train has slots at most. M. J. Rasch et al., AICAS (2021), one-sided unit
+        cell.
         """
         states = self.shown()
         high = self.bank.cell.w_max

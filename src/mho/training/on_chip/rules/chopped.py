@@ -1,4 +1,4 @@
-"""Tiki-Taka with choppers: the signs with which rows of the fast array learn change, and errors of its zero go.
+"""Tiki-Taka with choppers: rows of the fast array learn with changing signs, and errors of its zero go.
 
 M. J. Rasch et al., "Fast and robust analog in-memory deep neural network training", Nat. Commun. 15, 7133
 (2024).
@@ -31,8 +31,8 @@ class Chopping(Buffered):
         in_chop_random: by chance, or regularly.
         buffer_granularity: of H, in steps of A.
         auto_granularity: multiply it by that many vectors over the number of rows; 0 for no such factor.
-        auto_scale: scale the rate of A so that the largest update of a vector takes ``fast_lr`` of a train, from
-            running means of the largest inputs and errors.
+        auto_scale: scale the rate of A so that the largest update of a vector takes ``fast_lr`` of a train,
+            from running means of the largest inputs and errors.
         auto_momentum: of these means.
         correct_gradient_magnitudes: take the rate of A out of the transfers.
     """
@@ -52,8 +52,8 @@ class Chopping(Buffered):
         """A rate of A that is scaled by itself is in no transfer."""
         if self.auto_scale and self.correct_gradient_magnitudes:
             raise ValueError(
-                "auto_scale = True, correct_gradient_magnitudes = True: the scaled rate of A changes with each "
-                "vector and cannot be taken out of the transfers; choose one of them"
+                "auto_scale = True, correct_gradient_magnitudes = True: the scaled rate of A changes with "
+                "each vector and cannot be taken out of the transfers; choose one of them"
             )
 
     @property
@@ -109,7 +109,9 @@ class Chopping(Buffered):
             changed = drawn < self.in_chop_prob
         else:
             period = self.period
-            changed = passes % period == period - 1 if period > 0 else torch.zeros_like(passes, dtype=torch.bool)
+            changed = (
+                passes % period == period - 1 if period > 0 else torch.zeros_like(passes, dtype=torch.bool)
+            )
         chopper[rows] = torch.where(changed, -chopper[rows], chopper[rows])
         return changed
 
@@ -137,7 +139,8 @@ class AGAD(Chopping):
     Attributes:
         in_chop_random: regularly, by default.
         tail_weightening: how much more the reads of the end of a period count in the zero.
-        buffer_cap: H is kept between plus and minus that after pulses, where it does not forget; 0 for no limit.
+        buffer_cap: H is kept between plus and minus that after pulses, where it does not forget; 0 for no
+            limit.
     """
 
     in_chop_random: bool = False

@@ -18,8 +18,8 @@ from mho.training.on_chip.weights import PulsedWeights, send_all
 class MixedPrecision(Rule):
     """Updates are added up in digital memory *chi*; whole steps of it are sent as pulses.
 
-    S. R. Nandakumar et al., "Mixed-precision deep learning based on computational memory", Front. Neurosci. 14,
-    406 (2020). What was not sent stays in chi.
+    S. R. Nandakumar et al., "Mixed-precision deep learning based on computational memory", Front. Neurosci.
+    14, 406 (2020). What was not sent stays in chi.
 
     Attributes:
         transfer_every: batches between two transfers.

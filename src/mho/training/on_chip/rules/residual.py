@@ -1,8 +1,8 @@
 """Several tiles for each weight, each of which learns what those before it have left.
 
 Z. Wu et al., "Analog in-memory training on general non-ideal resistive elements", NeurIPS 2025
-(arXiv 2502.06309), for two tiles; J. Li et al., "In-memory training on analog devices with limited conductance
-states via multi-tile residual learning" (arXiv 2510.02516) for several.
+(arXiv 2502.06309), for two tiles; J. Li et al., "In-memory training on analog devices with limited
+conductance states via multi-tile residual learning" (arXiv 2510.02516) for several.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from mho.training.on_chip.weights import PulsedWeights, send_all
 class ResidualLearning(Rule):
     """The weight is ``sum_n factor^n W_n``; the gradient goes to the last tile, and each tile is passed on.
 
-    The network is read with all tiles (``mapping=mho.mapping.Residual(tiles=..., factor=...)``), so the last tile
-    learns the residual of the others: at the optimum it is zero, where steps up and down are alike. Rows of tile
-    n + 1 are read in turn and gathered in digital memory, which sends pulses to tile n; each tile is slower than
-    the one after it. To begin with the first tile learns alone, then the second one what it has left, and so on.
+    The network is read with all tiles (``mapping=mho.mapping.Residual(tiles=..., factor=...)``), so the last
+    tile
+    learns the residual of the others: at the optimum it is zero, where steps up and down are alike. Rows of
+        tile
+    n + 1 are read in turn and gathered in digital memory, which sends pulses to tile n; each tile is slower
+    than the one after it. To begin with the first tile learns alone, then the second one what it has left,
+    and so on.
 
     Attributes:
         train: how updates of a tile become pulses.

@@ -35,7 +35,8 @@ class Transferring(Rule):
     """What the rules with a fast array *A* share: its updates, and when which of its rows is read.
 
     Rows are read in order, one after each ``transfer_every`` vectors or batches. A cell does not look at its
-    neighbours, so the updates of a row are sent up to the vector after which it is read, and those of all other
+    neighbours, so the updates of a row are sent up to the vector after which it is read, and those of all
+    other
     rows later: in one go for a whole batch, with the same result as one after the other.
 
     Attributes:
@@ -113,7 +114,9 @@ class Transferring(Rule):
             found = []
             for batch, read in now:
                 held = batch.work.held
-                rows, passes = (torch.tensor(part, device=batch.done.device) for part in (read.rows, read.passes))
+                rows, passes = (
+                    torch.tensor(part, device=batch.done.device) for part in (read.rows, read.passes)
+                )
                 a = held.reading(batch.fast, rows, generator)
                 counts = self.transfer(batch.work, rows, passes, a, generator)
                 found.append((held.weights, counts))
