@@ -213,6 +213,51 @@ def test_refreshing_a_pair(before: tuple[float, float], after: float) -> None:
     assert float(pair.weights()) == pytest.approx(after, abs=1e-4)
 
 
+# --- measured cells ----------------------------------------------------------------------------
+
+
+def test_a_switching_model_is_pulsed_as_it_says() -> None:
+    """Pulses of training are those of the model: the same states as its own steps give."""
+    model = mho.devices.dynamics.VTEAM(r_on=50.0, r_off=1000.0)
+    cell = pulsed.SwitchingSteps(
+        model=model, up_voltage=-0.6, down_voltage=0.4, up_width=1e-9, down_width=1e-9
+    )
+    w = torch.zeros(1, 1, 1, 3, dtype=torch.float64)
+    array = PulsedWeights(cell, cell.nominal(w), w)
+    array.send(torch.tensor([[[[1.0, -1.0, 0.0]]]], dtype=torch.float64), torch.Generator())
+    g = (model.g_min + model.g_max) / 2
+    state = model.state_of(torch.tensor(g, dtype=torch.float64))
+    found = array.weights().flatten()
+    for weight, volts in zip(found, (-0.6, 0.4), strict=False):
+        after = float(model.conductance(model.step(state, volts, 1e-9)))
+        wanted = 2 * (after - model.g_min) / (model.g_max - model.g_min) - 1
+        assert float(weight) == pytest.approx(wanted, abs=1e-6)
+    assert found[0] > 0 > found[1]
+    assert float(found[2]) == 0
+
+
+def test_jumps_are_drawn_from_their_table() -> None:
+    """The law of the table, here uniform, in units of half the range."""
+    up = mho.devices.Jumps(g=(0.0, 20e-6), change=(0.0, 2e-6), cdf=((0.0, 1.0), (0.0, 1.0)))
+    down = mho.devices.Jumps(g=(0.0, 20e-6), change=(-2e-6, 0.0), cdf=((0.0, 1.0), (0.0, 1.0)))
+    cell = pulsed.JumpSteps(jumps=mho.devices.JumpCell(up=up, down=down))
+    assert cell.dw_min == pytest.approx(0.1)  # the median, 1 uS, in units of 10 uS
+    array = weights(cell, 20_000)
+    array.send(torch.ones(1, 1, 1, 20_000, dtype=torch.float64), torch.Generator().manual_seed(7))
+    assert stats.kstest(array.weights().flatten().numpy(), "uniform", args=(0, 0.2)).pvalue > 0.01
+
+
+def test_cells_that_no_pulse_moves_are_refused() -> None:
+    model = mho.devices.dynamics.VTEAM(r_on=50.0, r_off=1000.0)
+    with pytest.raises(ConfigError, match="moves nothing"):
+        pulsed.SwitchingSteps(model=model, up_voltage=-1e-3, down_voltage=1e-3)
+    with pytest.raises(ConfigError, match="swap their signs"):
+        pulsed.SwitchingSteps(model=model, up_voltage=0.4, down_voltage=-0.6)
+    up = mho.devices.Jumps(g=(0.0, 20e-6), change=(0.0, 2e-6), cdf=((0.0, 1.0), (0.0, 1.0)))
+    with pytest.raises(ConfigError, match=r"jumps\.down = None"):
+        pulsed.JumpSteps(jumps=mho.devices.JumpCell(up=up))
+
+
 # --- as devices --------------------------------------------------------------------------------
 
 

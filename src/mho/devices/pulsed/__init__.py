@@ -1,7 +1,8 @@
 """Cells that pulses move a step at a time, for training on the chip.
 
 Laws of the step: :class:`ConstantSteps`, :class:`LinearSteps`, :class:`SoftBounds`,
-:class:`ExponentialSteps`, :class:`PowerSteps`, :class:`TableSteps`. Cells of the literature:
+:class:`ExponentialSteps`, :class:`PowerSteps`, :class:`TableSteps`; of a measured table of jumps,
+:class:`JumpSteps`, and of any switching model, :class:`SwitchingSteps`. Cells of the literature:
 :func:`ReRamES`, :func:`ReRamSB`, :func:`ReRamArrayOM`, :func:`ReRamArrayHfO2`, :func:`Capacitor`,
 :func:`EcRam`, :func:`EcRamMO`, :func:`PCM`, :func:`GokmenVlasov`, :func:`Idealized`.
 :class:`Pulsed` makes a device of a cell.
@@ -14,6 +15,8 @@ from mho.devices.pulsed.device import Pulsed as Pulsed
 from mho.devices.pulsed.exponential import ExponentialSteps as ExponentialSteps
 from mho.devices.pulsed.linear import LinearSteps as LinearSteps
 from mho.devices.pulsed.linear import SoftBounds as SoftBounds
+from mho.devices.pulsed.measured import JumpSteps as JumpSteps
+from mho.devices.pulsed.measured import SwitchingSteps as SwitchingSteps
 from mho.devices.pulsed.power import PowerSteps as PowerSteps
 from mho.devices.pulsed.presets import PCM as PCM
 from mho.devices.pulsed.presets import Capacitor as Capacitor

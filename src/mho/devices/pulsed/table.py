@@ -18,8 +18,8 @@ class TableSteps(PulsedCell):
 
     >>> import torch
     >>> cell = TableSteps(dw_min=0.1, up=(1.0, 0.5), down=(0.5, 1.0), w_max=1.0, w_min=-1.0)
-    >>> [round(step.item(), 3) for step in cell.steps(torch.tensor(0.5), cell.nominal(torch.zeros(())))]
-    [0.063, 0.087]
+    >>> [round(step.item(), 4) for step in cell.steps(torch.tensor(0.5), cell.nominal(torch.zeros(())))]
+    [0.0625, 0.0875]
     """
 
     up: tuple[NonNegative, ...] = (1.0, 1.0)
