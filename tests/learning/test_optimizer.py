@@ -6,6 +6,7 @@ import copy
 import io
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -411,6 +412,125 @@ def test_saturated_vectors_are_counted() -> None:
     assert int(optimizer.pulses()[""].min()) == 3 * 31
 
 
+def test_the_pulses_can_be_had() -> None:
+    """A list that another chip plays ends in the same counts, cell by cell."""
+    analog = on_chip(nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)), hardware(pulsed.ReRamSB()))
+    optimizer = PulsedOptimizer(analog, lr=0.3, rule=TikiTaka2())
+    with optimizer.recording() as sent:
+        for _ in range(3):
+            optimizer.zero_grad()
+            analog(torch.rand(6, 5)).sum().backward()
+            optimizer.step()
+    for path, counts in optimizer.pulses().items():
+        played = torch.zeros_like(counts)
+        for one in sent:
+            if one.array == path:
+                played.index_put_(tuple(one.cell), one.direction.abs().long(), accumulate=True)
+        assert torch.equal(played, counts)
+    before = len(sent)
+    analog(torch.rand(6, 5)).sum().backward()
+    optimizer.step()
+    assert len(sent) == before
+
+
+def test_a_digital_optimizer_goes_along() -> None:
+    """One optimizer for all of a model: rates, schedules and states of both."""
+
+    def made() -> tuple[nn.Module, PulsedOptimizer, Any]:
+        torch.manual_seed(2)
+        analog = on_chip(
+            nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)), hardware(pulsed.ReRamSB())
+        )
+        digital = torch.optim.SGD(digital_parameters(analog), lr=0.2, momentum=0.9)
+        optimizer = PulsedOptimizer(analog, lr=0.4, digital=digital)
+        return analog, optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+
+    def step(analog: nn.Module, optimizer: PulsedOptimizer, scheduler: Any) -> None:
+        optimizer.zero_grad()
+        analog(torch.ones(2, 5)).sum().backward()
+        optimizer.step()
+        scheduler.step()
+
+    first = made()
+    biases = [p.clone() for p in digital_parameters(first[0])]
+    step(*first)
+    assert [group["lr"] for group in first[1].param_groups] == [0.2, 0.1]
+    assert all(not torch.equal(a, b) for a, b in zip(biases, digital_parameters(first[0]), strict=True))
+    again = made()
+    for part, state in zip(again, [copy.deepcopy(part.state_dict()) for part in first], strict=True):
+        part.load_state_dict(state)
+    for run in (first, again):
+        step(*run)
+    for a, b in zip(digital_parameters(first[0]), digital_parameters(again[0]), strict=True):
+        assert torch.equal(a, b)
+    assert again[1].digital is not None
+    assert again[1].digital.param_groups[0]["lr"] == again[1].param_groups[1]["lr"] == 0.05
+    with pytest.raises(ValueError, match="without it"):
+        PulsedOptimizer(made()[0], lr=0.1).load_state_dict(first[1].state_dict())
+
+
+def test_in_the_loop_of_mho(tmp_path: Path) -> None:
+    """``mho.training.fit`` trains it, stops and goes on bit for bit."""
+    x, y = torch.rand(20, 5), torch.randint(0, 3, (20,))
+    loader = [(x[k : k + 5], y[k : k + 5]) for k in range(0, 20, 5)]
+
+    def trained(epochs: list[int], folder: str) -> nn.Module:
+        for last in epochs:
+            torch.manual_seed(3)
+            analog = on_chip(nn.Linear(5, 3), hardware(pulsed.EcRam()))
+            digital = torch.optim.SGD(digital_parameters(analog), lr=0.1)
+            optimizer = PulsedOptimizer(analog, lr=0.1, digital=digital)
+            loss = mho.training.supervised(nn.functional.cross_entropy)
+            checkpoint = tmp_path / folder / "c.pt"
+            mho.training.fit(analog, loader, loss, optimizer, last, checkpoint=checkpoint)
+        return analog
+
+    through, stopped = trained([4], "a"), trained([2, 4], "b")
+    assert torch.equal(mho.conductances(through)[""], mho.conductances(stopped)[""])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_in_lightning() -> None:
+    lightning = pytest.importorskip("lightning")
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.analog = on_chip(nn.Linear(5, 3), hardware(pulsed.EcRam()))
+
+        def training_step(self, batch: Any, number: int) -> Tensor:
+            return nn.functional.cross_entropy(self.analog(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            digital = torch.optim.SGD(digital_parameters(self.analog), lr=0.1)
+            return PulsedOptimizer(self.analog, lr=0.1, digital=digital)
+
+    data = torch.utils.data.TensorDataset(torch.rand(20, 5), torch.randint(0, 3, (20,)))
+    module = Module()
+    before = mho.conductances(module.analog)[""].clone()
+    trainer = lightning.Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, torch.utils.data.DataLoader(data, batch_size=5))
+    assert not torch.equal(mho.conductances(module.analog)[""], before)
+
+
+def test_full_pairs_are_refreshed() -> None:
+    """Pulses up and down in turn fill both cells of one-sided pairs; resets make room."""
+    described = hardware(pulsed.PCM(), DifferentialPair(scale=Fixed(weight=1.0)), one_sided=True)
+    for every, full in ((1, False), (1000, True)):
+        analog = on_chip(nn.Linear(2, 2, bias=False), described)
+        optimizer = PulsedOptimizer(analog, lr=5.0, refresh_every=every)
+        for turn in range(60):
+            (analog(torch.ones(1, 2)) * (-1.0) ** turn).sum().backward()
+            optimizer.step()
+        states = optimizer.learners[""].held.weights.shown()
+        assert bool((states.amin(0) > 0.75 * 2.0).any()) == full
+    with pytest.raises(ValueError, match="refresh_every = 0"):
+        PulsedOptimizer(analog, refresh_every=0)
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 
@@ -455,7 +575,7 @@ def test_an_array_in_two_groups() -> None:
     with pytest.raises(ValueError, match="in two groups"):
         PulsedOptimizer([{"model": analog}, {"model": analog}])
     with pytest.raises(TypeError, match="give a model"):
-        PulsedOptimizer([{"params": analog.weight}])  # type: ignore[dict-item]
+        PulsedOptimizer([{"params": analog.weight}])
     with pytest.raises(TypeError, match="give a rule"):
         PulsedOptimizer(analog, rule="agad")  # type: ignore[arg-type]
 

@@ -45,9 +45,9 @@ NAMED: dict[str, PulsedCell] = {
 
 def nominal(cell: PulsedCell) -> PulsedCell:
     """The cell without spread and noise."""
-    names = [f.name for f in dataclasses.fields(cell) if f.name.endswith("_dtod")]  # type: ignore[arg-type]
+    names = [f.name for f in dataclasses.fields(cell) if f.name.endswith("_dtod")]
     off: dict[str, Any] = dict.fromkeys([*names, "dw_min_std", "write_noise_std", "reference_std"], 0.0)
-    return dataclasses.replace(cell, **off)  # type: ignore[type-var]
+    return dataclasses.replace(cell, **off)
 
 
 CELLS = {name: nominal(cell) for name, cell in NAMED.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from pydantic import InstanceOf
 from torch import Tensor
@@ -17,13 +19,13 @@ _LEAST = 1e-9  # of half the range: steps below it are rounding
 class _OfConductances(PulsedCell):
     """A cell that is known by its conductance: the states -1 and 1 are its lowest and highest one."""
 
+    @abstractmethod
     def bounds_of_g(self) -> tuple[float, float]:
         """Lowest and highest conductance, siemens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def changed(self, g: Tensor, direction: Tensor, eps: Tensor) -> Tensor:
         """Conductances after a pulse; without chance where ``eps`` is 0."""
-        raise NotImplementedError
 
     def validate(self) -> None:
         """Alike cells from -1 to 1, whose step is that in the middle."""
@@ -102,8 +104,8 @@ class JumpSteps(_OfConductances):
 class SwitchingSteps(_OfConductances):
     """A cell that is a switching model, pulsed with one voltage up and one down.
 
-    The states -1 and 1 are the ends of its conductance. A fitted pulse train is such a model. Where its pulses
-    scatter, each of them does on its own.
+    The states -1 and 1 are the ends of its conductance. A fitted pulse train is such a model. Where its
+    pulses scatter, each of them does on its own.
 
     Attributes:
         model: how the state moves under voltage.
@@ -131,8 +133,8 @@ class SwitchingSteps(_OfConductances):
         up, down = self.steps(torch.zeros((), dtype=torch.float64), {})
         if min(float(up), float(down)) < -_LEAST:
             raise ValueError(
-                f"up_voltage = {self.up_voltage!r} V, down_voltage = {self.down_voltage!r} V: pulses up lower "
-                "the conductance of this model, or those down raise it; swap their signs"
+                f"up_voltage = {self.up_voltage!r} V, down_voltage = {self.down_voltage!r} V: pulses up "
+                "lower the conductance of this model, or those down raise it; swap their signs"
             )
         super().validate()
 

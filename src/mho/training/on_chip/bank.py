@@ -8,7 +8,7 @@ have a second one, and so on. What comes out is the same, in as many steps as th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,7 @@ class Bank:
         weight: what each of them holds, without write noise.
         shown: what it shows of that.
         pulses: how many pulses it got, up and down.
+        listener: is told what is sent.
     """
 
     def __init__(self, cell: PulsedCell, parameters: Parameters, weight: Tensor) -> None:
@@ -51,6 +52,7 @@ class Bank:
         self.shown = weight.clone() if cell.write_noise_std > 0 else weight
         self.pulses = torch.zeros_like(weight, dtype=torch.int64)
         self.low, self.high = cell.limits(self.parameters)
+        self.listener: Callable[[Events], None] | None = None
         self._kept: Tensor | None = None
         self._referred = bool((self.parameters["reference"] != 0).any())
         lines = cell.lines(self.parameters)
@@ -81,6 +83,8 @@ class Bank:
         """Send pulses."""
         if events.cell.numel() == 0:
             return
+        if self.listener is not None:
+            self.listener(events)
         total = torch.bincount(events.cell, minlength=len(self))
         rank = torch.arange(events.cell.numel(), device=total.device) - (total.cumsum(0) - total)[events.cell]
         reached = total.nonzero().flatten()

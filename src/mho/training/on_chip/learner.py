@@ -185,6 +185,12 @@ class Learner:
         self.forwards = 0
 
     @property
+    def seconds(self) -> float:
+        """Age of the chip."""
+        held: Tensor = self.crossbar.chip_seconds  # type: ignore[assignment]
+        return float(held)
+
+    @property
     def factors(self) -> Tensor:
         """Output for each unit of state of the first tile, ``[group, column]``."""
         return self._factors[0].squeeze(1)
@@ -257,7 +263,7 @@ class _Reading(torch.autograd.Function):
         return learner.product(x)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, None, None]:
         (x,) = ctx.saved_tensors
         return ctx.learner.went_back(ctx.number, x, d, ctx.needs_input_grad[0]), None, None

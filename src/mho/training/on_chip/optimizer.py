@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +16,26 @@ from mho.config import to_dict
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
 from mho.training.on_chip.backward import Backward
-from mho.training.on_chip.bank import Bank
+from mho.training.on_chip.bank import Bank, Events
 from mho.training.on_chip.learner import Learner
 from mho.training.on_chip.rules import SGD, Rule, Work
 from mho.training.on_chip.weights import PulsedWeights, share_bank
 
 FORMAT = 1
+
+
+class PulseList(NamedTuple):
+    """Pulses on one array.
+
+    Attributes:
+        array: its path; ``path/fast`` and such for arrays that only the rule sees.
+        cell: copy, group, row and column of each, ``[4, pulse]``.
+        direction: 1 or -1 of each, int8.
+    """
+
+    array: str
+    cell: Tensor
+    direction: Tensor
 
 
 class PulsedOptimizer(torch.optim.Optimizer):
@@ -42,6 +58,10 @@ class PulsedOptimizer(torch.optim.Optimizer):
         lr: learning rate.
         rule: how to learn, such as ``SGD()`` or ``AGAD()``.
         backward: how errors are read.
+        digital: an optimizer of the digital parameters, which steps with this one; its groups are among those
+            of this one, so that schedulers see them, and its state is saved with it.
+        refresh_every: steps between two looks for pairs of one-sided cells that are both high; they are
+            reset, and their difference is written anew.
         seed: names the draws of arrays that only the rule sees, and those of the pulses.
 
     Raises:
@@ -73,11 +93,14 @@ class PulsedOptimizer(torch.optim.Optimizer):
         rule: Rule = SGD(),  # noqa: B008 (a description, frozen)
         *,
         backward: Backward = Backward(),  # noqa: B008
+        digital: torch.optim.Optimizer | None = None,
+        refresh_every: int = 1,
         seed: int = 0,
     ) -> None:
         if not isinstance(rule, Rule):
             raise TypeError(f"rule = {rule!r}: give a rule of mho.training.on_chip, such as SGD()")
-        self.rule, self.seed = rule, seed
+        self.rule, self.seed, self.digital = rule, seed, digital
+        self.refresh_every, self.steps = _count("refresh_every", refresh_every), 0
         self.generator = random.fork(seed, "pulses")
         groups = [{"model": params}] if isinstance(params, nn.Module) else [dict(group) for group in params]
         self.learners: dict[str, Learner] = {}
@@ -92,6 +115,13 @@ class PulsedOptimizer(torch.optim.Optimizer):
         share_bank([array for learner in self.learners.values() for array in learner.held.arrays()])
         self._wanted = [(p, p.requires_grad) for group in self.param_groups for p in group["params"]]
         self._attach()
+        if digital is not None:
+            self.param_groups += digital.param_groups
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        """The groups of arrays."""
+        return [group for group in self.param_groups if "paths" in group]
 
     def _attach(self) -> None:
         """Let the arrays be read by their chips, and show what their cells hold."""
@@ -123,8 +153,10 @@ class PulsedOptimizer(torch.optim.Optimizer):
         """Forget the vectors that were not sent."""
         for learner in self.learners.values():
             learner.forget()
+        if self.digital is not None:
+            self.digital.zero_grad(set_to_none)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Send the pulses of all vectors since the last step; they are sent once.
 
         Args:
@@ -139,15 +171,26 @@ class PulsedOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         with plain():
-            works = [work for group in self.param_groups for work in self._works(group)]
+            works = [work for group in self._groups for work in self._works(group)]
             for path, work in works:
                 _check(path, self.learners[path], work)
             self.rule.update([work for _, work in works], self.generator)
-            for bank in self._banks():
-                bank.pass_batch(self.generator)
+            self._between_batches()
             for learner in self.learners.values():
                 learner.moved()
+        if self.digital is not None:
+            self.digital.step()
         return loss
+
+    def _between_batches(self) -> None:
+        """What cells do by themselves, and what is done to pairs that are full."""
+        self.steps += 1
+        for bank in self._banks():
+            bank.pass_batch(self.generator)
+        if self.steps % self.refresh_every == 0:
+            for _, array in self._named_arrays():
+                if array.signs.one_sided:
+                    array.refresh(self.generator)
 
     def _works(self, group: dict[str, Any]) -> list[tuple[str, Work]]:
         """What the arrays of a group have seen, in units of their states."""
@@ -160,6 +203,31 @@ class PulsedOptimizer(torch.optim.Optimizer):
         return works
 
     # --- what was sent ---------------------------------------------------------------------------
+
+    @contextmanager
+    def recording(self) -> Iterator[list[PulseList]]:
+        """Keep the pulses that are sent inside a ``with`` block, for a board to play.
+
+        The list grows with each step. The pulses of one cell are in the order in which it gets them; between
+        cells the order means nothing, for no cell looks at another one.
+        """
+        kept: list[PulseList] = []
+        for bank in self._banks():
+            bank.listener = partial(self._record, kept, bank)
+        try:
+            yield kept
+        finally:
+            for bank in self._banks():
+                bank.listener = None
+
+    def _record(self, kept: list[PulseList], bank: Bank, events: Events) -> None:
+        for name, array in self._named_arrays():
+            if array.bank is bank:
+                inside = (events.cell >= array.cells.start) & (events.cell < array.cells.stop)
+                if bool(inside.any()):
+                    places = events.cell[inside] - array.cells.start
+                    where = torch.unravel_index(places, array.shown().shape)
+                    kept.append(PulseList(name, torch.stack(where), events.direction[inside].to(torch.int8)))
 
     def pulses(self) -> dict[str, Tensor]:
         """Pulses that each cell got since training began, ``[copy, group, row, column]``.
@@ -203,12 +271,15 @@ class PulsedOptimizer(torch.optim.Optimizer):
             "format": FORMAT,
             "rule": to_dict(self.rule),
             "seed": self.seed,
+            "steps": self.steps,
             "arrays": arrays,
             "held": held,
+            "generator": self.generator.get_state(),
+            "digital": None if self.digital is None else self.digital.state_dict(),
         }
-        return {**kept, "on_chip": {**mine, "generator": self.generator.get_state()}}
+        return {**kept, "on_chip": mine}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # type: ignore[override]
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave, on a model that has its ``state_dict`` too.
 
         Raises:
@@ -217,6 +288,10 @@ class PulsedOptimizer(torch.optim.Optimizer):
         mine = _checked(self, state_dict)
         rest = {name: value for name, value in state_dict.items() if name != "on_chip"}
         super().load_state_dict(rest)
+        if self.digital is not None:
+            self.digital.load_state_dict(mine["digital"])
+            self.param_groups[len(self._groups) :] = self.digital.param_groups
+        self.steps = mine["steps"]
         with plain():
             for name, array in self._named_arrays():
                 saved = mine["arrays"][name]
@@ -266,6 +341,12 @@ def _parameters(arrays: dict[str, Crossbar]) -> list[nn.Parameter]:
     return list({id(p): p for array in arrays.values() for p in array.sources()}.values())
 
 
+def _count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} = {value!r}: a whole number of steps, at least 1")
+    return value
+
+
 def _rate(lr: float) -> float:
     if isinstance(lr, bool) or not 0 <= float(lr) < math.inf:
         raise ValueError(f"lr = {lr!r}: a learning rate is 0 or more")
@@ -274,7 +355,7 @@ def _rate(lr: float) -> float:
 
 def _check(path: str, learner: Learner, work: Work) -> None:
     """Raise ``ValueError`` unless these vectors can be sent to this chip."""
-    seconds = float(learner.crossbar.chip_seconds)
+    seconds = learner.seconds
     if seconds > 0:
         raise ValueError(
             f"the chip of {path!r} is {seconds:g} s old: pulses move cells that have just been programmed; "
@@ -298,6 +379,11 @@ def _checked(optimizer: PulsedOptimizer, state_dict: Mapping[str, Any]) -> dict[
             f"state_dict is none of a PulsedOptimizer of format {FORMAT}: give what its state_dict() returned"
         )
     wanted = {"rule": to_dict(optimizer.rule), "seed": optimizer.seed}
+    if (mine["digital"] is None) != (optimizer.digital is None):
+        state, here = (
+            "without" if value is None else "with" for value in (mine["digital"], optimizer.digital)
+        )
+        raise ValueError(f"state_dict is of an optimizer {state} digital = ..., and this one is {here} it")
     for name, value in wanted.items():
         if mine[name] != value:
             raise ValueError(

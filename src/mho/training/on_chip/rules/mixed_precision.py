@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -23,12 +24,15 @@ class MixedPrecision(Rule):
 
     Attributes:
         transfer_every: batches between two transfers.
+        threshold: steps that chi of a weight has to reach before it sends any. Each pulse draws the write
+            noise of its cell anew; where that is many steps, fewer and larger changes leave less of it.
         n_x_bins, n_d_bins: levels to which inputs and errors are rounded before; None for none.
         stochastic_rounding: round them up or down by chance, right on average.
         most_pulses: pulses that one transfer sends to a weight at most.
     """
 
     transfer_every: Count = 1
+    threshold: Annotated[float, Field(ge=1)] = 1.0
     n_x_bins: Annotated[int, Field(ge=2)] | None = None
     n_d_bins: Annotated[int, Field(ge=2)] | None = None
     stochastic_rounding: bool = False
@@ -52,6 +56,8 @@ class MixedPrecision(Rule):
             if held.counters["batches"] % self.transfer_every == 0:
                 step = held.weights.granularity
                 n = (held.memory["chi"] / step).trunc().clamp(-self.most_pulses, self.most_pulses)
+                if self.threshold > 1:
+                    n = n * (n.abs() >= min(math.floor(self.threshold), self.most_pulses))
                 held.memory["chi"] -= n * step
                 parts.append((held.weights, n.unsqueeze(0)))
         send_all(parts, generator)
