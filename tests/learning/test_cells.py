@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from scipy import stats
 from torch import Tensor
 
 import mho
+import mho.testing
+from mho.config import config
 from mho.devices import Pulsed, pulsed
 from mho.devices.pulsed import Parameters, PulsedCell
 from mho.errors import ConfigError
@@ -256,6 +259,51 @@ def test_cells_that_no_pulse_moves_are_refused() -> None:
     up = mho.devices.Jumps(g=(0.0, 20e-6), change=(0.0, 2e-6), cdf=((0.0, 1.0), (0.0, 1.0)))
     with pytest.raises(ConfigError, match=r"jumps\.down = None"):
         pulsed.JumpSteps(jumps=mho.devices.JumpCell(up=up))
+
+
+# --- cells of others ---------------------------------------------------------------------------
+
+
+@config
+class Threshold(PulsedCell):
+    """A stranger's cell: steps only above half of its range."""
+
+    def steps(self, w: Tensor, cells: Parameters) -> tuple[Tensor, Tensor]:
+        """A step up where the state is above zero, none below."""
+        return cells["up"] * (w > 0), cells["down"] * torch.ones_like(w)
+
+
+@pytest.mark.parametrize("cell", [*ALL, Threshold()], ids=[*NAMES, "stranger"])
+def test_each_cell_keeps_the_contract(cell: PulsedCell) -> None:
+    mho.testing.check_cell(cell)
+
+
+def test_a_strangers_cell_learns() -> None:
+    array = weights(Threshold(dw_min=0.05), 50, 0.1)
+    array.send(torch.ones(1, 1, 1, 50, dtype=torch.float64), torch.Generator().manual_seed(0))
+    assert bool((array.weights() > 0.1).any())
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        ({"steps": lambda self, w, cells: (w / 0, w)}, "must be finite between the bounds"),
+        (
+            {"pulsed": lambda self, w, direction, cells, eps: w + 9 * direction},
+            "between the bounds of each cell",
+        ),
+        ({"pulsed": lambda self, w, direction, cells, eps: self.kept(w + 0.1, cells)}, "that get no pulse"),
+        (
+            {"lines": lambda self, cells: ((cells["up"],) * 2, (cells["up"],) * 2)},
+            r"lines\(\) must be the steps",
+        ),
+        ({"granularity": 0.0}, "granularity must be positive"),
+    ],
+)
+def test_cells_that_break_it_are_named(broken: dict[str, Any], sentence: str) -> None:
+    wrong = config(type("Wrong", (Threshold,), {**broken, "__module__": __name__, "__annotations__": {}}))
+    with pytest.raises(AssertionError, match=sentence):
+        mho.testing.check_cell(wrong())
 
 
 # --- as devices --------------------------------------------------------------------------------
