@@ -391,6 +391,35 @@ def test_copies_and_files_have_the_chip_as_it_is() -> None:
     assert mho.nn.crossbars(twin)[""]._learner is None
 
 
+def test_a_chip_that_is_loaded_in_between_is_trained_on() -> None:
+    """The optimizer takes the chip that is there, and never writes back the one that it knew."""
+    analog = on_chip(nn.Linear(4, 2), hardware())
+    optimizer = PulsedOptimizer(analog, lr=0.1)
+    begun = copy.deepcopy(analog.state_dict())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        analog(torch.ones(1, 4)).sum().backward()
+        optimizer.step()
+
+    step()
+    after_one = mho.conductances(analog)[""].clone()
+    step()
+    step()  # not looked at before the chip is loaded
+    analog.load_state_dict(begun)
+    assert torch.equal(mho.conductances(analog)[""], begun["crossbar.chip_g"])
+    step()
+    assert torch.allclose(mho.conductances(analog)[""], after_one, rtol=1e-6)
+    mho.program(analog, seed=7)
+    analog.train()
+    spread = on_chip(nn.Linear(4, 2), hardware(pulsed.EcRam()))
+    other = PulsedOptimizer(spread, lr=0.1)
+    mho.program(spread, seed=7)
+    with pytest.raises(ValueError, match="other cells"):
+        spread.train()(torch.ones(1, 4)).sum().backward()
+    del other
+
+
 def test_effects_around_pulsed_cells_act_on_reads() -> None:
     device = mho.devices.StuckAt(hrs=0.3, device=Pulsed(cell=IDEAL, device=INSIDE))
     analog = on_chip(nn.Linear(10, 8, bias=False), mho.Hardware(device=device, mapping=Offset(scale=SCALE)))

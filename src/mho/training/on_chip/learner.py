@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,33 +11,12 @@ from torch import Tensor
 from mho import random
 from mho.chip import tile
 from mho.chip.reads import Read
-from mho.chip.state import is_plain
-from mho.devices import Effect, Pulsed
-from mho.mapping import Readout
+from mho.chip.state import TileState, is_plain
 from mho.nn.crossbar import Crossbar, plain
 from mho.training.on_chip.backward import Backward
+from mho.training.on_chip.parts import check_tiles, parts_of, pulsed_device
 from mho.training.on_chip.rules import Held, Rule
-from mho.training.on_chip.weights import PulsedWeights, Signs
-
-_ALIKE = 1e-9  # relative difference of factors that are one
-
-
-class Part(NamedTuple):
-    """Copies of cells that make one tile of a weight.
-
-    Attributes:
-        copies: which ones.
-        factor: change of the normalised weight for each unit of state.
-        signs: how their states add up.
-    """
-
-    copies: tuple[int, ...]
-    factor: float
-    signs: Signs
-
-    def of(self, copies: int) -> slice | list[int]:
-        """Where they are among so many copies."""
-        return slice(None) if len(self.copies) == copies else list(self.copies)
+from mho.training.on_chip.weights import PulsedWeights
 
 
 class Vectors(NamedTuple):
@@ -67,16 +46,12 @@ class Learner:
         self.crossbar, self.rule, self.backward, self.seed = crossbar, rule, backward, seed
         chip = crossbar.require_chip("learning on the chip")
         where = crossbar.path or "the array"
-        self.device, own = _pulsed_device(crossbar, chip.cells, where)
-        self.parts = parts_of(
-            crossbar.hardware.mapping.readout(self.device.g_min, self.device.g_max), self.device, where
-        )
-        fewest, most = rule.tiles
-        if not fewest <= len(self.parts) <= most:
-            raise ValueError(_other_tiles(rule, len(self.parts), where))
+        self.device, self._own = pulsed_device(crossbar, chip.cells, where)
+        how = crossbar.hardware.mapping.readout(self.device.g_min, self.device.g_max)
+        self.parts = parts_of(how, self.device, where)
+        check_tiles(rule, len(self.parts), where)
         self.columns = chip.gain.numel() // chip.g.shape[1]
-        cells = self.device.of_state(own[..., : self.columns])
-        states = self.device.state(chip.g[..., : self.columns])
+        cells, states = self.device.of_state(self._own[..., : self.columns]), self._states(chip.g)
         tiles = []
         for part in self.parts:
             some = {name: value[list(part.copies)] for name, value in cells.items()}
@@ -86,17 +61,51 @@ class Learner:
         self.seen: list[tuple[int, Vectors]] = []
         self.forwards = 0
         self.anchor = torch.zeros((), requires_grad=True)  # so that outputs want a gradient
-        self.settled = True
-        self._chip = chip
+        hardware = crossbar.hardware
+        self._quick = is_plain(hardware) and hardware.device.holds and not hardware.device.noisy
+        self._take(chip)
+
+    def _states(self, g: Tensor) -> Tensor:
+        """States of the cells of weights, ``[copy, group, row, column]``."""
+        return self.device.state(g[..., : self.columns])
+
+    def _take(self, chip: TileState) -> None:
+        """Work with the chip that the array holds now."""
+        self._chip, self._base = chip, self.crossbar.packed()
         self._factors = [tile.column_factors(chip) * part.factor for part in self.parts]
-        self._quick = (
-            is_plain(crossbar.hardware)
-            and crossbar.hardware.device.holds
-            and not crossbar.hardware.device.noisy
-        )
-        self._base = crossbar.packed()
         self._read: Read | None = self._base
         self._matrix: Tensor | None = None
+        self.settled = True
+        self._mark()
+
+    def _mark(self) -> None:
+        g: Tensor = self.crossbar.chip_g
+        self._known, self._version = g, g._version
+
+    def _is_ours(self) -> bool:
+        """Whether the chip is the one that the pulses left."""
+        g: Tensor = self.crossbar.chip_g
+        return g is self._known and g._version == self._version
+
+    def adopt(self) -> None:
+        """Go on from a chip that was loaded, or programmed anew with the same seed, since the last step.
+
+        Raises:
+            ValueError: it is a chip of other cells.
+        """
+        self.settled = True
+        chip = self.crossbar.require_chip("learning on the chip")
+        where = self.crossbar.path or "the array"
+        if not torch.equal(pulsed_device(self.crossbar, chip.cells, where)[1], self._own):
+            raise ValueError(
+                f"the chip of {where!r} has other cells than the one that this optimizer was made for: make "
+                "a PulsedOptimizer for the chip that is there now"
+            )
+        states = self._states(chip.g)
+        for part, weights in zip(self.parts, self.held.tiles, strict=True):
+            for flat in (weights.bank.weight, weights.bank.shown):
+                weights.of_cells(flat).copy_(states[list(part.copies)])
+        self._take(chip)
 
     def _hidden(self, name: str) -> PulsedWeights:
         """An array of cells of its own, at their symmetry points."""
@@ -110,6 +119,9 @@ class Learner:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Read the array by its chip, with converters and noise; its backward remembers the vectors."""
+        if not self._is_ours():
+            with plain():
+                self.adopt()
         y: Tensor = _Reading.apply(x, self.anchor, self)  # type: ignore[no-untyped-call]
         bias = self.crossbar.digital_bias
         return y if bias is None else y + self.crossbar.layout.over_output(bias).to(y.dtype)
@@ -224,12 +236,15 @@ class Learner:
         if self.settled:
             return
         self.settled = True
+        if not self._is_ours():
+            return  # another chip was loaded: the next forward takes it
         crossbar = self.crossbar
         with plain():
             chip = self._chip._replace(g=self.conductances())
             baseline = tile.baseline_read(crossbar.hardware, chip, crossbar.layout, torch.zeros_like(chip.g))
             self._chip = chip._replace(baseline=baseline)
             crossbar.set_chip(self._chip)
+        self._mark()
 
     def _reading(self, array: PulsedWeights, rows: Tensor, generator: torch.Generator) -> Tensor:
         """A read of single rows at full scale, with the noise of the device and the steps of the ADC."""
@@ -267,59 +282,3 @@ class _Reading(torch.autograd.Function):
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, None, None]:
         (x,) = ctx.saved_tensors
         return ctx.learner.went_back(ctx.number, x, d, ctx.needs_input_grad[0]), None, None
-
-
-def _pulsed_device(crossbar: Crossbar, cells: Tensor, where: str) -> tuple[Pulsed, Tensor]:
-    """The pulsed device of an array, and the parameters of its cells."""
-    device, first = crossbar.hardware.device, 0
-    while isinstance(device, Effect):
-        if isinstance(device, Pulsed):
-            return device, cells[first : first + device.parameters]
-        first += device.parameters
-        device = cast("Any", device.device)
-    raise ValueError(
-        f"{where!r} has device = {type(crossbar.hardware.device).__name__}(...), which is not known to move "
-        "by pulses: convert with device=mho.devices.Pulsed(cell=..., device=...), such as "
-        "cell=mho.devices.pulsed.ReRamSB()"
-    )
-
-
-def parts_of(how: Readout, device: Pulsed, where: str = "the array") -> list[Part]:
-    """The tiles of a weight, the one of the largest factor first, from how its cells are read.
-
-    Raises:
-        ValueError: cells of one-sided devices are no pairs, or the cells of a tile are read with other
-            factors.
-    """
-    copies = len(how.analog[0])
-    each = [sum(f * row[k] for f, row in zip(how.digital, how.analog, strict=True)) for k in range(copies)]
-    each = [value * device.unit / device.g_max for value in each]
-    groups: list[list[int]] = []
-    for k in sorted(range(copies), key=lambda k: -abs(each[k])):
-        if groups and abs(abs(each[groups[-1][0]]) - abs(each[k])) <= _ALIKE * abs(each[k]):
-            groups[-1].append(k)
-        else:
-            groups.append([k])
-    parts = []
-    for group in groups:
-        signs = tuple(1 if each[k] > 0 else -1 for k in sorted(group))
-        if device.one_sided != (sorted(signs) == [-1, 1]) and (device.one_sided or len(signs) > 2):
-            raise ValueError(
-                f"{where!r} has one-sided cells, which learn in pairs: convert with "
-                "mapping=mho.mapping.DifferentialPair(...)"
-            )
-        parts.append(Part(tuple(sorted(group)), abs(each[group[0]]), Signs(signs, device.one_sided)))
-    return parts
-
-
-def _other_tiles(rule: Rule, found: int, where: str) -> str:
-    name, (fewest, _) = type(rule).__name__, rule.tiles
-    if fewest > 1:
-        return (
-            f"{name} learns on {fewest} tiles of falling factors or more, and the cells of {where!r} make "
-            f"{found}: convert with mapping=mho.mapping.Residual(tiles={fewest}, factor=0.1, scale=...)"
-        )
-    return (
-        f"{name} learns on one tile, and the cells of {where!r} make {found} of different factors: convert "
-        "with mapping=mho.mapping.Offset(scale=...), or let ResidualLearning() learn"
-    )

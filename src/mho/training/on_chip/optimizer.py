@@ -293,6 +293,8 @@ class PulsedOptimizer(torch.optim.Optimizer):
             self.param_groups[len(self._groups) :] = self.digital.param_groups
         self.steps = mine["steps"]
         with plain():
+            for learner in self.learners.values():
+                learner.adopt()
             for name, array in self._named_arrays():
                 saved = mine["arrays"][name]
                 array.of_cells(array.bank.weight).copy_(saved["weight"])
