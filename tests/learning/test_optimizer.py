@@ -303,6 +303,21 @@ def test_pairs_of_one_sided_cells() -> None:
     assert float(up[0, 0, :, 1].mean()) > 0
 
 
+def test_pairs_of_cells_that_move_both_ways() -> None:
+    """Both cells of a pair are pulsed, one up and the other one down: half a step of the weight each."""
+    described = hardware(mapping=DifferentialPair(two_sided=True, scale=SCALE))
+    analog = on_chip(nn.Linear(4, 2, bias=False), described)
+    optimizer = PulsedOptimizer(analog, lr=0.05, rule=SGD(train=FINE))
+    before = mho.effective_weights(analog)[""].clone()
+    (analog(torch.ones(1, 4)) * torch.tensor([1.0, -0.5])).sum().backward()
+    optimizer.step()
+    change = mho.effective_weights(analog)[""] - before
+    assert torch.allclose(change, -0.05 * torch.tensor([[1.0], [-0.5]]).expand(2, 4), atol=4e-4)
+    plus, minus = optimizer.pulses()[""]
+    assert torch.equal(plus, minus)
+    assert optimizer.learners[""].held.weights.granularity == 2e-4
+
+
 def test_bias_rows_learn_too() -> None:
     analog = on_chip(nn.Linear(4, 2), hardware(), bias_rows=2)
     optimizer = PulsedOptimizer(analog, lr=0.1, rule=SGD(train=FINE))
