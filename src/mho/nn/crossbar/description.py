@@ -48,6 +48,7 @@ class Described(WeightSource):
         layout: how the matrix lies in tiles.
         path: where the layer is in its model, for messages and random streams.
         written: what the last programming took; None for a single shot, or if the chip was loaded.
+        seed: the chip's, if it was programmed here or came with a chip file; None otherwise.
         notice: says once that the model is evaluated without a chip.
     """
 
@@ -92,6 +93,7 @@ class Described(WeightSource):
         self.on_chip = False
         self.modifiers: tuple[Any, ...] = ()
         self.written: Summary | None = None
+        self.seed: int | None = None
         self.notice = Notice(self.called)
         self._tap: Tap | None = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
