@@ -1,4 +1,4 @@
-"""Chips in files: what comes back is what was saved, and what cannot be that chip is refused before it is loaded."""
+"""Chips in files: what was saved comes back, and what cannot be that chip is refused before it is loaded."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WORDS = torch.arange(28).reshape(4, 7) % 7
 
 @pytest.fixture(scope="module")
 def network():
-    torch.manual_seed(0)  # noqa: TID251
+    torch.manual_seed(0)
     return Mixed()
 
 
@@ -152,7 +152,9 @@ def test_another_network(network, saved):
     other.out = nn.Sequential(nn.Linear(4, 3))
     refused(other, saved, ValueError, r"another network: it lacks \['out.0'\]")
     other.out = nn.Linear(4, 2)
-    refused(other, saved, ValueError, r"'out': another network, its weight has shape \(3, 4\) and not \(2, 4\)")
+    refused(
+        other, saved, ValueError, r"'out': another network, its weight has shape \(3, 4\) and not \(2, 4\)"
+    )
     other = copy.deepcopy(network)
     other.conv.weight.data[0, 0, 0] += 1
     refused(other, saved, ValueError, "'conv': another network, the chip was programmed from other weights")

@@ -1,10 +1,10 @@
 """What a chip file says: the arrays of a network, as one chip holds them.
 
 For each array, under its path in the network, the tensors of its :class:`~mho.chip.state.TileState`
-(``fc.g``, ``fc.cells``, ...), the fingerprint of the weights that it was programmed from (``fc.weights``), full
-scales of its converters (``fc.input_range``, ``fc.output_range``) and ``fc.conductance``: the conductances at its
-present age, in siemens, ``[copy, group, row, column]``. The document has ``hardware``, each description once,
-and ``arrays``: what is needed to multiply by these conductances without mho.
+(``fc.g``, ``fc.cells``, ...), the fingerprint of the weights that it was programmed from (``fc.weights``),
+full scales of its converters (``fc.input_range``, ``fc.output_range``) and ``fc.conductance``: the
+conductances at its present age, in siemens, ``[copy, group, row, column]``. The document has ``hardware``,
+each description once, and ``arrays``: what is needed to multiply by these conductances without mho.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mho.config.sealed import DamagedFileError
 from mho.converters import ADC, DAC
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar, plain
-from mho.nn.crossbar.saved import FORMAT as FORMAT
+from mho.nn.crossbar.saved import FORMAT, checksum
 
 KIND = "chip"
 _BESIDE = ("weights", "input_range", "output_range")
@@ -104,12 +104,20 @@ def of_arrays(arrays: Mapping[str, Crossbar], version: str) -> tuple[dict[str, A
     document = {
         "format": FORMAT,
         "kind": KIND,
+        "chip": chip_number(arrays),
         "mho": version,
         "torch": str(torch.__version__),
         "hardware": described,
         "arrays": {path: _said(array) for path, array in arrays.items()},
     }
     return document, tensors
+
+
+def chip_number(arrays: Mapping[str, Crossbar]) -> str:
+    """A number of one chip in one state: equal entries of equal arrays, equal number."""
+    with plain():
+        each = {path: int(checksum(array.require_chip("save")._asdict())) for path, array in arrays.items()}
+    return str(digest(each))
 
 
 def _tensors(array: Crossbar) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mho.chip_file import content, parts
 from mho.config import python_number
 from mho.errors import DamagedChipError
-from mho.nn import Crossbar, crossbars
+from mho.nn import crossbars
 from mho.nn.crossbar import plain
 from mho.nn.crossbar.description import RANGES
 from mho.version import __version__
@@ -23,9 +23,9 @@ MOST = 5_000_000_000
 def save_chip(model: nn.Module, path: str | os.PathLike[str], max_bytes: int = MOST) -> None:
     """Write the chip of a model to a file that mho, ``mho.keras`` and plain numpy read.
 
-    The file holds the chip and no network: conductances in siemens as programmed and at their present age, the
-    state of their ageing, scales, full scales of the converters, layout, hardware description, checksums, seed,
-    age and version. Digital parts (biases, normalisations) stay with the network.
+    The file holds the chip and no network: conductances in siemens as programmed and at their present age,
+    the state of their ageing, scales, full scales of the converters, layout, hardware description, checksums,
+    seed, age and version. Digital parts (biases, normalisations) stay with the network.
 
     Args:
         model: a programmed model.
