@@ -112,8 +112,8 @@ def test_noise_of_reads_and_of_heat():
     expected = w_per_g * 0.02 * 40e-6 * x.norm()
     found = spread_of_reads(dataclasses.replace(QUIET, read_noise=0.02))
     assert ((found / expected - 1).abs() < 0.06).all()
-    cold, hot = (spread_of_reads(dataclasses.replace(QUIET, bandwidth=1e8, kelvin=k, alpha=0.0, activation=0.0))
-                 for k in (300.0, 450.0))  # fmt: skip
+    heat = dataclasses.replace(QUIET, bandwidth=1e8, alpha=0.0, activation=0.0)
+    cold, hot = (spread_of_reads(dataclasses.replace(heat, kelvin=k)) for k in (300.0, 450.0))
     assert ((hot / cold / 1.5**0.5 - 1).abs() < 0.09).all()  # 4 k T G df
     assert spread_of_reads(QUIET).max() == 0
 
@@ -200,7 +200,7 @@ def test_a_board_gets_the_targets_and_gives_the_weights():
     y = made(X)
     (targets,) = board.written
     assert targets.shape == (10, 24) and len(np.unique(targets)) <= 16
-    assert 1e-6 <= targets.min() and np.isclose(targets.max(), 40e-6)
+    assert targets.min() >= 1e-6 and np.isclose(targets.max(), 40e-6)
     scale = made.weight.abs().max().item()
     g_low = 1e-6 + 39e-6 / 15  # an even number of levels leaves the lowest one unused
     span = 40e-6 - g_low
@@ -217,7 +217,10 @@ def test_a_board_gets_the_targets_and_gives_the_weights():
 
 WRONG = {
     "shape": (lambda cells: cells.T, r"has shape \(24, 10\): the layer has \(10, 24\)"),
-    "nan": (lambda cells: np.where(np.arange(24) == 7, np.nan, cells), "10 of 240 cells are NaN, the first one for output 0 and input 7"),
+    "nan": (
+        lambda cells: np.where(np.arange(24) == 7, np.nan, cells),
+        "10 of 240 cells are NaN, the first one for output 0 and input 7",
+    ),
     "scpi": (lambda cells: np.where(np.arange(24) == 3, 9.91e37, cells), "cells are 9.91e37"),
     "negative": (lambda cells: cells - 1e-3, "are below zero"),
     "ohms": (lambda cells: 1 / cells, "are above 1 S, more than any cell conducts"),

@@ -104,7 +104,8 @@ def _of_one(path: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _checksum(value: Tensor) -> str:
-    return hashlib.sha256(value.reshape(-1).view(torch.uint8).numpy()).hexdigest()
+    content: Any = value.reshape(-1).view(torch.uint8).numpy()  # read in place
+    return hashlib.sha256(content).hexdigest()
 
 
 def _compare(document: Mapping[str, Any], tensors: Tensors) -> None:

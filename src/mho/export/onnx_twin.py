@@ -1,10 +1,10 @@
 """The ONNX twin of a chip: a graph that gives what one chip gives, in one state of its life.
 
-Converters are ``Mul``, ``Round``, ``Clip`` and ``Mul``, so that any number of levels fits; tiles are ``MatMul``,
-``Conv``, ``ConvTranspose`` or ``Gather``. ``torch.export`` traces the analog model in evaluation and
-``torch.onnx`` writes its operators; nothing here builds a node. What changes from read to read cannot be in a
-graph that repeats: the twin holds the mean of the reads, or draws their noise with ``RandomNormalLike``. Its
-age is that of the chip when the twin was made.
+Converters are ``Mul``, ``Round``, ``Clip`` and ``Mul``, so that any number of levels fits; tiles are
+``MatMul``, ``Conv``, ``ConvTranspose`` or ``Gather``. ``torch.export`` traces the analog model in
+evaluation and ``torch.onnx`` writes its operators; nothing here builds a node. What changes from read to
+read cannot be in a graph that repeats: the twin holds the mean of the reads, or draws their noise with
+``RandomNormalLike``. Its age is that of the chip when the twin was made.
 
 The codes of converters are whole numbers, which both sides hold exactly: what an array gives is equal bit for
 bit as long as all codes are. Runtimes add products in another order, so that a current within rounding of the
@@ -194,8 +194,7 @@ def _quietly() -> Iterator[None]:
 
 def _exported(twin: nn.Module, args: tuple[Any, ...], names: dict[str, Any], shapes: Any) -> Any:
     """The traced model, torch's own operators alone."""
-    positional, named = (None, None) if shapes is None else shapes
-    given = None if shapes is None else _by_argument(twin, positional, named)
+    given = None if shapes is None else _by_argument(twin, *shapes)
     try:
         return torch.export.export(twin, args, names, dynamic_shapes=given, strict=False)
     except Exception as error:  # tracing runs the model and may raise anything
@@ -304,7 +303,9 @@ def _describe(proto: Any, arrays: Mapping[str, Crossbar], noise: bool) -> None:
         "mho.version": __version__,
         "mho.chip": chip_number(arrays),
         "mho.seed": json.dumps({path: array.seed for path, array in arrays.items()}),
-        "mho.seconds": json.dumps({path: float(array.chip_seconds) for path, array in arrays.items()}),
+        "mho.seconds": json.dumps(
+            {path: float(array.require_chip("onnx_twin").seconds) for path, array in arrays.items()}
+        ),
         "mho.noise": "drawn" if noise else "off",
     }
     for key, value in said.items():

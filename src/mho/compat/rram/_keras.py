@@ -97,7 +97,8 @@ def trained(
     model: Any, loader: Iterable[Any], epochs: int, rate: float, loss: Callable[..., Any] | None
 ) -> dict[str, list[float]]:
     """Keras' own ``fit`` with Adam, then the chip anew."""
-    keras = importlib.import_module("keras") if mho_keras() else None
+    mho_keras()
+    keras: Any = importlib.import_module("keras")
     batches = [tuple(np.asarray(part) for part in batch) for batch in loader]
     criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if loss is None else loss
     model.compile(optimizer=keras.optimizers.Adam(rate), loss=criterion)

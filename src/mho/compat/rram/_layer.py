@@ -38,11 +38,11 @@ class RRAMLinearLayer(ABC):
 class TorchRRAMLinear(AnalogLinear, RRAMLinearLayer):
     """``nn.Linear`` with its weights in RRAM cells, one cell for each weight.
 
-    In evaluation it multiplies by its cells. They are programmed when that is needed: at the first evaluation,
-    and at the next one after the weights changed. In training it multiplies by the quantised weights with a
-    programming error drawn anew each time, and the gradient goes straight through; ``TorchRRAMOptimizer``
-    trains on the cells themselves. It is an analog layer of mho: ``mho.age``, ``mho.degrade``, ``mho.cost``,
-    ``mho.save_chip`` and all else work on it.
+    In evaluation it multiplies by its cells. They are programmed when that is needed: at the first
+    evaluation, and at the next one after the weights changed. In training it multiplies by the quantised
+    weights with a programming error drawn anew each time, and the gradient goes straight through;
+    ``TorchRRAMOptimizer`` trains on the cells themselves. It is an analog layer of mho: ``mho.age``,
+    ``mho.degrade``, ``mho.cost``, ``mho.save_chip`` and all else work on it.
 
     Args:
         in_features, out_features, bias, device, dtype: as in ``nn.Linear``. The bias is digital.

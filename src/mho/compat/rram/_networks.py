@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -19,7 +20,7 @@ from mho.compat.rram._results import rates
 from mho.convert import convert, convertible_modules, revert
 from mho.costs import GENERIC_22, Technology
 from mho.lifecycle import conductances, program
-from mho.nn import AnalogLayer, crossbars
+from mho.nn import crossbars
 from mho.training import fit, supervised
 
 Framework = Literal["torch", "tensorflow"]
@@ -41,8 +42,8 @@ def create_rram_neural_network(
     Args:
         input_size, output_size: numbers of inputs and outputs.
         hidden_sizes: of the layers between; empty for none.
-        rram_interface: a board, to which the layers are written one after the other and read back at once; None for
-            simulated cells.
+        rram_interface: a board, to which the layers are written one after the other, each read back at once;
+            None for simulated cells.
         quantization_bits, effects, enable_stochastic: as in ``TorchRRAMLinear``.
         seed: of the first layer, each of the others has the next one; None to draw it.
 
@@ -52,7 +53,7 @@ def create_rram_neural_network(
     sizes = [input_size, *hidden_sizes, output_size]
     first = fresh_seed() if seed is None else seed
     layers: list[nn.Module] = []
-    for k, (rows, columns) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for k, (rows, columns) in enumerate(pairwise(sizes)):
         layers += [nn.ReLU()] * (k > 0)
         layer = TorchRRAMLinear(
             rows, columns, True, rram_interface, quantization_bits, True, enable_stochastic, effects=effects,
@@ -91,9 +92,9 @@ class RRAMModelWrapper:
         enable_stochastic: bool = True,
         seed: int | None = None,
     ) -> Any:
-        """A copy whose weights lie in RRAM cells: linear layers as ``TorchRRAMLinear``, others as analog layers.
+        """A copy whose weights lie in RRAM cells: linear layers as ``TorchRRAMLinear``, others on arrays.
 
-        The layers that are no linear ones are programmed here; program them again (``mho.program``) when their
+        Layers that are not linear are programmed here; program them again (``mho.program``) when their
         weights change.
 
         Args:
@@ -207,8 +208,8 @@ def benchmark_rram_model(
 
     Returns:
         ``accuracy`` (per cent); ``latency`` (seconds of this simulation for a sample) and ``throughput``
-        (samples in a second); ``cells``; ``energy`` (joules) and ``chip_latency`` (seconds) of an inference on
-        the chip, None where the layers have no DAC; and ``digital``: accuracy, latency,
+        (samples in a second); ``cells``; ``energy`` (joules) and ``chip_latency`` (seconds) of an inference
+        on the chip, None where the layers have no DAC; and ``digital``: accuracy, latency,
         throughput and energy of the digital network.
 
     Raises:

@@ -1,10 +1,10 @@
 """Training on RRAM cells: an optimizer that knows the step of a conductance.
 
-The Parameters are what the digital side adds up; the cells hold them to within one step. A step of an array is
-the smallest change of a weight that its cells can show: the distance of two levels, or, without levels, the
-standard deviation with which a cell in the middle of its range is written. After each step of the base
-optimizer those cells are written again of which more than one step is pending; the others stay as they are. The
-error of a cell is that of its device, as in ``mho.program`` with the seed of the chip.
+The Parameters are what the digital side adds up; the cells hold them to within one step. A step of an
+array is the smallest change of a weight that its cells can show: the distance of two levels, or, without
+levels, the standard deviation with which a cell in the middle of its range is written. After each step of
+the base optimizer those cells are written again of which more than one step is pending; the others stay
+as they are. The error of a cell is that of its device, as in ``mho.program`` with the seed of the chip.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ KEY = "rram"
 class TorchRRAMOptimizer(torch.optim.Optimizer):
     """An optimizer of torch around another one, for networks whose weights lie in cells.
 
-    From its making on the layers train on their cells: those that hold no chip are programmed, and training mode
-    multiplies by what the cells hold, with the gradient straight through (``mho.train_on_chip``).
+    From its making on the layers train on their cells: those that hold no chip are programmed, and training
+    mode multiplies by what the cells hold, with the gradient straight through (``mho.train_on_chip``).
 
-    Each array has a group of its own with the learning rate ``base_lr * rram_effects_scale * step / mean step``,
-    the mean being the geometric one over all arrays: a layer of coarse steps moves as many steps as one of
-    fine ones. Everything else (biases, digital layers) has ``base_lr``. Schedulers act on the groups as ever.
-    ``state_dict`` holds what is pending too; with that of the model a training goes on bit for bit.
+    Each array has a group of its own with the learning rate ``base_lr * rram_effects_scale * step / mean
+    step``, the mean being the geometric one over all arrays: a layer of coarse steps moves as many steps
+    as one of fine ones. Everything else (biases, digital layers) has ``base_lr``. Schedulers act on the
+    groups as ever. ``state_dict`` holds what is pending too; with that of the model a training goes on
+    bit for bit.
 
     Args:
         model: a network with ``TorchRRAMLinear`` or other analog layers.
@@ -82,7 +83,8 @@ class TorchRRAMOptimizer(torch.optim.Optimizer):
         train_on_chip(model)
         self._held = {path: array.weight.detach().clone() for path, array in self._arrays.items()}
         self.written = dict.fromkeys(self._arrays, 0)
-        self.base = base_optimizer_class(_groups(model, self._arrays, lr, factor), lr=lr, **options)
+        make: Callable[..., torch.optim.Optimizer] = base_optimizer_class
+        self.base = make(_groups(model, self._arrays, lr, factor), lr=lr, **options)
         super().__init__(self.base.param_groups, self.base.defaults)
         self._follow()
         self._ready = True
@@ -189,7 +191,8 @@ def weight_step(array: Crossbar) -> Tensor:
         eps = normal((256, *middle.shape), 0, "conductance step").to(middle)
         spread = device.programmed(middle.expand_as(eps), eps).std(0).amax()
         step = float(2 * spread / (device.g_max - device.g_min))
-    return step * chip.scale.amax()
+    found: Tensor = step * chip.scale.amax()
+    return found
 
 
 def _groups(model: nn.Module, arrays: dict[str, Crossbar], lr: float, factor: float) -> list[dict[str, Any]]:
@@ -216,8 +219,8 @@ def _check(path: str, array: Crossbar) -> None:
     where = path or "the layer"
     if len(array.sources()) != 1 or array.bias_rows or array.owner._parameters.get(array.weight_name) is None:
         raise TypeError(
-            f"{where!r}: TorchRRAMOptimizer writes cells of plain Parameters; make parametrised weights plain, "
-            "and give convert bias_rows=0"
+            f"{where!r}: TorchRRAMOptimizer writes cells of plain Parameters; make parametrised weights "
+            "plain, and give convert bias_rows=0"
         )
 
 
