@@ -1,7 +1,8 @@
 """How often the ONNX twin of a network gives another bit than its chip, in onnxruntime.
 
-Both sides hold codes as whole numbers and add products in another order: a current within rounding of the middle
-between two codes may become either. ``python -m benchmarks.onnx_ties`` counts the outputs that this changes.
+Both sides hold codes as whole numbers and add products in another order: a current within rounding of the
+middle between two codes may become either. ``python -m benchmarks.onnx_ties`` counts the outputs that
+this changes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ NETWORKS = {"lenet": lenet, "resnet-20": resnet(ResNet20), "minilm layer": encod
 
 
 def measured(make: Callable[[], tuple[nn.Module, Tensor]]) -> tuple[int, int, float, float]:
-    """Samples that are equal bit for bit, all, the largest difference and the chip's own error, of the outputs."""
+    """Samples that are equal bit for bit, all samples, the largest difference, and the chip's own error."""
     torch.manual_seed(0)
     network, x = make()
     hardware = mho.Hardware(
@@ -66,7 +67,8 @@ def measured(make: Callable[[], tuple[nn.Module, Tensor]]) -> tuple[int, int, fl
         (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     equal = (found == wanted).reshape(len(x), -1).all(axis=1)
     scale = np.abs(ideal).max()
-    return int(equal.sum()), len(x), np.abs(found - wanted).max() / scale, np.abs(wanted - ideal).max() / scale
+    difference, error = (float(np.abs(y - wanted).max() / scale) for y in (found, ideal))
+    return int(equal.sum()), len(x), difference, error
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Each code block of the framework document runs word for word, after one line and the names it leaves open."""
+"""Each code block of the framework document runs word for word, after one line and the names left open."""
 
 from __future__ import annotations
 

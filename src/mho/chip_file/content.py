@@ -22,7 +22,6 @@ from mho.chip.state import TileState, conductances, readout
 from mho.chip_file import parts
 from mho.config import digest, from_dict, shortened, to_dict
 from mho.config.sealed import DamagedFileError
-from mho.converters import ADC, DAC
 from mho.hardware import Hardware
 from mho.nn.crossbar import Crossbar, plain
 from mho.nn.crossbar.saved import FORMAT, checksum
@@ -152,11 +151,10 @@ def _said(array: Crossbar) -> dict[str, Any]:
     }
 
 
-def _codes(converter: object) -> list[float] | None:
-    """The lowest and the highest code of a uniform converter of whole codes; None for any other."""
-    if not isinstance(converter, DAC | ADC) or converter.ideal or converter.grid().shift:
-        return None
-    return [converter.grid().low, converter.grid().high]
+def _codes(converter: Any) -> list[float] | None:
+    """The lowest and the highest code of a converter that is a grid of whole codes; None for any other."""
+    span = None if converter is None else converter.code_span
+    return None if span is None else list(span)
 
 
 def _number(hardware: Hardware) -> str:

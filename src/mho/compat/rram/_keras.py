@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import torch
 
 from mho.compat.rram import _board
 from mho.compat.rram._effects import RRAMEffects
-from mho.compat.rram._layer import checked_bits, fresh_seed, training_recipe
+from mho.compat.rram._layer import checked_bits, fresh_seed
 from mho.compat.rram._results import rates
 from mho.errors import NotProgrammedError
 from mho.nn import crossbars
@@ -36,8 +37,9 @@ def layer_class() -> Any:
     class TensorFlowRRAMLayer(analog.AnalogDense):  # type: ignore[misc, name-defined]
         """``keras.layers.Dense`` with its kernel in RRAM cells.
 
-        In training it multiplies by the quantised weights with a programming error drawn anew each time, in
-        inference by its cells, once :meth:`program_rram_weights` or ``mho.keras.program`` programmed them.
+        Once :meth:`program_rram_weights` programmed them it multiplies by its cells, in training too,
+        with the gradient straight through. A graph of Keras cannot see that weights changed: program the
+        layer again after steps of an optimizer, as ``train_with_rram_simulation`` does after each.
 
         Args:
             units, activation, use_bias, ...: as in ``keras.layers.Dense``.
@@ -51,7 +53,6 @@ def layer_class() -> Any:
         ) -> None:  # fmt: skip
             bits, described = checked_bits(quantization_bits), RRAMEffects() if effects is None else effects
             names.setdefault("hardware", described.of_layer(bits, enable_stochastic, rram_interface))
-            names.setdefault("recipe", training_recipe(bits, enable_stochastic and rram_interface is None))
             super().__init__(units, **names)
             self.rram_interface, self.seed = rram_interface, fresh_seed() if seed is None else int(seed)
 
@@ -72,6 +73,12 @@ def layer_class() -> Any:
 def programmed(model: Any, seed: int, interface: Any = None) -> None:
     """Program the arrays of a model: simulated cells, or those of a board, one array after the other."""
     analog = mho_keras()
+    _program(model, seed, interface)
+    analog.train_on_chip(model)
+
+
+def _program(model: Any, seed: int, interface: Any = None) -> None:
+    analog = mho_keras()
     if interface is None:
         analog.program(model, seed)
         return
@@ -88,7 +95,6 @@ def converted(
         _board.check_interface(interface)
     analog = mho_keras()
     made = analog.convert(model, effects.of_layer(bits, stochastic, interface))
-    analog.attach(made, training_recipe(bits, stochastic and interface is None))
     programmed(made, seed, interface)
     return made
 
@@ -96,14 +102,20 @@ def converted(
 def trained(
     model: Any, loader: Iterable[Any], epochs: int, rate: float, loss: Callable[..., Any] | None
 ) -> dict[str, list[float]]:
-    """Keras' own ``fit`` with Adam, then the chip anew."""
+    """Adam on the cells, which are programmed again after each step."""
     mho_keras()
     keras: Any = importlib.import_module("keras")
     batches = [tuple(np.asarray(part) for part in batch) for batch in loader]
     criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if loss is None else loss
     model.compile(optimizer=keras.optimizers.Adam(rate), loss=criterion)
-    losses = [float(np.mean([model.train_on_batch(x, y) for x, y in batches])) for _ in range(epochs)]
-    programmed(model, fresh_seed())
+    seed, losses = fresh_seed(), []
+    programmed(model, seed)
+    for _ in range(epochs):
+        each = []
+        for x, y in batches:
+            each.append(float(model.train_on_batch(x, y)))
+            _program(model, seed)
+        losses.append(float(np.mean(each)))
     return {"loss": losses}
 
 
@@ -121,7 +133,8 @@ def benchmarked(model: Any, batches: list[Any], technology: Any) -> dict[str, An
     found, digital = _measured(model, plain), _measured(analog.revert(model), plain)
     with analog.torch_model(model) as bridge:
         priced = all(array.hardware.dac is not None for array in crossbars(bridge).values())
-        report = cost(bridge, [x for x, _ in batches], technology) if priced else None
+        inputs = [torch.as_tensor(x) for x, _ in plain]
+        report = cost(bridge, inputs, technology) if priced else None
     found["cells"] = sum(g.size for g in cells.values())
     found["energy"] = None if report is None else report.joules
     found["chip_latency"] = None if report is None else report.seconds
