@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import mho
 from mho.experiments.models.resnet import ResNet20, SmallResNet
-from mho.export import onnx_twin
+from mho.export import exact_sums, onnx_twin
 
 
 def resnet(kind: type[ResNet20 | SmallResNet]) -> Callable[[], tuple[nn.Module, Tensor]]:
@@ -49,7 +49,7 @@ def encoder() -> tuple[nn.Module, Tensor]:
 NETWORKS = {"lenet": lenet, "resnet-20": resnet(ResNet20), "minilm layer": encoder}
 
 
-def measured(make: Callable[[], tuple[nn.Module, Tensor]]) -> tuple[int, int, float, float]:
+def measured(make: Callable[[], tuple[nn.Module, Tensor]], exact: bool) -> tuple[int, int, float, float]:
     """Samples that are equal bit for bit, all samples, the largest difference, and the chip's own error."""
     torch.manual_seed(0)
     network, x = make()
@@ -59,6 +59,7 @@ def measured(make: Callable[[], tuple[nn.Module, Tensor]]) -> tuple[int, int, fl
     analog = mho.convert(network.eval(), hardware).eval()
     mho.calibrate(analog, [x])
     mho.program(analog, seed=0)
+    exact_sums(analog, exact)
     with torch.no_grad():
         wanted, ideal = analog(x).numpy(), network(x).numpy()
     with tempfile.TemporaryDirectory() as folder:
@@ -74,10 +75,14 @@ def measured(make: Callable[[], tuple[nn.Module, Tensor]]) -> tuple[int, int, fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=[*NETWORKS], metavar="NETWORK")
-    print("network        equal samples   largest difference   error of the chip  (of the largest output)")
+    print(
+        "network       sums   equal samples   largest difference   error of the chip  (of the largest output)"
+    )
     for name in parser.parse_args().networks:
-        equal, count, difference, error = measured(NETWORKS[name])
-        print(f"{name:<15}{equal} of {count:<8} {difference:<20.1e} {error:.1e}")
+        for exact in (False, True):
+            equal, count, difference, error = measured(NETWORKS[name], exact)
+            sums = "exact" if exact else "plain"
+            print(f"{name:<14}{sums:<7}{equal:>4} of {count:<7} {difference:<20.1e} {error:.1e}", flush=True)
 
 
 if __name__ == "__main__":

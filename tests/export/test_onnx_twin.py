@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import json
@@ -15,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 import mho
+from mho.chip.layouts import ExactLayout
 from mho.chip_file import read
 from mho.converters import SAR, Fixed, Stream
 from mho.errors import NotExportableError
-from mho.export import onnx_twin
+from mho.experiments.models.resnet import ResNet20
+from mho.export import exact_sums, onnx_twin
 
 onnx = pytest.importorskip("onnx", reason="pip install 'mho[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install 'mho[onnx]'")
@@ -115,6 +118,7 @@ def made(name: str) -> tuple[nn.Module, Tensor]:
 def test_a_network_equals_its_chip_bit_for_bit(name: str, tmp_path: Path) -> None:
     network, x = made(name)
     analog = chip(network, (x,), hardware())
+    exact_sums(analog)  # whatever the processor
     onnx_twin(analog, tmp_path / "twin.onnx", x, opset=NETWORKS[name][2])
     for batch in (x, x[:1], torch.cat([x.flip(0), x])):  # any batch
         (found,), (wanted,) = run(tmp_path / "twin.onnx", (batch,)), outputs(analog, (batch,))
@@ -326,3 +330,70 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"pip install 'mho\[onnx\]'"):
         onnx_twin(analog, tmp_path / "twin.onnx", x)
+
+
+# --- sums that no order of additions changes -----------------------------------------------------
+
+
+class Inside(nn.Module):
+    """A ResNet that also gives what its last convolutions give."""
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.features, self.top = network[:-3], network[-3:]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.features(x)
+        return y, self.top(y)
+
+
+@pytest.mark.slow
+def test_resnet_20_equals_its_chip_bit_for_bit(tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        network = ResNet20().build(3, 16, 10)
+        with torch.no_grad():
+            network.train()(torch.randn(32, 3, 16, 16))
+        network, x = mho.fold_batch_norm(network.eval()), torch.randn(24, 3, 16, 16)
+    analog = chip(Inside(network), (x,), hardware(rows=128))
+    plain = outputs(analog, (x,))
+    exact_sums(analog)
+    onnx_twin(analog, tmp_path / "twin.onnx", x[:2])
+    (inside, found), (wanted_inside, wanted) = run(tmp_path / "twin.onnx", (x,)), outputs(analog, (x,))
+    assert np.array_equal(inside, wanted_inside)  # all of its 19 convolutions
+    equal = (found == wanted).all(axis=1)
+    assert equal.mean() > 0.8  # each runtime has its own mean of a map, before the last DAC
+    assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
+    assert np.abs(wanted - plain[1]).max() < 0.2 * np.abs(wanted - network(x).detach().numpy()).max()
+
+
+def test_exact_sums_are_those_of_float64_in_any_order() -> None:
+    analog, _ = linear(hardware(rows=8))
+    layout = analog.crossbar.layout
+    exact_sums(analog)
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(-127, 128, (3, 6, 8), generator=generator).float()
+    kernel = torch.randn(3, 8, 5, generator=generator)
+    made = analog.crossbar.layout.product(codes, kernel)
+    order = torch.randperm(8, generator=generator)
+    assert torch.equal(made, analog.crossbar.layout.product(codes[..., order], kernel[:, order]))
+    assert (made.double() - codes.double() @ kernel.double()).abs().max() < 127 * 8 * 2.0**-27 + 1e-4
+    kernel.requires_grad_()
+    analog.crossbar.layout.product(codes, kernel).sum().backward()
+    assert torch.equal(kernel.grad, codes.sum(1).unsqueeze(-1).expand(3, 8, 5))
+    copied = copy.deepcopy(analog)
+    assert isinstance(copied.crossbar.layout, ExactLayout)
+    exact_sums(copied, on=False)
+    assert copied.crossbar.layout == layout
+
+
+def test_exact_sums_need_whole_codes() -> None:
+    given = {"adc": mho.ADC(bits=8, range=Fixed(limit=1.0))}
+    fine = {"bits": 8, "range": Fixed(limit=1.0)}
+    for dac in (None, mho.DAC(bits=None), mho.DAC(noise=0.1, **fine), mho.DAC(stream=Stream(), **fine)):
+        analog = mho.convert(nn.Linear(4, 2), mho.Hardware(dac=dac, **given))
+        with pytest.raises(ValueError, match="sums are exact of whole codes"):
+            exact_sums(analog)
+    wide = mho.Hardware(tile=mho.Tile(rows=None), dac=mho.DAC(bits=14), **given)
+    with pytest.raises(ValueError, match="need more than the 24 bits of a float32"):
+        exact_sums(mho.convert(nn.Linear(512, 2), wide))
