@@ -11,6 +11,8 @@ class Board:
 
 
 def main():
+    import tempfile
+
     import keras
     import mho.keras
     import numpy as np
@@ -45,6 +47,16 @@ def main():
     twin.bias.data = torch.tensor(np.array(layer.bias))
     wanted = twin.eval()(torch.from_numpy(X[:50])).detach().numpy()
     assert np.abs(model.predict(X[:50], verbose=0) - wanted).max() < 1e-5
+
+    # the chip of torch, in a file
+    spread = RRAMEffects(read_noise=0.0, bandwidth=None, dac_bits=None, adc_bits=None)
+    one = torch.nn.Sequential(TorchRRAMLinear(64, 10, effects=spread, seed=7)).eval()
+    other = keras.Sequential([keras.Input((64,)), TensorFlowRRAMLayer(10, effects=spread, seed=8)])
+    other.layers[0].kernel.assign(one[0].weight.detach().numpy().T)
+    with tempfile.TemporaryDirectory() as folder, mho.keras.torch_model(other) as side:
+        mho.save_chip(one, f"{folder}/chip.safetensors")
+        mho.load_chip(side, f"{folder}/chip.safetensors")
+    assert np.array_equal(mho.keras.conductances(other)["0"], mho.conductances(one)["0"].numpy())
 
     board = Board()
     bench = TensorFlowRRAMLayer(10, rram_interface=board, effects=QUIET, quantization_bits=4)

@@ -51,8 +51,8 @@ def _exact(path: str, array: Crossbar, layout: Any) -> Any:
     dac, adc = array.hardware.dac, array.hardware.adc
     if dac is None or adc is None or dac.ideal or dac.noise or dac.stream is not None:
         raise ValueError(
-            f"{path or 'the layer'!r} has dac = {dac!r} and adc = {adc!r}: sums are exact of whole codes; give "
-            "it a DAC with bits, without noise and stream, and an ADC"
+            f"{path or 'the layer'!r} has dac = {dac!r} and adc = {adc!r}: sums are exact of whole codes; "
+            "give it a DAC with bits, without noise and stream, and an ADC"
         )
     try:
         return exact(layout, dac.peak)
