@@ -57,6 +57,8 @@ def main():
         mho.save_chip(one, f"{folder}/chip.safetensors")
         mho.load_chip(side, f"{folder}/chip.safetensors")
     assert np.array_equal(mho.keras.conductances(other)["0"], mho.conductances(one)["0"].numpy())
+    again = TensorFlowRRAMLayer.from_config(other.layers[0].get_config())
+    assert (again.quantization_bits, again.seed, again.hardware) == (4, 8, spread.hardware(4))
 
     board = Board()
     bench = TensorFlowRRAMLayer(10, rram_interface=board, effects=QUIET, quantization_bits=4)

@@ -76,8 +76,8 @@ def program(array: Crossbar, interface: RRAMInterface, seed: int, before: OnBoar
         chip, _ = tile.write(array.hardware, array.present(), array.layout, seed, array.path)
     if chip.g.shape[:2] != (1, 1):
         raise BoardError(
-            f"{array.path or 'the layer'!r} has {chip.g.shape[1]} groups of {chip.g.shape[0]} cells a weight: a "
-            "board holds one matrix of single cells; leave this layer out"
+            f"{array.path or 'the layer'!r} has {chip.g.shape[1]} groups of {chip.g.shape[0]} cells a "
+            "weight: a board holds one matrix of single cells; leave this layer out"
         )
     targets = chip.g[0, 0].t().double()  # cells of a board have no simulated error
     _write(interface, targets)

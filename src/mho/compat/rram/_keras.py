@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,17 +21,19 @@ from mho.nn import crossbars
 def mho_keras() -> Any:
     """``mho.keras``; ``ImportError`` that names the extra where Keras or its backend is missing."""
     try:
-        return importlib.import_module("mho.keras")
+        import mho.keras as analog
     except ImportError as error:
         raise ImportError(
             f"'tensorflow' needs Keras 3 and a backend ({error}): pip install 'mho[keras]' tensorflow"
         ) from error
+    return analog
 
 
 @functools.cache
 def layer_class() -> Any:
     """``TensorFlowRRAMLayer``, which exists where Keras does."""
-    analog, keras = mho_keras(), importlib.import_module("keras")
+    analog = mho_keras()
+    import keras
 
     class TensorFlowRRAMLayer(analog.AnalogDense):  # type: ignore[misc, name-defined]
         """``keras.layers.Dense`` with its kernel in RRAM cells.
@@ -54,7 +55,13 @@ def layer_class() -> Any:
             bits, described = checked_bits(quantization_bits), RRAMEffects() if effects is None else effects
             names.setdefault("hardware", described.of_layer(bits, enable_stochastic, rram_interface))
             super().__init__(units, **names)
-            self.rram_interface, self.seed = rram_interface, fresh_seed() if seed is None else int(seed)
+            self.quantization_bits, self.rram_interface = bits, rram_interface
+            self.seed = fresh_seed() if seed is None else int(seed)
+
+        def get_config(self) -> dict[str, Any]:
+            """The configuration; a board is no part of it, and the effects are those of the hardware."""
+            own = {"quantization_bits": self.quantization_bits, "seed": self.seed}
+            return {**super().get_config(), **own}
 
         def program_rram_weights(self) -> None:
             """Write the present weights, quantised, into the cells."""
@@ -104,7 +111,8 @@ def trained(
 ) -> dict[str, list[float]]:
     """Adam on the cells, which are programmed again after each step."""
     mho_keras()
-    keras: Any = importlib.import_module("keras")
+    import keras
+
     batches = [tuple(np.asarray(part) for part in batch) for batch in loader]
     criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if loss is None else loss
     model.compile(optimizer=keras.optimizers.Adam(rate), loss=criterion)
