@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import mho
+import mho.export
 from mho.compat.rram import (
     RRAMEffects,
     RRAMModelWrapper,
@@ -241,3 +242,19 @@ def test_a_benchmark_without_converters_has_no_energy():
     assert found["energy"] is None and found["chip_latency"] is None
     with pytest.raises(ValueError, match="test_loader gave no samples"):
         benchmark_rram_model(model, [])
+
+
+def test_a_network_on_cells_goes_into_files(tmp_path):
+    model, x = network(effects=RRAMEffects(read_noise=0.0, bandwidth=None)).eval(), batches()[0][0]
+    y = model(x)
+    mho.save_chip(model, tmp_path / "chip.safetensors")
+    again = network(effects=RRAMEffects(read_noise=0.0, bandwidth=None))
+    again[0].seed = again[2].seed = 77
+    again.eval()
+    assert not torch.equal(again(x), y)
+    mho.load_chip(again, tmp_path / "chip.safetensors")
+    assert torch.equal(again(x), y) and again[0].crossbar.seed == 5
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the twins")
+    mho.export.onnx_twin(model, tmp_path / "twin.onnx", x)
+    (found,) = runtime.InferenceSession(str(tmp_path / "twin.onnx")).run(None, {"input": x.numpy()})
+    assert torch.allclose(torch.from_numpy(found), y.detach(), atol=1e-6)

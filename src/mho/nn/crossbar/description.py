@@ -53,6 +53,7 @@ class Described(WeightSource):
     """
 
     hardware: Hardware
+    seed: int | None = None
     chip_g: Any  # the buffers: a tensor or None
     chip_gain: Any
     chip_shift: Any
@@ -93,7 +94,6 @@ class Described(WeightSource):
         self.on_chip = False
         self.modifiers: tuple[Any, ...] = ()
         self.written: Summary | None = None
-        self.seed: int | None = None
         self.notice = Notice(self.called)
         self._tap: Tap | None = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
