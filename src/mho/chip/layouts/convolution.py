@@ -274,7 +274,7 @@ class ConvolutionLayout:
         of its own: a tile of few currents is faster with the others.
         """
         tiles = len(self.rows)
-        if tiles == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu":
+        if tiles == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu" or exporting():
             return False
         if torch.compiler.is_compiling() and tiles > _UNROLLED:
             return False
@@ -393,7 +393,7 @@ class ConvolutionLayout:
         The currents of all tiles are many times the output. Kept to a few megabytes they stay in a
         cache and in memory that the allocator keeps; beyond, each read would ask the system for more.
         """
-        if not tiled or x.shape[0] < 2 or torch.is_grad_enabled():
+        if exporting() or not tiled or x.shape[0] < 2 or torch.is_grad_enabled():
             return None
         apart = read.steps is not None and self.one_by_one(read, x)
         if apart and torch.compiler.is_compiling():

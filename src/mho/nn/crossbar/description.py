@@ -48,10 +48,12 @@ class Described(WeightSource):
         layout: how the matrix lies in tiles.
         path: where the layer is in its model, for messages and random streams.
         written: what the last programming took; None for a single shot, or if the chip was loaded.
+        seed: the chip's, if it was programmed here or came with a chip file; None otherwise.
         notice: says once that the model is evaluated without a chip.
     """
 
     hardware: Hardware
+    seed: int | None = None
     chip_g: Any  # the buffers: a tensor or None
     chip_gain: Any
     chip_shift: Any

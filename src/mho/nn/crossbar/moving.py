@@ -108,7 +108,7 @@ class Crossbar(Readable):
         unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(recipe)]
         self.fill()
         if "chip_g" in given:
-            self.written = None
+            self.written = self.seed = None
             self.repack()
 
     def __getstate__(self) -> dict[str, Any]:
