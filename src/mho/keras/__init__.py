@@ -7,7 +7,23 @@ except ImportError as missing:
         'mho.keras needs Keras 3 and one of its backends: pip install "mho[keras]" and tensorflow, jax or torch'
     ) from missing
 
+from mho.keras.attention import AnalogMultiHeadAttention
+from mho.keras.convolutions import (
+    AnalogConv1D,
+    AnalogConv1DTranspose,
+    AnalogConv2D,
+    AnalogConv2DTranspose,
+    AnalogConv3D,
+    AnalogConv3DTranspose,
+    AnalogDepthwiseConv1D,
+    AnalogDepthwiseConv2D,
+    AnalogSeparableConv1D,
+    AnalogSeparableConv2D,
+)
+from mho.keras.convert import convert, revert
 from mho.keras.dense import AnalogDense, AnalogEinsumDense
+from mho.keras.embedding import AnalogEmbedding
+from mho.keras.layer import AnalogLayer
 from mho.keras.lifecycle import (
     age,
     attach,
@@ -20,3 +36,13 @@ from mho.keras.lifecycle import (
     torch_model,
     train_on_chip,
 )
+from mho.keras.recurrent import (
+    AnalogGRU,
+    AnalogGRUCell,
+    AnalogLSTM,
+    AnalogLSTMCell,
+    AnalogRNN,
+    AnalogSimpleRNN,
+    AnalogSimpleRNNCell,
+)
+from mho.keras.report import report

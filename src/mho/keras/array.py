@@ -20,7 +20,7 @@ from mho.keras.random import Counted, InLoop, Stream
 from mho.keras.reading import Limits, Matrix, read
 from mho.keras.recipes import modified
 from mho.keras.suited import check_hardware, reference_weight, without_chip
-from mho.keras.symbolic import is_symbolic
+from mho.keras.internals import is_symbolic
 from mho.keras.twin import Twin
 from mho.nn.crossbar import Crossbar
 from mho.training import Recipe
@@ -56,7 +56,7 @@ class CrossbarArray(keras.layers.Layer):
         self._hidden: _Hidden | None = None
         self._begun: tuple[Matrix, Tensor] | None = None
         self._step: Tensor = 0
-        self._through_torch = False
+        self.through_torch = False
 
     def lay_out(self, geometry: Geometry, bias: bool) -> None:
         """Make the array of a layer that knows its shapes; ``bias``: whether a digital one is added to it."""
@@ -140,7 +140,7 @@ class CrossbarArray(keras.layers.Layer):
             bias: digital bias ``[group * column]``, or None.
             training: whether clean weights and the recipe are read, or the chip.
         """
-        if self._through_torch:
+        if self.through_torch:
             return self._by_torch(x)
         if self._begun is None:
             matrix, stream = self._matrix(kernel, training), self._counted()
@@ -152,7 +152,7 @@ class CrossbarArray(keras.layers.Layer):
 
     def begin(self, kernel: Tensor, training: bool) -> None:
         """Make ready what all steps of a loop read; nothing is drawn or counted until :meth:`end`."""
-        if not self._through_torch:
+        if not self.through_torch:
             self._begun = (self._matrix(kernel, training), self.stream.next())
 
     def at(self, step: Tensor) -> None:
@@ -161,7 +161,7 @@ class CrossbarArray(keras.layers.Layer):
 
     def end(self) -> None:
         """The loop is over."""
-        self._begun = None
+        self._begun, self._step = None, 0
 
     def _counted(self) -> Stream:
         return Counted(self.stream)
@@ -171,7 +171,8 @@ class CrossbarArray(keras.layers.Layer):
         for name, converter in _RANGES.items():
             if name in self.parts and getattr(self.crossbar, name) is None and not training:
                 self._not_calibrated(name, converter)
-        return Limits(self.parts.get("input_range"), self.parts.get("output_range"))
+        kept = (self.parts.get(name) for name in _RANGES)
+        return Limits(*(None if limit is None else limit.value for limit in kept))
 
     def _not_calibrated(self, name: str, converter: str) -> None:
         if not getattr(self.hardware, converter).ideal and not is_symbolic():
@@ -241,7 +242,7 @@ class CrossbarArray(keras.layers.Layer):
             return kernel / how.digital[0]
         norm = sum(f * f for f in how.digital)
         shares = np.array([[f / norm] for f in how.digital], "float32")
-        apart = ops.reshape(kernel, (*kernel.shape[:-1], groups, 1, -1)) * shares
+        apart = ops.reshape(kernel, (*kernel.shape[:-1], groups, 1, -1)) * ops.convert_to_tensor(shares)
         if how.unit_column:
             apart = ops.pad(apart, ((0, 0),) * (len(apart.shape) - 1) + ((0, 1),))
         return ops.reshape(apart, (*kernel.shape[:-1], -1))

@@ -64,13 +64,9 @@ class AnalogEinsumDense(AnalogLayer, keras.layers.EinsumDense):
         """The weights of the layer, and its array."""
         super().build(input_shape)
         self._axes = Axes.of(self.equation, len(input_shape))
+        self._axes.check_bias(self.bias_axes)
         sizes = dict(zip(self._axes.kernel, self._kernel.shape, strict=True))
         rows, columns = (math.prod(sizes[a] for a in group) for group in (self._axes.rows, self._axes.columns))
-        if self.bias is not None and self.bias.shape != tuple(sizes[a] for a in self._axes.columns):
-            raise ValueError(
-                f"bias_axes = {self.bias_axes!r}: an array has a bias for each of its columns, "
-                f"{''.join(self._axes.columns)!r}; give these axes, or none"
-            )
         self.array.lay_out(MatrixGeometry(rows, columns), self.bias is not None)
 
     def on_arrays(self) -> dict[str, OnArray]:
@@ -124,6 +120,14 @@ class Axes:
         self.order = [kernel.index(a) for a in (*self.rows, *self.columns)]
         self.inputs = [given.index(a) for a in (*lead, *self.rows)]
         self.outputs = [[*lead, *self.columns].index(a) for a in result]
+
+    def check_bias(self, axes: str | None) -> None:
+        """``ValueError`` unless there is a bias for each column, or none."""
+        if axes is not None and list(axes) != self.columns:
+            raise ValueError(
+                f"bias_axes = {axes!r}: an array has a bias for each of its columns, {''.join(self.columns)!r}; give "
+                "these axes, or none"
+            )
 
     @classmethod
     def of(cls, equation: str, rank: int) -> Axes:

@@ -46,18 +46,6 @@ class OnArray(NamedTuple):
         values = numpy_of(self.bias)
         return (values if self.row is None else values[self.row]).reshape(-1)
 
-    def put(self, kernel: Any, bias: Any) -> None:
-        """Write a canonical kernel and a bias into the variables."""
-        self.kernel.assign(self.stored(kernel).reshape(self.kernel.shape))
-        if bias is None:
-            return
-        whole = numpy_of(self.bias).copy()
-        if self.row is None:
-            whole = bias.reshape(whole.shape)
-        else:
-            whole[self.row] = bias
-        self.bias.assign(whole)
-
 
 def numpy_of(variable: Any) -> Any:
     """A variable as numpy's array, whatever it is cast to where it is used."""
@@ -83,6 +71,7 @@ class AnalogLayer:
 
     built: bool
     name: str
+    array: CrossbarArray
 
     def __init__(
         self, *args: Any, hardware: Hardware | str, recipe: Recipe | str | None = None, path: str | None = None,
@@ -93,7 +82,6 @@ class AnalogLayer:
         self.chip_path = path
         self._given = _described(hardware)
         self._recipe = _recipe(recipe)
-        self._each: dict[str, Hardware] = {}
         for name in self.array_names():
             setattr(self, name, CrossbarArray(self._given, self._recipe, name=name))
 
@@ -142,7 +130,7 @@ class AnalogLayer:
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
         for name in _WITHOUT:
             config.pop(name, None)
-        if len({array.hardware for array in self.arrays()}) > 1:
+        if len({getattr(self, name).hardware for name in self.array_names()}) > 1:
             config["each"] = {name: getattr(self, name).hardware.to_json() for name in self.array_names()}
         recipe = None if self._recipe is None else self._recipe.to_json()
         return {**config, "hardware": self.hardware.to_json(), "recipe": recipe, "path": self.chip_path}
@@ -153,9 +141,13 @@ class AnalogLayer:
         config = dict(config)
         each = config.pop("each", {})
         layer = super().from_config(config)  # type: ignore[misc]
-        for name, text in each.items():
-            getattr(layer, name).hardware = Hardware.from_json(text)
+        layer.describe(each)
         return layer
+
+    def describe(self, each: Mapping[str, str]) -> None:
+        """Give single arrays a description of their own, JSON by name, before the layer is built."""
+        for name, text in each.items():
+            getattr(self, name).hardware = Hardware.from_json(text)
 
     # --- what Keras would do to a kernel ----------------------------------------------------------
 

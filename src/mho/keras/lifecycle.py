@@ -69,12 +69,12 @@ def _runner(model: Any, held: Mapping[str, OnArray]) -> Callable[..., Tensor]:
     def run(*given: Any, **named: Any) -> Tensor:
         inputs = {name: value.numpy() for name, value in named.items()} if named else given[0].numpy()
         for on_array in held.values():
-            on_array.array._through_torch = True
+            on_array.array.through_torch = True
         try:
             found = model(inputs, training=False)
         finally:
             for on_array in held.values():
-                on_array.array._through_torch = False
+                on_array.array.through_torch = False
         first = found[0] if isinstance(found, (list, tuple)) else found
         return torch.from_numpy(np.array(ops.convert_to_numpy(first), "float32"))
 

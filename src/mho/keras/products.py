@@ -45,7 +45,7 @@ class Products:
         axis = len(self.geometry.taps)
         picked = ops.take(kernel, self._chosen.reshape(-1), axis=axis)
         shape = (*self.geometry.taps, self.tiles, self.size, kernel.shape[-1])
-        return ops.moveaxis(ops.reshape(picked, shape), axis, 0) * self.own
+        return ops.moveaxis(ops.reshape(picked, shape), axis, 0) * ops.convert_to_tensor(self.own)
 
     def ones(self) -> Tensor:
         """The kernel that adds up all inputs of each group, ``[tile, *taps, size, group]``."""

@@ -101,13 +101,14 @@ def _tiled(
         currents = currents + products.over_currents(matrix.constant) * (high * matrix.noise)
     currents = _with_noise(currents, _variances(products, matrix, v, high), matrix.noise, stream)
     partial = products.partial(currents, len(how.digital))
+    step, high = _over_partial(step), _over_partial(high)
     limit = _adc_limit(hardware, products, partial, high, limits.adc, x)
     read_as = convert(hardware.adc, partial, high, limit, stream)
-    total = _added(read_as * _over_partial(step * high), how.digital)
+    total = _added(read_as * (step * high), how.digital)
     if how.unit_column:
         total = total[..., :-1] - total[..., -1:]
     if how.offset:
-        inputs = products.partial(products.currents(v, products.ones()), 1) * _over_partial(step)
+        inputs = products.partial(products.currents(v, products.ones()), 1) * step
         total = total - ops.sum(inputs, axis=(0, -2)) * how.offset
     y = products.output(total, x)
     return y if matrix.out is None else y * matrix.out

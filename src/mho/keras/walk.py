@@ -7,7 +7,7 @@ Names that Keras makes up count the layers of a session (``dense_7``), so a path
 - in everything else, the name of the attribute that holds the layer, with a place or a key for one in a list or a
   dict: ``"encoder.blocks.0.query"``;
 - ``Bidirectional``, ``TimeDistributed`` and ``RNN`` add nothing; the arrays of a cell have torch's names:
-  ``"2.weight_ih_l0"``, ``"2.weight_hh_l0_reverse"``.
+  ``"2.arrays.weight_ih_l0"``, ``"2.arrays.weight_hh_l0_reverse"``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 
 import keras
 
+from mho.keras.array import CrossbarArray
 from mho.keras.layer import AnalogLayer, OnArray
 
 _OWN = {"_layers", "_metrics", "_functional", "_saved_model_inputs_spec", "_loss_tracker"}
 _NAMED = {  # Keras' own attributes, with the names that torch's layers have for their weights
-    "_query_dense": "q_proj_weight",
-    "_key_dense": "k_proj_weight",
-    "_value_dense": "v_proj_weight",
+    "_query_dense": "arrays.q_proj_weight",
+    "_key_dense": "arrays.k_proj_weight",
+    "_value_dense": "arrays.v_proj_weight",
     "_output_dense": "out_proj",
-    "_gate_dense": "gate",
+    "_gate_dense": "arrays.gate",
 }
 
 
@@ -84,7 +85,7 @@ def held(layer: Any) -> Iterator[tuple[str, Any]]:
     found = list(_attributes(layer))
     yield from found
     known = {id(child) for _, child in found}
-    yield from ((child.name, child) for child in getattr(layer, "_layers", ()) if id(child) not in known)
+    yield from ((child.name, child) for child in getattr(layer, "_layers", ()) if not (id(child) in known or isinstance(child, CrossbarArray)))
 
 
 def is_graph(layer: Any) -> bool:
@@ -96,14 +97,14 @@ def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     for name, value in vars(layer).items():
         if name in _OWN:
             continue
-        for inside, child in _layers_in(value):
+        for inside, child in layers_in(value):
             yield ".".join(part for part in (_NAMED.get(name, name), inside) if part), child
 
 
-def _layers_in(value: Any) -> Iterator[tuple[str, Any]]:
+def layers_in(value: Any) -> Iterator[tuple[str, Any]]:
     """Layers in a value: itself, or in lists and dicts of them."""
     if isinstance(value, keras.layers.Layer):
-        if not isinstance(value, keras.metrics.Metric):
+        if not isinstance(value, (keras.metrics.Metric, CrossbarArray)):
             yield "", value
         return
     items: Any = ()
@@ -112,7 +113,7 @@ def _layers_in(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, (list, tuple)):
         items = enumerate(value)
     for name, inner in items:
-        for inside, child in _layers_in(inner):
+        for inside, child in layers_in(inner):
             yield ".".join(part for part in (str(name), inside) if part), child
 
 
