@@ -34,6 +34,7 @@ from mho.keras.lifecycle import (
     effective_weights,
     program,
     torch_model,
+    torch_paths,
     train_on_chip,
 )
 from mho.keras.recurrent import (

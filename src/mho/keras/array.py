@@ -188,7 +188,9 @@ class CrossbarArray(keras.layers.Layer):
             return self._chip(kernel, training)
         why = without_chip(self.hardware)
         if why is not None:
-            raise NotMappableError(f"training = True: {why}. Train without it, or on a chip: mho.keras.train_on_chip")
+            raise NotMappableError(
+                f"training = True: {why}. Train without it, or on a chip, after mho.keras.train_on_chip(model)"
+            )
         if self.recipe is None or not self.recipe.modifiers:
             return self._clean(kernel, kernel)
         used = modified(self.recipe, kernel, self.training_step.value, self._counted())
@@ -210,22 +212,24 @@ class CrossbarArray(keras.layers.Layer):
         parts = {name: self.parts[name].value for name in Matrix._fields if name in self.parts}
         if self.programmed:
             return self._with_gradient(Matrix(**parts), kernel)
-        self._not_programmed(training)
+        why = "training on a chip" if training else without_chip(self.hardware)
+        if why is not None:
+            self._needs_chip(why)
+            return Matrix(**parts)  # of which only the shapes count
+        if not is_symbolic():
+            self.crossbar.notice.evaluated(self.crossbar.path, self.hardware)
         clean, there = self._clean(kernel, kernel), self.parts["programmed"].value
         parts["kernel"] = ops.where(there > 0, parts["kernel"], ops.stop_gradient(clean.kernel))
         if clean.out is not None:
             parts["out"] = ops.where(there > 0, parts["out"], clean.out)
         return self._with_gradient(Matrix(**parts, noise=there), kernel)
 
-    def _not_programmed(self, training: bool) -> None:
-        why = "training on a chip" if training else without_chip(self.hardware)
-        if why is not None:
+    def _needs_chip(self, why: str) -> None:
+        if not is_symbolic():
             raise NotProgrammedError(
                 f"{self.crossbar.path or self.name!r} holds no chip, and it needs one ({why}): call "
                 "mho.keras.program(model, seed=0) first"
             )
-        if not is_symbolic():
-            self.crossbar.notice.evaluated(self.crossbar.path, self.hardware)
 
     def _with_gradient(self, matrix: Matrix, kernel: Tensor) -> Matrix:
         """The same values, with the gradient of the product straight through to the weights."""
@@ -249,12 +253,13 @@ class CrossbarArray(keras.layers.Layer):
 
     def _by_torch(self, x: Tensor) -> Tensor:
         """The product by torch, for verbs that listen to it."""
+        x = x if self._geometry.one_hot else ops.cast(x, "float32")  # numpy knows no bfloat16
         given, told = self._geometry.input_to_torch(ops.convert_to_numpy(x))
         crossbar = self.crossbar
         self._geometry.place(crossbar, told)
         values = torch.from_numpy(np.array(given))
         with torch.no_grad():
-            y = crossbar(values if self._geometry.one_hot else values.float())
+            y = crossbar(values)
         return ops.convert_to_tensor(self._geometry.output_to_keras(y.numpy(), told), dtype="float32")
 
     # --- between the two sides --------------------------------------------------------------------

@@ -28,9 +28,10 @@ TWINS: dict[type, type] = {
     getattr(keras.layers, name.removeprefix("Analog")): kind
     for module in _MODULES
     for name, kind in vars(module).items()
-    if name.startswith("Analog") and hasattr(keras.layers, name.removeprefix("Analog"))
+    if name.startswith("Analog") and issubclass(kind, keras.layers.Layer) and kind is not recurrent.AnalogRNN
+    if hasattr(keras.layers, name.removeprefix("Analog"))  # not the cells' common class
 }
-"""Digital layer to analog layer, of Keras' own classes."""
+"""Digital layer to analog layer, of Keras' own classes; an ``RNN`` follows from its cell."""
 
 
 def convert(model: Any, hardware: Hardware, select: Select = None, strict: bool = False) -> Any:

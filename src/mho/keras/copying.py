@@ -10,7 +10,7 @@ from keras import ops
 
 from mho.keras.internals import exchange
 from mho.keras.recurrent import AnalogCell, AnalogRNN
-from mho.keras.walk import Place, children, is_graph, layers_in
+from mho.keras.walk import Place, attributes, children, is_graph, layers_in
 
 
 class Copier:
@@ -60,8 +60,7 @@ class Copier:
 
     def _holds_some(self, layer: Any) -> bool:
         """Whether something inside a layer is to be exchanged."""
-        inside = [place.layer for place in children(Place("", "", layer))]
-        return any(id(child) in self._plan or self._holds_some(child) for child in inside)
+        return any(id(child) in self._plan or self._holds_some(child) for *_, child in inside(layer))
 
     def _wrapper(self, layer: Any) -> Any:
         """A layer around layers, which its constructor takes."""
@@ -86,11 +85,10 @@ class Copier:
 
     def _exchange(self, layer: Any, made: Any) -> None:
         """Exchange what the attributes of a copy hold."""
-        for name, value in list(vars(layer).items()):
-            inside = [child for _, child in layers_in(value)]
-            if name.startswith("_layers") or not any(id(c) in self._plan or self._holds_some(c) for c in inside):
-                continue
-            exchange(made, name, self._in(value))
+        for name, value in attributes(layer).items():
+            held = [child for _, child in layers_in(value)]
+            if any(id(child) in self._plan or self._holds_some(child) for child in held):
+                exchange(made, name, self._in(value))
         for child in getattr(layer, "_layers", ()):
             if id(child) in self._plan and id(child) not in self._made:
                 raise ValueError(
@@ -111,19 +109,24 @@ class Copier:
     # --- weights ----------------------------------------------------------------------------------
 
     def _take_weights(self, old: Any, new: Any) -> None:
-        """The weights of a layer and of all in it, in the order in which the layers hold them."""
-        mine, its = (list(children(Place("", "", layer))) for layer in (old, new))
-        if len(mine) != len(its):
-            raise ValueError(f"{type(old).__name__} {old.name!r} holds {len(mine)} layers and its copy {len(its)}")
-        for variable, value in zip(own_variables(new, its), own_variables(old, mine), strict=True):
+        """The weights of a layer and of all in it."""
+        mine, its = (inside(layer) for layer in (old, new))
+        if [place[:2] for place in mine] != [place[:2] for place in its]:
+            raise ValueError(f"{type(old).__name__} {old.name!r} holds other layers than its copy: {mine}, {its}")
+        for variable, value in zip(own_variables(new), own_variables(old), strict=True):
             variable.assign(ops.convert_to_numpy(value))
         for one, other in zip(mine, its, strict=True):
             self._take_weights(one.layer, other.layer)
 
 
-def own_variables(layer: Any, inside: list[Place]) -> list[Any]:
+def inside(layer: Any) -> list[Place]:
+    """The layers that a layer holds itself, in an order that its copy has too."""
+    return sorted(children(Place("", "", layer)), key=lambda place: place[:2])
+
+
+def own_variables(layer: Any) -> list[Any]:
     """The weights of a layer that no layer inside it has, those of arrays left out."""
-    others = {id(v) for place in inside for v in place.layer.weights}
+    others = {id(v) for place in inside(layer) for v in place.layer.weights}
     if hasattr(layer, "arrays"):
         others |= {id(v) for array in layer.arrays() for v in array.weights}
     return [v for v in layer.weights if id(v) not in others]

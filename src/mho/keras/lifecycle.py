@@ -175,6 +175,18 @@ def conductances(model: Any) -> dict[str, Any]:
         return {path: g.numpy() for path, g in mho.lifecycle.conductances(bridge).items()}
 
 
+def torch_paths(model: Any) -> dict[str, AnalogLayer]:
+    """The paths of all arrays, in order, with the layers that hold them: what names the streams of a chip.
+
+    Raises:
+        TypeError: no Keras model.
+        ValueError: a layer is not built yet.
+    """
+    holders = [place.layer for place in places(model) if isinstance(place.layer, AnalogLayer)]
+    owner = {id(on.array): layer for layer in holders for on in layer.on_arrays().values()}
+    return {path: owner[id(on_array.array)] for path, on_array in arrays(model).items()}
+
+
 def effective_weights(model: Any) -> dict[str, Any]:
     """The kernels that every array holds now, numpy, in the shape of Keras' kernel, by path.
 

@@ -8,7 +8,7 @@ from typing import Any
 from mho.keras.copying import own_variables
 from mho.keras.layer import AnalogLayer, OnArray, numpy_of
 from mho.keras.lifecycle import stored, torch_model
-from mho.keras.walk import Place, children, places
+from mho.keras.walk import places
 
 
 def put_back(model: Any, pairs: Iterable[tuple[Any, Any]]) -> None:
@@ -32,7 +32,7 @@ def put_back(model: Any, pairs: Iterable[tuple[Any, Any]]) -> None:
 
 def variables(old: Any, new: Any) -> dict[int, Any]:
     """The variables of a copy, by the identity of those of a layer."""
-    mine, its = (own_variables(one, list(children(Place("", "", one)))) for one in (old, new))
+    mine, its = own_variables(old), own_variables(new)
     return {id(variable): other for variable, other in zip(mine, its, strict=True)}
 
 

@@ -11,7 +11,7 @@ from mho.convert.report import NO_MATRIX, Report, holds_no_matrix
 from mho.keras.copying import own_variables
 from mho.keras.layer import AnalogLayer, numpy_of
 from mho.keras.twin import Bridge, Digital
-from mho.keras.walk import children, places
+from mho.keras.walk import places
 
 
 class KerasReport(Report):
@@ -50,7 +50,7 @@ def report(model: Any, reasons: Mapping[str, str] | None = None) -> KerasReport:
                 on_array.array.push(*on_array.values())
                 found[path], kinds[path] = on_array.array.twin, name.removeprefix("Analog")
             continue
-        own = own_variables(layer, list(children(place)))
+        own = own_variables(layer)
         if own:
             path = place.path or "model"
             found[path], kinds[path] = _digital(own), name

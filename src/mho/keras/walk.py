@@ -20,7 +20,7 @@ import keras
 from mho.keras.array import CrossbarArray
 from mho.keras.layer import AnalogLayer, OnArray
 
-_OWN = {"_layers", "_metrics", "_functional", "_saved_model_inputs_spec", "_loss_tracker"}
+_OWN = {"_layers", "_metrics", "_functional", "_saved_model_inputs_spec", "_loss_tracker", "_modules"}
 _NAMED = {  # Keras' own attributes, with the names that torch's layers have for their weights
     "_query_dense": "arrays.q_proj_weight",
     "_key_dense": "arrays.k_proj_weight",
@@ -82,7 +82,7 @@ def held(layer: Any) -> Iterator[tuple[str, Any]]:
         inside = [child for child in layer.layers if not isinstance(child, keras.layers.InputLayer)]
         yield from ((str(k), child) for k, child in enumerate(inside))
         return
-    found = list(_attributes(layer))
+    found = _attributes(layer)
     yield from found
     known = {id(child) for _, child in found}
     yield from ((child.name, child) for child in getattr(layer, "_layers", ()) if not (id(child) in known or isinstance(child, CrossbarArray)))
@@ -93,12 +93,21 @@ def is_graph(layer: Any) -> bool:
     return isinstance(layer, keras.Sequential) or (isinstance(layer, keras.Model) and hasattr(layer, "operations"))
 
 
-def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
-    for name, value in vars(layer).items():
-        if name in _OWN:
-            continue
-        for inside, child in layers_in(value):
-            yield ".".join(part for part in (_NAMED.get(name, name), inside) if part), child
+def attributes(layer: Any) -> dict[str, Any]:
+    """What a layer holds in its attributes; with the torch backend layers among them lie in ``_modules``."""
+    own = {**vars(layer), **vars(layer).get("_modules", {})}
+    return {name: value for name, value in own.items() if name not in _OWN}
+
+
+def _attributes(layer: Any) -> list[tuple[str, Any]]:
+    """Layers in the attributes, in the order in which the layer got them."""
+    found = [
+        (".".join(part for part in (_NAMED.get(name, name), inside) if part), child)
+        for name, value in attributes(layer).items()
+        for inside, child in layers_in(value)
+    ]
+    order = {id(child): k for k, child in enumerate(getattr(layer, "_layers", ()))}
+    return sorted(found, key=lambda one: order.get(id(one[1]), len(order)))
 
 
 def layers_in(value: Any) -> Iterator[tuple[str, Any]]:
