@@ -10,7 +10,7 @@ from keras import ops
 
 from mho.keras.internals import exchange
 from mho.keras.recurrent import AnalogCell, AnalogRNN
-from mho.keras.walk import Place, attributes, children, is_graph, layers_in
+from mho.keras.walk import AROUND, Place, attributes, children, is_graph, layers_in
 
 
 class Copier:
@@ -20,7 +20,7 @@ class Copier:
         plan: makes the layer that takes the place of another, by the identity of that one.
 
     Attributes:
-        pairs: each layer that was copied, and its copy.
+        pairs: each layer whose weights were taken, and its copy.
     """
 
     def __init__(self, plan: Mapping[int, Callable[[], Any]]) -> None:
@@ -33,6 +33,7 @@ class Copier:
         made = self._copied(model)
         if model.built and not made.built:
             made.build_from_config(model.get_build_config() or {})
+            made.built = True  # Keras builds what is inside and leaves it at that
         if model.built:
             self._take_weights(model, made)
         return made
@@ -43,7 +44,6 @@ class Copier:
         """The copy of a layer, made once: a layer that is used twice stays one."""
         if id(layer) not in self._made:
             self._made[id(layer)] = self._new(layer)
-            self.pairs.append((layer, self._made[id(layer)]))
         return self._made[id(layer)]
 
     def _new(self, layer: Any) -> Any:
@@ -51,7 +51,7 @@ class Copier:
             return self._plan[id(layer)]()
         if is_graph(layer):
             return keras.models.clone_model(layer, clone_function=self._copied)
-        if isinstance(layer, (keras.layers.Wrapper, keras.layers.RNN, keras.layers.StackedRNNCells)):
+        if isinstance(layer, AROUND):
             return self._wrapper(layer) if self._holds_some(layer) else _rebuilt(layer)
         made = _rebuilt(layer)
         if self._holds_some(layer):
@@ -69,8 +69,10 @@ class Copier:
             return type(layer)([self._copied(cell) for cell in layer.cells], name=layer.name)
         if isinstance(layer, keras.layers.RNN):
             config["cell"] = self._copied(layer.cell)
-            kind = AnalogRNN if _has_analog_cells(config["cell"]) else keras.layers.RNN
-            return kind(**config)
+            path = config.pop("path", None)
+            if _has_analog_cells(config["cell"]):
+                return AnalogRNN(**config, path=path)
+            return keras.layers.RNN(**config)
         if isinstance(layer, keras.layers.Bidirectional):
             return self._bidirectional(layer, config)
         config["layer"] = self._copied(layer.layer)
@@ -89,6 +91,9 @@ class Copier:
             held = [child for _, child in layers_in(value)]
             if any(id(child) in self._plan or self._holds_some(child) for child in held):
                 exchange(made, name, self._in(value))
+        made.get_config = _not_of_a_configuration
+        if isinstance(made, keras.Model):
+            made.save = _not_of_a_configuration  # before Keras has written a part of it
         for child in getattr(layer, "_layers", ()):
             if id(child) in self._plan and id(child) not in self._made:
                 raise ValueError(
@@ -110,6 +115,7 @@ class Copier:
 
     def _take_weights(self, old: Any, new: Any) -> None:
         """The weights of a layer and of all in it."""
+        self.pairs.append((old, new))
         mine, its = (inside(layer) for layer in (old, new))
         if [place[:2] for place in mine] != [place[:2] for place in its]:
             raise ValueError(f"{type(old).__name__} {old.name!r} holds other layers than its copy: {mine}, {its}")
@@ -145,10 +151,20 @@ def _renamed(layer: Any) -> Any:
     return type(layer).from_config(config)
 
 
+def _not_of_a_configuration(*given: Any, **named: Any) -> dict[str, Any]:
+    """The configuration of a layer whose attributes were exchanged: its class makes the digital layers again."""
+    raise NotImplementedError(
+        "a model whose layers were exchanged in its attributes is no file of its own, for its class makes digital "
+        "layers: save_weights, and in another process convert the digital model and load_weights; or let the class "
+        "make analog layers"
+    )
+
+
 def _rebuilt(layer: Any) -> Any:
     """A layer from its configuration."""
+    kind = type(layer)
     try:
-        return type(layer).from_config(layer.get_config())
+        return kind.from_config(kind.get_config(layer))
     except (NotImplementedError, TypeError) as error:
         raise ValueError(
             f"{type(layer).__name__} cannot be made from its configuration ({error}): give it get_config and "

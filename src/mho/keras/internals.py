@@ -23,18 +23,22 @@ def loop(step: Any, inputs: Any, states: Any, **names: Any) -> Any:
 
 def replace_layer(owner: Any, name: str, layer: Any) -> None:
     """Put a layer in the place of one that another layer holds, before its state is locked."""
-    owner._tracker.untrack(getattr(owner, name))
-    setattr(owner, name, layer)
+    exchange(owner, name, layer)
 
 
 def exchange(owner: Any, name: str, value: Any) -> None:
-    """Give an attribute of a layer a new value with other layers in it, whether the layer is locked or not."""
-    locked = owner._tracker.locked
+    """Give an attribute of a layer a new value with other layers in it, whether the layer is locked or not.
+
+    The layers take the places of the old ones, so that weights keep their order.
+    """
+    locked, held = owner._tracker.locked, list(owner._layers)
     owner._tracker.unlock()
-    old = getattr(owner, name)
-    for layer in _layers_of(old):
+    old = _layers_of(getattr(owner, name))
+    for layer in old:
         owner._tracker.untrack(layer)
     setattr(owner, name, value)
+    new = {id(one): other for one, other in zip(old, _layers_of(value), strict=True)}
+    owner._layers[:] = [new.get(id(layer), layer) for layer in held]
     if locked:
         owner._lock_state()
 
@@ -42,5 +46,5 @@ def exchange(owner: Any, name: str, value: Any) -> None:
 def _layers_of(value: Any) -> list[Any]:
     if hasattr(value, "_tracker") and hasattr(value, "call"):
         return [value]
-    inner = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, (list, tuple)) else []
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return [layer for one in inner for layer in _layers_of(one)]

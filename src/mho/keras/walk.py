@@ -29,6 +29,9 @@ _NAMED = {  # Keras' own attributes, with the names that torch's layers have for
     "_gate_dense": "arrays.gate",
 }
 
+AROUND = (keras.layers.RNN, keras.layers.StackedRNNCells, keras.layers.Bidirectional, keras.layers.Wrapper)
+"""Layers around other layers, which their constructors take."""
+
 
 class Place(NamedTuple):
     """Where a layer is.
@@ -69,7 +72,7 @@ def _walk(place: Place, seen: set[int]) -> Iterator[Place]:
 def children(place: Place) -> Iterator[Place]:
     """The layers that a layer holds itself."""
     layer = place.layer
-    if isinstance(layer, (keras.layers.RNN, keras.layers.Wrapper, keras.layers.StackedRNNCells)):
+    if isinstance(layer, AROUND):
         yield from _wrapped(place)
         return
     for name, child in held(layer):
