@@ -15,12 +15,12 @@ from mho.errors import NotCalibratedError, NotMappableError, NotProgrammedError
 from mho.hardware import Hardware
 from mho.keras.converters import held
 from mho.keras.geometry import Geometry
+from mho.keras.internals import is_symbolic
 from mho.keras.products import Products
 from mho.keras.random import Counted, InLoop, Stream
 from mho.keras.reading import Limits, Matrix, read
 from mho.keras.recipes import modified
 from mho.keras.suited import check_hardware, reference_weight, without_chip
-from mho.keras.internals import is_symbolic
 from mho.keras.twin import Twin
 from mho.nn.crossbar import Crossbar
 from mho.training import Recipe
@@ -38,8 +38,8 @@ class _Hidden(NamedTuple):
 class CrossbarArray(keras.layers.Layer):
     """One array of an analog Keras layer, which owns it and the weights on it.
 
-    What a product needs of the chip lies in non-trainable variables, float32 whatever the policy of the model. The
-    chip itself is on the torch side (:attr:`twin`), and is saved with the layer.
+    What a product needs of the chip lies in non-trainable variables, float32 whatever the policy of the
+    model. The chip itself is on the torch side (:attr:`twin`), and is saved with the layer.
 
     Args:
         hardware: the description.
@@ -177,8 +177,8 @@ class CrossbarArray(keras.layers.Layer):
     def _not_calibrated(self, name: str, converter: str) -> None:
         if not getattr(self.hardware, converter).ideal and not is_symbolic():
             raise NotCalibratedError(
-                f"{name} of {self.crossbar.path or self.name!r} was left to calibration and none was made: call "
-                "mho.keras.calibrate(model, batches), or give the converter a Fixed or Dynamic range"
+                f"{name} of {self.crossbar.path or self.name!r} was left to calibration and none was made: "
+                "call mho.keras.calibrate(model, batches), or give the converter a Fixed or Dynamic range"
             )
 
     def _matrix(self, kernel: Tensor, training: bool) -> Matrix:
@@ -189,7 +189,7 @@ class CrossbarArray(keras.layers.Layer):
         why = without_chip(self.hardware)
         if why is not None:
             raise NotMappableError(
-                f"training = True: {why}. Train without it, or on a chip, after mho.keras.train_on_chip(model)"
+                f"training = True: {why}. Train without it, or on a chip: mho.keras.train_on_chip(model)"
             )
         if self.recipe is None or not self.recipe.modifiers:
             return self._clean(kernel, kernel)
@@ -240,7 +240,7 @@ class CrossbarArray(keras.layers.Layer):
         return matrix._replace(kernel=held(matrix.kernel, ideal))
 
     def _as_channels(self, kernel: Tensor) -> Tensor:
-        """Normalised weights ``[..., group * column]`` shared out to channels: ``[..., group * channel * column]``."""
+        """Normalised weights shared out to channels, ``[..., group * channel * column]``."""
         how, groups = readout(self.hardware), self._geometry.groups
         if len(how.digital) == 1 and not how.unit_column:
             return kernel / how.digital[0]
@@ -284,7 +284,9 @@ class CrossbarArray(keras.layers.Layer):
         packed = crossbar.packed().changed(steps=None, inputs=None)
         for name, value in packed.entries().items():
             if name != "ones" and name not in self.parts:
-                raise NotMappableError(f"{name}: the chip of {crossbar.path!r} needs it, and Keras' layers do not have it")
+                raise NotMappableError(
+                    f"{name}: the chip of {crossbar.path!r} needs it, and Keras' layers do not have it"
+                )
             if name != "ones":
                 self.parts[name].assign(np.ascontiguousarray(self._in_order(name, value)))
         for name in ("variance", "shot"):
@@ -308,15 +310,15 @@ class CrossbarArray(keras.layers.Layer):
     # --- saving -----------------------------------------------------------------------------------
 
     def save_own_variables(self, store: Any) -> None:
-        """The chip (format 1 of ``mho.nn.crossbar``), the full scales and the place in the stream of noise."""
+        """The chip (format 1 of ``mho.nn.crossbar``), the full scales, the place in the stream of noise."""
         for name, value in self.crossbar.state_dict().items():
             store[name] = value.numpy()
         store["stream"] = ops.convert_to_numpy(self.stream.state)
         store["training_step"] = ops.convert_to_numpy(self.training_step)
 
     def load_own_variables(self, store: Any) -> None:
-        """What :meth:`save_own_variables` wrote; ``DamagedChipError`` for what can be no chip of this array."""
-        found = {name: np.array(store[name]) for name in store.keys()}
+        """What :meth:`save_own_variables` wrote; ``DamagedChipError`` if it is no chip of this array."""
+        found = {name: np.array(store[name]) for name in store.keys()}  # noqa: SIM118 (Keras' stores are no dicts)
         self.stream.state.assign(found.pop("stream"))
         self.training_step.assign(found.pop("training_step"))
         self.crossbar.load_state_dict({name: torch.from_numpy(value) for name, value in found.items()})

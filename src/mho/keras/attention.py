@@ -1,7 +1,7 @@
 """Multi-head attention on arrays.
 
-The projections of queries, keys and values and the one of the output are four arrays. The products of activations
-(``Q K^T`` and ``P V``) stay digital: nothing in them is stored.
+The projections of queries, keys and values and the one of the output are four arrays. The products of
+activations (``Q K^T`` and ``P V``) stay digital: nothing in them is stored.
 """
 
 from __future__ import annotations

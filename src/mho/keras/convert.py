@@ -1,7 +1,8 @@
 """From a Keras model to an analog one and back.
 
-``convert`` makes a new model; in it, each layer for which a conversion exists is its analog twin, with the same
-name and the same weights. Nothing is left digital in silence: ``report`` lists every layer that has weights.
+``convert`` makes a new model; in it, each layer for which a conversion exists is its analog twin, with the
+same name and the same weights. Nothing is left digital in silence: ``report`` lists every layer that has
+weights.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def convert(model: Any, hardware: Hardware, select: Select = None, strict: bool 
     Args:
         model: a Keras model, or a layer; it is not changed.
         hardware: the description of the arrays.
-        select: which layers: None for all that can be mapped, a predicate ``(path, layer) -> bool``, or a mapping
-            from path to the hardware of that layer; others stay digital then. :mod:`mho.keras.walk` says how a
-            path is made.
+        select: which layers: None for all that can be mapped, a predicate ``(path, layer) -> bool``, or a
+            mapping from path to the hardware of that layer; others stay digital then. :mod:`mho.keras.walk`
+            says how a path is made.
         strict: raise if a layer with a weight matrix stays digital.
 
     Returns:
@@ -54,7 +55,8 @@ def convert(model: Any, hardware: Hardware, select: Select = None, strict: bool 
     Raises:
         TypeError: no Keras model, or no ``mho.Hardware``.
         ValueError: ``select`` names a path that cannot be mapped, or the model cannot be rebuilt.
-        NotMappableError: with ``strict``, naming what stayed digital; or hardware that Keras' layers cannot have.
+        NotMappableError: with ``strict``, naming what stayed digital; or hardware that Keras' layers cannot
+            have.
 
     >>> import mho, mho.keras
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
@@ -89,8 +91,8 @@ class _Chosen:
         self._wanted = select if callable(select) and not isinstance(select, Mapping) else None
         if not (select is None or self.hardware_of is not None or self._wanted is not None):
             raise TypeError(
-                f"select is a {type(select).__name__}: give a predicate (path, layer) -> bool, or a dict from path "
-                "to mho.Hardware"
+                f"select is a {type(select).__name__}: give a predicate (path, layer) -> bool, or a dict "
+                "from path to mho.Hardware"
             )
         self._hardware = hardware
         for given in (hardware, *(self.hardware_of or {}).values()):
@@ -150,7 +152,9 @@ def _refuse_digital(found: KerasReport) -> None:
     left = [f"{row.path} ({row.layer}: {row.note})" for row in found.left_digital]
     if left:
         raise NotMappableError(
-            "strict = True, and these keep their weights digital: " + "; ".join(left) + ". Replace them, or drop strict"
+            "strict = True, and these keep their weights digital: "
+            + "; ".join(left)
+            + ". Replace them, or drop strict"
         )
 
 
@@ -159,12 +163,13 @@ def revert(model: Any, weights: Literal["ideal", "programmed"] = "ideal") -> Any
 
     Args:
         model: a Keras model with analog layers; it is not changed.
-        weights: ``"ideal"`` for the weights as they are; ``"programmed"`` for what the chip holds now (aged, with
-            its gain, without read noise).
+        weights: ``"ideal"`` for the weights as they are; ``"programmed"`` for what the chip holds now
+            (aged, with its gain, without read noise).
 
     Raises:
         NotProgrammedError: ``"programmed"`` without a chip.
-        ValueError: another value of ``weights``; a correction that shifted the outputs of a layer without a bias.
+        ValueError: another value of ``weights``; a correction that shifted the outputs of a layer without a
+            bias.
     """
     if weights not in ("ideal", "programmed"):
         raise ValueError(f"weights = {weights!r}: choose 'ideal' or 'programmed'")

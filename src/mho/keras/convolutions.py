@@ -1,4 +1,4 @@
-"""Convolutions on arrays, with Keras' rules: channels last, and padding "same" with the odd zero at the end."""
+"""Convolutions on arrays with channels last, and with the odd zero of padding "same" at the end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mho.keras.array import CrossbarArray
 from mho.keras.geometry import ConvolutionGeometry
 from mho.keras.layer import AnalogLayer, OnArray, activated, same
 
@@ -22,7 +23,9 @@ class _Convolution(AnalogLayer):
         """The weights of the layer, and its array."""
         super().build(input_shape)
         layer: Any = self
-        self.array.lay_out(geometry(layer, int(input_shape[-1]) // layer.groups, layer.filters), layer.use_bias)
+        self.array.lay_out(
+            geometry(layer, int(input_shape[-1]) // layer.groups, layer.filters), layer.use_bias
+        )
 
     def on_arrays(self) -> dict[str, OnArray]:
         """The kernel."""
@@ -168,6 +171,9 @@ class AnalogDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
 
 class _Separable(AnalogLayer):
     """What the separable convolutions share: two arrays, ``depthwise`` and ``pointwise``."""
+
+    depthwise: CrossbarArray
+    pointwise: CrossbarArray
 
     def array_names(self) -> tuple[str, ...]:
         """One for each kernel."""

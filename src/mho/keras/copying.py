@@ -97,8 +97,8 @@ class Copier:
         for child in getattr(layer, "_layers", ()):
             if id(child) in self._plan and id(child) not in self._made:
                 raise ValueError(
-                    f"{type(layer).__name__} holds {child.name!r} in none of its attributes, lists and dicts: hold it "
-                    "in an attribute, leave it out with select, or build the model of analog layers"
+                    f"{type(layer).__name__} holds {child.name!r} in none of its attributes, lists and "
+                    "dicts: hold it in an attribute, leave it out with select, or build the model of analog layers"
                 )
 
     def _in(self, value: Any) -> Any:
@@ -118,7 +118,9 @@ class Copier:
         self.pairs.append((old, new))
         mine, its = (inside(layer) for layer in (old, new))
         if [place[:2] for place in mine] != [place[:2] for place in its]:
-            raise ValueError(f"{type(old).__name__} {old.name!r} holds other layers than its copy: {mine}, {its}")
+            raise ValueError(
+                f"{type(old).__name__} {old.name!r} holds other layers than its copy: {mine}, {its}"
+            )
         for variable, value in zip(own_variables(new), own_variables(old), strict=True):
             variable.assign(ops.convert_to_numpy(value))
         for one, other in zip(mine, its, strict=True):
@@ -152,11 +154,11 @@ def _renamed(layer: Any) -> Any:
 
 
 def _not_of_a_configuration(*given: Any, **named: Any) -> dict[str, Any]:
-    """The configuration of a layer whose attributes were exchanged: its class makes the digital layers again."""
+    """Refused: the class of a layer whose attributes were exchanged makes the digital layers again."""
     raise NotImplementedError(
-        "a model whose layers were exchanged in its attributes is no file of its own, for its class makes digital "
-        "layers: save_weights, and in another process convert the digital model and load_weights; or let the class "
-        "make analog layers"
+        "a model whose layers were exchanged in its attributes is no file of its own, for its class makes "
+        "digital layers: save_weights, and in another process convert the digital model and load_weights; or "
+        "let the class make analog layers"
     )
 
 

@@ -47,8 +47,8 @@ class AnalogDense(AnalogLayer, keras.layers.Dense):
 class AnalogEinsumDense(AnalogLayer, keras.layers.EinsumDense):
     """``keras.layers.EinsumDense`` on an array, where its kernel is one matrix.
 
-    The axes of the kernel that the output does not have are rows, the others columns. An axis that input, kernel
-    and output all have, a matrix for each of its places, is refused.
+    The axes of the kernel that the output does not have are rows, the others columns. An axis that input,
+    kernel and output all have, a matrix for each of its places, is refused.
 
     Args:
         equation, output_shape, activation, bias_axes, ...: as in ``keras.layers.EinsumDense``.
@@ -66,7 +66,9 @@ class AnalogEinsumDense(AnalogLayer, keras.layers.EinsumDense):
         self._axes = Axes.of(self.equation, len(input_shape))
         self._axes.check_bias(self.bias_axes)
         sizes = dict(zip(self._axes.kernel, self._kernel.shape, strict=True))
-        rows, columns = (math.prod(sizes[a] for a in group) for group in (self._axes.rows, self._axes.columns))
+        rows, columns = (
+            math.prod(sizes[a] for a in group) for group in (self._axes.rows, self._axes.columns)
+        )
         self.array.lay_out(MatrixGeometry(rows, columns), self.bias is not None)
 
     def on_arrays(self) -> dict[str, OnArray]:
@@ -110,8 +112,8 @@ class Axes:
         for axis in kernel:
             if axis in given and axis in result:
                 raise ValueError(
-                    f"equation = '{given},{kernel}->{result}': axis {axis!r} has a matrix for each of its places; "
-                    "an array holds one matrix, use a layer for each"
+                    f"equation = '{given},{kernel}->{result}': axis {axis!r} has a matrix for each of its "
+                    "places; an array holds one matrix, use a layer for each"
                 )
         self.kernel = kernel
         self.rows = [a for a in kernel if a in given]
@@ -125,8 +127,8 @@ class Axes:
         """``ValueError`` unless there is a bias for each column, or none."""
         if axes is not None and list(axes) != self.columns:
             raise ValueError(
-                f"bias_axes = {axes!r}: an array has a bias for each of its columns, {''.join(self.columns)!r}; give "
-                "these axes, or none"
+                f"bias_axes = {axes!r}: an array has a bias for each column, {''.join(self.columns)!r}; "
+                "give these axes, or none"
             )
 
     @classmethod

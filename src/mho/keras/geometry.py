@@ -1,8 +1,8 @@
 """How the kernel of a Keras layer lies on an array.
 
 Keras stores kernels as ``[*taps, inputs, outputs]`` and puts channels last, torch the other way round. A
-:class:`Geometry` says once how one becomes the other, so that the array of a Keras layer is, cell by cell, that
-of the torch layer with the same weights. Inside the graph there is one *canonical* kernel,
+:class:`Geometry` says once how one becomes the other, so that the array of a Keras layer is, cell by cell,
+that of the torch layer with the same weights. Inside the graph there is one *canonical* kernel,
 ``[*taps, inputs, group * column]``, in Keras' order of columns, and its tiles are
 ``[tile, *taps, size, group * column]``. A matrix has no taps.
 
@@ -120,7 +120,8 @@ class MatrixGeometry(Geometry):
     """A matrix ``[inputs, columns]``.
 
     Attributes:
-        blocks: number of Keras' block of columns in the place of each of torch's, for gates; empty for one block.
+        blocks: number of Keras' block of columns in the place of each of torch's, for gates; empty for one
+            block.
         called: what the layer calls its inputs, for messages.
     """
 
@@ -289,7 +290,8 @@ class ConvolutionGeometry(Geometry):
         """Channels last; of a transposed convolution, the part that Keras keeps."""
         if self.transposed:
             kept = [slice(before, before + size) for before, size, _ in self.kept(told)]
-            y = y[(slice(None), slice(None), *kept)]
+            everything: Any = (slice(None), slice(None), *kept)
+            y = y[everything]
         return np.moveaxis(y, 1, -1)
 
     def place(self, crossbar: Crossbar, told: Any) -> None:

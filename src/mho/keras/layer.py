@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -72,10 +71,11 @@ class AnalogLayer:
     built: bool
     name: str
     array: CrossbarArray
+    build: Any  # of the Keras layer
 
     def __init__(
-        self, *args: Any, hardware: Hardware | str, recipe: Recipe | str | None = None, path: str | None = None,
-        **names: Any,
+        self, *args: Any, hardware: Hardware | str, recipe: Recipe | str | None = None,
+        path: str | None = None, **names: Any,
     ) -> None:  # fmt: skip
         self._refuse(names)
         super().__init__(*args, **names)
@@ -100,7 +100,9 @@ class AnalogLayer:
             if names.get(name) is not None:
                 raise ValueError(f"{name} = {names[name]!r}: an array has no {name}; {instead}")
         if names.get("data_format") == "channels_first":
-            raise ValueError("data_format = 'channels_first': analog layers take channels last; transpose the input")
+            raise ValueError(
+                "data_format = 'channels_first': analog layers take channels last; transpose the input"
+            )
 
     # --- description ------------------------------------------------------------------------------
 
@@ -154,15 +156,15 @@ class AnalogLayer:
     def quantize(self, mode: Any = None, *args: Any, **names: Any) -> None:
         """Refused: cells hold no integers."""
         raise ValueError(
-            f"quantize({mode!r}): the kernel of {self.name!r} lies on an array; give its hardware levels, such as "
-            "mho.devices.FiniteStates, or convert digital layers only"
+            f"quantize({mode!r}): the kernel of {self.name!r} lies on an array; give its hardware levels, "
+            "such as mho.devices.FiniteStates, or convert digital layers only"
         )
 
     def enable_lora(self, *args: Any, **names: Any) -> None:
         """Refused: a low-rank addition would bypass the array."""
         raise ValueError(
-            f"enable_lora: the kernel of {self.name!r} lies on an array; add the low-rank product as layers of "
-            "its own beside it"
+            f"enable_lora: the kernel of {self.name!r} lies on an array; add the low-rank product as layers "
+            "of its own beside it"
         )
 
 

@@ -1,7 +1,7 @@
 """The verbs on whole Keras models: program, age, degrade, compensate, calibrate, read out.
 
-Each is the torch verb of the same name, on the torch side of the model (:func:`torch_model`); what a product needs
-of the chip is then assigned to the model's variables.
+Each is the torch verb of the same name, on the torch side of the model (:func:`torch_model`); what a
+product needs of the chip is then assigned to the model's variables.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def torch_model(model: Any) -> Iterator[Bridge]:
     """
     held = arrays(model)
     if not held:
-        raise ValueError("the model has no analog layer: call mho.keras.convert(model, hardware), or build it of some")
+        raise ValueError(
+            "the model has no analog layer: call mho.keras.convert(model, hardware), or build it of some"
+        )
     for on_array in held.values():
         on_array.array.push(*on_array.values())
     bridge = Bridge({path: on_array.array.twin for path, on_array in held.items()}, _runner(model, held))
@@ -84,8 +86,8 @@ def _runner(model: Any, held: Mapping[str, OnArray]) -> Callable[..., Tensor]:
 def program(model: Any, seed: int) -> None:
     """Program one chip: every array of the model, from the present weights.
 
-    One hardware and one seed give the conductances of the torch model with the same weights and paths, bit for bit
-    (:mod:`mho.keras.walk` says how a path is made).
+    One hardware and one seed give the conductances of the torch model with the same weights and paths, bit
+    for bit (:mod:`mho.keras.walk` says how a path is made).
 
     Args:
         model: a Keras model with analog layers, built.
@@ -110,8 +112,8 @@ def degrade(
 ) -> None:
     """Let effects befall the cells; arguments and errors as ``mho.degrade``.
 
-    Effects that a Keras layer can show are those that need nothing it has no variable for: an effect with noise goes
-    around a device that is noisy already.
+    Effects that a Keras layer can show are those that need nothing it has no variable for: an effect with
+    noise goes around a device that is noisy already.
     """
     with torch_model(model) as bridge:
         mho.lifecycle.degrade(bridge, *effects, seed=seed, select=select)
@@ -131,8 +133,8 @@ def calibrate(model: Any, data: Iterable[Any]) -> None:
 
     Args:
         model: a Keras model with analog layers, programmed or not.
-        data: batches: an array, a tuple or list whose first item is the input, or a dict of inputs by name; also
-            a ``tf.data.Dataset`` or a ``keras.utils.PyDataset``. ``[x]`` for a single one.
+        data: batches: an array, a tuple or list whose first item is the input, or a dict of inputs by name;
+            also a ``tf.data.Dataset`` or a ``keras.utils.PyDataset``. ``[x]`` for a single one.
 
     Raises:
         ValueError: no batch came, or an input is not finite; then no range is changed.
@@ -145,7 +147,9 @@ def _batches(data: Iterable[Any]) -> Iterable[Any]:
     """Batches with torch tensors in them."""
     if hasattr(data, "shape") or isinstance(data, Mapping):
         raise TypeError(f"data is a {type(data).__name__}: give batches; [x] for a single one")
-    if hasattr(data, "num_batches") and hasattr(data, "__getitem__"):  # a PyDataset, which has no end by itself
+    if hasattr(data, "num_batches") and hasattr(
+        data, "__getitem__"
+    ):  # a PyDataset, which has no end by itself
         return (_batch(data[k]) for k in range(data.num_batches))
     return (_batch(batch) for batch in data)
 
@@ -168,8 +172,8 @@ def _tensor(value: Any) -> Any:
 def conductances(model: Any) -> dict[str, Any]:
     """Conductances of every array at its present age, numpy, siemens, ``[copy, group, row, column]`` by path.
 
-    Rows and columns are those of the torch layer: taps vary fastest along the rows of a convolution, gates stand
-    in torch's order.
+    Rows and columns are those of the torch layer: taps vary fastest along the rows of a convolution, gates
+    stand in torch's order.
     """
     with torch_model(model) as bridge:
         return {path: g.numpy() for path, g in mho.lifecycle.conductances(bridge).items()}

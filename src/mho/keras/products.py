@@ -1,7 +1,7 @@
 """The products of an array in the graph: tiles, currents and partial sums of a geometry.
 
-Shapes: arranged inputs ``[tile, ..., size]``, a kernel ``[tile, *taps, size, group * channel * column]``, currents
-``[tile, ..., group * channel * column]``, a partial ``[tile, ..., group, channel, column]``.
+Shapes: arranged inputs ``[tile, ..., size]``, a kernel ``[tile, *taps, size, group * channel * column]``,
+currents ``[tile, ..., group * channel * column]``, a partial ``[tile, ..., group, channel, column]``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ class Products:
         """The products of that kind of layer."""
         if geometry.one_hot:
             return LookUp(geometry, rows)
-        return Convolution(geometry, rows) if isinstance(geometry, ConvolutionGeometry) else Products(geometry, rows)
+        return (
+            Convolution(geometry, rows)
+            if isinstance(geometry, ConvolutionGeometry)
+            else Products(geometry, rows)
+        )
 
     def apart(self, kernel: Tensor) -> Tensor:
         """A canonical kernel cut into tiles."""

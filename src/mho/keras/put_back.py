@@ -44,8 +44,9 @@ def _put(on_array: OnArray, into: dict[int, Any]) -> None:
         kernel, shift = kernel + shift, shift * 0
     if on_array.bias is None and shift.any():
         raise ValueError(
-            f"the outputs of {crossbar.path!r} were shifted by a correction, and it has no bias to hold the shift: "
-            "revert before mho.keras.compensate(model, method=Affine(), data=...), or give the layer a bias"
+            f"the outputs of {crossbar.path!r} were shifted by a correction, and it has no bias to hold the "
+            "shift: revert before mho.keras.compensate(model, method=Affine(), data=...), or "
+            "give the layer a bias"
         )
     into[id(on_array.kernel)].assign(kernel)
     if on_array.bias is not None:

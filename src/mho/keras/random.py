@@ -1,8 +1,8 @@
 """The stream of fresh noise of an array: read noise, noise of converters and of training.
 
-Keras' random numbers are stateless: a :class:`keras.random.SeedGenerator` counts the calls, and its count is a
-variable of the layer. Keras does not save it, so the array does. Inside the loop of a recurrent layer nothing may
-count: there each step has seeds of its own, made from one that was drawn before the loop.
+Keras' random numbers are stateless: a :class:`keras.random.SeedGenerator` counts the calls, and its count
+is a variable of the layer. Keras does not save it, so the array does. Inside the loop of a recurrent layer
+nothing may count: there each step has seeds of its own, made from one that was drawn before the loop.
 """
 
 from __future__ import annotations

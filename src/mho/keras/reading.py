@@ -1,7 +1,8 @@
 """One read of an array in the graph: inputs to voltages, currents to codes, codes to outputs.
 
-It is the arithmetic of :mod:`mho.chip.product` and :mod:`mho.chip.read_noise` in ``keras.ops``, and all of mho's
-physics that is written here. What it multiplies by, and how much that fluctuates, comes packed from ``mho.chip``.
+It is the arithmetic of :mod:`mho.chip.product` and :mod:`mho.chip.read_noise` in ``keras.ops``, and all of
+mho's physics that is written here. What it multiplies by, and how much that fluctuates, comes packed from
+``mho.chip``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Matrix(NamedTuple):
         shot: variance of shot noise per unit of input, of inputs in units of full scale; None without it.
         thermal: variance of thermal noise, ``[tile, group * channel * column]`` or ``[group * column]``.
         constant: currents that flow whatever the inputs are, ``[tile, group * channel * column]``.
-        out: output per normalised weight, ``[1]`` or ``[group * column]``; None where tiles are not kept apart.
+        out: output per normalised weight, ``[1]`` or ``[group * column]``; None where tiles are not kept
+            apart.
         shift: added to the output, ``[group * column]``.
         noise: how much of the noise and of the constant currents there is: 1 for a chip, 0 for clean weights.
     """
@@ -103,7 +105,8 @@ def _tiled(
     partial = products.partial(currents, len(how.digital))
     step, high = _over_partial(step), _over_partial(high)
     limit = _adc_limit(hardware, products, partial, high, limits.adc, x)
-    read_as = convert(hardware.adc, partial, high, limit, stream)
+    adc: Any = hardware.adc  # a uniform one: mho.keras.suited
+    read_as = convert(adc, partial, high, limit, stream)
     total = _added(read_as * (step * high), how.digital)
     if how.unit_column:
         total = total[..., :-1] - total[..., -1:]

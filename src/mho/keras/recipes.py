@@ -24,7 +24,9 @@ def check(recipe: Recipe) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe is a {type(recipe).__name__}: give a mho.training.Recipe")
     if recipe.distillation is not None:
-        raise ValueError("recipe.distillation: keras trains with the loss of compile(); give it a loss of your own")
+        raise ValueError(
+            "recipe.distillation: keras trains with the loss of compile(); give it a loss of your own"
+        )
     for modifier in recipe.modifiers:
         _check(modifier)
     return recipe

@@ -1,8 +1,8 @@
 """Recurrent layers on arrays: cells inside ``keras.layers.RNN``.
 
-Each kernel has its own array; all gates of a kernel are columns of one array, read together, in torch's order on
-the array and in Keras' in the layer. Biases, gates and states are digital. In training the recipe acts once on each
-forward, not on each step.
+Each kernel has its own array; all gates of a kernel are columns of one array, read together, in torch's
+order on the array and in Keras' in the layer. Biases, gates and states are digital. In training the recipe
+acts once on each forward, not on each step.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mho.keras.array import CrossbarArray
 from mho.keras.geometry import MatrixGeometry
 from mho.keras.internals import loop
 from mho.keras.layer import AnalogLayer, OnArray, same
@@ -22,8 +23,10 @@ _register = keras.saving.register_keras_serializable(package="mho")
 
 
 class AnalogCell(AnalogLayer):
-    """What the analog cells share: the arrays ``weight_ih`` of the input and ``weight_hh`` of the hidden state."""
+    """What the analog cells share: arrays ``weight_ih`` of the input and ``weight_hh`` of the state."""
 
+    weight_ih: CrossbarArray
+    weight_hh: CrossbarArray
     blocks: tuple[int, ...] = ()  # Keras' block of columns in the place of each of torch's
 
     def array_names(self) -> tuple[str, ...]:
@@ -75,7 +78,9 @@ class AnalogCell(AnalogLayer):
             states: as they are.
             training: whether clean weights are read.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no step: write step(inputs, hidden, states, training)")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no step: write step(inputs, hidden, states, training)"
+        )
 
     def of_inputs(self, x: Tensor, training: bool, bias: Any) -> Tensor:
         """The columns of the input's array."""
@@ -115,8 +120,8 @@ class AnalogLSTMCell(AnalogCell, keras.layers.LSTMCell):
 class AnalogGRUCell(AnalogCell, keras.layers.GRUCell):
     """``keras.layers.GRUCell`` on two arrays; gates z, r, h, which torch has as r, z, n.
 
-    With ``reset_after=False`` the hidden state's array is read twice in each step: with the state, and with what the
-    reset gate leaves of it. Arguments as there, and ``hardware``.
+    With ``reset_after=False`` the hidden state's array is read twice in each step: with the state, and with
+    what the reset gate leaves of it. Arguments as there, and ``hardware``.
     """
 
     blocks = (1, 0, 2)
@@ -126,7 +131,9 @@ class AnalogGRUCell(AnalogCell, keras.layers.GRUCell):
         two = self.reset_after and self.bias is not None
         bias, row = (self.bias, 1) if two else (None, None)
         return {
-            "arrays.weight_ih": OnArray(self.weight_ih, self.kernel, same, same, self.bias, 0 if two else None),
+            "arrays.weight_ih": OnArray(
+                self.weight_ih, self.kernel, same, same, self.bias, 0 if two else None
+            ),
             "arrays.weight_hh": OnArray(self.weight_hh, self.recurrent_kernel, same, same, bias, row),
         }
 
@@ -155,8 +162,8 @@ def _cells(cell: Any) -> list[AnalogCell]:
 class AnalogRNN(keras.layers.RNN):
     """``keras.layers.RNN`` around analog cells; ``StackedRNNCells`` may hold them too.
 
-    ``keras.layers.RNN`` itself would draw the noise of all steps with one seed, or fail where a loop may count
-    nothing (JAX): put analog cells in this one. Arguments as there.
+    ``keras.layers.RNN`` itself would draw the noise of all steps with one seed, or fail where a loop may
+    count nothing (JAX): put analog cells in this one. Arguments as there.
 
     >>> import mho, numpy
     >>> layer = AnalogRNN(AnalogLSTMCell(5, hardware=mho.Hardware()), return_sequences=True)
@@ -258,7 +265,10 @@ class _Sequence(AnalogRNN):
 
 @_register
 class AnalogSimpleRNN(_Sequence):
-    """``keras.layers.SimpleRNN`` on two arrays. Arguments as there, and ``hardware``, ``recipe``, ``path``."""
+    """``keras.layers.SimpleRNN`` on two arrays.
+
+    Arguments as there, and ``hardware``, ``recipe``, ``path``.
+    """
 
     cell_class = AnalogSimpleRNNCell
 

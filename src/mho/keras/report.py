@@ -22,7 +22,9 @@ class KerasReport(Report):
 
     def measure(self, example: Any) -> None:
         """Refused."""
-        raise TypeError("measure counts what torch does, and this is a Keras model: count its products by hand")
+        raise TypeError(
+            "measure counts what torch does, and this is a Keras model: count its products by hand"
+        )
 
     def _multiplications(self) -> list[str]:
         return []

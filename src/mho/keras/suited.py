@@ -30,11 +30,11 @@ def check_hardware(hardware: Hardware) -> None:
 def _of_array(hardware: Hardware) -> str | None:
     name = type(hardware.array).__name__
     if hardware.array.voltages:
-        return f"array = {name}(...): cells without Ohm's law have a matrix for each voltage, and Keras' layers one"
+        return f"array = {name}(...): cells without Ohm's law have a matrix for each voltage; Keras' have one"
     if hardware.array.loaded and hardware.device.noisy:
         return (
-            f"array = {name}(...) and device = {type(hardware.device).__name__}(...): noise of a read behind wires "
-            "goes with the currents of its lines, which Keras' layers do not follow: set read_scale=0"
+            f"array = {name}(...), device = {type(hardware.device).__name__}(...): noise of a read "
+            "behind wires goes with the currents of lines, which Keras' layers do not follow: set read_scale=0"
         )
     return None
 
@@ -61,10 +61,13 @@ def _of_range(name: str, given: Range) -> str | None:
     """Full scales are given, kept, or the largest magnitude of each vector."""
     start = given.start(1, None if name == "dac" else 1) if getattr(given, "limits", None) is None else None
     if start is not None and start.requires_grad:
-        return f"{name}.range = {type(given).__name__}(...): Keras' layers train no full scale; use Calibrated()"
+        return (
+            f"{name}.range = {type(given).__name__}(...): Keras' layers train no full scale; use Calibrated()"
+        )
     measures = given.given() is None and given.shape(1, None) is None
     if measures and type(given) is not Dynamic:
-        return f"{name}.range = {type(given).__name__}(...): of ranges that are measured anew Keras' layers have Dynamic()"
+        kind = type(given).__name__
+        return f"{name}.range = {kind}(...): of ranges measured anew Keras' layers have Dynamic()"
     return None
 
 
@@ -79,7 +82,7 @@ def without_chip(hardware: Hardware) -> str | None:
     if not is_tiled(hardware):
         return None
     if len(how.digital) > 1 or how.offset or how.unit_column:
-        return f"hardware.mapping = {mapping}(...): an ADC would see the currents of its cells, mapped in each step"
+        return f"hardware.mapping = {mapping}(...): the ADC sees currents of cells, mapped anew in each step"
     if type(hardware.mapping.scale) not in (Maximum, Fixed):
         scale = type(hardware.mapping.scale).__name__
         return f"hardware.mapping.scale = {scale}(...): the reference weight would be sought in each step"
@@ -87,7 +90,7 @@ def without_chip(hardware: Hardware) -> str | None:
 
 
 def reference_weight(hardware: Hardware, kernel: Tensor) -> Tensor:
-    """The reference weight of a canonical kernel, ``[column]`` or ``[1]``, as ``mapping.scale`` chooses it."""
+    """The reference weight of a canonical kernel, ``[column]`` or ``[1]``, by ``mapping.scale``."""
     scale: Any = hardware.mapping.scale
     if isinstance(scale, Fixed):
         return ops.full((1,), scale.weight, dtype="float32")

@@ -1,7 +1,7 @@
 """The torch side of an array: mho's own layer, which holds the chip.
 
-Programming, ageing, correction and calibration happen there, by mho's own verbs, on the same code as for a torch
-model. A :class:`Bridge` is a Keras model as such a verb sees it.
+Programming, ageing, correction and calibration happen there, by mho's own verbs, on the same code as for a
+torch model. A :class:`Bridge` is a Keras model as such a verb sees it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Digital(nn.Module):
     def __init__(self, weights: Mapping[str, Any]) -> None:
         super().__init__()
         for name, value in weights.items():
-            self.register_parameter(name, nn.Parameter(torch.from_numpy(np.array(value)), requires_grad=False))
+            self.register_parameter(
+                name, nn.Parameter(torch.from_numpy(np.array(value)), requires_grad=False)
+            )
 
 
 class Bridge(nn.Module):
@@ -101,5 +103,6 @@ class Bridge(nn.Module):
 
     def forward(self, *args: Any, **names: Any) -> Tensor:
         """The output of the Keras model, each array read by torch."""
-        found: Tensor = self._run(*args, **names)
+        run: Any = self._run
+        found: Tensor = run(*args, **names)
         return found

@@ -2,9 +2,11 @@
 
 Names that Keras makes up count the layers of a session (``dense_7``), so a path is made as torch makes it:
 
-- in a ``Sequential`` or functional model, the place of the layer among those that are no ``InputLayer``: ``"0"``,
+- in a ``Sequential`` or functional model, the place of the layer among those that are no ``InputLayer``:
+``"0"``,
   ``"1.2"`` for a layer of a model inside;
-- in everything else, the name of the attribute that holds the layer, with a place or a key for one in a list or a
+- in everything else, the name of the attribute that holds the layer, with a place or a key for one in a
+list or a
   dict: ``"encoder.blocks.0.query"``;
 - ``Bidirectional``, ``TimeDistributed`` and ``RNN`` add nothing; the arrays of a cell have torch's names:
   ``"2.arrays.weight_ih_l0"``, ``"2.arrays.weight_hh_l0_reverse"``.
@@ -88,18 +90,27 @@ def held(layer: Any) -> Iterator[tuple[str, Any]]:
     found = _attributes(layer)
     yield from found
     known = {id(child) for _, child in found}
-    yield from ((child.name, child) for child in getattr(layer, "_layers", ()) if not (id(child) in known or isinstance(child, CrossbarArray)))
+    yield from (
+        (child.name, child)
+        for child in getattr(layer, "_layers", ())
+        if not (id(child) in known or isinstance(child, CrossbarArray))
+    )
 
 
 def is_graph(layer: Any) -> bool:
     """Whether a model is a graph of its layers: sequential, or functional."""
-    return isinstance(layer, keras.Sequential) or (isinstance(layer, keras.Model) and hasattr(layer, "operations"))
+    return isinstance(layer, keras.Sequential) or (
+        isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    )
 
 
 def attributes(layer: Any) -> dict[str, Any]:
-    """What a layer holds in its attributes; with the torch backend layers among them lie in ``_modules``."""
+    """What a layer holds in its attributes; with torch, layers lie in ``_modules``.
+
+    What TensorFlow tracks lies in attributes ``_self_...`` once more.
+    """
     own = {**vars(layer), **vars(layer).get("_modules", {})}
-    return {name: value for name, value in own.items() if name not in _OWN}
+    return {name: value for name, value in own.items() if name not in _OWN and not name.startswith("_self_")}
 
 
 def _attributes(layer: Any) -> list[tuple[str, Any]]:

@@ -1,4 +1,7 @@
-"""One hardware and one seed: the same conductances bit for bit, and the same outputs, in torch and in Keras."""
+"""One hardware and one seed:
+
+the same conductances bit for bit, and the same outputs, in torch and in Keras.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,8 @@ HARDWARE = {
 class Case(NamedTuple):
     """A Keras layer and the torch layer that is the same.
 
-    ``weights`` gives torch's Parameters for Keras' weights; ``first`` brings inputs and outputs to torch's order.
+    ``weights`` gives torch's Parameters for Keras' weights; ``first`` brings inputs and outputs to torch's
+    order.
     """
 
     keras: Callable[[str], Any]
@@ -127,17 +131,21 @@ CASES = {
     "conv2d_large_taps": Case(layer("Conv2D", 4, 5), lambda: nn.Conv2d(3, 4, 5), (7, 7, 3), conv, True),
     "conv3d": Case(layer("Conv3D", 4, 2), lambda: nn.Conv3d(3, 4, 2), (4, 5, 4, 3), conv, True),
     "conv1d_transposed": Case(
-        layer("Conv1DTranspose", 4, 3, strides=2), lambda: nn.ConvTranspose1d(5, 4, 3, 2), (6, 5), transposed, True
+        layer("Conv1DTranspose", 4, 3, strides=2), lambda: nn.ConvTranspose1d(5, 4, 3, 2), (6, 5),
+        transposed, True,
     ),
     "conv2d_transposed": Case(
-        layer("Conv2DTranspose", 4, 3, strides=2), lambda: nn.ConvTranspose2d(5, 4, 3, 2), (4, 5, 5), transposed, True
+        layer("Conv2DTranspose", 4, 3, strides=2), lambda: nn.ConvTranspose2d(5, 4, 3, 2), (4, 5, 5),
+        transposed, True,
     ),
     "conv2d_transposed_same": Case(  # Keras crops the end
         layer("Conv2DTranspose", 4, 3, strides=2, padding="same"), lambda: nn.ConvTranspose2d(5, 4, 3, 2),
-        (4, 5, 5), transposed, True, crop=(slice(None, -1), slice(None, -1)),
+        (4, 5, 5),
+        transposed, True, crop=(slice(None, -1), slice(None, -1)),
     ),
     "conv3d_transposed": Case(
-        layer("Conv3DTranspose", 4, 2, strides=2), lambda: nn.ConvTranspose3d(3, 4, 2, 2), (3, 3, 2, 3), transposed, True
+        layer("Conv3DTranspose", 4, 2, strides=2), lambda: nn.ConvTranspose3d(3, 4, 2, 2), (3, 3, 2, 3),
+        transposed, True,
     ),
     "depthwise1d": Case(
         layer("DepthwiseConv1D", 3, depth_multiplier=2),
@@ -151,10 +159,12 @@ CASES = {
         layer("DepthwiseConv2D", 4), lambda: nn.Conv2d(3, 3, 4, groups=3), (7, 6, 3), depthwise, True
     ),
     "embedding": Case(
-        layer("Embedding", 31, 9), lambda: nn.Embedding(31, 9), (6,), lambda w: {"weight": w["embeddings"]}, rows=31
+        layer("Embedding", 31, 9), lambda: nn.Embedding(31, 9), (6,),
+        lambda w: {"weight": w["embeddings"]}, rows=31,
     ),
     "simple_rnn": Case(
-        layer("SimpleRNN", 6, return_sequences=True), lambda: nn.RNN(5, 6, batch_first=True), (4, 5), recurrent,
+        layer("SimpleRNN", 6, return_sequences=True), lambda: nn.RNN(5, 6, batch_first=True), (4, 5),
+        recurrent,
         pick=lambda y: y[0],
     ),
     "lstm": Case(
@@ -230,7 +240,11 @@ def differences(found: Any, wanted: Any) -> Any:
 
 
 # Each backend meets every layer; compilers take their time, so not with all hardware.
-TRIED = {"torch": list(HARDWARE), "tensorflow": ["plain", "converters", "slices"], "jax": ["converters", "offset"]}
+TRIED = {
+    "torch": list(HARDWARE),
+    "tensorflow": ["plain", "converters", "slices"],
+    "jax": ["converters", "offset"],
+}
 
 
 def evaluated(model: Any, x: Any) -> Any:

@@ -17,7 +17,9 @@ from keras import layers, ops
 import mho
 import mho.keras as mk
 
-NOISY = mho.Hardware(device=mho.devices.PCM(), tile=mho.Tile(rows=8, columns=8), dac=mho.DAC(bits=8), adc=mho.ADC(bits=8))
+NOISY = mho.Hardware(
+    device=mho.devices.PCM(), tile=mho.Tile(rows=8, columns=8), dac=mho.DAC(bits=8), adc=mho.ADC(bits=8)
+)
 QUIET = mho.Hardware(device=mho.devices.PCM(read_scale=0.0))
 rng = np.random.default_rng(0)
 
@@ -117,7 +119,9 @@ def test_conversion_there_and_back_keeps_names_weights_and_outputs(kind: str) ->
     np.testing.assert_allclose(array(back(x, training=False)), wanted, rtol=1e-4, atol=1e-5)
     mk.program(analog, seed=0)
     held = mk.revert(analog, weights="programmed")
-    np.testing.assert_allclose(array(held(x, training=False)), array(analog(x, training=False)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        array(held(x, training=False)), array(analog(x, training=False)), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_programmed_chip_is_reverted_with_its_errors() -> None:
@@ -265,7 +269,9 @@ def test_a_graph_made_before_the_chip_reads_it() -> None:
 
 
 def test_verbs_of_torch_act_on_the_torch_side() -> None:
-    model = keras.Sequential([keras.Input((12,)), mk.AnalogDense(6, hardware=NOISY), mk.AnalogDense(3, hardware=NOISY)])
+    model = keras.Sequential(
+        [keras.Input((12,)), mk.AnalogDense(6, hardware=NOISY), mk.AnalogDense(3, hardware=NOISY)]
+    )
     x = rng.normal(size=(20, 12)).astype("float32")
     mk.calibrate(model, [x])
     import torch
