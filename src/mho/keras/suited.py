@@ -34,7 +34,7 @@ def _of_array(hardware: Hardware) -> str | None:
     if hardware.array.loaded and hardware.device.noisy:
         return (
             f"array = {name}(...), device = {type(hardware.device).__name__}(...): noise of a read "
-            "behind wires goes with the currents of lines, which Keras' layers do not follow: set read_scale=0"
+            "behind wires goes with currents of lines, which Keras' layers do not follow; set read_scale=0"
         )
     return None
 

@@ -240,11 +240,15 @@ def differences(found: Any, wanted: Any) -> Any:
 
 
 # Each backend meets every layer; compilers take their time, so not with all hardware.
-TRIED = {
-    "torch": list(HARDWARE),
-    "tensorflow": ["plain", "converters", "slices"],
-    "jax": ["converters", "offset"],
-}
+TRIED = {"torch": list(HARDWARE), "tensorflow": ["plain", "converters", "slices"], "jax": ["converters"]}
+SEVERAL = (
+    "_3d",
+    "_causal",
+    "_strided",
+    "_groups",
+    "_large_taps",
+    "_same",
+)  # cases of a layer that has others
 
 
 def evaluated(model: Any, x: Any) -> Any:
@@ -256,6 +260,8 @@ def evaluated(model: Any, x: Any) -> Any:
 def test_a_chip_is_that_of_torch(hardware: str) -> None:
     described = HARDWARE[hardware]
     cases = {n: c for n, c in CASES.items() if not (hardware == "offset" and c.crop is not None)}
+    if keras.backend.backend() == "jax":
+        cases = {name: case for name, case in cases.items() if not name.endswith(SEVERAL)}
     # torch's layer converts what Keras leaves out, and a dynamic range measures it too
     model, twins = pair(cases, described)
     x = {name: inputs(case) for name, case in cases.items()}
