@@ -1,7 +1,8 @@
 """A classifier of digits in Keras and in torch, on the same ten chips, for a year.
 
 Keras trains the network with noise on its weights; torch takes its weights. Both are put on the same
-phase-change memory, chip by chip with the same seed, and read at one second and at one year with drift compensation.
+phase-change memory, chip by chip with the same seed, and read at one second and at one year with drift
+compensation.
 
     KERAS_BACKEND=tensorflow python examples/keras_year.py [--quick] [--chips 10]
 """

@@ -98,7 +98,8 @@ class Copier:
             if id(child) in self._plan and id(child) not in self._made:
                 raise ValueError(
                     f"{type(layer).__name__} holds {child.name!r} in none of its attributes, lists "
-                    "and dicts: hold it in an attribute, leave it out with select, or build the model of analog layers"
+                    "and dicts: hold it in an attribute, leave it out with select, or build the model of "
+                    "analog layers"
                 )
 
     def _in(self, value: Any) -> Any:

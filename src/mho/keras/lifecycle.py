@@ -20,9 +20,8 @@ import mho.lifecycle
 from mho.array import Array
 from mho.devices import Effect
 from mho.keras.layer import AnalogLayer, OnArray
-from mho.keras.twin import Bridge
+from mho.keras.twin import Bridge, share_notice
 from mho.keras.walk import arrays, places
-from mho.nn.unprogrammed import share_notice
 from mho.periphery import Compensation
 from mho.training import Recipe
 
@@ -57,9 +56,9 @@ def torch_model(model: Any) -> Iterator[Bridge]:
     bridge = Bridge({path: on_array.array.twin for path, on_array in held.items()}, _runner(model, held))
     for path, on_array in held.items():
         on_array.array.twin.path = path
-    share_notice(bridge)
+    share_notice([on_array.array.twin for on_array in held.values()])
     try:
-        yield bridge.eval()
+        yield bridge
     finally:
         for on_array in held.values():
             on_array.array.pull()

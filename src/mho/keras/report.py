@@ -10,7 +10,7 @@ from torch import nn
 from mho.convert.report import NO_MATRIX, Report, holds_no_matrix
 from mho.keras.copying import own_variables
 from mho.keras.layer import AnalogLayer, numpy_of
-from mho.keras.twin import Bridge, Digital
+from mho.keras.twin import Bridge, Digital, Twin, share_notice
 from mho.keras.walk import places
 
 
@@ -59,6 +59,7 @@ def report(model: Any, reasons: Mapping[str, str] | None = None) -> KerasReport:
             why[path] = (reasons or {}).get(place.path, "no mapping onto arrays")
             if holds_no_matrix(found[path]):
                 why[path] = NO_MATRIX
+    share_notice([twin for twin in found.values() if isinstance(twin, Twin)])
     return KerasReport(Bridge(found, _not_run), kinds, why)
 
 

@@ -6,17 +6,20 @@ torch model. A :class:`Bridge` is a Keras model as such a verb sees it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mho.errors import NotProgrammedWarning
 from mho.hardware import Hardware
 from mho.keras.geometry import Geometry
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
+from mho.nn.unprogrammed import Notice, programming_matters
 
 
 class Twin(AnalogLayer):
@@ -39,6 +42,7 @@ class Twin(AnalogLayer):
         self.weight = nn.Parameter(torch.zeros(shape))
         self.bias = nn.Parameter(torch.zeros(geometry.outputs)) if bias else None
         self.setup(hardware)
+        share_notice([self])
         self.eval()
 
     def make_arrays(self) -> dict[str, Crossbar]:
@@ -66,6 +70,32 @@ def _put(parameter: nn.Parameter, values: Any) -> None:
     with torch.no_grad():
         if not torch.equal(parameter, given):
             parameter.copy_(given)
+
+
+class KerasNotice(Notice):
+    """Says once, for all arrays of a Keras model, that it is evaluated without a chip."""
+
+    def evaluated(self, path: str, hardware: Hardware) -> None:
+        """A layer without a chip was evaluated: warn (``NotProgrammedWarning``), the first time."""
+        if self.told or not programming_matters(hardware):
+            return
+        self.told = True
+        warnings.warn(
+            f"{self.model} holds no chip and is evaluated with the conductances that were aimed at: no "
+            "programming error, no drift, no noise. Call mho.keras.program(model, seed=0) before you evaluate",
+            NotProgrammedWarning,
+            stacklevel=2,
+        )
+
+
+def share_notice(twins: Iterable[Twin]) -> None:
+    """Let one array of a model speak for all."""
+    arrays = [twin.array() for twin in twins]
+    told = any(array.notice.told for array in arrays)
+    notice = KerasNotice("the Keras model")
+    notice.told = told
+    for array in arrays:
+        array.notice = notice
 
 
 class Digital(nn.Module):
@@ -100,6 +130,8 @@ class Bridge(nn.Module):
             if name in at._modules:
                 raise ValueError(f"two layers have the path {path!r}: give one of them another, with path=")
             at.add_module(name, layer)
+        for module in self.modules():
+            module.training = False  # eval() would look whether chips are stale, also for who programs anew
 
     def forward(self, *args: Any, **names: Any) -> Tensor:
         """The output of the Keras model, each array read by torch."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from keras import layers, ops
 import mho
 import mho.keras as mk
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::mho.errors.NotProgrammedWarning", "ignore::DeprecationWarning"
+)  # one test asks for the first; pytest.warns gives others the name of this file
 NOISY = mho.Hardware(
     device=mho.devices.PCM(), tile=mho.Tile(rows=8, columns=8), dac=mho.DAC(bits=8), adc=mho.ADC(bits=8)
 )
@@ -255,6 +259,17 @@ def test_a_stale_chip_is_told_by_the_next_verb() -> None:
     model.layers[0].kernel.assign(model.layers[0].kernel * 2)
     with pytest.warns(mho.StaleChipWarning, match="'0' changed after programming"):
         mk.age(model, 10.0)
+
+
+@pytest.mark.filterwarnings("default::mho.errors.NotProgrammedWarning")
+def test_a_model_without_a_chip_says_so_once() -> None:
+    model = mk.convert(sequential(), QUIET)
+    x = MODELS["sequential"][1]()
+    with pytest.warns(UserWarning, match=r"holds no chip.*mho.keras.program"):
+        model(x, training=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model(x, training=False)
 
 
 def test_a_graph_made_before_the_chip_reads_it() -> None:

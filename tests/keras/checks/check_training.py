@@ -14,6 +14,7 @@ import mho
 import mho.keras as mk
 from mho.training import DropConnect, MultiplicativeNoise, OutputScale, PolynomialNoise, Recipe, WeightNoise
 
+pytestmark = pytest.mark.filterwarnings("ignore::mho.errors.NotProgrammedWarning")
 BACKEND = keras.backend.backend()
 FIXED = mho.converters.Fixed
 PLAIN = mho.Hardware(device=mho.devices.PCM())
@@ -50,7 +51,7 @@ def gradient(function: Any, variable: Any) -> Any:
     if BACKEND == "torch":
         variable.value.grad = None
         function().backward()
-        return np.array(variable.value.grad)
+        return ops.convert_to_numpy(variable.value.grad)
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
