@@ -72,33 +72,40 @@ class CrossbarArray(keras.layers.Layer):
         self.hardware = self.crossbar.hardware  # a table has no DAC to convert with
         self.products = Products.of(geometry, self.crossbar.layout.rows)
         self._tiles, self._channels = len(self.crossbar.layout.rows), len(readout(self.hardware).digital)
-        self._make_variables(whole)
+        self._make_variables()
         self.pull()
 
-    def _make_variables(self, whole: tuple[int, ...]) -> None:
+    def _make_variables(self) -> None:
         """A variable for each part that a read of a chip of this description can have."""
-        hardware, how, outputs = self.hardware, readout(self.hardware), self._geometry.outputs
-        tiled, products = is_tiled(hardware), self.products
+        wanted = {**self._parts_of(self.hardware), **self._range_shapes()}
+        self.parts = {
+            name: self._variable(name, shape) for name, shape in wanted.items() if shape is not None
+        }
+        self.training_step = self._variable("training_step", (), "int32")
+
+    def _parts_of(self, hardware: Hardware) -> dict[str, tuple[int, ...] | None]:
+        """The shapes of all parts that a chip can have; None for one that this hardware never has."""
+        geometry, tiled, dac = self._geometry, is_tiled(hardware), hardware.dac
+        whole = (*geometry.taps, geometry.inputs, geometry.outputs)
         _, shot, thermal = without_current_noise(hardware.device)
-        lines = outputs * self._channels + self._geometry.groups * self._channels * how.unit_column
-        kernel = (products.tiles, *whole[:-2], products.size, lines) if tiled else whole
-        currents = (products.tiles, lines) if tiled else (outputs,)
-        dac = hardware.dac
-        wanted = {
+        lines = (geometry.outputs + geometry.groups * readout(hardware).unit_column) * self._channels
+        kernel = (self.products.tiles, *whole[:-2], self.products.size, lines) if tiled else whole
+        currents = (self.products.tiles, lines) if tiled else (geometry.outputs,)
+        return {
             "kernel": kernel,
             "variance": kernel if hardware.device.noisy else None,
             "shot": kernel if shot else None,
             "thermal": currents if thermal else None,
             "constant": currents if tiled and dac is not None and dac.offset else None,
-            "out": (outputs,) if tiled else None,
-            "shift": (outputs,),
+            "out": (geometry.outputs,) if tiled else None,
+            "shift": (geometry.outputs,),
             "programmed": (),
-            **self._range_shapes(),
         }
-        self.parts = {
-            name: self._variable(name, shape) for name, shape in wanted.items() if shape is not None
-        }
-        self.training_step = self._variable("training_step", (), "int32")
+
+    def missing(self, hardware: Hardware) -> list[str]:
+        """The parts that chips of another description have, and this array has no variable for."""
+        wanted = self._parts_of(hardware).items()
+        return [name for name, shape in wanted if shape is not None and name not in self.parts]
 
     def _range_shapes(self) -> dict[str, tuple[int, ...] | None]:
         dac, adc = self.hardware.dac, self.hardware.adc
@@ -319,6 +326,8 @@ class CrossbarArray(keras.layers.Layer):
     def load_own_variables(self, store: Any) -> None:
         """What :meth:`save_own_variables` wrote; ``DamagedChipError`` if it is no chip of this array."""
         found = {name: np.array(store[name]) for name in store.keys()}  # noqa: SIM118 (Keras' stores are no dicts)
+        if not found:  # a file of a digital model: the chip stays, and is stale
+            return
         self.stream.state.assign(found.pop("stream"))
         self.training_step.assign(found.pop("training_step"))
         self.crossbar.load_state_dict({name: torch.from_numpy(value) for name, value in found.items()})

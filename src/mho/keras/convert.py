@@ -54,7 +54,8 @@ def convert(model: Any, hardware: Hardware, select: Select = None, strict: bool 
 
     Raises:
         TypeError: no Keras model, or no ``mho.Hardware``.
-        ValueError: ``select`` names a path that cannot be mapped, or the model cannot be rebuilt.
+        ValueError: the model is not built, it cannot be rebuilt, or ``select`` names a path that cannot be
+            mapped.
         NotMappableError: with ``strict``, naming what stayed digital; or hardware that Keras' layers cannot
             have.
 
@@ -65,6 +66,10 @@ def convert(model: Any, hardware: Hardware, select: Select = None, strict: bool 
     ('AnalogDense', '4 x 3 on Ideal, DifferentialPair')
     """
     chosen = _Chosen(hardware, select)
+    if isinstance(model, keras.layers.Layer) and not model.built:
+        raise ValueError(
+            f"{type(model).__name__} is not built yet: call it once, or build it, and then convert it"
+        )
     plan: dict[int, Callable[[], Any]] = {}
     reasons: dict[str, str] = {}
     for place in places(model):

@@ -7,7 +7,8 @@ product needs of the chip is then assigned to the model's variables.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,12 @@ from torch import Tensor
 import mho.calibration
 import mho.lifecycle
 from mho.array import Array
-from mho.devices import Effect
+from mho.devices import Effect, Ideal
+from mho.devices.effects.base import around
+from mho.errors import NotMappableError
+from mho.keras.array import CrossbarArray
 from mho.keras.layer import AnalogLayer, OnArray
+from mho.keras.suited import check_hardware
 from mho.keras.twin import Bridge, share_notice
 from mho.keras.walk import arrays, places
 from mho.periphery import Compensation
@@ -111,11 +116,32 @@ def degrade(
 ) -> None:
     """Let effects befall the cells; arguments and errors as ``mho.degrade``.
 
-    Effects that a Keras layer can show are those that need nothing it has no variable for: an effect with
-    noise goes around a device that is noisy already.
+    Raises:
+        NotMappableError: an effect that the layers cannot show, such as noise on cells without it; then the
+            model is as it was.
     """
+    for path, on_array in arrays(model).items():
+        if select is None or select(path):
+            _check_degrade(path, on_array.array, effects)
     with torch_model(model) as bridge:
         mho.lifecycle.degrade(bridge, *effects, seed=seed, select=select)
+
+
+def _check_degrade(path: str, array: CrossbarArray, effects: Sequence[Any]) -> None:
+    """``NotMappableError`` for effects that an array has no variables to show; mho looks at the rest."""
+    hardware = array.hardware
+    for effect in effects:
+        if isinstance(effect, Array):
+            hardware = replace(hardware, array=effect)
+        elif isinstance(effect, Effect) and effect.device == Ideal():
+            hardware = replace(hardware, device=around(effect, hardware.device))
+        check_hardware(hardware)
+        missing = array.missing(hardware)
+        if missing:
+            raise NotMappableError(
+                f"{type(effect).__name__}(...) makes each read of {path!r} differ ({', '.join(missing)}), "
+                "and its layer was made for chips that do not: convert with the effect in hardware"
+            )
 
 
 def compensate(model: Any, method: Compensation | None = None, data: Iterable[Any] | None = None) -> None:

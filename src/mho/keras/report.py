@@ -47,6 +47,10 @@ def report(model: Any, reasons: Mapping[str, str] | None = None) -> KerasReport:
     for place in places(model):
         layer, name = place.layer, type(place.layer).__name__
         if isinstance(layer, AnalogLayer):
+            if not layer.built:
+                raise ValueError(
+                    f"{place.path!r} is not built yet: call the model once, or build it, and then this"
+                )
             for part, on_array in layer.on_arrays().items():
                 path = ".".join(p for p in (place.path, part and part + place.suffix) if p)
                 on_array.array.push(*on_array.values())

@@ -82,7 +82,7 @@ class KerasNotice(Notice):
         self.told = True
         warnings.warn(
             f"{self.model} holds no chip and is evaluated with the conductances that were aimed at: no "
-            "programming error, no drift, no noise. Call mho.keras.program(model, seed=0) before you evaluate",
+            "programming error, no drift, no noise. Call mho.keras.program(model, seed=0) before evaluating",
             NotProgrammedWarning,
             stacklevel=2,
         )

@@ -284,3 +284,105 @@ def test_a_chip_is_that_of_torch(hardware: str) -> None:
         beyond = differences(found[name], wanted) > 1e-5
         # a sum in another order may fall on the next code of an ADC
         assert beyond.mean() <= (0.005 if described.adc is not None else 0.0), name
+
+
+def lived(model: Any, twin: Any, x: Any, given: dict[str, Tensor]) -> None:
+    """Calibrate, program and age both; the cells are the same."""
+    with torch.no_grad():
+        mho.calibrate(twin, [given])
+    mk.calibrate(model, [x])
+    for verbs, whole in ((mho, twin), (mk, model)):
+        verbs.program(whole, seed=7)
+        verbs.age(whole, 1e6)
+    held = mk.conductances(model)
+    wanted = mho.conductances(twin)
+    assert set(held) == set(wanted)
+    assert all((held[path] == g.numpy()).all() for path, g in wanted.items())
+
+
+def test_attention_is_that_of_torch() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mha = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, q: Tensor, v: Tensor) -> Tensor:
+            return self.mha(q, v, v, need_weights=False)[0]
+
+    query, value = keras.Input((5, 8), name="q"), keras.Input((6, 8), name="v")
+    digital = keras.Model([query, value], keras.layers.MultiHeadAttention(2, 4)(query, value))
+    rng = np.random.default_rng(1)
+    for v in digital.weights:
+        v.assign(rng.normal(size=v.shape) * 0.3)
+    mha, twin = digital.layers[-1], Attention()
+    parts = [named(part.weights) for part in (mha.query_dense, mha.key_dense, mha.value_dense)]
+    out = named(mha.output_dense.weights)
+    weights = {
+        "in_proj_weight": np.concatenate([p["kernel"].reshape(8, 8).T for p in parts]),
+        "in_proj_bias": np.concatenate([p["bias"].reshape(8) for p in parts]),
+    }
+    for name, array in weights.items():
+        getattr(twin.mha, name).data.copy_(torch.from_numpy(array))
+    twin.mha.out_proj.weight.data.copy_(torch.from_numpy(out["kernel"].reshape(8, 8).T.copy()))
+    twin.mha.out_proj.bias.data.copy_(torch.from_numpy(out["bias"]))
+    model, analog = (
+        mk.convert(digital, HARDWARE["converters"]),
+        mho.convert(twin, HARDWARE["converters"]).eval(),
+    )
+    model.layers[-1].chip_path = "mha"
+    x = {"q": rng.normal(size=(6, 5, 8)).astype("float32"), "v": rng.normal(size=(6, 6, 8)).astype("float32")}
+    given = {name: torch.from_numpy(value) for name, value in x.items()}
+    lived(model, analog, x, given)
+    with torch.no_grad():
+        wanted = analog(**given).numpy()
+    assert (differences(keras.ops.convert_to_numpy(evaluated(model, x)), wanted) > 1e-5).mean() <= 0.005
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_separable_convolutions_are_two_of_torch(rank: int) -> None:
+    space = (9, 7)[:rank]
+    given = keras.Input((*space, 4), name="x")
+    plain = getattr(keras.layers, f"SeparableConv{rank}D")(6, 3, depth_multiplier=2)
+    digital = keras.Model({"x": given}, plain(given))
+    rng = np.random.default_rng(1)
+    for v in digital.weights:
+        v.assign(rng.normal(size=v.shape) * 0.3)
+    held = named(digital.weights)
+    kind = (nn.Conv1d, nn.Conv2d)[rank - 1]
+    twin = nn.Sequential()
+    twin.add_module("depthwise", kind(4, 8, 3, groups=4, bias=False))
+    twin.add_module("pointwise", kind(8, 6, 1))
+    twin.depthwise.weight.data.copy_(
+        torch.from_numpy(depthwise({"kernel": held["depthwise_kernel"], "bias": 0})["weight"])
+    )
+    point = conv({"kernel": held["pointwise_kernel"], "bias": held["bias"]})
+    twin.pointwise.weight.data.copy_(torch.from_numpy(np.ascontiguousarray(point["weight"])))
+    twin.pointwise.bias.data.copy_(torch.from_numpy(point["bias"]))
+    both = nn.ModuleDict({"x": twin})
+    model, analog = (
+        mk.convert(digital, HARDWARE["converters"]),
+        mho.convert(both, HARDWARE["converters"]).eval(),
+    )
+    model.layers[-1].chip_path = "twins.x"
+    x = {"x": rng.normal(size=(8, *space, 4)).astype("float32")}
+    tensor = torch.from_numpy(x["x"]).movedim(-1, 1)
+    branches = Branches(analog, {})
+    lived(model, branches, x, {"x": tensor})
+    with torch.no_grad():
+        wanted = branches(x=tensor)[0].movedim(1, -1).numpy()
+    assert (differences(keras.ops.convert_to_numpy(evaluated(model, x)), wanted) > 1e-5).mean() <= 0.005
+
+
+def test_a_gru_that_resets_before_its_array_is_that_of_keras() -> None:
+    """torch has none: the ideal array gives Keras' own outputs."""
+    digital = keras.Sequential(
+        [keras.Input((4, 5)), keras.layers.GRU(6, reset_after=False, return_sequences=True)]
+    )
+    rng = np.random.default_rng(1)
+    for v in digital.weights:
+        v.assign(rng.normal(size=v.shape) * 0.3)
+    x = rng.normal(size=(8, 4, 5)).astype("float32")
+    model = mk.convert(digital, mho.Hardware())
+    mk.program(model, seed=0)
+    found, wanted = (keras.ops.convert_to_numpy(evaluated(m, x)) for m in (model, digital))
+    assert differences(found, wanted).max() < 1e-5

@@ -335,7 +335,11 @@ def test_bad_input_is_one_sentence() -> None:
     unbuilt = keras.Sequential([mk.AnalogDense(3, hardware=QUIET)])
     with pytest.raises(ValueError, match="'0' is not built yet"):
         mk.program(unbuilt, seed=0)
+    with pytest.raises(ValueError, match="Sequential is not built yet"):
+        mk.convert(keras.Sequential([layers.Dense(3)]), QUIET)
     model = keras.Sequential([keras.Input((5,)), mk.AnalogDense(3, hardware=QUIET)])
+    with pytest.raises(TypeError, match=r"ThermalNoise\(...\) makes each read of '0' differ"):
+        mk.degrade(model, mho.devices.ThermalNoise(bandwidth=1e6), seed=0)
     with pytest.raises(RuntimeError, match="age needs a programmed chip"):
         mk.age(model, 1.0)
     with pytest.raises(TypeError, match=r"\[x\] for a single one"):

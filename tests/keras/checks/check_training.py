@@ -78,7 +78,7 @@ def differences(
             moved = start.copy()
             moved[place] += sign * step
             variable.assign(moved)
-            values.append(float(function()))
+            values.append(float(ops.convert_to_numpy(function())))
         variable.assign(start)
         found.append((values[0] - values[1]) / (2 * step))
     return found
