@@ -20,7 +20,7 @@ from mho.keras.products import Products
 from mho.keras.random import Counted, InLoop, Stream
 from mho.keras.reading import Limits, Matrix, read
 from mho.keras.recipes import modified
-from mho.keras.suited import check_hardware, reference_weight, without_chip
+from mho.keras.suited import check_hardware, fluctuates, reference_weight, without_chip
 from mho.keras.twin import Twin
 from mho.nn.crossbar import Crossbar
 from mho.training import Recipe
@@ -93,7 +93,7 @@ class CrossbarArray(keras.layers.Layer):
         currents = (self.products.tiles, lines) if tiled else (geometry.outputs,)
         return {
             "kernel": kernel,
-            "variance": kernel if hardware.device.noisy else None,
+            "variance": kernel if fluctuates(hardware.device) else None,
             "shot": kernel if shot else None,
             "thermal": currents if thermal else None,
             "constant": currents if tiled and dac is not None and dac.offset else None,

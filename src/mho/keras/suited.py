@@ -13,6 +13,7 @@ from keras import ops
 from mho.chip.state import is_plain, is_tiled, readout
 from mho.converters import ADC, DAC, Dynamic
 from mho.converters.ranges import Range
+from mho.devices import Device, Ideal
 from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.mapping import Fixed, Maximum
@@ -27,11 +28,16 @@ def check_hardware(hardware: Hardware) -> None:
             raise NotMappableError(f"hardware.{found}; the torch layers of mho.nn have it")
 
 
+def fluctuates(device: Device) -> bool:
+    """Whether two reads of a cell may differ: of ideal cells they never do."""
+    return device.noisy and type(device) is not Ideal
+
+
 def _of_array(hardware: Hardware) -> str | None:
     name = type(hardware.array).__name__
     if hardware.array.voltages:
         return f"array = {name}(...): cells without Ohm's law have a matrix for each voltage; Keras' have one"
-    if hardware.array.loaded and hardware.device.noisy:
+    if hardware.array.loaded and fluctuates(hardware.device):
         return (
             f"array = {name}(...), device = {type(hardware.device).__name__}(...): noise of a read "
             "behind wires goes with currents of lines, which Keras' layers do not follow; set read_scale=0"

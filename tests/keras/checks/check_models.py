@@ -338,8 +338,9 @@ def test_bad_input_is_one_sentence() -> None:
     with pytest.raises(ValueError, match="Sequential is not built yet"):
         mk.convert(keras.Sequential([layers.Dense(3)]), QUIET)
     model = keras.Sequential([keras.Input((5,)), mk.AnalogDense(3, hardware=QUIET)])
+    ideal = keras.Sequential([keras.Input((5,)), mk.AnalogDense(3, hardware=mho.Hardware())])
     with pytest.raises(TypeError, match=r"ThermalNoise\(...\) makes each read of '0' differ"):
-        mk.degrade(model, mho.devices.ThermalNoise(bandwidth=1e6), seed=0)
+        mk.degrade(ideal, mho.devices.ThermalNoise(bandwidth=1e6), seed=0)
     with pytest.raises(RuntimeError, match="age needs a programmed chip"):
         mk.age(model, 1.0)
     with pytest.raises(TypeError, match=r"\[x\] for a single one"):
