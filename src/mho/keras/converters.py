@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from mho.converters import ADC, DAC, Dynamic
+from mho.converters import ADC, DAC
 from mho.converters.grid import Grid
 from mho.keras.random import Stream, noisy
 
@@ -57,9 +57,7 @@ def full_scale(dac: DAC | None, kept: Tensor | None, peak: Tensor) -> Tensor | N
     given = dac.range.given()
     if given is not None:
         return given
-    if isinstance(dac.range, Dynamic):
-        return measured(peak)
-    return kept
+    return measured(peak) if kept is None else kept
 
 
 def measured(peak: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from mho.chip.state import is_tiled, readout
-from mho.converters import Dynamic
 from mho.hardware import Hardware
 from mho.keras.converters import convert, drive, full_scale, measured
 from mho.keras.products import Products
@@ -124,7 +123,8 @@ def _driven(
     v, dac = products.arrange(x), hardware.dac
     if dac is None or products.geometry.one_hot:
         return v, 1.0, 1.0
-    peak = products.arranged_peak(products.input_peak(x)) if isinstance(dac.range, Dynamic) else None
+    measures = limits.dac is None and dac.range.given() is None
+    peak = products.arranged_peak(products.input_peak(x)) if measures else None
     limit = full_scale(dac, limits.dac, peak)
     if limits.dac is not None and len(limits.dac.shape) == 1:
         limit = products.over_inputs(limit)
