@@ -17,6 +17,7 @@ from mho.analysis.diagnosis import diagnose
 from mho.analysis.programming_report import programming_report
 from mho.analysis.trace import trace
 from mho.calibration import calibrate, profile
+from mho.chip_file import load_chip, save_chip
 from mho.convert import analog_modules, convert, convertible_modules, inconvertible_modules, revert
 from mho.convert.batch_norm import fold_batch_norm
 from mho.converters import ADC, DAC
@@ -31,8 +32,7 @@ from mho.lifecycle import (
     program,
     train_on_chip,
 )
-
-__version__ = "0.1.0"
+from mho.version import __version__ as __version__
 
 __all__ = [
     "ADC",
@@ -59,6 +59,7 @@ __all__ = [
     "effective_weights",
     "fold_batch_norm",
     "inconvertible_modules",
+    "load_chip",
     "mapping",
     "nn",
     "periphery",
@@ -67,6 +68,7 @@ __all__ = [
     "programming",
     "programming_report",
     "revert",
+    "save_chip",
     "trace",
     "train_on_chip",
     "training",

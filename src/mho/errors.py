@@ -30,6 +30,10 @@ class NotMappableError(TypeError):
     """A layer was asked to be analog and no mapping onto arrays exists for it."""
 
 
+class NotExportableError(ValueError):
+    """A model was asked for in a format that cannot hold one of its operations."""
+
+
 class ChipNotUsedWarning(UserWarning):
     """A programmed model is evaluated in training mode, which multiplies by the clean weights."""
 

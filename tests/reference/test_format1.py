@@ -35,6 +35,18 @@ def test_a_chip_of_format_1_has_the_weights_that_it_had():
     assert again.keys() == state.keys()
 
 
+def test_a_chip_file_of_format_1_is_the_same_chip():
+    analog = mho.convert(MADE["network"](), load_hardware(DATA / "hardware.json"))
+    state = load_tensors(DATA / "chip.pt")
+    analog.load_state_dict({name: value for name, value in state.items() if ".crossbar." not in name})
+    mho.load_chip(analog, DATA / "chip.safetensors")
+    held, kept = mho.effective_weights(analog), np.load(DATA / "weights.npz")
+    for name, weight in held.items():
+        assert torch.equal(weight, torch.from_numpy(kept[name])), name
+    again = analog.state_dict()
+    assert all(torch.equal(again[name], value) for name, value in state.items())
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A copy of the folder, for the version that it belongs to."""

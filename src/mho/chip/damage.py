@@ -14,7 +14,6 @@ from mho.chip.state import TileState, readout
 from mho.config import digest
 from mho.devices import Device
 from mho.devices.effects.base import effects, innermost
-from mho.devices.effects.varied import programmable
 from mho.errors import DamagedChipError
 from mho.hardware import Hardware
 
@@ -150,7 +149,7 @@ def _entries(hardware: Hardware, layout: Layout, size: Size) -> Iterator[tuple[s
         line = hardware.mapping.targets(torch.zeros(1, 1, columns), device.g_min, device.g_max)
     g = (line.shape[0], groups, rows, line.shape[-1])
     channels, each = len(how.digital), (groups * columns,)
-    yield "g", _held(device, g, *programmable(device).written_span())
+    yield "g", _held(device, g, *device.written_span())
     yield "cells", Allowed(((_parameters(device), *g),), "parameters of cells are finite")
     scales = tuple((a, 1, b) for a in {1, groups} for b in {1, columns})
     least = torch.finfo(torch.float32).tiny

@@ -110,6 +110,12 @@ class Layout(Protocol):
     def sample(self, x: Tensor, every: int) -> Tensor:
         """Each how manieth of the samples, the first one on."""
 
+    def vectors(self, x: Tensor) -> Tensor:
+        """What the layer's input drives on the rows, ``[vector, group, row]``, without bias rows."""
+
+    def column_vectors(self, y: Tensor) -> Tensor:
+        """The layer's output as ``[vector, group, column]``, in the order of :meth:`vectors`."""
+
     def row_sums(self, values: Tensor) -> Tensor:
         """What is driven on each row, added up over all vectors.
 

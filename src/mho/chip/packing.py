@@ -153,6 +153,27 @@ def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
     return _layout(hardware, sums, behind, state, layout)
 
 
+def repack(hardware: Hardware, read: Read, state: TileState, layout: Layout) -> Read | None:
+    """A read of the chip with other conductances, where only its matrix goes with them; else None.
+
+    Args:
+        hardware: the description.
+        read: what :func:`pack` gave before.
+        state: the chip, with its present conductances.
+        layout: how the layer's matrix lies in tiles.
+    """
+    device, how = hardware.device, readout(hardware)
+    alone = read.variance is None and read.shot is None and read.thermal is None and read.constant is None
+    if not (alone and is_plain(hardware) and device.holds and state.drivers is None and not state.seconds):
+        return None
+    sums = combine(state.g / device.g_max, how)
+    if is_tiled(hardware):
+        sums, bias = apart(sums, layout)
+        return read._replace(kernel=layout.kernel(sums), bias=bias)
+    kernel, bias = _whole(normalised(sums, how) * column_factors(state), layout)
+    return read._replace(kernel=kernel, bias=bias)
+
+
 def _of_voltages(
     hardware: Hardware, g: Tensor, noise: CellNoise | None, state: TileState, layout: Layout
 ) -> Read:

@@ -210,10 +210,9 @@ def constant_input(
     """
     if stream is None or dac is None:
         return per_input
-    weights = stream.weights(dac.peak, torch.ones(()))
-    share = per_input / float(weights.sum())
+    share = per_input / stream.together(dac.peak)
     if isinstance(share, Tensor) and share.dim() > 1:  # the vectors of each group
-        share = torch.cat([share] * len(weights), layout.batch_axis)
+        share = torch.cat([share] * stream.count(dac.peak), layout.batch_axis)
     return share
 
 
@@ -429,7 +428,6 @@ def _finish(
         bias = read.shift if bias is None else bias + read.shift
     if bias is None:
         return y * scale
+    scaled = y * scale  # not addcmul, which rounds once or twice, as the kernels of the processor have it
     bias = layout.over_output(bias)
-    if isinstance(scale, Tensor):
-        return torch.addcmul(bias, y, scale)
-    return y * scale + bias
+    return scaled.add_(bias) if overwrite else scaled + bias

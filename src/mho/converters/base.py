@@ -87,6 +87,14 @@ class ColumnConverter(ABC):
         """What a read needs of this converter, made once."""
         return Ready(self.range, self.ideal, self.high, self.per_current, self.digits, self.read, self.noise)
 
+    @property
+    def code_span(self) -> tuple[float, float] | None:
+        """The lowest and the highest code, where rounding to whole codes and clipping is all that is done.
+
+        For readers of chip files; None says that this converter does something else.
+        """
+        return None
+
     # --- converters that differ ------------------------------------------------------------------
 
     @property

@@ -114,6 +114,13 @@ class Uniform:
         """The digit of full scale: its code, or 1 where there are no codes."""
         return 1.0 if self.ideal else self.grid().high
 
+    @property
+    def code_span(self) -> tuple[float, float] | None:
+        """The lowest and the highest code, where rounding to whole codes and clipping is all that is done."""
+        if self.ideal or self._quantises_itself or self.grid().shift:
+            return None
+        return self.grid().low, self.grid().high
+
     def per_current(self, unit: float | Tensor, limit: float | Tensor) -> float | Tensor:
         """Steps in ``unit``; ``limit`` is full scale."""
         return unit * (self.high / limit)

@@ -49,6 +49,10 @@ class Stream:
         places = torch.arange(self.count(high), dtype=like.dtype, device=like.device)
         return torch.exp2(places * self.bits)
 
+    def together(self, high: float) -> float:
+        """What all groups count together, the sum of :meth:`weights`."""
+        return float(sum(1 << place * self.bits for place in range(self.count(high))))
+
     def digits(self, codes: Tensor, high: float, axis: int) -> Tensor:
         """The digits of whole numbers, with their sign; the groups are folded into one axis.
 

@@ -7,6 +7,8 @@ makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one 
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
 :class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Loop`.
 
+Cells that training moves by pulses: :class:`Pulsed`, with the laws of :mod:`mho.devices.pulsed`.
+
 Parameters that differ from cell to cell: :class:`Varied` with the laws of :func:`Stochastic`.
 
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
@@ -15,6 +17,7 @@ Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :clas
 """
 
 from mho.devices import dynamics as dynamics
+from mho.devices import pulsed as pulsed
 from mho.devices.base import Device as Device
 from mho.devices.bias_laws import Bias as Bias
 from mho.devices.bias_laws import PolynomialBias as PolynomialBias
@@ -81,6 +84,7 @@ from mho.devices.milo import ReRAMMilo2021 as ReRAMMilo2021
 from mho.devices.moments import rectified_moments as rectified_moments
 from mho.devices.pcm import PCM as PCM
 from mho.devices.phase_change import PhaseChange as PhaseChange
+from mho.devices.pulsed import Pulsed as Pulsed
 from mho.devices.sonos import SONOS as SONOS
 from mho.devices.spread import Spread as Spread
 from mho.devices.spread import Stochastic as Stochastic

@@ -162,6 +162,11 @@ class Device(ABC):
         return max(low - between * (self.g_min - low), 0.0), high + between * (high - self.g_max)
 
     @property
+    def holds(self) -> bool:
+        """Whether cells have, at time 0, the conductances that were written to them."""
+        return True
+
+    @property
     def noisy(self) -> bool:
         """Whether two reads of a cell may differ, at any time."""
         return self.read_scale > 0

@@ -15,6 +15,7 @@ from mho.mapping.level_sets import Symmetric as Symmetric
 from mho.mapping.level_sets import measured_states as measured_states
 from mho.mapping.level_sets import read_states as read_states
 from mho.mapping.offset import Offset as Offset
+from mho.mapping.residual import Residual as Residual
 from mho.mapping.scale import Fixed as Fixed
 from mho.mapping.scale import Maximum as Maximum
 from mho.mapping.scale import Percentile as Percentile

@@ -62,7 +62,7 @@ class _GRUGates(_Gates):
         """``h' = (1 - z) n + z h`` with ``n = tanh(W_in x + r (W_hn h))``."""
         (xr, xz, xn), (hr, hz, hn) = inputs.chunk(3, -1), hidden.chunk(3, -1)
         r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
-        n = torch.tanh(torch.addcmul(xn, r, hn))
+        n = torch.tanh(xn + r * hn)
         return ((state[0] - n) * z + n,)
 
 

@@ -142,6 +142,41 @@ class ConvolutionLayout:
         """Some images."""
         return x[::every]
 
+    def vectors(self, x: Tensor) -> Tensor:
+        """The patches, ``[image * position, group, input * tap]``."""
+        axes = len(self.taps)
+        ends = [end for axis in reversed(range(axes)) for end in self._around(axis)]
+        x = F.pad(self._spread(x) if self.transposed else x, ends)
+        for axis in range(axes):
+            reach = self.dilation[axis] * (self.taps[axis] - 1) + 1
+            x = x.unfold(2 + axis, reach, 1 if self.transposed else self.stride[axis])
+            x = x[..., :: self.dilation[axis]]
+        if self.transposed:  # the first tap of an input is the last one of a patch
+            x = x.flip(tuple(range(-axes, 0)))
+        x = x.movedim(1, 1 + axes).flatten(0, axes)  # [image * position, channel, *tap]
+        return x.reshape(len(x), self.groups, -1)
+
+    def _spread(self, x: Tensor) -> Tensor:
+        """The input of a transposed convolution with zeros between its samples."""
+        sizes = [(size - 1) * s + 1 for size, s in zip(x.shape[2:], self.stride, strict=True)]
+        spread = x.new_zeros(*x.shape[:2], *sizes)
+        places: Any = (slice(None), slice(None), *(slice(None, None, s) for s in self.stride))
+        spread[places] = x
+        return spread
+
+    def _around(self, axis: int) -> tuple[int, int]:
+        """Zeros before and after the input, or after it was spread; fewer than none cut it."""
+        before, after = self._padding(axis)
+        if not self.transposed:
+            return before, after
+        reach = self.dilation[axis] * (self.taps[axis] - 1)
+        return reach - before, reach - after + self.output_padding[axis]
+
+    def column_vectors(self, y: Tensor) -> Tensor:
+        """``[image * position, group, column]``."""
+        y = y.movedim(1, -1).flatten(0, -2)
+        return y.reshape(len(y), self.groups, -1)
+
     def row_sums(self, values: Tensor) -> Tensor:
         """``[group, input * taps]``: over all positions of each tap; the padding drives nothing."""
         sums = values.sum(0)  # [channel, *space]
@@ -240,7 +275,7 @@ class ConvolutionLayout:
         of its own: a tile of few currents is faster with the others.
         """
         tiles = len(self.rows)
-        if tiles == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu":
+        if tiles == 1 or self.groups > 1 or torch.is_grad_enabled() or x.device.type != "cpu" or exporting():
             return False
         if torch.compiler.is_compiling() and tiles > _UNROLLED:
             return False
@@ -359,7 +394,7 @@ class ConvolutionLayout:
         The currents of all tiles are many times the output. Kept to a few megabytes they stay in a
         cache and in memory that the allocator keeps; beyond, each read would ask the system for more.
         """
-        if not tiled or x.shape[0] < 2 or torch.is_grad_enabled():
+        if exporting() or not tiled or x.shape[0] < 2 or torch.is_grad_enabled():
             return None
         apart = read.steps is not None and self.one_by_one(read, x)
         if apart and torch.compiler.is_compiling():

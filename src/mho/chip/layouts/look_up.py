@@ -105,6 +105,15 @@ class LookUpLayout:
         """Some look-ups."""
         return x.reshape(-1)[::every]
 
+    def vectors(self, x: Tensor) -> Tensor:
+        """``[look-up, 1, row]``: one row is on, none for the padding, which no gradient reaches."""
+        on = F.one_hot(x.reshape(-1, 1), self.rows[-1][1]).float()
+        return on if self.padding_idx is None else on * (x.reshape(-1, 1, 1) != self.padding_idx)
+
+    def column_vectors(self, y: Tensor) -> Tensor:
+        """``[look-up, 1, column]``."""
+        return y.reshape(-1, 1, y.shape[-1])
+
     def row_sums(self, values: Tensor) -> Tensor:
         """How often each row was on, ``[1, row]``."""
         rows = self.rows[-1][1]

@@ -116,6 +116,14 @@ class MatrixLayout:
         """Some vectors."""
         return x.reshape(-1, x.shape[-1])[::every]
 
+    def vectors(self, x: Tensor) -> Tensor:
+        """``[vector, 1, row]``."""
+        return x.reshape(-1, 1, x.shape[-1])
+
+    def column_vectors(self, y: Tensor) -> Tensor:
+        """``[vector, 1, column]``."""
+        return y.reshape(-1, 1, y.shape[-1])
+
     def row_sums(self, values: Tensor) -> Tensor:
         """``[1, row]``."""
         return values.reshape(-1, values.shape[-1]).sum(0, keepdim=True)

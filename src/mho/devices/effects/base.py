@@ -259,6 +259,11 @@ class Effect(Device):
         return self.settle(g, cells)[1]
 
     @property
+    def holds(self) -> bool:
+        """Not if it does anything to them."""
+        return False
+
+    @property
     def noisy(self) -> bool:
         """Whether the device inside is."""
         return self.device.noisy
@@ -266,6 +271,10 @@ class Effect(Device):
     def fluctuation(self, g: Tensor, cells: Tensor, seconds: float) -> Tensor:
         """The standard deviation of a read."""
         return self.read_moments(g, cells, self.aged(g, cells, seconds), seconds)[1]
+
+    def written_span(self) -> tuple[float, float]:
+        """That of the device inside: an effect changes nothing in what was written."""
+        return self.device.written_span()
 
     def written_spans(self, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor] | None:
         """Those of the device inside."""

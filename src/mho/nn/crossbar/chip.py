@@ -48,6 +48,7 @@ class ChipHolder(Packed):
             chip, self.written = tile.write(self.hardware, self.present(), self.layout, seed, path)
             self.set_chip(chip)
             self.mark_fresh()
+        self.seed = int(seed)
         if self._tap is not None:
             self._tap.programmed(self.written)
 

@@ -48,10 +48,12 @@ class Described(WeightSource):
         layout: how the matrix lies in tiles.
         path: where the layer is in its model, for messages and random streams.
         written: what the last programming took; None for a single shot, or if the chip was loaded.
+        seed: the chip's, if it was programmed here or came with a chip file; None otherwise.
         notice: says once that the model is evaluated without a chip.
     """
 
     hardware: Hardware
+    seed: int | None = None
     chip_g: Any  # the buffers: a tensor or None
     chip_gain: Any
     chip_shift: Any
@@ -94,6 +96,7 @@ class Described(WeightSource):
         self.written: Summary | None = None
         self.notice = Notice(self.called)
         self._tap: Tap | None = None
+        self._learner: Any = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
         self._plan: ReadPlan | None = None
         self._rules: Rules | None = None
@@ -142,6 +145,8 @@ class Described(WeightSource):
         """The programmed chip, or None."""
         if self.chip_g is None:
             return None
+        if self._learner is not None:
+            self._learner.settle()
         return TileState(*(getattr(self, name) for name in CHIP))
 
     def require_chip(self, verb: str) -> TileState:

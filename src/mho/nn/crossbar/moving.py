@@ -57,6 +57,8 @@ class Crossbar(Readable):
                 modifier.constrain(self)
         super().train(mode)
         if not mode:
+            if self._learner is not None:
+                self._learner.settle()
             self.check_chip()
         return self
 
@@ -106,8 +108,14 @@ class Crossbar(Readable):
         unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(recipe)]
         self.fill()
         if "chip_g" in given:
-            self.written = None
+            self.written = self.seed = None
             self.repack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and files get of it: the chip as it is now."""
+        if self._learner is not None:
+            self._learner.settle()
+        return self.__dict__
 
     def extra_repr(self) -> str:
         """Rows and columns, and the state of the chip."""
