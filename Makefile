@@ -43,6 +43,11 @@ $(RUNS): pyproject.toml constraints.txt
 	@$(PIP) -e ".[study]"
 	@touch $@
 
+# JAX, for the tests of the Keras layers: continuous integration has it, `make test` goes without.
+$(VENV)/.jax: $(READY)
+	@$(PIP) jax
+	@touch $@
+
 demo: $(RUNS)  ## the main job: one network, one year on a chip (runs/demo)
 	@$(BIN)/mho drift --output runs/demo $(ARGS)
 

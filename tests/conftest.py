@@ -17,6 +17,7 @@ from typing import Any
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("KERAS_BACKEND", "torch")  # of this process; tests/keras start others
 # Compiled graphs of each setting of `make kernels` apart: from a common cache torch takes code for vectors of
 # another length, which computes nonsense or ends the process.
 _KERNELS = (

@@ -14,12 +14,12 @@ def main():
     import tempfile
 
     import keras
-    import mho.keras
     import numpy as np
     import pytest
     import torch
     from sklearn.datasets import load_digits
 
+    import mho.keras
     from mho.compat.rram import (
         RRAMEffects,
         RRAMModelWrapper,

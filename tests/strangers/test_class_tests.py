@@ -39,6 +39,7 @@ APART = (
     "devices",
     "experiments",
     "export",
+    "keras",
     "mapping",
 )
 APART += ("periphery", "programming", "report", "testing", "training", "cli.py")

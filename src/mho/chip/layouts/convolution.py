@@ -160,8 +160,8 @@ class ConvolutionLayout:
         """The input of a transposed convolution with zeros between its samples."""
         sizes = [(size - 1) * s + 1 for size, s in zip(x.shape[2:], self.stride, strict=True)]
         spread = x.new_zeros(*x.shape[:2], *sizes)
-        every = (slice(None), slice(None), *(slice(None, None, step) for step in self.stride))
-        spread[every] = x
+        places: Any = (slice(None), slice(None), *(slice(None, None, s) for s in self.stride))
+        spread[places] = x
         return spread
 
     def _around(self, axis: int) -> tuple[int, int]:
