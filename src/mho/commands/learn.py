@@ -20,7 +20,7 @@ from mho.report.study import study_page
 STUDY = LearnStudy()
 OF_BOTH = ("output", "seeds", "seed", "on", "threads", "workers", "quick", "toy")
 QUICK = {"seeds": 2, "epochs": 5}
-QUICK_TOY = {"seeds": 5, "vectors": 2000, "states": (10, 20, 50), "offsets": (0.0, 0.5, 1.0), "tiles": (1, 2)}
+QUICK_TOY = {"vectors": 3000, "states": (10, 20, 50), "offsets": (0.0, 0.5, 1.0), "tiles": (1, 2, 4)}
 
 
 def _words(option: str, text: str) -> tuple[str, ...]:

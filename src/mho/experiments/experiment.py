@@ -13,4 +13,15 @@ from mho.experiments import budgets, chips, cost, drift, hwa, landscape, learn, 
 from mho.experiments.harness.measuring import Place, experiments, measure
 
 __all__ = ["Place", "experiments", "measure"]
-STUDIES = (budgets, chips, cost, drift, hwa, landscape, learn, quantization, search, wires)  # each registers its own
+STUDIES = (
+    budgets,
+    chips,
+    cost,
+    drift,
+    hwa,
+    landscape,
+    learn,
+    quantization,
+    search,
+    wires,
+)  # each registers its own

@@ -1,4 +1,4 @@
-"""Learning on the chip: accuracy of each rule on each kind of cell, and what it took; errors of a regression."""
+"""Learning on the chip: accuracy, pulses and energy by rule and kind of cell; errors of a regression."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _what(document: Document) -> str:
     model, data = kind_name(study["model"]), kind_name(study["data"])
     cells = joined(list(_by_preset(document)))
     return (
-        f"A {model} learned {data} ({document['train_images']} training images, {study['epochs']} epochs, "
+        f"A network ({model}) learned {data} ({document['train_images']} training images, {study['epochs']} epochs, "
         f"batches of {study['batch']}) on simulated chips with {cells} cells, whose weights move by pulses "
         f"alone, and in float32 beside it from the same first weights over the same batches. "
         f"{document['test_images']} test images tell how well."
@@ -247,4 +247,6 @@ def _curves(axes: matplotlib.axes.Axes, table: pd.DataFrame, x: str, first: int 
         at = [(place, estimate(group["error"].to_list())) for place, group in rows.groupby(x)]
         band = ([e.low for _, e in at], [e.high for _, e in at])
         style = {"marker": MARKS[number % len(MARKS)], "markersize": 5, "label": str(rule)}
-        curve(axes, [p for p, _ in at], [e.mean for _, e in at], band, PALETTE[number % len(PALETTE)], **style)
+        curve(
+            axes, [p for p, _ in at], [e.mean for _, e in at], band, PALETTE[number % len(PALETTE)], **style
+        )

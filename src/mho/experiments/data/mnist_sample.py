@@ -66,7 +66,9 @@ def mnist_in(folder: Path) -> Source:
     if _inner(folder) is not None:
         return MNISTSample()
     files = [f"{name} (or {name}.gz)" for names in FILES.values() for name in names]
-    raise missing("MNIST", folder, [*files, "or", *_expected()], "https://ossci-datasets.s3.amazonaws.com/mnist/")
+    raise missing(
+        "MNIST", folder, [*files, "or", *_expected()], "https://ossci-datasets.s3.amazonaws.com/mnist/"
+    )
 
 
 def read_digits(path: Path) -> Tensor:
@@ -88,7 +90,9 @@ def read_digits(path: Path) -> Tensor:
             f"{path}: {values.size} numbers, and an image has {PIXELS}; the file is damaged, fetch it again"
         )
     if not ((values >= 0) & (values <= 1)).all():
-        raise ConfigError(f"{path}: pixels from {values.min():g} to {values.max():g}; they lie between 0 and 1")
+        raise ConfigError(
+            f"{path}: pixels from {values.min():g} to {values.max():g}; they lie between 0 and 1"
+        )
     return torch.from_numpy(values).view(-1, 1, 28, 28)
 
 

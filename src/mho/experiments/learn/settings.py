@@ -6,6 +6,7 @@ They were chosen on the validation part, never on the test part.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import InstanceOf
 
@@ -42,7 +43,7 @@ class Setting:
     digital_rate: Positive | None = None
 
 
-_CHOPPED = {"fast_lr": 0.5, "auto_scale": True, "auto_granularity": 1000.0}
+_CHOPPED: dict[str, Any] = {"fast_lr": 0.5, "auto_scale": True, "auto_granularity": 1000.0}
 _TWO_TILES = Residual(tiles=2, factor=0.25, scale=UNIT)
 RULES: dict[str, tuple[Rule, Mapping]] = {
     "SGD": (on_chip.SGD(), Offset(scale=UNIT)),

@@ -145,7 +145,7 @@ class LearnStudy(Study):
 
     def table(self, records: Sequence[Mapping[str, Any]], shared: _Learning) -> pd.DataFrame:
         """One row for each training; the difference is that to float training with the same seed."""
-        found = super().table(records, shared).astype(dict.fromkeys(ON_CHIP, float))
+        found: pd.DataFrame = super().table(records, shared).astype(dict.fromkeys(ON_CHIP, float))
         float_ = found[found["rule"] == FLOAT].set_index("seed")["accuracy"]
         difference = (found["accuracy"] - found["seed"].map(float_)).where(found["rule"] != FLOAT)
         found.insert(found.columns.get_loc("validation") + 1, "difference", difference)
@@ -213,7 +213,9 @@ class _Learning:
     def network(self, seed: int) -> nn.Module:
         """A new one; the same for all rules."""
         with seeded(self.study.seed, "weights", str(seed)):
-            return self.study.model.build(self.data.channels, self.data.size, self.data.classes).to(self.device)
+            return self.study.model.build(self.data.channels, self.data.size, self.data.classes).to(
+                self.device
+            )
 
     def in_float(self, seed: int) -> dict[str, Any]:
         """Without a chip."""
@@ -267,7 +269,7 @@ class _Learning:
             for optimizer in optimizers:
                 optimizer.zero_grad()
             loss = functional.cross_entropy(network(x), y)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             for optimizer in optimizers:
                 optimizer.step()
         return loss.item()
