@@ -20,7 +20,7 @@ from mho.report.study import study_page
 STUDY = LearnStudy()
 OF_BOTH = ("output", "seeds", "seed", "on", "threads", "workers", "quick", "toy")
 QUICK = {"seeds": 2, "epochs": 5}
-QUICK_TOY = {"vectors": 3000, "states": (10, 20, 50), "offsets": (0.0, 0.5, 1.0), "tiles": (1, 2, 4)}
+QUICK_TOY = {"vectors": 2000, "seeds": 5}
 
 
 def _words(option: str, text: str) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ OPTIONS = (
     ),
     flag("toy", "A regression instead: error of the weights against states and offset of cells."),
     OUTPUT,
-    flag("quick", "A first look: 2 seeds and 5 epochs; of the regression fewer places and vectors."),
+    flag("quick", "A first look: 2 seeds, 5 epochs; of the regression 5 seeds and a third of the vectors."),
     ON,
     THREADS,
     WORKERS,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mho.analysis.cost_report import in_units
+from mho.experiments.learn import FLOAT, RESIDUAL
 from mho.experiments.statistics import estimate
 from mho.report.axes import INK, MARKS, PALETTE, QUIET, clean, curve, head, legend_below, panels
 from mho.report.page import Page, PageTable, picture
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]
-FLOAT = "float"
 HEAD = [
     "rule", "cells", "seeds", "test (%)", "validation (%)", "to float (points)", "95 % interval",
     "pulses/cell", "most", "clipped (%)", "energy", "s",
@@ -74,12 +74,11 @@ def learn_text(document: Document) -> str:
 
 def learn_lines(document: Document) -> list[str]:
     """What the table leaves out: what a pulse is taken to cost, and which rule lost least."""
-    pulse, device = document["study"]["pulse"], document["study"]["device"]
-    middle = (device["g_min"] + device["g_max"]) / 2
+    pulse = document["study"]["pulse"]
     told = [
         f"energy: {in_units(document['joules_per_pulse'], 'J')} a pulse ({pulse['volts']:g} V, "
-        f"{in_units(pulse['seconds'], 's')}, {in_units(middle, 'S')}), of pulses alone: neither reads nor "
-        "digital memory"
+        f"{in_units(pulse['seconds'], 's')}, {in_units(document['siemens'], 'S')}), of pulses "
+        "alone: neither reads nor digital memory"
     ]
     return told + [_best(preset, rows) for preset, rows in _by_preset(document).items()]
 
@@ -180,9 +179,10 @@ def _what(document: Document) -> str:
     model, data = kind_name(study["model"]), kind_name(study["data"])
     cells = joined(list(_by_preset(document)))
     return (
-        f"A network ({model}) learned {data} ({document['train_images']} training images, {study['epochs']} epochs, "
-        f"batches of {study['batch']}) on simulated chips with {cells} cells, whose weights move by pulses "
-        f"alone, and in float32 beside it from the same first weights over the same batches. "
+        f"A network ({model}) learned {data} ({document['train_images']} training images, "
+        f"{study['epochs']} epochs, batches of {study['batch']}) on simulated chips with {cells} cells, "
+        "whose weights move by pulses alone, and in float32 beside it from the same first weights over the "
+        "same batches. "
         f"{document['test_images']} test images tell how well."
     )
 
@@ -209,22 +209,19 @@ def _errors(table: pd.DataFrame) -> list[tuple[Any, Any]]:
     return [(place, estimate(group["error"].to_list())) for place, group in table.groupby(by, sort=False)]
 
 
-def regression_figure(
-    table: pd.DataFrame, at_states: int, at_offset: float, residual: str = "residual"
-) -> matplotlib.figure.Figure:
+def regression_figure(table: pd.DataFrame, at_states: int, at_offset: float) -> matplotlib.figure.Figure:
     """Errors over states, over offsets and over tiles, mean and 95 % interval over seeds.
 
     Args:
         table: of a :class:`~mho.experiments.learn.RegressionStudy`.
         at_states: states at which offsets are compared.
         at_offset: offset at which states are compared.
-        residual: the rule with several tiles.
     """
     figure, axes = panels((11.0, 4.2), across=3, sharey=True)
-    rules = table[table["rule"] != residual]
+    rules = table[table["rule"] != RESIDUAL]
     _curves(axes[0], rules[rules["offset"] == at_offset], "states")
     _curves(axes[1], rules[rules["states"] == at_states], "offset")
-    tiles = table[table["rule"] == residual]
+    tiles = table[table["rule"] == RESIDUAL]
     _curves(axes[2], tiles, "tiles", first=len(PALETTE) - 1)
     axes[0].set_xscale("log")
     axes[0].set_yscale("log")

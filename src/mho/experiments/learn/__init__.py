@@ -5,10 +5,11 @@
 (45, 'SGD')
 """
 
-from mho.experiments.learn.regression import RegressionStudy
+from mho.experiments.learn.regression import RESIDUAL, RegressionStudy
 from mho.experiments.learn.settings import CELLS, RULES, USUAL, Setting, setting, settings
-from mho.experiments.learn.study import LearnStudy, summarise
+from mho.experiments.learn.study import FLOAT, LearnStudy, summarise
 
 __all__ = [
-    "CELLS", "RULES", "USUAL", "LearnStudy", "RegressionStudy", "Setting", "setting", "settings", "summarise",
+    "CELLS", "FLOAT", "RESIDUAL", "RULES", "USUAL", "LearnStudy", "RegressionStudy", "Setting", "setting",
+    "settings", "summarise",
 ]  # fmt: skip

@@ -92,11 +92,11 @@ class RegressionStudy(Study):
     """
 
     rules: tuple[Name, ...] = ("SGD", "TTv2", "c-TTv2", "AGAD", "mixed precision")
-    states: tuple[States, ...] = (10, 20, 50, 100)
-    offsets: tuple[NonNegative, ...] = (0.0, 0.25, 0.5, 1.0)
+    states: tuple[States, ...] = (10, 20, 50)
+    offsets: tuple[NonNegative, ...] = (0.0, 0.5, 1.0)
     at_states: States = 20
     at_offset: NonNegative = 0.5
-    tiles: tuple[Count, ...] = (1, 2, 3, 4)
+    tiles: tuple[Count, ...] = (1, 2, 4)
     tile_states: States = 16
     factor: Annotated[float, Field(gt=0, le=1)] = 0.25
     size: Count = 10

@@ -114,10 +114,14 @@ class LearnStudy(Study):
         cells = Pulsed(cell=setting.cell, device=self.device)
         return mho.Hardware(device=cells, mapping=setting.mapping, tile=self.tile, dac=self.dac, adc=self.adc)
 
+    @property
+    def middle(self) -> float:
+        """Conductance of a cell in the middle of its range, siemens."""
+        return (self.device.g_min + self.device.g_max) / 2
+
     def joules(self, pulses: float) -> float:
         """Of so many pulses, on cells in the middle of their range."""
-        cells = Pulsed(cell=self.settings[0].cell, device=self.device)
-        return self.pulse.joules(cells.zero, pulses)
+        return self.pulse.joules(self.middle, pulses)
 
     def places(self) -> list[dict[str, Any]]:
         """Float training, then each setting, with each seed."""
@@ -148,7 +152,7 @@ class LearnStudy(Study):
         found: pd.DataFrame = super().table(records, shared).astype(dict.fromkeys(ON_CHIP, float))
         float_ = found[found["rule"] == FLOAT].set_index("seed")["accuracy"]
         difference = (found["accuracy"] - found["seed"].map(float_)).where(found["rule"] != FLOAT)
-        found.insert(found.columns.get_loc("validation") + 1, "difference", difference)
+        found.insert(list(found.columns).index("validation") + 1, "difference", difference)
         return found
 
     def document(self, table: pd.DataFrame, shared: _Learning, work: Work) -> dict[str, Any]:
@@ -156,6 +160,7 @@ class LearnStudy(Study):
         return {
             "train_images": len(shared.data.train),
             "test_images": len(shared.data.test),
+            "siemens": self.middle,
             "joules_per_pulse": self.joules(1.0),
             "summary": summarise(table, work.store.records),
         }
