@@ -11,10 +11,11 @@ import functools
 from dataclasses import replace
 
 import pytest
+import torch
 
 from mho.errors import ConfigError
 from mho.experiments.learn import RegressionStudy
-from mho.experiments.learn.regression import rule_for
+from mho.experiments.learn.regression import _Layers, cell_of, rule_for
 from mho.testing import check_study
 
 STUDY = RegressionStudy(vectors=3000)
@@ -41,6 +42,15 @@ def test_more_tiles_of_few_states_leave_less_error():
     study = replace(STUDY, vectors=2000)
     one, two, four = (error("residual", offset=0.0, states=16, tiles=n, study=study) for n in (1, 2, 4))
     assert one > two > four
+
+
+def test_layers_share_no_choppers_that_change_by_chance():
+    study = replace(STUDY, vectors=100, seeds=3)
+    rule, cell = rule_for("c-TTv2", 20, 0.02), cell_of(20, 0.0)
+    layers = _Layers(study, cell, cell, 1, rule, torch.Generator().manual_seed(0))
+    assert layers.learned().shape == (3,)
+    choppers = {tuple(held.memory["chopper"].tolist()) for held in layers.held}
+    assert len(choppers) == 3
 
 
 def test_more_states_leave_less_error():

@@ -32,6 +32,8 @@ from mho.training.on_chip import (
     Rule,
 )
 from mho.training.on_chip.rules import Held, Work
+from mho.training.on_chip.rules.chopped import Chopping
+from mho.training.on_chip.weights import share_bank
 
 Name = Literal["SGD", "TTv2", "c-TTv2", "AGAD", "mixed precision"]
 States = Annotated[int, Field(ge=2)]
@@ -133,8 +135,8 @@ class RegressionStudy(Study):
         generator = random.fork(self.seed, "regression")  # the same targets, cells and inputs for all rules
         tiles, states = place["tiles"], place["states"]
         rule = self._residual(tiles) if place["rule"] == RESIDUAL else self._rule(place["rule"], states)
-        layers = _Layers(self, cell_of(states, 0.0), cell_of(states, place["offset"]), tiles, generator)
-        errors = layers.learned(rule)
+        layers = _Layers(self, cell_of(states, 0.0), cell_of(states, place["offset"]), tiles, rule, generator)
+        errors = layers.learned()
         return [{"layer": n, "error": error} for n, error in enumerate(errors.tolist())]
 
     def _rule(self, name: str, states: int) -> Rule:
@@ -162,25 +164,32 @@ def cell_of(states: int, offset: float) -> PulsedCell:
 
 
 class _Layers:
-    """Layers of all seeds, learning side by side as the groups of one array."""
+    """Layers of all seeds, learning side by side, as the groups of one array.
+
+    Groups share the choppers of their rows. Where these change by chance, each layer is an array of its own.
+    """
 
     def __init__(
-        self, study: RegressionStudy, cell: PulsedCell, fast: PulsedCell, tiles: int,
+        self, study: RegressionStudy, cell: PulsedCell, fast: PulsedCell, tiles: int, rule: Rule,
         generator: torch.Generator,
     ) -> None:  # fmt: skip
-        self.study, self.fast, self.generator = study, fast, generator
-        self.shape = (study.seeds, study.size, study.size)
-        self.targets = 0.3 * self._normal(*self.shape).clamp(-2, 2)
-        arrays = [self._array(cell) for _ in range(tiles)]
-        self.held = Held(arrays, [study.factor**n for n in range(tiles)], reading=self._read)
+        self.study, self.fast, self.rule, self.generator = study, fast, rule, generator
+        self.groups = 1 if _chops_by_chance(rule) else study.seeds
+        self.targets = 0.3 * self._normal(study.seeds, study.size, study.size).clamp(-2, 2)
+        factors = [study.factor**n for n in range(tiles)]
+        self.held = [
+            Held([self._array(cell) for _ in range(tiles)], list(factors), reading=self._read)
+            for _ in range(study.seeds // self.groups)
+        ]
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(*shape, generator=self.generator)
 
     def _array(self, cell: PulsedCell) -> PulsedWeights:
         """New cells, all at the state 0."""
-        eps = self._normal(len(cell.draws), 1, *self.shape)
-        return PulsedWeights(cell, cell.parameters(eps), torch.zeros(1, *self.shape))
+        shape = (1, self.groups, self.study.size, self.study.size)
+        eps = self._normal(len(cell.draws), *shape)
+        return PulsedWeights(cell, cell.parameters(eps), torch.zeros(shape))
 
     def _read(self, array: PulsedWeights, rows: Tensor, generator: torch.Generator) -> Tensor:
         seen = array.weights().index_select(1, rows)
@@ -188,23 +197,32 @@ class _Layers:
 
     def weights(self) -> Tensor:
         """``[seed, row, column]``."""
-        parts = zip(self.held.factors, self.held.tiles, strict=True)
-        return torch.stack([factor * tile.weights() for factor, tile in parts]).sum(0)
+        return torch.cat([
+            torch.stack([f * tile.weights() for f, tile in zip(held.factors, held.tiles, strict=True)]).sum(0)
+            for held in self.held
+        ])  # fmt: skip
 
-    def learned(self, rule: Rule) -> Tensor:
+    def learned(self) -> Tensor:
         """Root mean square errors after learning, ``[seed]``."""
-        rule.begin(self.held, lambda name: self._array(self.fast))
+        for held in self.held:
+            self.rule.begin(held, lambda name: self._array(self.fast))
+        share_bank([array for held in self.held for array in held.arrays()])
         errors, vectors = [], self.study.vectors
         for vector in range(vectors):
             rate = self.study.learning_rate * (1.1 - vector / vectors)
-            rule.update([self._work(rate)], self.generator)
+            self.rule.update(self._works(rate), self.generator)
             if vector >= (1 - LAST) * vectors and vector % EVERY == 0:
                 errors.append((self.weights() - self.targets).square().mean((1, 2)).sqrt())
         return torch.stack(errors).mean(0)
 
-    def _work(self, rate: float) -> Work:
+    def _works(self, rate: float) -> list[Work]:
         """One random vector for each layer, and the errors of its outputs."""
         x = self._normal(self.study.seeds, 1, self.study.size).clamp(-3, 3)
-        d = (x @ (self.weights() - self.targets)).transpose(0, 1)
-        noise = self.study.error_noise * self._normal(*d.shape)
-        return Work(self.held, x.transpose(0, 1), d + noise, rate)
+        d = x @ (self.weights() - self.targets)
+        d = d + self.study.error_noise * self._normal(*d.shape)
+        parts = zip(self.held, *(v.transpose(0, 1).split(self.groups, dim=1) for v in (x, d)), strict=True)
+        return [Work(held, *both, rate) for held, *both in parts]
+
+
+def _chops_by_chance(rule: Rule) -> bool:
+    return isinstance(rule, Chopping) and rule.in_chop_random and rule.in_chop_prob > 0
