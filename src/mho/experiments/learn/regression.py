@@ -220,8 +220,8 @@ class _Layers:
         x = self._normal(self.study.seeds, 1, self.study.size).clamp(-3, 3)
         d = x @ (self.weights() - self.targets)
         d = d + self.study.error_noise * self._normal(*d.shape)
-        parts = zip(self.held, *(v.transpose(0, 1).split(self.groups, dim=1) for v in (x, d)), strict=True)
-        return [Work(held, *both, rate) for held, *both in parts]
+        xs, ds = (v.transpose(0, 1).split(self.groups, dim=1) for v in (x, d))
+        return [Work(held, x, d, rate) for held, x, d in zip(self.held, xs, ds, strict=True)]
 
 
 def _chops_by_chance(rule: Rule) -> bool:
