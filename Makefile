@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo hwa hwa-docs test campaign campaign-quick kernels oldest lint format bench examples docs constraints clean
+.PHONY: help demo hwa hwa-docs learn-docs test campaign campaign-quick kernels oldest lint format bench examples docs constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ hwa-docs: $(READY)  ## the tables and the picture of docs/hwa.md (runs/hwa-quick
 	@$(BIN)/mho hwa --quick --seed 5
 	@$(BIN)/mho hwa --quick --seed 6
 	@cp runs/hwa-quick-seed5/dashboard.png docs/assets/hwa.png
+
+learn-docs: $(READY)  ## the picture of docs/learning.md (runs/learn-toy)
+	@$(BIN)/mho learn --toy --output runs/learn-toy
+	@cp runs/learn-toy/regression.png docs/assets/learn.png
 
 test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) $(ARGS)

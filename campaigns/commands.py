@@ -25,6 +25,7 @@ grid:
   hardware.adc.bits: [4, 8]
 """
 LOOK_FOR = ("search", "--target", "0.2", "--trials", "2", "--adc-bits", "4,8", "--dac-bits", "8")
+BY_PULSES = ("learn", "--rules", "mixed precision", "--presets", "ReRamArrayOM")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "drift": (
         "drift",
@@ -43,12 +44,13 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "quantize": ("quantize", "--epochs", "1", "--robustness-repeats", "2", "--times", "1d", "--noise", "0,5"),
     "sweep": ("sweep", "PLAN", "--workers", "1"),
     "search": (*LOOK_FOR, "--tile-rows", "64", "--slices", "1", "--epochs", "5", "--chips", "1"),
+    "learn": (*BY_PULSES, "--epochs", "1", "--seeds", "2", "--batch", "50"),
     "budget": ("budget", "--epochs", "1", "--chips", "2", "--quick"),
     "device": ("device", "pcm"),
     "fit": ("device", "fit", "TABLE", "--layout", "states", "--unit", "1e-6"),
     "wires": ("wires", "--rows", "8", "--columns", "8"),
 }
-STUDIES = ("drift", "hwa", "quantize", "sweep", "search")  # that go on from what is finished
+STUDIES = ("drift", "hwa", "quantize", "sweep", "search", "learn")  # that go on from what is finished
 STATES = "mean,std\n" + "".join(f"{g},{0.1 + 0.02 * g:.2f}\n" for g in range(1, 8))
 
 

@@ -30,7 +30,7 @@ def cases(setting: Setting) -> list[str]:
     """``drift/chips.jsonl/flip-017``: what is done to which file."""
     quiet_environment()
     prepared(setting.work)
-    flips, names = setting.count(100, 3, 2), setting.count(5, 5, 0)
+    flips, names = setting.count(100, 3, 2), setting.count(len(STUDIES), len(STUDIES), 0)
     found = _kinds(CHIP, setting.count(100, 60, 10))
     for name in [name for name in STUDIES[:names] if setting.wants(name)]:
         for file in _interrupted(setting.work, name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import json
 import os
 import pkgutil
@@ -76,7 +77,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "training.Quantizer": {"levels": mho.mapping.EvenLevels(count=3)},
     "training.STEQuantizer": {"levels": mho.mapping.EvenLevels(count=3)},
 }
-KINDS = {kind: made for kind, made in cfg.kinds().items() if made.__module__.split(".")[0] == "mho"}
+KINDS = {
+    kind: made
+    for kind, made in cfg.kinds().items()
+    if made.__module__.split(".")[0] == "mho" and not inspect.isabstract(made)
+}
 
 
 def sample(wanted: Any) -> Any:

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from mho.commands import budget, cost, device, drift, fit, hwa, quantize, search, sweep, wires
+from mho.commands import budget, cost, device, drift, fit, hwa, learn, quantize, search, sweep, wires
 from mho.commands.common import save_figure, typer
 from mho.commands.options import Given, Option, command
 from mho.config import kinds
@@ -89,6 +89,7 @@ command(app, "budget", budget.OPTIONS, budget.budget, without=budget.WITHOUT)
 command(app, "cost", cost.OPTIONS, cost.cost)
 command(app, "quantize", quantize.OPTIONS, quantize.quantize, without=quantize.WITHOUT)
 command(app, "hwa", hwa.OPTIONS, hwa.hwa)
+command(app, "learn", learn.OPTIONS, learn.learn)
 command(app, "sweep", sweep.OPTIONS, sweep.sweep, without=sweep.WITHOUT)
 command(app, "search", search.OPTIONS, search.search, without=search.WITHOUT)
 command(app, "wires", wires.OPTIONS, wires.wires, without=wires.WITHOUT)

@@ -37,6 +37,11 @@ EXAMPLES: dict[type[Mapping], list[Mapping]] = {
         mapping.BitSlicing(bits=8, slices=8, offset=True),
         mapping.BitSlicing(bits=7, slices=3, offset=True, unit_column=True),
     ],
+    mapping.Residual: [
+        mapping.Residual(),
+        mapping.Residual(tiles=4, factor=0.5, scale=mapping.Fixed(weight=0.3)),
+        mapping.Residual(tiles=1),
+    ],
     mapping.SignificancePairs: [
         mapping.SignificancePairs(),
         mapping.SignificancePairs(factors=(1.0,)),

@@ -9,8 +9,19 @@ registered for it, in a module that the sweep imports::
 where ``MyStudy`` is a description (:func:`mho.config.config`).
 """
 
-from mho.experiments import budgets, chips, cost, drift, hwa, landscape, quantization, search, wires
+from mho.experiments import budgets, chips, cost, drift, hwa, landscape, learn, quantization, search, wires
 from mho.experiments.harness.measuring import Place, experiments, measure
 
 __all__ = ["Place", "experiments", "measure"]
-STUDIES = (budgets, chips, cost, drift, hwa, landscape, quantization, search, wires)  # each registers its own
+STUDIES = (
+    budgets,
+    chips,
+    cost,
+    drift,
+    hwa,
+    landscape,
+    learn,
+    quantization,
+    search,
+    wires,
+)  # each registers its own

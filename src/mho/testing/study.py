@@ -87,7 +87,7 @@ def _check_rows(study: Study, folder: Path, whole: Path, places: list[dict[str, 
     must = promises(study)
     data = study.load(None)
     kept = _records(whole, study, data)
-    with Store(folder, study.identity(), study.log(data)) as store:
+    with Store(folder, study.identity(), study.log(data), study.fingerprint(data)) as store:
         shared = study.prepare(Work(store, None, torch.device("cpu"), Progress(), folder), data)
         for stage in study.stages.values():
             for name in stage:
@@ -101,7 +101,7 @@ def _check_rows(study: Study, folder: Path, whole: Path, places: list[dict[str, 
 
 
 def _records(folder: Path, study: Study, data: Any) -> dict[str, Any]:
-    with Store(folder, study.identity(), study.log(data)) as store:
+    with Store(folder, study.identity(), study.log(data), study.fingerprint(data)) as store:
         return {store.piece(record): record["rows"] for record in store.records}
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mho.experiments.models import ResNet18, ResNet20, ResNet32, SmallCNN, SmallResNet
+from mho.experiments.models import MLP, ResNet18, ResNet20, ResNet32, SmallCNN, SmallResNet
 
 
 def weights(network):
@@ -30,6 +30,17 @@ def test_size_and_shape(network, channels, size, classes, millions):
 
 def test_resnet18_has_the_published_number_of_weights():
     assert weights(ResNet18().build(3, 32, 10)) == 11_173_962
+
+
+@pytest.mark.parametrize(
+    ("hidden", "sizes"), [((32,), [64, 32, 10]), ((), [64, 10]), ((5, 7), [64, 5, 7, 10])]
+)
+def test_an_mlp_has_a_tanh_between_its_layers(hidden, sizes):
+    built = MLP(hidden=hidden).build(1, 8, 10)
+    linear = [m for m in built if isinstance(m, torch.nn.Linear)]
+    assert [m.in_features for m in linear] + [linear[-1].out_features] == sizes
+    assert sum(isinstance(m, torch.nn.Tanh) for m in built) == len(hidden)
+    assert built(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
 @pytest.mark.parametrize("network", [ResNet20(), ResNet32()])

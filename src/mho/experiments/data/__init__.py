@@ -22,13 +22,14 @@ from mho.experiments.data.debian import DebianPackages
 from mho.experiments.data.digits import Digits
 from mho.experiments.data.language import Labelled, Texts, TextSource, Words, WordSource, rows, windows
 from mho.experiments.data.mnist import MNIST
+from mho.experiments.data.mnist_sample import MNISTSample, mnist_in
 from mho.experiments.data.python_text import PythonProse, PythonSubjects
 from mho.experiments.data.sst2 import SST2
 from mho.experiments.data.wikitext import WikiText2
 
 __all__ = [
     # images
-    "Data", "Source", "Digits", "MNIST", "CIFAR10", "CIFAR100",
+    "Data", "Source", "Digits", "MNIST", "MNISTSample", "mnist_in", "CIFAR10", "CIFAR100",
     # labelled texts
     "Texts", "TextSource", "Labelled", "PythonSubjects", "DebianPackages", "SST2",
     # rows of words

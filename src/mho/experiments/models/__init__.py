@@ -9,12 +9,13 @@
 from mho.experiments.models.base import MissingModelError, Network, TextNetwork, WordNetwork
 from mho.experiments.models.bert import BERT, MiniLM
 from mho.experiments.models.lstm import LSTM, LanguageModel, perplexity
+from mho.experiments.models.mlp import MLP
 from mho.experiments.models.resnet import ResNet18, ResNet20, ResNet32, SmallResNet, WideResNet
 from mho.experiments.models.small_cnn import SmallCNN
 
 __all__ = [
     # images
-    "Network", "ResNet18", "ResNet20", "ResNet32", "SmallCNN", "SmallResNet", "WideResNet",
+    "Network", "MLP", "ResNet18", "ResNet20", "ResNet32", "SmallCNN", "SmallResNet", "WideResNet",
     # texts
     "TextNetwork", "BERT", "MiniLM", "MissingModelError",
     # rows of words

@@ -64,11 +64,11 @@ class Chopping(Buffered):
     def begin(self, held: Held, hidden: Callable[[str], PulsedWeights]) -> None:
         """Choppers, all positive."""
         super().begin(held, hidden)
-        held.memory["chopper"] = held.zeros()[0, :, 0] + 1
+        held.memory["chopper"] = held.zeros()[:, :, 0] + 1
         held.counters |= {"x_mean": 0.0, "d_mean": 0.0}
 
     def signs(self, held: Held) -> Tensor:
-        """The choppers."""
+        """The choppers, ``[group, row]``."""
         return held.memory["chopper"]
 
     def fast_rates(self, work: Work) -> Tensor:
@@ -102,18 +102,18 @@ class Chopping(Buffered):
         return rate / (unit * (self._fast_lr(work.lr) * slow if self.correct_gradient_magnitudes else fast))
 
     def chop(self, work: Work, rows: Tensor, passes: Tensor, generator: torch.Generator) -> Tensor:
-        """Change choppers of rows that were read; which ones, ``[read]``."""
+        """Change choppers of rows that were read; which ones, ``[group, read]``."""
         chopper = work.held.memory["chopper"]
         if self.in_chop_random:
-            drawn = torch.rand(len(rows), device=chopper.device, generator=generator)
+            drawn = torch.rand(len(chopper), len(rows), device=chopper.device, generator=generator)
             changed = drawn < self.in_chop_prob
         else:
             period = self.period
             changed = (
                 passes % period == period - 1 if period > 0 else torch.zeros_like(passes, dtype=torch.bool)
             )
-        chopper[rows] = torch.where(changed, -chopper[rows], chopper[rows])
-        return changed
+        chopper[:, rows] = torch.where(changed, -chopper[:, rows], chopper[:, rows])
+        return changed.expand(len(chopper), -1)
 
 
 @config
@@ -125,7 +125,7 @@ class ChoppedTikiTaka2(Chopping):
     ) -> Tensor:
         """Pulses of full buffers; then choppers may change."""
         memory = work.held.memory
-        signs = memory["chopper"][rows].view(1, -1, 1)
+        signs = memory["chopper"][:, rows].unsqueeze(-1)
         h = memory["H"].index_select(1, rows) + signs * a * self.gathered_per_unit(work)
         memory["H"][:, rows], n = self.emptied(h, 1.0)
         self.chop(work, rows, passes, generator)
@@ -159,8 +159,8 @@ class AGAD(Chopping):
         """Pulses of full buffers, once a period is over; then the means, and choppers may change."""
         memory, period = work.held.memory, max(self.period, 1)
         mean, past = (memory[name].index_select(1, rows) for name in ("mean", "past"))
-        past = torch.where(memory["changed"][rows].view(1, -1, 1) > 0, mean, past)
-        signs = memory["chopper"][rows].view(1, -1, 1)
+        past = torch.where(memory["changed"][:, rows].unsqueeze(-1) > 0, mean, past)
+        signs = memory["chopper"][:, rows].unsqueeze(-1)
         h = memory["H"].index_select(1, rows) + signs * (a - past) * self.gathered_per_unit(work)
         h, n = self.emptied(h, 1.0)
         if self.buffer_cap > 0 and not self.forget_buffer:
@@ -168,5 +168,5 @@ class AGAD(Chopping):
         new = min(self.tail_weightening / period, 1.0)
         memory["H"][:, rows], memory["past"][:, rows] = h, past
         memory["mean"][:, rows] = (1 - new) * mean + new * a
-        memory["changed"][rows] = self.chop(work, rows, passes, generator).to(a.dtype)
+        memory["changed"][:, rows] = self.chop(work, rows, passes, generator).to(a.dtype)
         return self.placed(work, rows, n * (passes > period).view(1, -1, 1))

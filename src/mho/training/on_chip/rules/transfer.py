@@ -86,7 +86,7 @@ class Transferring(Rule):
         """
 
     def signs(self, held: Held) -> Tensor | None:
-        """Sign of the updates of each row of A, ``[row]``; None for all positive."""
+        """Sign of the updates of each row of A, ``[group, row]``; None for all positive."""
         return None
 
     def fast_rates(self, work: Work) -> Tensor:
@@ -168,9 +168,9 @@ class _Batch:
 
     def _between(self, last: Tensor) -> Tensor:
         vector = torch.arange(len(self.counts), device=last.device).unsqueeze(1)
-        wanted = ((vector >= self.done) & (vector <= last)).to(self.counts.dtype)
+        wanted = ((vector >= self.done) & (vector <= last)).to(self.counts.dtype).unsqueeze(1)
         signs = self.rule.signs(self.work.held)
         if signs is not None:
             wanted = wanted * signs
         self.done = torch.maximum(self.done, last + 1)
-        return self.counts * wanted.view(len(self.counts), 1, -1, 1)
+        return self.counts * wanted.unsqueeze(-1)
