@@ -74,6 +74,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "annealing": mho.training.Annealing(steps=4),
     },
     "training.Annealing": {"steps": 4},
+    "experiments.LearnStudy": {"settings": (mho.experiments.learn.LearnStudy().settings[0],)},
     "training.Quantizer": {"levels": mho.mapping.EvenLevels(count=3)},
     "training.STEQuantizer": {"levels": mho.mapping.EvenLevels(count=3)},
 }
