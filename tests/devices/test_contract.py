@@ -20,6 +20,19 @@ JUMPS = devices.Jumps(
     g=(1e-6, 5e-6, 20e-6), change=(-1e-6, 0.0, 2e-6), cdf=((0.0, 0.3, 1.0), (0.1, 0.4, 0.9), (0.3, 0.8, 1.0))
 )
 EXAMPLES: dict[type[Device], list[Device]] = {
+    devices.Drifting: [
+        devices.Drifting(device=devices.Ideal(g_min=1e-6)),
+        devices.Drifting(nu=devices.ConstantNu(mean=0.05, std=0.01), device=devices.ReRAMWan2022()),
+    ],
+    devices.Pulsed: [
+        devices.Pulsed(device=devices.Ideal(g_min=20e-6, g_max=30e-6)),
+        devices.Pulsed(cell=devices.pulsed.ReRamArrayOM(), device=devices.Ideal(g_min=20e-6, g_max=30e-6)),
+        devices.Pulsed(cell=devices.pulsed.PCM(), one_sided=True, device=devices.PCM(g_min=1e-6)),
+    ],
+    devices.Worn: [
+        devices.Worn(cycles=1e4, set_slope=-0.05, reset_slope=0.1, device=devices.Ideal(g_min=1e-6)),
+        devices.Worn(cycles=1e5, lifetime=1e6, shape=1.4, stuck=1e-6, device=devices.Ideal(g_min=1e-6)),
+    ],
     devices.Ideal: [devices.Ideal(), devices.Ideal(g_min=1e-6, g_max=100e-6)],
     devices.PCM: [
         devices.PCM(),

@@ -42,7 +42,7 @@ APART = (
     "keras",
     "mapping",
 )
-APART += ("periphery", "programming", "report", "testing", "training", "cli.py")
+APART += ("periphery", "programming", "report", "testing", "training", "cli.py", "measured.py")
 """The stages themselves, and what is made of the core."""
 ALLOWED = {
     "chip.state.is_plain": 1,  # ideal wires: packed in blocks of cells, which rounds otherwise
