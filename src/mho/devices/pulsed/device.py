@@ -40,7 +40,7 @@ class Pulsed(Effect):
     """
 
     device: InstanceOf[Device] = Ideal()
-    cell: InstanceOf[PulsedCell] = SoftBounds()
+    cell: InstanceOf[PulsedCell] = SoftBounds(w_min_dtod=0.2)
     one_sided: bool = False
 
     @property

@@ -2,7 +2,7 @@
 
 >>> study = LearnStudy(seeds=3)
 >>> len(study.places()), study.settings[0].name
-(45, 'SGD')
+(51, 'SGD')
 """
 
 from mho.experiments.learn.regression import RESIDUAL, RegressionStudy
