@@ -23,7 +23,7 @@ from mho.experiments.harness import run
 from mho.experiments.models import SmallCNN
 from mho.experiments.prices import counts, prices
 from mho.experiments.store import OtherStudyError
-from mho.mapping import BitSlicing, DifferentialPair, Mapping, Offset, SignificancePairs
+from mho.mapping import BitSlicing, DifferentialPair, Mapping, Offset, Residual, SignificancePairs
 from mho.nn import analog_layers
 
 from ..compositions.covering import covering
@@ -127,6 +127,7 @@ MAPPINGS = {
     "DifferentialPair": DifferentialPair(),
     "Offset": Offset(),
     "Offset, unit column": Offset(unit_column=True),
+    "Residual": Residual(),
     "SignificancePairs": SignificancePairs(),
     "BitSlicing": BitSlicing(bits=7, slices=3),
     "BitSlicing, offset": BitSlicing(bits=6, slices=2, offset=True),
