@@ -49,7 +49,7 @@ def test_layers_share_no_choppers_that_change_by_chance():
     rule, cell = rule_for("c-TTv2", 20, 0.02), cell_of(20, 0.0)
     layers = _Layers(study, cell, cell, 1, rule, torch.Generator().manual_seed(0))
     assert layers.learned().shape == (3,)
-    choppers = {tuple(held.memory["chopper"].tolist()) for held in layers.held}
+    choppers = {tuple(held.memory["chopper"].flatten().tolist()) for held in layers.held}
     assert len(choppers) == 3
 
 
