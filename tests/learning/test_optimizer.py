@@ -260,6 +260,44 @@ def test_errors_go_back_through_the_array(bits: int) -> None:
     assert torch.allclose(x.grad, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("dac", "steps"),
+    [
+        (mho.DAC(bits=None, steps=6, range=mho.converters.Fixed(limit=1.0)), 3),
+        (mho.DAC(bits=3, signed=False, range=mho.converters.Fixed(limit=1.0)), 7),
+        (mho.DAC(bits=None, range=mho.converters.Fixed(limit=1.0)), None),
+    ],
+    ids=["steps", "unsigned", "ideal"],
+)
+def test_errors_are_rounded_by_any_converter(dac: mho.DAC, steps: int | None) -> None:
+    """Its own levels, however they are told; errors have both signs where inputs have one."""
+    analog = on_chip(nn.Linear(6, 5), hardware(dac=dac))
+    PulsedOptimizer(analog, lr=0.0)
+    x, d = torch.rand(2, 6, requires_grad=True), torch.randn(2, 5)
+    (analog(x) * d).sum().backward()
+    if steps is not None:
+        top = d.abs().amax(1, keepdim=True) / steps
+        d = (d / top).round() * top
+    assert x.grad is not None
+    assert torch.allclose(x.grad, d @ mho.effective_weights(analog)[""], atol=1e-5)
+
+
+def test_learning_through_wires() -> None:
+    """Each step is of the weights as wires let them through, and evaluation reads the same chip."""
+    wires = mho.array.Wires(row=2.0, column=2.0)
+    analog = on_chip(nn.Linear(6, 5, bias=False), hardware(pulsed.EcRam(), array=wires))
+    optimizer = PulsedOptimizer(analog, lr=0.3)
+    x = torch.rand(3, 6)
+    for _ in range(2):
+        optimizer.zero_grad()
+        y = analog(x)
+        y.sum().backward()
+        optimizer.step()
+    assert torch.allclose(analog(x), analog.eval()(x), atol=1e-5)
+    assert not torch.allclose(y, analog(x), atol=1e-3)
+    assert torch.allclose(analog(x), x @ mho.effective_weights(analog)[""].t(), atol=1e-5)
+
+
 def test_errors_may_go_back_exactly() -> None:
     noisy = mho.devices.Generic(g_min=20e-6, g_max=30e-6, read=mho.devices.Independent(sigma=0.01))
     dac = mho.DAC(bits=3, range=mho.converters.Fixed(limit=1.0))
@@ -622,6 +660,14 @@ def test_an_array_in_two_groups() -> None:
         PulsedOptimizer([{"params": analog.weight}])
     with pytest.raises(TypeError, match="give a rule"):
         PulsedOptimizer(analog, rule="agad")  # type: ignore[arg-type]
+
+
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    analog = on_chip(nn.Linear(4, 2), hardware())
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(ValueError, match="there are 2 processes"):
+        PulsedOptimizer(analog)
 
 
 def test_an_aged_chip_is_not_pulsed() -> None:

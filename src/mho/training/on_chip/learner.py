@@ -18,6 +18,8 @@ from mho.training.on_chip.parts import check_tiles, parts_of, pulsed_device
 from mho.training.on_chip.rules import Held, Rule
 from mho.training.on_chip.weights import PulsedWeights
 
+_RANGE = 2.0  # full scale of the reads of arrays that only the rule sees, in units of states
+
 
 class Vectors(NamedTuple):
     """What one forward and its backward had on the lines of an array.
@@ -43,7 +45,7 @@ class Learner:
 
     def __init__(self, crossbar: Crossbar, rule: Rule, backward: Backward, seed: int) -> None:
         """Make a programmed array learn; ``seed`` names the draws of arrays that only the rule sees."""
-        self.crossbar, self.rule, self.backward, self.seed = crossbar, rule, backward, seed
+        self.crossbar, self.backward, self.seed = crossbar, backward, seed
         chip = crossbar.require_chip("learning on the chip")
         where = crossbar.path or "the array"
         self.device, self._own = pulsed_device(crossbar, chip.cells, where)
@@ -73,9 +75,9 @@ class Learner:
         """Work with the chip that the array holds now."""
         self._chip, self._base = chip, self.crossbar.packed()
         self._factors = [tile.column_factors(chip) * part.factor for part in self.parts]
-        self._read: Read | None = self._base
+        self._read = self._base
         self._matrix: Tensor | None = None
-        self.settled = True
+        self.settled = self._current = True
         self._mark()
 
     def _mark(self) -> None:
@@ -129,7 +131,6 @@ class Learner:
     def product(self, x: Tensor) -> Tensor:
         """The product by the chip, without the digital bias."""
         crossbar, read = self.crossbar, self._read
-        assert read is not None  # __init__ and moved() make it
         limits = crossbar.limits()
         driven = x.to(read.kernel.dtype) if x.is_floating_point() else x
         y = tile.matvec(crossbar.hardware, read, crossbar.layout, driven, None, limits, crossbar._tap)
@@ -151,7 +152,7 @@ class Learner:
         self.seen.append((number, Vectors(self._with_bias_rows(vectors), errors)))
         if not wanted:
             return None
-        found = self.backward.read(self.crossbar, self.matrix(), errors)
+        found = self.backward.read(self.crossbar, self.chip(), self.matrix(), errors)
         if vectors.is_contiguous() and vectors.data_ptr() == leaf.data_ptr():  # they are the inputs in order
             return found.view(x.shape).to(x.dtype)
         with torch.enable_grad():
@@ -181,8 +182,7 @@ class Learner:
 
     def _chips_matrix(self) -> Tensor:
         """From the chip, through its wires and effects."""
-        chip = self.crossbar.require_chip("learning on the chip")
-        return tile.effective_weight(self.crossbar.hardware, chip, self.crossbar.layout).float()
+        return tile.effective_weight(self.crossbar.hardware, self.chip(), self.crossbar.layout).float()
 
     # --- a step ----------------------------------------------------------------------------------
 
@@ -211,31 +211,33 @@ class Learner:
         return self._factors[0].squeeze(1)
 
     def moved(self) -> None:
-        """The cells hold other weights now. The chip gets them when it is next looked at (:meth:`settle`)."""
-        self.settled = False
+        """The cells hold other weights now. The crossbar gets them when it is next looked at."""
+        self.settled = self._current = False
         self._matrix = None
-        self._read = self._moved_read() if self._quick else None
-        if self._read is None:
-            self.settle()
-            self._read = self.crossbar.packed()
+        self._read = self._moved_read()
 
-    def _moved_read(self) -> Read | None:
-        """What products need, where nothing but its matrix has changed."""
-        crossbar = self.crossbar
-        if not tile.is_tiled(crossbar.hardware) and not crossbar.bias_rows:
-            return self._base._replace(kernel=crossbar.layout.whole_kernel(self.matrix()))
-        chip = self._chip._replace(g=self.conductances())
-        return tile.repack(crossbar.hardware, self._base, chip, crossbar.layout)
+    def _moved_read(self) -> Read:
+        """What products need now."""
+        crossbar, hardware, layout = self.crossbar, self.crossbar.hardware, self.crossbar.layout
+        if self._quick and not tile.is_tiled(hardware) and not crossbar.bias_rows:
+            return self._base._replace(kernel=layout.whole_kernel(self.matrix()))
+        read = tile.repack(hardware, self._base, self.chip(), layout)
+        if read is None:
+            read = tile.pack(hardware, self.chip(), layout).changed(inputs=crossbar.tile_index)
+        return read
 
-    def conductances(self) -> Tensor:
-        """Those of all cells of the chip, siemens."""
-        g = self._chip.g.clone()
-        for part, weights in zip(self.parts, self.held.tiles, strict=True):
-            g[part.of(len(g)), ..., : self.columns] = self.device.conductance(weights.shown()).to(g.dtype)
-        return g
+    def chip(self) -> TileState:
+        """The chip with the conductances of its cells now."""
+        if not self._current:
+            g = self._chip.g.clone()
+            for part, weights in zip(self.parts, self.held.tiles, strict=True):
+                shown = self.device.conductance(weights.shown())
+                g[part.of(len(g)), ..., : self.columns] = shown.to(g.dtype)
+            self._chip, self._current = self._chip._replace(g=g), True
+        return self._chip
 
     def settle(self) -> None:
-        """Give the chip the conductances of its cells, and the baseline that they have now."""
+        """Give the crossbar the chip as it is now, with the baseline of a read of it."""
         if self.settled:
             return
         self.settled = True
@@ -243,7 +245,7 @@ class Learner:
             return  # another chip was loaded: the next forward takes it
         crossbar = self.crossbar
         with plain():
-            chip = self._chip._replace(g=self.conductances())
+            chip = self.chip()
             baseline = tile.baseline_read(crossbar.hardware, chip, crossbar.layout, torch.zeros_like(chip.g))
             self._chip = chip._replace(baseline=baseline)
             crossbar.set_chip(self._chip)
@@ -257,8 +259,7 @@ class Learner:
             g = self.device.conductance(states)
             std = device.read_std(g, g, 0.0) / self.device.unit
             states = states + std * torch.randn(states.shape, generator=generator, dtype=states.dtype)
-        signs = states.new_tensor(array.signs.of_copies).view(-1, 1, 1, 1)
-        return self.backward.converted((signs * states).sum(0), self.crossbar.hardware.adc, top=2.0)
+        return self.backward.converted(array.summed(states), self.crossbar.hardware.adc, top=_RANGE)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """Copies of an array learn nothing."""

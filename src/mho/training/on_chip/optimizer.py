@@ -68,7 +68,7 @@ class PulsedOptimizer(torch.optim.Optimizer):
         TypeError: no module, or a rule that is none.
         NotProgrammedError: an array without a chip.
         ValueError: an array whose cells do not move by pulses, or are not read as the rule asks; a rate that
-            is negative; an array in two groups.
+            is negative; an array in two groups; several processes.
 
     >>> import mho
     >>> cells = mho.devices.Pulsed(
@@ -97,6 +97,7 @@ class PulsedOptimizer(torch.optim.Optimizer):
         refresh_every: int = 1,
         seed: int = 0,
     ) -> None:
+        _one_process()
         if not isinstance(rule, Rule):
             raise TypeError(f"rule = {rule!r}: give a rule of mho.training.on_chip, such as SGD()")
         self.rule, self.seed, self.digital = rule, seed, digital
@@ -287,14 +288,16 @@ class PulsedOptimizer(torch.optim.Optimizer):
         """
         mine = _checked(self, state_dict)
         rest = {name: value for name, value in state_dict.items() if name != "on_chip"}
-        super().load_state_dict(rest)
-        if self.digital is not None:
-            self.digital.load_state_dict(mine["digital"])
-            self.param_groups[len(self._groups) :] = self.digital.param_groups
-        self.steps = mine["steps"]
         with plain():
             for learner in self.learners.values():
                 learner.adopt()
+        if self.digital is not None:
+            self.digital.load_state_dict(mine["digital"])
+        super().load_state_dict(rest)
+        if self.digital is not None:
+            self.param_groups[len(self._groups) :] = self.digital.param_groups
+        self.steps = mine["steps"]
+        with plain():
             for name, array in self._named_arrays():
                 saved = mine["arrays"][name]
                 array.of_cells(array.bank.weight).copy_(saved["weight"])
@@ -341,6 +344,16 @@ def _arrays(groups: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str
 def _parameters(arrays: dict[str, Crossbar]) -> list[nn.Parameter]:
     """The Parameters that lie on the arrays, each once."""
     return list({id(p): p for array in arrays.values() for p in array.sources()}.values())
+
+
+def _one_process() -> None:
+    """Raise ``ValueError`` where several processes train copies: each would send its own pulses."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        raise ValueError(
+            f"there are {distributed.get_world_size()} processes: each would pulse a chip of its own, and "
+            "these would come apart; train on the chip in one process"
+        )
 
 
 def _count(name: str, value: int) -> int:

@@ -55,6 +55,11 @@ class Slots(NamedTuple):
 class Train(ABC):
     """A way to make pulses of two vectors."""
 
+    @property
+    def longest(self) -> int:
+        """Most pulses that one update sends to a weight."""
+        return 1
+
     @abstractmethod
     def send(self, x: Tensor, d: Tensor, lr: Tensor, step: float, generator: torch.Generator) -> Pulses:
         """The pulses of the updates ``-lr d x^T``.
@@ -85,6 +90,11 @@ class _Managed(Train):
     update_bl_management: bool = True
     update_management: bool = True
     um_grad_scale: Positive = 1.0
+
+    @property
+    def longest(self) -> int:
+        """Slots of the longest train."""
+        return self.desired_bl
 
     def slots(self, x: Tensor, d: Tensor, lr: Tensor, step: float) -> Slots:
         """The trains of these updates; arguments as of :meth:`send`."""

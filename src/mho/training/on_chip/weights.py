@@ -95,7 +95,10 @@ class PulsedWeights:
 
     def weights(self) -> Tensor:
         """The weights as their cells show them, ``[group, row, column]``."""
-        states = self.shown()
+        return self.summed(self.shown())
+
+    def summed(self, states: Tensor) -> Tensor:
+        """The weights ``[group, row, column]`` that states ``[copy, group, row, column]`` make."""
         if self.signs.of_copies == (1,):
             return states[0]
         signs = states.new_tensor(self.signs.of_copies).view(-1, 1, 1, 1)
@@ -119,12 +122,8 @@ class PulsedWeights:
         """Send signed counts of pulses ``[vector, group, row, column]``, one vector after the other."""
         send_all([(self, counts)], generator)
 
-    def update(self, train: Train, x: Tensor, d: Tensor, lr: Tensor, generator: torch.Generator) -> None:
-        """Update by ``-lr d x^T``; arguments as of :meth:`Train.send`, errors in units of states."""
-        self.send(self.counts(train, x, d, lr, generator), generator)
-
     def counts(self, train: Train, x: Tensor, d: Tensor, lr: Tensor, generator: torch.Generator) -> Tensor:
-        """The pulses of an update, counted among those that were sent."""
+        """The pulses of ``-lr d x^T``, counted among those sent; arguments as of :meth:`Train.send`."""
         made = train.send(x, d, lr, self.granularity, generator)
         self.sent += made.clipped.numel()
         self.clipped += int(made.clipped.sum())

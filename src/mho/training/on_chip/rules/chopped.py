@@ -75,7 +75,7 @@ class Chopping(Buffered):
         """The rate of A, perhaps from the running means after each vector."""
         if not self.auto_scale:
             return super().fast_rates(work)
-        counters, slots = work.held.counters, getattr(self.train, "desired_bl", 1)
+        counters, slots = work.held.counters, self.train.longest
         unit = self._fast_lr(work.lr) * slots * work.held.hidden["fast"].granularity
         rates = []
         tops = zip(*(v.abs().amax((1, 2)).tolist() for v in (work.x, work.d)), strict=True)

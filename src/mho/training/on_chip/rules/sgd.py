@@ -28,7 +28,8 @@ class SGD(Rule):
     def update(self, works: Sequence[Work], generator: torch.Generator) -> None:
         """One update for each vector."""
         parts = []
-        for held, x, d, lr in works:
-            rates = torch.full((len(x),), lr, dtype=d.dtype, device=d.device)
-            parts.append((held.weights, held.weights.counts(self.train, x, d, rates, generator)))
+        for work in works:
+            weights = work.held.weights
+            sent = weights.counts(self.train, work.x, work.d, work.rates(work.lr), generator)
+            parts.append((weights, sent))
         send_all(parts, generator)
