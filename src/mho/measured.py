@@ -8,7 +8,7 @@ from typing import Any
 from mho.config import load
 from mho.devices import Device, Drifting, Error, Fit, Generic, Independent, JumpCell, Switching, Unbiased
 from mho.devices.dynamics import LinearStep, SwitchingModel
-from mho.devices.effects.base import Effect
+from mho.devices.effects.base import Effect, innermost
 from mho.devices.exponents import ConstantNu
 from mho.devices.fitting.card import makes_hardware
 from mho.errors import ConfigError
@@ -67,7 +67,7 @@ def programming_of(device: Device) -> Programming:
     Args:
         device: the cell.
     """
-    inside = _innermost(device)
+    inside = innermost(device)
     if isinstance(inside, Switching):
         return _pulses(inside.model)
     if isinstance(inside, JumpCell) and inside.up is not None and inside.down is not None:
@@ -140,12 +140,6 @@ def _device(one: Any) -> Device:
     return found
 
 
-def _innermost(device: Device) -> Device:
-    while isinstance(device, Effect):
-        device = device.device
-    return device
-
-
 def _sorted(devices: list[Device]) -> tuple[Device | None, Generic | Drifting | None, list[Effect]]:
     """What says how cells are written, what says how they drift, and effects around a cell to come."""
     written: Device | None = None
@@ -205,9 +199,8 @@ def _read_noise(drifting: Generic | Drifting) -> Error:
 def _check_common(written: Device, drifting: Device) -> None:
     if drifting.g_max < max(written.g_min, written.g_max / 100) or drifting.g_max > 10 * written.g_max:
         raise ValueError(
-            f"the cells that are written have {written.g_min:.3g} to {written.g_max:.3g} S, those that "
-            "drift up "
-            f"to {drifting.g_max:.3g} S: are they of one technology, and are the units right?"
+            f"the cells that are written have {written.g_min:.3g} to {written.g_max:.3g} S, those that drift "
+            f"up to {drifting.g_max:.3g} S: are they of one technology, and are the units right?"
         )
 
 

@@ -96,7 +96,7 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "divided": _divided,
     "power": _power,
 }
-_SAME = ("double", "detach", "contiguous", "clone", "expand", "reshape", "nan_to_num")
+_SAME = ("double", "detach", "contiguous", "clone", "expand", "reshape")
 _OPERATORS = {
     "add": "+",
     "sub": "-",
