@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -13,15 +12,23 @@ from torch import Tensor, nn
 
 from mho import random
 from mho.config import to_dict
-from mho.nn import Crossbar, crossbars
+from mho.nn import crossbars
 from mho.nn.crossbar import plain
 from mho.training.on_chip.backward import Backward
 from mho.training.on_chip.bank import Bank, Events
+from mho.training.on_chip.checks import (
+    FORMAT,
+    arrays_of,
+    check_work,
+    checked_state,
+    one_process,
+    parameters_on,
+    rate,
+    whole_steps,
+)
 from mho.training.on_chip.learner import Learner
 from mho.training.on_chip.rules import SGD, Rule, Work
 from mho.training.on_chip.weights import PulsedWeights, share_bank
-
-FORMAT = 1
 
 
 class PulseList(NamedTuple):
@@ -97,22 +104,22 @@ class PulsedOptimizer(torch.optim.Optimizer):
         refresh_every: int = 1,
         seed: int = 0,
     ) -> None:
-        _one_process()
+        one_process()
         if not isinstance(rule, Rule):
             raise TypeError(f"rule = {rule!r}: give a rule of mho.training.on_chip, such as SGD()")
         self.rule, self.seed, self.digital = rule, seed, digital
-        self.refresh_every, self.steps = _count("refresh_every", refresh_every), 0
+        self.refresh_every, self.steps = whole_steps("refresh_every", refresh_every), 0
         self.generator = random.fork(seed, "pulses")
         groups = [{"model": params}] if isinstance(params, nn.Module) else [dict(group) for group in params]
         self.learners: dict[str, Learner] = {}
         made = []
-        for group, arrays in _arrays(groups):
+        for group, arrays in arrays_of(groups):
             with plain():
                 self.learners |= {p: Learner(array, rule, backward, seed) for p, array in arrays.items()}
-            made.append({**group, "params": _parameters(arrays), "paths": list(arrays)})
-        super().__init__(made, {"lr": _rate(lr)})
+            made.append({**group, "params": parameters_on(arrays), "paths": list(arrays)})
+        super().__init__(made, {"lr": rate(lr)})
         for group in self.param_groups:
-            _rate(group["lr"])
+            rate(group["lr"])
         share_bank([array for learner in self.learners.values() for array in learner.held.arrays()])
         self._wanted = [(p, p.requires_grad) for group in self.param_groups for p in group["params"]]
         self._attach()
@@ -174,7 +181,7 @@ class PulsedOptimizer(torch.optim.Optimizer):
         with plain():
             works = [work for group in self._groups for work in self._works(group)]
             for path, work in works:
-                _check(path, self.learners[path], work)
+                check_work(path, self.learners[path], work)
             self.rule.update([work for _, work in works], self.generator)
             self._between_batches()
             for learner in self.learners.values():
@@ -286,7 +293,8 @@ class PulsedOptimizer(torch.optim.Optimizer):
         Raises:
             ValueError: the state is of another rule, seed, network or format; then nothing has changed.
         """
-        mine = _checked(self, state_dict)
+        arrays = dict(self._named_arrays())
+        mine = checked_state(state_dict, self.rule, self.seed, self.digital, arrays)
         rest = {name: value for name, value in state_dict.items() if name != "on_chip"}
         with plain():
             for learner in self.learners.values():
@@ -298,7 +306,7 @@ class PulsedOptimizer(torch.optim.Optimizer):
             self.param_groups[len(self._groups) :] = self.digital.param_groups
         self.steps = mine["steps"]
         with plain():
-            for name, array in self._named_arrays():
+            for name, array in arrays.items():
                 saved = mine["arrays"][name]
                 array.of_cells(array.bank.weight).copy_(saved["weight"])
                 array.shown().copy_(saved["shown"])
@@ -321,99 +329,3 @@ def digital_parameters(model: nn.Module) -> list[nn.Parameter]:
     """
     on_arrays = {id(p) for array in crossbars(model).values() for p in array.sources()}
     return [parameter for parameter in model.parameters() if id(parameter) not in on_arrays]
-
-
-def _arrays(groups: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Crossbar]]]:
-    """The groups without their models, and the arrays of each by path."""
-    found, seen = [], set()
-    for group in groups:
-        if not isinstance(group.get("model"), nn.Module):
-            raise TypeError('params: give a model, or dicts such as {"model": model.head, "lr": 0.1}')
-        arrays = {array.path: array for array in crossbars(group.pop("model")).values()}
-        for path, array in arrays.items():
-            if id(array) in seen:
-                raise ValueError(
-                    f"params: the array {path!r} is in two groups; give each part of a model once"
-                )
-            seen.add(id(array))
-            array.require_chip("PulsedOptimizer")
-        found.append((group, arrays))
-    return found
-
-
-def _parameters(arrays: dict[str, Crossbar]) -> list[nn.Parameter]:
-    """The Parameters that lie on the arrays, each once."""
-    return list({id(p): p for array in arrays.values() for p in array.sources()}.values())
-
-
-def _one_process() -> None:
-    """Raise ``ValueError`` where several processes train copies: each would send its own pulses."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise ValueError(
-            f"there are {distributed.get_world_size()} processes: each would pulse a chip of its own, and "
-            "these would come apart; train on the chip in one process"
-        )
-
-
-def _count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} = {value!r}: a whole number of steps, at least 1")
-    return value
-
-
-def _rate(lr: float) -> float:
-    if isinstance(lr, bool) or not 0 <= float(lr) < math.inf:
-        raise ValueError(f"lr = {lr!r}: a learning rate is 0 or more")
-    return float(lr)
-
-
-def _check(path: str, learner: Learner, work: Work) -> None:
-    """Raise ``ValueError`` unless these vectors can be sent to this chip."""
-    seconds = learner.seconds
-    if seconds > 0:
-        raise ValueError(
-            f"the chip of {path!r} is {seconds:g} s old: pulses move cells that have just been programmed; "
-            "call mho.age(model, 0) before training goes on"
-        )
-    if math.isfinite(float(work.x.sum()) + float(work.d.sum())):
-        return
-    for name, values in (("inputs", work.x), ("errors", work.d)):
-        if not bool(torch.isfinite(values).all()):
-            raise ValueError(
-                f"{name} of {path!r} are NaN or infinite: no pulse was sent; lower the learning rate, or "
-                "look at the loss"
-            )
-
-
-def _checked(optimizer: PulsedOptimizer, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a state that is this optimizer's, if it belongs to it."""
-    mine = state_dict.get("on_chip")
-    if not isinstance(mine, dict) or mine.get("format") != FORMAT:
-        raise ValueError(
-            f"state_dict is none of a PulsedOptimizer of format {FORMAT}: give what its state_dict() returned"
-        )
-    wanted = {"rule": to_dict(optimizer.rule), "seed": optimizer.seed}
-    if (mine["digital"] is None) != (optimizer.digital is None):
-        state, here = (
-            "without" if value is None else "with" for value in (mine["digital"], optimizer.digital)
-        )
-        raise ValueError(f"state_dict is of an optimizer {state} digital = ..., and this one is {here} it")
-    for name, value in wanted.items():
-        if mine[name] != value:
-            raise ValueError(
-                f"state_dict has {name} = {mine[name]!r} and the optimizer {value!r}: make it alike"
-            )
-    arrays = dict(optimizer._named_arrays())
-    if set(arrays) != set(mine["arrays"]):
-        raise ValueError(
-            f"state_dict is of the arrays {sorted(mine['arrays'])} and the model has {sorted(arrays)}: "
-            "load it into the same network"
-        )
-    for name, array in arrays.items():
-        shape = tuple(mine["arrays"][name]["weight"].shape)
-        if shape != tuple(array.shown().shape):
-            raise ValueError(
-                f"state_dict has cells {shape} for {name!r}, and the model {tuple(array.shown().shape)}"
-            )
-    return mine

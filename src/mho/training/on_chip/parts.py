@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from torch import Tensor
 
-from mho.devices import Effect, Pulsed
+from mho.devices import Pulsed
+from mho.devices.effects.base import effects
 from mho.mapping import Readout
 from mho.nn.crossbar import Crossbar
 from mho.training.on_chip.rules import Rule
@@ -35,12 +36,11 @@ class Part(NamedTuple):
 
 def pulsed_device(crossbar: Crossbar, cells: Tensor, where: str) -> tuple[Pulsed, Tensor]:
     """The pulsed device of an array, and the parameters of its cells."""
-    device, first = crossbar.hardware.device, 0
-    while isinstance(device, Effect):
-        if isinstance(device, Pulsed):
-            return device, cells[first : first + device.parameters]
-        first += device.parameters
-        device = cast("Any", device.device)
+    first = 0
+    for effect in effects(crossbar.hardware.device):
+        if isinstance(effect, Pulsed):
+            return effect, cells[first : first + effect.parameters]
+        first += effect.parameters
     raise ValueError(
         f"{where!r} has device = {type(crossbar.hardware.device).__name__}(...), which is not known to move "
         "by pulses: convert with device=mho.devices.Pulsed(cell=..., device=...), such as "
