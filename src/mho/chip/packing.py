@@ -154,14 +154,7 @@ def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
 
 
 def repack(hardware: Hardware, read: Read, state: TileState, layout: Layout) -> Read | None:
-    """A read of the chip with other conductances, where only its matrix goes with them; else None.
-
-    Args:
-        hardware: the description.
-        read: what :func:`pack` gave before.
-        state: the chip, with its present conductances.
-        layout: how the layer's matrix lies in tiles.
-    """
+    """The read of a chip with other conductances; None where more than its matrix goes with them."""
     device, how = hardware.device, readout(hardware)
     alone = read.variance is None and read.shot is None and read.thermal is None and read.constant is None
     if not (alone and is_plain(hardware) and device.holds and state.drivers is None and not state.seconds):

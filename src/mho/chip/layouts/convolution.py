@@ -21,6 +21,7 @@ from mho.autograd import exporting
 from mho.chip.layout import Layout
 from mho.chip.layouts.base import check_floating
 from mho.chip.layouts.opaque_convolution import convolution
+from mho.chip.layouts.patches import patches, spread
 from mho.chip.reads import Lines, Read
 from mho.mapping import without_bias_rows
 
@@ -144,25 +145,13 @@ class ConvolutionLayout:
 
     def vectors(self, x: Tensor) -> Tensor:
         """The patches, ``[image * position, group, input * tap]``."""
-        axes = len(self.taps)
-        ends = [end for axis in reversed(range(axes)) for end in self._around(axis)]
-        x = F.pad(self._spread(x) if self.transposed else x, ends)
-        for axis in range(axes):
-            reach = self.dilation[axis] * (self.taps[axis] - 1) + 1
-            x = x.unfold(2 + axis, reach, 1 if self.transposed else self.stride[axis])
-            x = x[..., :: self.dilation[axis]]
+        ends = [self._around(axis) for axis in range(len(self.taps))]
         if self.transposed:  # the first tap of an input is the last one of a patch
-            x = x.flip(tuple(range(-axes, 0)))
-        x = x.movedim(1, 1 + axes).flatten(0, axes)  # [image * position, channel, *tap]
-        return x.reshape(len(x), self.groups, -1)
-
-    def _spread(self, x: Tensor) -> Tensor:
-        """The input of a transposed convolution with zeros between its samples."""
-        sizes = [(size - 1) * s + 1 for size, s in zip(x.shape[2:], self.stride, strict=True)]
-        spread = x.new_zeros(*x.shape[:2], *sizes)
-        places: Any = (slice(None), slice(None), *(slice(None, None, s) for s in self.stride))
-        spread[places] = x
-        return spread
+            x, once = spread(x, self.stride), (1,) * len(self.taps)
+            found = patches(x, self.taps, once, self.dilation, ends).flip(tuple(range(-len(self.taps), 0)))
+        else:
+            found = patches(x, self.taps, self.stride, self.dilation, ends)
+        return found.reshape(len(found), self.groups, -1)
 
     def _around(self, axis: int) -> tuple[int, int]:
         """Zeros before and after the input, or after it was spread; fewer than none cut it."""
