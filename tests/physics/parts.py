@@ -35,6 +35,22 @@ def plain_devices() -> list[Device]:
     return [_MODULE.EXAMPLES[kind][0] for kind in kinds]
 
 
+def devices_for(kind: str) -> list[Device]:
+    """The plain devices, and after them those that the examples of an effect bring along, for want of room."""
+    own = [
+        example.device
+        for effect in _MODULE.exported()
+        if issubclass(effect, Effect) and effect.__name__ == kind
+        for example in _MODULE.EXAMPLES[effect]
+        if not isinstance(example.device, Effect)
+    ]
+    found = plain_devices()
+    for device in own:
+        if device not in found:
+            found.append(device)
+    return found
+
+
 def bare_effects() -> list[Effect]:
     """All examples of all effects, each without a device of its own."""
     found: list[Effect] = []

@@ -65,7 +65,7 @@ def error(analog: nn.Module) -> float:
 def test_degraded_later_is_programmed_with_it(kind: str) -> None:
     """Bit for bit, all entries of the chip, on every device and through its life; its examples in turn."""
     met: list[Effect] = []
-    for device in parts.plain_devices():
+    for device in parts.devices_for(kind):
         fitting = [effect for effect in EFFECTS[kind] if parts.fits(effect, device) is not None]
         if not fitting:
             continue

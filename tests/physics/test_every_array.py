@@ -91,7 +91,7 @@ def test_every_effect_lives_on_every_array(kind: str) -> None:
                 return True
         return False
 
-    around_it = [device for device in parts.plain_devices() if meet(device, all_arrays)]
+    around_it = [device for device in parts.devices_for(kind) if meet(device, all_arrays)]
     for array in all_arrays:
         assert (
             array in met or any(meet(device, [array]) for device in around_it) or type(array) in NEEDS_A_MODEL
