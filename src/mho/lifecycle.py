@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,7 +24,10 @@ from mho.array import Array
 from mho.calibration.batches import run_all
 from mho.chip import tile
 from mho.config import python_number
+from mho.config.durations import parse_duration
 from mho.devices import Effect, Ideal
+from mho.devices.effects.temperature import kept_at
+from mho.hardware import Hardware
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
 from mho.periphery import Compensation, GlobalDrift
@@ -52,7 +56,9 @@ def program(model: nn.Module, seed: int) -> None:
         layer.program(seed, path)
 
 
-def age(model: nn.Module, seconds: float) -> None:
+def age(
+    model: nn.Module, seconds: float | str, kelvin: float | Sequence[tuple[float | str, float]] | None = None
+) -> None:
     """Let the chip drift to ``seconds`` after programming.
 
     The time is absolute: any order of calls gives the same chip at the same time. Corrections made by
@@ -60,27 +66,97 @@ def age(model: nn.Module, seconds: float) -> None:
 
     Args:
         model: a programmed model.
-        seconds: time since the end of programming.
+        seconds: time since the end of programming, in seconds or as people write it: ``"30d"``, ``"1y"`` of
+            365 days.
+        kelvin: temperature at which the chip was kept since programming and is read now; or what it went
+            through, ``[("1000h", 398.0), ("9y", 328.0)]``, each time with its temperature, ``seconds`` in
+            all; it is read at the last one. It goes into the hardware description and stays for later calls;
+            None leaves what that says. What heat does is said by the device: ``mho.devices.Accelerated``,
+            ``Drifting``, ``Temperature``, ``ThermalNoise`` and others.
 
     Raises:
         NotProgrammedError: no chip.
-        ValueError: a negative time, or one at which the device is not known.
+        TypeError: no time.
+        ValueError: a negative time, or one at which the device is not known; a temperature for a device that
+            says nothing of heat.
+
+    >>> import mho, torch
+    >>> device = mho.devices.Accelerated(activation=0.6, device=mho.devices.PCM())
+    >>> analog = mho.convert(torch.nn.Linear(8, 4), mho.Hardware(device=device))
+    >>> mho.program(analog, seed=0)
+    >>> mho.age(analog, "1y", kelvin=358.15)
     """
-    seconds = python_number(seconds)
-    if isinstance(seconds, bool) or not isinstance(seconds, numbers.Real):
-        raise TypeError(f"seconds = {seconds!r}: give a number of seconds since programming")
-    if not (0 <= seconds < math.inf):
-        raise ValueError(
-            f"seconds = {seconds!r}: time since programming is finite and not negative (0: just programmed)"
-        )
+    time = _seconds("seconds", seconds)
     layers = crossbars(model)
     for layer in layers.values():
         layer.require_chip("age")
-        layer.hardware.device.check_time(float(seconds))
+    heated = {} if kelvin is None else _heated(layers, *_temperatures(time, kelvin))
+    for path, layer in layers.items():
+        heated.get(path, layer.hardware).device.check_time(time)
     for layer in layers.values():
         layer.check_chip()
+    for path, layer in layers.items():
+        chip = layer.require_chip("age")
         with plain():
-            layer.set_chip(tile.age(layer.hardware, layer.require_chip("age"), float(seconds)))
+            if path in heated:
+                layer.hardware = heated[path]
+                chip = tile.described(layer.hardware, chip)
+            layer.set_chip(tile.age(layer.hardware, chip, time))
+
+
+def _seconds(name: str, value: float | str) -> float:
+    """A time as seconds."""
+    if isinstance(value, str):
+        value = parse_duration(value, name)
+    value = python_number(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} = {value!r}: give a number of seconds since programming, or text like '1y'")
+    if not (0 <= value < math.inf):
+        raise ValueError(
+            f"{name} = {value!r}: time since programming is finite and not negative (0: just programmed)"
+        )
+    return float(value)
+
+
+def _temperatures(
+    seconds: float, kelvin: float | Sequence[tuple[float | str, float]]
+) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """The temperature now, and what came before."""
+    kelvin = python_number(kelvin)
+    if isinstance(kelvin, numbers.Real):
+        return _positive_kelvin(kelvin), ()
+    if isinstance(kelvin, str) or not isinstance(kelvin, Sequence) or not kelvin:
+        raise TypeError(f"kelvin = {kelvin!r}: give a temperature, or pairs of a time and a temperature")
+    stages = []
+    for stage in kelvin:
+        if not isinstance(stage, Sequence) or isinstance(stage, str) or len(stage) != 2:
+            raise TypeError(f"kelvin: {stage!r} is no pair of a time and a temperature")
+        stages.append((_seconds("kelvin", stage[0]), _positive_kelvin(stage[1])))
+    whole = sum(length for length, _ in stages)
+    if not math.isclose(whole, seconds, rel_tol=1e-6):
+        raise ValueError(
+            f"kelvin: its times are {whole:g} s together, and seconds = {seconds:g}; give that sum"
+        )
+    return stages[-1][1], tuple(stage for stage in stages[:-1] if stage[0] > 0)
+
+
+def _positive_kelvin(value: Any) -> float:
+    value = python_number(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"kelvin = {value!r}: give a temperature, 358.15 for 85 degrees Celsius")
+    if not 0 < value < math.inf:
+        raise ValueError(f"kelvin = {value!r}: an absolute temperature is positive; 85 C are 358.15 K")
+    return float(value)
+
+
+def _heated(
+    layers: dict[str, Crossbar], kelvin: float, past: tuple[tuple[float, float], ...]
+) -> dict[str, Hardware]:
+    """The descriptions of arrays in a chip of this temperature."""
+    return {
+        path: replace(layer.hardware, device=kept_at(layer.hardware.device, kelvin, past))
+        for path, layer in layers.items()
+    }
 
 
 def degrade(

@@ -24,6 +24,10 @@ EXAMPLES: dict[type[Device], list[Device]] = {
         devices.Drifting(device=devices.Ideal(g_min=1e-6)),
         devices.Drifting(nu=devices.ConstantNu(mean=0.05, std=0.01), device=devices.ReRAMWan2022()),
     ],
+    devices.Accelerated: [
+        devices.Accelerated(activation=0.5, kelvin=350.0, device=devices.RetentionLoss(nu=0.02)),
+        devices.Accelerated(activation=0.3, device=devices.PCM()),
+    ],
     devices.Pulsed: [
         devices.Pulsed(device=devices.Ideal(g_min=20e-6, g_max=30e-6)),
         devices.Pulsed(cell=devices.pulsed.ReRamArrayOM(), device=devices.Ideal(g_min=20e-6, g_max=30e-6)),

@@ -36,7 +36,7 @@ def plain_devices() -> list[Device]:
 
 
 def devices_for(kind: str) -> list[Device]:
-    """The plain devices, and after them those that the examples of an effect bring along, for want of room."""
+    """The plain devices, then those that the examples of an effect bring along."""
     own = [
         example.device
         for effect in _MODULE.exported()

@@ -299,6 +299,11 @@ def age(hardware: Hardware, state: TileState, seconds: float) -> TileState:
     )
 
 
+def described(hardware: Hardware, state: TileState) -> TileState:
+    """The chip as one of this description, which says the same cells."""
+    return state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
+
+
 def compensated(state: TileState, reference: Tensor, method: Compensation) -> TileState:
     """The chip with the digital correction that follows from a reference read.
 

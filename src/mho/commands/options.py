@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from mho.commands.common import chosen, clean_errors, need_study, needs, typer
 from mho.config import kinds, load
+from mho.config.durations import parse_durations, written
 from mho.costs import TECHNOLOGIES, Technology
 from mho.devices import Device
 from mho.experiments.prices import technology_of
 from mho.hardware import Hardware
 from mho.measured import described, load_hardware, measured_device, programming_of
 from mho.report.docstrings import plain, words
-from mho.report.durations import parse_durations, written
 
 T = TypeVar("T")
 WHOLE, NUMBERS = "whole numbers", "numbers"

@@ -13,8 +13,8 @@ Parameters that differ from cell to cell: :class:`Varied` with the laws of :func
 
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
 :class:`Varied`, :class:`Endurance`, :class:`Worn`, :class:`Drifting`, :class:`RetentionLoss`,
-:class:`RetentionFailure`, :class:`Temperature`, :class:`ReadDisturb`, :class:`RandomTelegraphNoise`,
-:class:`ThermalNoise`, :class:`ShotNoise`.
+:class:`RetentionFailure`, :class:`Temperature`, :class:`Accelerated`, :class:`ReadDisturb`,
+:class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -26,6 +26,7 @@ from mho.devices.bias_laws import TableBias as TableBias
 from mho.devices.bias_laws import Unbiased as Unbiased
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift
+from mho.devices.effects import Accelerated as Accelerated
 from mho.devices.effects import Drifting as Drifting
 from mho.devices.effects import Effect as Effect
 from mho.devices.effects import Endurance as Endurance

@@ -4,6 +4,7 @@ Nothing here computes a result, and no other part of mho needs it: a program ask
 its tables and hands them over.
 """
 
+from mho.config.durations import duration_text, parse_durations
 from mho.report.axes import lines
 from mho.report.budget import budget_figure
 from mho.report.device_figures import bipolar_switching, hysteresis_loop, iv_family, time_trace
@@ -15,7 +16,6 @@ from mho.report.device_statistics import (
     read_noise,
 )
 from mho.report.drift import drift_figure, drift_page, drift_text, drift_title, drift_verdict
-from mho.report.durations import duration_text, parse_durations
 from mho.report.page import Figure, Page, PageTable, render
 from mho.report.profile import profile_figure
 

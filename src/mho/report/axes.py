@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from mho.config.durations import duration_text
 from mho.experiments.statistics import estimate
-from mho.report.durations import duration_text
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mho.analysis.cost_report import in_units
+from mho.config.durations import duration_text
 from mho.report.axes import MARKS, PALETTE, clean, curve, legend_below, panels, time_axis
-from mho.report.durations import duration_text
 from mho.report.page import Page, PageTable, picture
 from mho.report.texts import aligned, kind_name, percent
 

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mho.config.durations import SECONDS, duration_text
 from mho.devices import Device, Effect, Retention, States
 from mho.devices.effects.base import draw_count
 from mho.devices.fitting import Fit
 from mho.devices.fitting.tables import read_table
 from mho.random import normal
 from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, panels, prepared, siemens
-from mho.report.durations import SECONDS, duration_text
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mho.config.durations import duration_text
 from mho.experiments.hwa.tables import RULE, pick, status
 from mho.report.drift import ARMS as NAMES
-from mho.report.durations import duration_text
 from mho.report.hwa_figures import AWARE, IDEALISED, MAIN, PLAIN, hwa_dashboard, hwa_figure
 from mho.report.page import Figure, Page, PageTable, picture
 from mho.report.texts import aligned, kind_name

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mho.config.durations import duration_text
 from mho.report.axes import GREEN, INK, QUIET, clean, legend_below, panels, time_axis
 from mho.report.drift import ARMS as NAMES
 from mho.report.drift import COLOURS, arm_curve
-from mho.report.durations import duration_text
 
 if TYPE_CHECKING:
     import matplotlib.axes

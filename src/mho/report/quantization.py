@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mho.config.durations import duration_text
 from mho.report.axes import BLUE, GREEN, INK, QUIET, VERMILLION, clean, curve, head, legend_below, panels
-from mho.report.durations import duration_text
 from mho.report.page import Page, PageTable, picture
 from mho.report.texts import aligned, joined, kind_name, mean_and_spread, percent
 

@@ -1,7 +1,7 @@
 """Devices around a device, one effect each (see ``base.py`` for what they share)."""
 
+from mho.devices.effects.accelerated import Accelerated as Accelerated
 from mho.devices.effects.base import Effect as Effect
-from mho.devices.effects.base import Noise as Noise
 from mho.devices.effects.bounds import OwnBounds as OwnBounds
 from mho.devices.effects.currents import CurrentNoise as CurrentNoise
 from mho.devices.effects.currents import ShotNoise as ShotNoise
@@ -12,6 +12,7 @@ from mho.devices.effects.failure import Failure as Failure
 from mho.devices.effects.failure import GradualFailure as GradualFailure
 from mho.devices.effects.failure import SuddenFailure as SuddenFailure
 from mho.devices.effects.failure import at_stop_voltage as at_stop_voltage
+from mho.devices.effects.noise import Noise as Noise
 from mho.devices.effects.states import FiniteStates as FiniteStates
 from mho.devices.effects.states import Logarithmic as Logarithmic
 from mho.devices.effects.states import Measured as Measured

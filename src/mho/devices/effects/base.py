@@ -23,6 +23,7 @@ from mho.devices.ideal import Ideal
 
 E = TypeVar("E", bound="Effect")
 Spans = tuple[tuple[int, int], ...]
+Stages = tuple[tuple[float, float], ...]  # seconds and kelvin of each, one after the other
 Bounds = tuple[float, float] | tuple[Tensor, Tensor]
 
 
@@ -59,6 +60,7 @@ class Effect(Device):
     _settles: ClassVar[bool] = True
     _bounds: ClassVar[tuple[Tensor, Tensor] | None] = None
     _kelvin: ClassVar[float | None] = None
+    _past: ClassVar[Stages] = ()
 
     @property
     def parameters(self) -> int:
@@ -96,7 +98,7 @@ class Effect(Device):
     def bounds(self) -> Bounds:
         """Lowest and highest conductance of the cells inside, siemens.
 
-        In :meth:`settled`, :meth:`moved` and :meth:`fixed` those of each cell, where the cells differ.
+        In :meth:`settled`, :meth:`moved` and :meth:`fixed` those of each cell, where they differ.
         """
         return (self.g_min, self.g_max) if self._bounds is None else self._bounds
 
@@ -106,13 +108,31 @@ class Effect(Device):
         return None
 
     @property
-    def chip_temperature(self) -> float | None:
-        """The temperature of the chip, kelvin; None if no effect gives it one.
+    def sets_past(self) -> Stages:
+        """The temperatures at which it says that the chip was kept before, from programming on."""
+        return ()
 
-        It is that of the outermost effect that gives one, wherever an effect that asks for it stands: all
-        cells of a chip have one temperature at a time.
+    @property
+    def feels_heat(self) -> bool:
+        """Whether the temperature of the chip makes a difference to it."""
+        return bool(self.temperatures)
+
+    @property
+    def chip_temperature(self) -> float | None:
+        """The temperature of the chip, kelvin, whose cells all have one; None if no effect gives it one.
+
+        It is that of the outermost effect that gives one, wherever an effect that asks for it stands.
         """
         return temperature_of(self) if self._kelvin is None else self._kelvin
+
+    @property
+    def chip_past(self) -> Stages:
+        """The temperatures at which the chip was kept before that one, from programming on."""
+        return past_of(self) if self._kelvin is None else self._past
+
+    def inside_seconds(self, seconds: float) -> float:
+        """Time that has passed for the device inside, ``seconds`` after programming."""
+        return seconds
 
     @property
     def mechanism(self) -> str:
@@ -193,7 +213,7 @@ class Effect(Device):
 
     def check_time(self, seconds: float) -> None:
         """Raise ``ValueError`` unless the device inside is valid ``seconds`` after programming."""
-        self.device.check_time(seconds)
+        self.device.check_time(self.inside_seconds(seconds))
 
     def validate(self) -> None:
         """The effect fits the device inside; the default device stands for one still to come."""
@@ -250,7 +270,7 @@ class Effect(Device):
         own, rest = self._split(cells)
         taken, held = self.settle(g, cells) if self._settles else (g, None)
         inside = self.of_cells(own)
-        now = at_rest(inside).aged(taken, rest, seconds)
+        now = at_rest(inside).aged(taken, rest, self.inside_seconds(seconds))
         changed = self._on(inside, rest).moved(taken, own, now, seconds)
         return changed if held is None else torch.where(held, taken, changed)
 
@@ -283,17 +303,17 @@ class Effect(Device):
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """The read noise of the device inside; :meth:`read_moments` has that of the effect too."""
-        return self.device.read_std(g, g_now, seconds)
+        return self.device.read_std(g, g_now, self.inside_seconds(seconds))
 
     def read_moments(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
         """Those of the device inside, as if it were programmed to the conductance that the cell took."""
         inside, taken, rest = self.inside(g, cells)
-        return inside.read_moments(taken, rest, g_now, seconds)
+        return inside.read_moments(taken, rest, g_now, self.inside_seconds(seconds))
 
     def one_read(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float, eps: Tensor) -> Tensor:
         """That of the device inside, as if it were programmed to the conductance that the cell took."""
         inside, taken, rest = self.inside(g, cells)
-        return inside.one_read(taken, rest, g_now, seconds, eps)
+        return inside.one_read(taken, rest, g_now, self.inside_seconds(seconds), eps)
 
     def inside(self, g: Tensor, cells: Tensor) -> tuple[Device, Tensor, Tensor]:
         """The device inside, and conductance and parameters of the cells that it works with."""
@@ -310,25 +330,6 @@ class Effect(Device):
         return self if bounds is None else modified(self, _bounds=bounds)
 
 
-class Noise(Effect):
-    """An effect on the noise of a read alone."""
-
-    @property
-    def noisy(self) -> bool:
-        """Unless all noise is off."""
-        return self.read_scale > 0
-
-    @property
-    def mechanism(self) -> str:
-        """Goes with the scale of all read noise."""
-        return "read noise"
-
-    def one_read(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float, eps: Tensor) -> Tensor:
-        """A normal number with the mean and the standard deviation of a read."""
-        mean, std = self.read_moments(g, cells, g_now, seconds)
-        return mean + std * eps
-
-
 def at_rest(device: Device) -> Device:
     """The device for conductances that its cells have taken already: no effect settles them once more."""
     if not isinstance(device, Effect) or not device._settles:
@@ -342,11 +343,18 @@ def temperature_of(device: Device) -> float | None:
     return next((kelvin for kelvin in given if kelvin is not None), None)
 
 
-def at_temperature(device: Device, kelvin: float | None) -> Device:
-    """The device in a chip of this temperature, kelvin; None leaves each part at its own."""
+def past_of(device: Device) -> Stages:
+    """The temperatures before that one, from the effect that gives it; none if none does."""
+    given = (effect for effect in effects(device) if effect.sets_temperature is not None)
+    return next((effect.sets_past for effect in given), ())
+
+
+def at_temperature(device: Device, kelvin: float | None, past: Stages = ()) -> Device:
+    """The device in a chip of this temperature, kelvin, and past; None leaves each part at its own."""
     if kelvin is None or not isinstance(device, Effect):
         return device
-    return modified(device, _kelvin=kelvin, device=at_temperature(device.device, kelvin))
+    inside = at_temperature(device.device, kelvin, past)
+    return modified(device, _kelvin=kelvin, _past=past, device=inside)
 
 
 def as_programmed(device: Device) -> Device:

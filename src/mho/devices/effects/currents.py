@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mho.config import Fraction, Positive, config
 from mho.devices.base import Device
-from mho.devices.effects.base import at_temperature, effects, innermost, modified, temperature_of
+from mho.devices.effects.base import at_temperature, effects, innermost, modified, past_of, temperature_of
 from mho.devices.effects.levels import ReadNoise, on_level
 from mho.devices.effects.varied import Varied
 from mho.devices.ideal import Ideal
@@ -147,7 +147,7 @@ def without_current_noise(device: Device) -> tuple[Device, float, float]:
     (0.0, '6.4358e-10')
     """
     shot = thermal = 0.0
-    device = at_temperature(device, temperature_of(device))
+    device = at_temperature(device, temperature_of(device), past_of(device))
     made: Device = innermost(device)
     best = torch.tensor(device.g_max, dtype=torch.float64)
     full = (device.v_read * device.g_max / device.read_scale) ** 2 if device.read_scale else math.inf

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,7 @@ from mho.config import Finite, Positive, config
 from mho.devices.base import Device
 from mho.devices.dynamics._numbers import log1p
 from mho.devices.effects.base import Effect, Tiles
-from mho.devices.effects.temperature import BOLTZMANN_EV
+from mho.devices.effects.heat import passed
 from mho.devices.exponents import ConstantNu, Exponent
 from mho.devices.ideal import Ideal
 
@@ -60,6 +59,11 @@ class Drifting(Effect):
         """The standard normal number of the cell's exponent."""
         return 1
 
+    @property
+    def feels_heat(self) -> bool:
+        """If its drift has an activation energy."""
+        return self.activation != 0
+
     def own_state(self, eps: Tensor, tiles: Tiles | None = None) -> Tensor:
         """The draws themselves."""
         return eps[:1]
@@ -69,11 +73,5 @@ class Drifting(Effect):
         if seconds == 0 or self.drift_scale == 0:
             return now
         nu = self.nu.drawn(g, own[0], self.g_max)
-        return now * torch.exp(-self.drift_scale * log1p(self.heat * seconds / self.t0) * nu)
-
-    @property
-    def heat(self) -> float:
-        """How many times faster than at the reference temperature the time goes."""
-        given = self.chip_temperature
-        kelvin = self.kelvin if given is None else given
-        return math.exp(self.activation / BOLTZMANN_EV * (1 / self.reference - 1 / kelvin))
+        old = passed(self, seconds, self.activation, self.kelvin, self.reference)
+        return now * torch.exp(-self.drift_scale * log1p(old / self.t0) * nu)

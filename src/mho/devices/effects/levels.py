@@ -7,7 +7,8 @@ from abc import abstractmethod
 from torch import Tensor
 
 from mho.devices.base import Device
-from mho.devices.effects.base import Effect, Noise
+from mho.devices.effects.base import Effect
+from mho.devices.effects.noise import Noise
 
 
 class ReadNoise(Noise):

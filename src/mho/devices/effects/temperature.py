@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 
 import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from mho.config import Finite, NonNegative, Positive, Siemens, config
+from mho.config import Finite, NonNegative, Positive, Siemens, config, later
 from mho.devices.base import Device
-from mho.devices.effects.base import Effect, at_temperature, effects, modified
+from mho.devices.effects.base import Effect, Stages, around, at_temperature, effects, modified
+from mho.devices.effects.heat import acceleration
 from mho.devices.effects.varied import Varied
 from mho.devices.ideal import Ideal
-
-BOLTZMANN_EV = 8.617333262e-5  # eV/K, CODATA 2018
 
 
 @config
@@ -43,6 +42,8 @@ class Temperature(Effect):
         alpha: temperature coefficient of the filament's resistance, per kelvin.
         reference: temperature at which the device inside is described and was programmed, kelvin.
         g_hrs: siemens; None for the lowest conductance of the cell.
+        past: seconds and kelvin of what came before, from programming on, one stage after the other; the chip
+            is read at ``kelvin``.
 
     Example:
         >>> hot = Temperature(kelvin=350.0, activation=0.1, alpha=1e-3, device=Ideal(g_min=1e-6))
@@ -57,6 +58,7 @@ class Temperature(Effect):
     alpha: Finite
     reference: Positive = 300.0
     g_hrs: Siemens | None = None
+    past: tuple[tuple[Positive, Positive], ...] = later(default=())
 
     def validate(self) -> None:
         """Filaments whose resistance stays positive, and one temperature for all cells."""
@@ -79,19 +81,72 @@ class Temperature(Effect):
         """``kelvin``."""
         return self.kelvin
 
+    @property
+    def sets_past(self) -> Stages:
+        """``past``."""
+        return self.past
+
+    @property
+    def feels_heat(self) -> bool:
+        """If its two conductances do."""
+        return self.activation != 0 or self.alpha != 0
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """Those of the device inside, at the temperature of the chip."""
+        return self._warm().times
+
+    def check_time(self, seconds: float) -> None:
+        """Raise ``ValueError`` unless the device inside is valid ``seconds`` after programming."""
+        self._warm().check_time(seconds)
+
     def as_programmed(self) -> Temperature:
         """At the reference temperature."""
         return modified(self, kelvin=self.reference)
 
     def of_cells(self, own: Tensor) -> Device:
         """The device inside, at the temperature of the chip."""
-        return at_temperature(self.device, self.chip_temperature)
+        return self._warm()
+
+    def _warm(self) -> Device:
+        return at_temperature(self.device, self.chip_temperature, self.chip_past)
 
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
         """The formula above, at the temperature of the chip."""
         kelvin = self.chip_temperature
-        if kelvin is None or kelvin == self.reference:
+        if kelvin is None or kelvin == self.reference or not self.feels_heat:
             return now
         matrix = torch.clamp(now, max=self.bounds[0] if self.g_hrs is None else self.g_hrs)
-        hot = math.exp(-self.activation / BOLTZMANN_EV * (1 / kelvin - 1 / self.reference))
+        hot = acceleration(self.activation, kelvin, self.reference)
         return matrix * hot + (now - matrix) / (1 + self.alpha * (kelvin - self.reference))
+
+
+def kept_at(device: Device, kelvin: float, past: Stages = ()) -> Device:
+    """The device in a chip that is at ``kelvin`` now and was kept as ``past`` says before.
+
+    The outermost effect that says a temperature says this one; where there is none, one comes around.
+
+    Raises:
+        ValueError: nothing that the device has says what heat does.
+
+    >>> from mho.devices import ThermalNoise
+    >>> kept_at(ThermalNoise(bandwidth=1e6), 358.15).chip_temperature
+    358.15
+    """
+    if not any(effect.feels_heat for effect in effects(device)):
+        raise ValueError(
+            f"kelvin = {kelvin!r}: nothing says what heat does to {type(device).__name__}: put "
+            "mho.devices.Accelerated(activation=...) around it for what ages (mho.devices.Bake() fits one), "
+            "Temperature for its conductances, ThermalNoise for its noise"
+        )
+    said = next((effect for effect in effects(device) if isinstance(effect, Temperature)), None)
+    if said is None:
+        return Temperature(kelvin=kelvin, activation=0.0, alpha=0.0, past=past, device=device)
+    return _replaced(device, said, kelvin, past)
+
+
+def _replaced(device: Device, said: Temperature, kelvin: float, past: Stages) -> Device:
+    if device is said:
+        return dataclasses.replace(said, kelvin=kelvin, past=past)  # type: ignore[call-arg]
+    assert isinstance(device, Effect)
+    return around(device, _replaced(device.device, said, kelvin, past))

@@ -119,6 +119,15 @@ class RetentionFailure(Effect):
         """Goes with the scale of all drift."""
         return "drift"
 
+    def check_time(self, seconds: float) -> None:
+        """Raise ``ValueError`` if the chip was kept at several temperatures: the law knows one."""
+        super().check_time(seconds)
+        if self.chip_past:
+            raise ValueError(
+                f"past = {self.chip_past!r}: the law of a RetentionFailure counts seconds at one "
+                "temperature; give one kelvin"
+            )
+
     def moved(self, g: Tensor, own: Tensor, now: Tensor, seconds: float) -> Tensor:
         """Failed cells at their stable conductance, or with the factor of gradual failure."""
         if self.drift_scale == 0:

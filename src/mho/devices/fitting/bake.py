@@ -10,7 +10,7 @@ import numpy as np
 
 from mho.config import Positive, config
 from mho.devices.effects.drifting import Drifting
-from mho.devices.effects.temperature import BOLTZMANN_EV
+from mho.devices.effects.heat import BOLTZMANN_EV
 from mho.devices.error_laws import Independent, Proportional
 from mho.devices.exponents import ConstantNu, Exponent, SignedNu
 from mho.devices.fitting.base import Estimate, Measurement, Outcome, Points, span

@@ -22,15 +22,34 @@ def parse_durations(text: str) -> tuple[float, ...]:
     return tuple(_parse(part.strip()) for part in text.split(","))
 
 
+def parse_duration(text: str, name: str = "seconds") -> float:
+    """One time in seconds, from text such as ``"30d"``; ``name`` of the argument, for the message.
+
+    >>> parse_duration("1.5 h")
+    5400.0
+    """
+    found = _seconds(text.strip())
+    if found is None:
+        raise ValueError(
+            f"{name} = {text!r}: no time; write a number and one of {', '.join(SECONDS)}, such as '30d'"
+        )
+    return found
+
+
 def _parse(text: str) -> float:
-    match = _WRITTEN.fullmatch(text)
-    unit = (match.group(2) or "s") if match else ""
-    if match is None or unit not in SECONDS:
+    found = _seconds(text)
+    if found is None:
         raise ValueError(
             f"times: {text!r} is not a time; write a number and one of {', '.join(SECONDS)}, "
             "separated by commas, for example 1s,1h,1d,30d,1y"
         )
-    return float(match.group(1)) * SECONDS[unit]
+    return found
+
+
+def _seconds(text: str) -> float | None:
+    match = _WRITTEN.fullmatch(text)
+    unit = (match.group(2) or "s") if match else ""
+    return None if match is None or unit not in SECONDS else float(match.group(1)) * SECONDS[unit]
 
 
 def written(seconds: float) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from mho.report import duration_text, parse_durations
+from mho.config.durations import duration_text, parse_durations
 
 
 def test_the_usual_times():
