@@ -479,11 +479,11 @@ def test_killed_at_a_random_moment_it_resumes_to_the_same_table(whole, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_runs")
-def test_killed_on_a_ray_of_its_own_it_resumes_on_another_to_the_same_table(whole, tmp_path):
+def test_killed_on_ray_it_resumes_without_to_the_same_table(whole, tmp_path):
     plan, expected = whole
     done = kill_at_a_random_moment(plan, tmp_path / "out", "--engine", "ray")
     assert 0 < done < 12
-    run(make_plan(DOCUMENT), tmp_path / "out", RayEngine())
+    run(make_plan(DOCUMENT), tmp_path / "out", Here())
     assert (tmp_path / "out" / TABLE).read_bytes() == expected
     assert rows(tmp_path / "out") == 12
 
