@@ -23,6 +23,8 @@ from pydantic import InstanceOf
 import mho
 from mho import config as cfg
 from mho.config import Count, Finite, Fraction, NonNegative, Positive, config, kind_of
+from mho.devices.dynamics import VTEAM
+from mho.devices.pulsed import ReRamSB
 from mho.errors import ConfigError
 
 for module in pkgutil.walk_packages(mho.__path__, "mho."):
@@ -338,7 +340,11 @@ WRONG = {
     "half a thing": ({"count": 2.0}, r"Part\.count = 2\.0: .*integer"),
     "no such choice": ({"choice": "colum"}, r"Part\.choice = 'colum': .*'tensor' or 'column'"),
     "one of many": ({"many": (1.0, -1.0)}, r"Part\.many\.1 = -1\.0: .*greater than 0"),
-    "a name": ({"device": "PCM"}, r"Part\.device = 'PCM': give one of .*devices\.PCM\(\.\.\.\)"),
+    "a name": ({"device": "PCM"}, r"Part\.device = 'PCM': this is a name; give .* devices\.PCM\(\.\.\.\)"),
+    "a description of a file": ({"device": {"kind": "devices.PCM"}}, r"from_dict\(\.\.\.\) makes one of it"),
+    "a model": ({"device": VTEAM(r_on=1e4, r_off=1e6)}, r"model of switching; .*Switching\(model=VTEAM\("),
+    "a cell": ({"device": ReRamSB()}, r"how a cell answers pulses; .*Pulsed\(cell=SoftBounds\("),
+    "nothing like a device": ({"device": 3}, r"Part\.device = 3: give one of .*devices\.PCM\(\.\.\.\)"),
     "a class": (
         {"device": mho.devices.PCM},
         r"Part\.device = .*this is a class; give an instance, PCM\(\.\.\.\)",
@@ -358,7 +364,7 @@ def test_wrong_values_are_named(name: str) -> None:
     values, message = WRONG[name]
     with pytest.raises(ConfigError, match=message):
         Part(**values)
-    if name not in ("a name", "a class", "nan", "infinite", "one of many"):
+    if name not in ("a name", "a description of a file", "a class", "nan", "infinite", "one of many"):
         with pytest.raises(ConfigError, match=message):
             cfg.from_dict({"kind": "Part", **values})
 
@@ -428,3 +434,16 @@ def test_two_descriptions_of_one_kind_are_refused() -> None:
         @config
         class PCM(mho.devices.PCM):
             """Not the first of its name."""
+
+
+@pytest.mark.parametrize("kind", ["PCM", "mho.devices.PCM", "mho.PCM", "devices.PCM"])
+def test_names_that_python_has_are_kinds(kind: str) -> None:
+    assert cfg.from_dict({"kind": kind, "g_max": 20e-6}) == mho.devices.PCM(g_max=20e-6)
+
+
+def test_a_name_of_two_descriptions_says_which(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'Ideal' may be any of array\.Ideal, devices\.Ideal: write which"):
+        cfg.from_dict({"kind": "Ideal"})
+    path = tmp_path / "hardware.yaml"
+    path.write_text("kind: Hardware\ndevice: {kind: PCM}\nadc: {kind: ADC, bits: 6}\n")
+    assert mho.Hardware.load(path) == mho.Hardware(device=mho.devices.PCM(), adc=mho.ADC(bits=6))

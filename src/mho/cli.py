@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from mho.commands import budget, cost, device, drift, fit, hwa, learn, quantize, search, sweep, wires
+from mho.commands import budget, cost, device, drift, fit, hwa, init, learn, quantize, search, sweep, wires
 from mho.commands.common import save_figure, typer
 from mho.commands.options import Given, Option, command
 from mho.config import kinds
@@ -81,6 +81,7 @@ PLOT = (
 )
 
 command(app, "drift", drift.OPTIONS, drift.drift)
+command(app, "init", init.OPTIONS, init.init, without=init.WITHOUT)
 command(app, "plot", PLOT, plot, without=("sklearn", "rich", "yaml", "jinja2"))
 command(app, "devices", (), devices, without=None)
 command(app, "device", device.OPTIONS, device.device, without=device.WITHOUT)

@@ -18,6 +18,7 @@ import hashlib
 import inspect
 import json
 import os
+import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -177,15 +178,16 @@ def _explain(cls: type, error: ValidationError) -> str:
             lines.append(unknown_key(name, field_names(cls), cls.__name__))
         elif item["type"] == "missing":
             lines.append(f"{cls.__name__} needs {name} = ...")
-        elif "an instance of" in item["msg"]:
-            wanted = item["msg"].rpartition(" ")[2]
-            lines.append(
-                f"{cls.__name__}.{name} = {shortened(item['input'])}: {_instance_of(wanted, item['input'])}"
-            )
+        elif isinstance(item["input"], type):
+            lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {_no_instance(item['input'])}")
         elif hasattr(item["input"], "belongs"):  # a value that knows where it is allowed
             lines.append(
                 f"{cls.__name__}.{name} = {shortened(item['input'])}: {item['input'].belongs(cls, name)}"
             )
+        elif "an instance of" in item["msg"]:
+            wanted = item["msg"].rpartition(" ")[2]
+            said = _instance_of(cls, wanted, item["input"])
+            lines.append(f"{cls.__name__}.{name} = {shortened(item['input'])}: {said}")
         elif item["type"] == "value_error":  # a sentence of mho's own
             lines.append(f"{cls.__name__}.{name} = {shortened(item['input'])}: {item['ctx']['error']}")
         else:
@@ -193,14 +195,41 @@ def _explain(cls: type, error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def _instance_of(wanted: str, given: Any) -> str:
-    """What to give where a description of the class named ``wanted`` belongs."""
-    if isinstance(given, type):
-        return f"this is a class; give an instance, {given.__name__}(...)"
+def _no_instance(given: type) -> str:
+    return f"this is a class; give an instance, {given.__name__}(...)"
+
+
+def _instance_of(cls: type, wanted: str, given: Any) -> str:
+    """What to give where a description of the class named ``wanted`` belongs, in ``cls``."""
     known = [
         kind for kind, c in sorted(_KINDS.items()) if wanted in (parent.__name__ for parent in c.__mro__)
     ]
+    if isinstance(given, str) and (near := _nearest(given, known)):
+        return f"this is a name; give the description itself, {near}(...)"
+    if isinstance(given, dict) and "kind" in given:
+        return "this is a description as a file has it; mho.config.from_dict(...) makes one of it"
+    place = next((name for name, accepted in accepted(cls).items() if isinstance(given, accepted)), None)
+    if place is not None:
+        return f"this belongs to {place}; write {cls.__name__}({place}=...)"
     return f"give {'one of ' if len(known) > 1 else ''}{', '.join(f'{kind}(...)' for kind in known)}"
+
+
+def _nearest(name: str, known: list[str]) -> str | None:
+    """The kind that a name, however it is written, means; None for none."""
+    plain = {kind.rpartition(".")[2].lower(): kind for kind in known}
+    near = difflib.get_close_matches(name.rpartition(".")[2].strip("()").lower(), plain, n=1, cutoff=0.75)
+    return plain[near[0]] if near else None
+
+
+def accepted(cls: type) -> dict[str, tuple[type, ...]]:
+    """The descriptions that each field of a description takes."""
+    hints = typing.get_type_hints(cls)
+    parts = {name: (hint, *typing.get_args(hint)) for name, hint in hints.items()}
+    own = {
+        name: tuple(p for p in some if isinstance(p, type) and p not in (object, type(None)))
+        for name, some in parts.items()
+    }
+    return {name: some for name, some in own.items() if any(kinds(c) for c in some)}
 
 
 def unknown_key(name: str, known: list[str], owner: str) -> str:
@@ -270,17 +299,27 @@ def _described(kind: Any) -> type:
     """The class of a kind."""
     if not isinstance(kind, str):
         raise ConfigError(f"kind = {shortened(kind)}: give the name of a description, such as 'devices.PCM'")
-    if kind not in _KINDS:
-        raise ConfigError(
-            unknown_key(kind, list(_KINDS), "mho")
-            + "; a description of your own must be imported before it is loaded"
-        )
+    kind = _kind_named(kind)
     if inspect.isabstract(_KINDS[kind]):
         under = [k for k in kinds(_KINDS[kind]) if k != kind and not inspect.isabstract(_KINDS[k])]
         raise ConfigError(
             f"kind = {kind!r}: this is what others have in common; give one of {', '.join(under)}"
         )
     return _KINDS[kind]
+
+
+def _kind_named(name: str) -> str:
+    """The kind of this name; names that Python has, ``ADC`` or ``mho.converters.ADC``, mean it too."""
+    bare = name.removeprefix("mho.")
+    found = [bare] if bare in _KINDS else [k for k in _KINDS if k.rpartition(".")[2] == bare]
+    if len(found) > 1:
+        raise ConfigError(f"kind = {name!r} may be any of {', '.join(sorted(found))}: write which one")
+    if not found:
+        raise ConfigError(
+            unknown_key(name, list(_KINDS), "mho")
+            + "; a description of your own must be imported before it is loaded"
+        )
+    return found[0]
 
 
 def shortened(value: Any, most: int = 200) -> str:

@@ -62,6 +62,9 @@ def nothing(dtype: torch.dtype) -> float:
 class Maximum(Scale):
     """The largest ``|weight|`` of the tensor, or of each column.
 
+    Attributes:
+        per_column: one for each column instead of one for the tensor.
+
     >>> w = torch.tensor([[[0.5, -2.0, 0.0], [0.25, 1.0, 0.0]]])
     >>> Maximum().reference(w).flatten().tolist()
     [2.0]
@@ -92,6 +95,10 @@ class Percentile(Scale):
 
     Weights that are exactly zero do not count: they lie on every scale, and those of a pruned network
     would otherwise clip all the others.
+
+    Attributes:
+        fraction: of the magnitudes that are not clipped.
+        per_column: one for each column instead of one for the tensor.
 
     >>> w = torch.tensor([0.0] * 97 + [0.25, 0.5, 1.0]).reshape(1, -1, 1)
     >>> Percentile(fraction=0.5).reference(w).item()
@@ -126,7 +133,11 @@ class Percentile(Scale):
 
 @config
 class Fixed(Scale):
-    """A reference weight given in advance; larger weights are clipped to it."""
+    """A reference weight given in advance; larger weights are clipped to it.
+
+    Attributes:
+        weight: the magnitude that takes the whole range of conductances.
+    """
 
     weight: Positive = 1.0
 

@@ -38,6 +38,11 @@ class SwitchingModel(ABC):
         v_read: voltage at which the conductance is read, volts.
     """
 
+    def belongs(self, owner: type, name: str) -> str:
+        """What to write instead of ``owner(name=model)``, for the message of the error."""
+        made = f"mho.devices.Switching(model={type(self).__name__}(...))"
+        return f"this is a model of switching; {made} makes a device of it"
+
     v_read: Positive
 
     #: Pairs of parameters of which the first must be below the second, in every cell.

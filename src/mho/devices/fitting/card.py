@@ -96,6 +96,10 @@ class Fit:
                 return estimate
         raise KeyError(f"{name!r}: the fit has {', '.join(e.name for e in self.card.parameters)}")
 
+    def belongs(self, owner: type, name: str) -> str:
+        """What to write instead of ``owner(name=fit)``, for the message of the error."""
+        return f"this is a fit; write {name}=fit.device, or fit.hardware() for a chip programmed as measured"
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the device to ``path``; beside it its card (``*.card.json``) and points (``*.points.csv``).
 

@@ -101,6 +101,11 @@ class PulsedCell(ABC):
         "lifetime", "diffusion", "reset",
     )  # fmt: skip
 
+    def belongs(self, owner: type, name: str) -> str:
+        """What to write instead of ``owner(name=cell)``, for the message of the error."""
+        made = f"mho.devices.Pulsed(cell={type(self).__name__}(...))"
+        return f"this is how a cell answers pulses; {made} makes a device of it"
+
     def validate(self) -> None:
         """Bounds in order, and a lifetime of more than a batch."""
         if not self.w_min < self.w_max:
