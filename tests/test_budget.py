@@ -15,7 +15,7 @@ from mho.analysis.budget import Budget, Interval
 from mho.array import Wires
 from mho.devices import PCM, ConstantNu, FiniteStates, Generic, Independent, StuckAt, UniformG
 from mho.errors import NotCalibratedError
-from mho.periphery import Affine, GlobalDrift
+from mho.periphery import Affine, GlobalDrift, KnownDrift
 
 DAY = 86_400.0
 
@@ -216,6 +216,14 @@ def test_tables(network: nn.Module) -> None:
     order = [line.split()[0] for line in text[4:6]]
     brings = {part.name.split()[0]: part.without.mean for part in found.mechanisms}
     assert order == sorted(brings, key=brings.__getitem__, reverse=True)
+
+
+def test_a_correction_that_no_circuit_has_is_said(network: nn.Module) -> None:
+    x, known = torch.randn(20, 16), KnownDrift(nu=0.05, t0=20.0, counts_from_t0=True)
+    metric, hardware = negative_error(network, x), mho.Hardware(device=PCM())
+    for method, said in ((known, True), (GlobalDrift(), False)):
+        found = mho.budget(network, hardware, metric, seconds=DAY, chips=1, compensation=method)
+        assert ("idealised: no circuit knows it" in str(found)) == said
 
 
 @pytest.mark.parametrize(

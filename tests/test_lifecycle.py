@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import mho
 from mho.converters import Calibrated, Dynamic, Fixed, Learned, Range
 from mho.errors import NotCalibratedError, NotProgrammedError
-from mho.periphery import Affine, ColumnDrift, GlobalDrift
+from mho.periphery import Affine, ColumnDrift, GlobalDrift, KnownDrift
 
 CONVERTERS = {"dac": mho.DAC(bits=8), "adc": mho.ADC(bits=8)}
 PCM = mho.devices.PCM()
@@ -316,7 +316,7 @@ TIMES = {
     "negative": (-1, ValueError, "seconds = -1: time since programming is finite and not negative"),
     "NaN": (math.nan, ValueError, "seconds = nan: .*finite"),
     "for ever": (math.inf, ValueError, "seconds = inf: .*finite"),
-    "text": ("1 h", TypeError, "seconds = '1 h': give a number of seconds"),
+    "text": ("an hour", ValueError, "seconds = 'an hour': no time; write a number and one of"),
     "nothing": (None, TypeError, "seconds = None: give a number"),
     "truth": (True, TypeError, "seconds = True: give a number"),
     "a tensor": (torch.tensor(3.0), TypeError, r"seconds = tensor\(3\.\): give a number"),
@@ -611,3 +611,30 @@ def test_a_batch_of_nothing(layer: nn.Module) -> None:
     x = torch.ones(0, 3) if isinstance(layer, nn.Linear) else torch.ones(0, 3, 4, 4)
     for mode in (True, False):
         assert made.train(mode)(x).shape == layer(x).shape
+
+
+def test_known_drift_is_undone_without_a_trace_and_that_of_cells_is_not() -> None:
+    torch.manual_seed(0)
+    network = nn.Linear(12, 6)
+    law = mho.devices.ConstantNu(mean=0.06, std=0.02)
+    known = KnownDrift(nu=0.06, t0=20.0, counts_from_t0=True)
+    for device, method, left in (
+        (mho.devices.ConstantDrift(nu=0.06, program=(0.0,)), KnownDrift(nu=0.06), (0.0, 1e-6)),
+        (mho.devices.Drifting(nu=mho.devices.ConstantNu(mean=0.06), t0=20.0), known, (0.0, 1e-6)),
+        (mho.devices.Drifting(nu=law, t0=20.0), known, (0.02, 0.4)),
+    ):
+        layer = mho.convert(network, mho.Hardware(device=device))
+        mho.program(layer, seed=0)
+        mho.age(layer, "1y")
+        mho.compensate(layer, method)
+        weight = mho.effective_weights(layer)[""].detach()
+        assert (
+            left[0]
+            <= float((weight - network.weight.detach()).norm() / network.weight.detach().norm())
+            < left[1]
+        )
+        mho.age(layer, device.times[0])
+        mho.compensate(layer, method)
+        assert bool((layer.chip_gain == 1).all())
+    with pytest.raises(ValueError, match=r"KnownDrift\(\) takes no data"):
+        mho.compensate(layer, known, data=[torch.ones(2, 12)])

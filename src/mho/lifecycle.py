@@ -266,7 +266,8 @@ def compensate(
         method: what is measured and corrected; ``mho.periphery.GlobalDrift()`` by default: one noisy
             read of each row of each array, and one gain for each layer. ``ColumnDrift()`` gives each
             column its own gain; ``Affine()`` a gain and a shift, fitted on ``data``, on top of what
-            an earlier call measured. Where it gives much signal back (IR drop), later inputs grow:
+            an earlier call measured; ``KnownDrift(nu=...)`` the exact inverse of a drift that is known, which
+            no circuit has. Where ``Affine()`` gives much signal back (IR drop), later inputs grow:
             ``mho.calibrate`` again, or they clip.
         data: batches for ``Affine()``, as for ``mho.calibrate``.
 
@@ -291,8 +292,12 @@ def compensate(
     for layer in layers.values():
         with plain():
             chip = layer.require_chip("compensate")
-            reference = tile.reference_read(layer.hardware, chip, layer.layout, fresh_normal_like(chip.g))
-            made = tile.compensated(chip, reference, method)
+            if method.needs_age:
+                made = tile.compensated_by_age(chip, method)
+            else:
+                eps = fresh_normal_like(chip.g)
+                reference = tile.reference_read(layer.hardware, chip, layer.layout, eps)
+                made = tile.compensated(chip, reference, method)
             layer.correct(made.gain, made.shift)
 
 

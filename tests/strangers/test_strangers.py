@@ -240,9 +240,7 @@ def test_a_uniform_converter_may_round_in_its_own_way(programmed: bool) -> None:
 
 def test_a_correction_of_nothing_is_refused() -> None:
     """It ran as the correction of one gain for each layer."""
-    with pytest.raises(
-        TypeError, match="Nothing is abstract: a correction writes from_reference or from_out"
-    ):
+    with pytest.raises(TypeError, match="Nothing is abstract: a correction writes from_reference, from_out"):
         correction.Nothing()
     layer = lived(STRANGERS[0])
     kept = {name: value.clone() for name, value in layer.state_dict().items()}

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from mho.config import config
-from mho.periphery import Affine, ColumnDrift, Compensation, GlobalDrift
+from mho.periphery import Affine, ColumnDrift, Compensation, GlobalDrift, KnownDrift
 from mho.testing import check_compensation
 
 
 @pytest.mark.parametrize(
-    "method", [GlobalDrift(), ColumnDrift(), Affine(), Affine(per_column=False)], ids=str
+    "method", [GlobalDrift(), ColumnDrift(), Affine(), Affine(per_column=False), KnownDrift(nu=0.05)], ids=str
 )
 def test_contract(method: Compensation) -> None:
     check_compensation(method)

@@ -102,6 +102,7 @@ class Budget:
         chips: number of chips.
         total: loss with everything on.
         parts: mechanisms in the order of the signal, then layers in that of the model.
+        idealised: the correction that the chips had, where no circuit could have it.
     """
 
     digital: float
@@ -109,6 +110,7 @@ class Budget:
     chips: int
     total: Interval
     parts: tuple[Part, ...]
+    idealised: str = ""
 
     @property
     def mechanisms(self) -> tuple[Part, ...]:
@@ -152,6 +154,7 @@ class Budget:
         lines = [
             f"digital {self.digital:.5g}; on arrays with every mechanism off {self.ideal:.5g}; "
             f"{self.chips} chips, 95 % intervals",
+            *([f"corrected by {self.idealised}, idealised: no circuit knows it"] if self.idealised else []),
             f"{'loss':<20}{'alone':>32}{'brought back when left out':>34}",
             _line("everything", self.total, self.total, places),
         ]
@@ -258,6 +261,7 @@ def budget(
             Part(kind, name, _difference(ideal, results(alone)), _difference(results(rest), everything))
             for kind, name, (alone, rest) in parts
         ),
+        idealised=repr(compensation) if compensation is not None and compensation.idealised else "",
     )
 
 

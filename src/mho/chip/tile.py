@@ -64,6 +64,7 @@ __all__ = [
     "column_factors",
     "combine",
     "compensated",
+    "compensated_by_age",
     "conductances",
     "degraded",
     "effect_state",
@@ -302,6 +303,12 @@ def age(hardware: Hardware, state: TileState, seconds: float) -> TileState:
 def described(hardware: Hardware, state: TileState) -> TileState:
     """The chip as one of this description, which says the same cells."""
     return state._replace(hardware=torch.full_like(state.hardware, digest(hardware)))
+
+
+def compensated_by_age(state: TileState, method: Compensation) -> TileState:
+    """The chip with the digital correction that follows from its age alone."""
+    gain = torch.full_like(state.gain, method.from_age(float(state.seconds)))
+    return state._replace(gain=gain, shift=torch.zeros_like(state.shift))
 
 
 def compensated(state: TileState, reference: Tensor, method: Compensation) -> TileState:

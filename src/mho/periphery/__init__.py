@@ -6,3 +6,4 @@ from mho.periphery.compensation import ColumnDrift as ColumnDrift
 from mho.periphery.compensation import Compensation as Compensation
 from mho.periphery.compensation import CorrectionFit as CorrectionFit
 from mho.periphery.compensation import GlobalDrift as GlobalDrift
+from mho.periphery.compensation import KnownDrift as KnownDrift

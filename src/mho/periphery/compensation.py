@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from mho.config import config
+from mho.config import NonNegative, Positive, config
 from mho.periphery.affine import AffineFit
 
+_WAYS = ("from_reference", "from_outputs", "from_age")
 FLOOR = 1e-4  # of the reference weight: an array that reads nothing gets no infinite gain
 
 
@@ -28,17 +29,21 @@ class CorrectionFit(Protocol):
 class Compensation(ABC):
     """A correction of the digital outputs: a gain and a shift for each column.
 
-    It is estimated either from a reference read of the arrays or from the outputs on data. A correction of
-    your own writes one of :meth:`from_reference` and :meth:`from_outputs`.
+    It is estimated from a reference read of the arrays or from the outputs on data, or follows from the age
+    of the chip. A correction of your own writes one of :meth:`from_reference`, :meth:`from_outputs` and
+    :meth:`from_age`.
     """
+
+    idealised: ClassVar[bool] = False
+    """Whether it knows what no circuit can measure; reports say so."""
 
     def __new__(cls, *given: object, **named: object) -> Self:
         """Raise ``TypeError`` for a correction that corrects nothing."""
         base = Compensation
-        if cls.from_reference is base.from_reference and cls.from_outputs is base.from_outputs:
+        if not any(getattr(cls, name) is not getattr(base, name) for name in _WAYS):
             raise TypeError(
-                f"{cls.__name__} is abstract: a correction writes from_reference or from_outputs (see "
-                "mho.periphery.Compensation)"
+                f"{cls.__name__} is abstract: a correction writes {', '.join(_WAYS[:-1])} or {_WAYS[-1]} "
+                "(see mho.periphery.Compensation)"
             )
         return super().__new__(cls)
 
@@ -46,6 +51,19 @@ class Compensation(ABC):
     def needs_data(self) -> bool:
         """Whether it is estimated on input data rather than on a reference read."""
         return type(self).from_outputs is not Compensation.from_outputs
+
+    @property
+    def needs_age(self) -> bool:
+        """Whether it follows from the age of the chip alone."""
+        return type(self).from_age is not Compensation.from_age
+
+    def from_age(self, seconds: float) -> float:
+        """The gain of all columns of a chip of this age.
+
+        Args:
+            seconds: since the end of programming.
+        """
+        raise TypeError(f"{self!r} is measured")
 
     def from_reference(self, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
         """Gain and shift from the reference read; they replace those that there are.
@@ -104,3 +122,34 @@ class Affine(Compensation):
     def from_outputs(self, owner: str) -> AffineFit:
         """Running sums of a straight line."""
         return AffineFit(together=not self.per_column, owner=owner)
+
+
+@config
+class KnownDrift(Compensation):
+    """The exact inverse of a drift that all cells share: outputs times ``(t / t0)^nu``.
+
+    Idealised: no cell drifts by the exponent of the others, and no circuit knows it. It undoes
+    :class:`~mho.devices.ConstantDrift` without a trace; on cells with exponents of their own it leaves their
+    spread, and their mean too where ``nu`` is another one. :class:`GlobalDrift` measures what this one takes
+    for granted.
+
+    Attributes:
+        nu: drift exponent of all cells.
+        t0: time at which cells have their programmed conductance, seconds.
+        counts_from_t0: whether the device's ``seconds`` count from t0, as those of :class:`~mho.devices.PCM`
+            and :class:`~mho.devices.Drifting` do: t is ``seconds + t0``. Else t is ``seconds``, from t0 on.
+
+    >>> round(KnownDrift(nu=0.06).from_age(10_000.0), 6)
+    1.737801
+    """
+
+    nu: NonNegative
+    t0: Positive = 1.0
+    counts_from_t0: bool = False
+
+    idealised: ClassVar[bool] = True
+
+    def from_age(self, seconds: float) -> float:
+        """``(t / t0)^nu``."""
+        t = seconds + self.t0 if self.counts_from_t0 else max(seconds, self.t0)
+        return (t / self.t0) ** self.nu

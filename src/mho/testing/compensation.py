@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -15,11 +17,12 @@ _COLUMNS = 7
 def check_compensation(method: Compensation) -> None:
     """Check that a correction keeps the contract of all corrections.
 
-    The correction must: travel through JSON; say by ``needs_data`` which of ``from_reference`` and
-    ``from_outputs`` it has; give a gain and a shift for each column, finite, in the dtype of the read, the
-    same for the same arguments, which it leaves as they are. From a reference read: an array that reads what
-    it read gains nothing and is not shifted, and one that reads nothing gets no infinite gain. From outputs:
-    outputs that are right already stay as they are, however many batches they come in.
+    The correction must: travel through JSON; say by ``needs_data`` and ``needs_age`` which of
+    ``from_reference``, ``from_outputs`` and ``from_age`` it has; give a gain and a shift for each column,
+    finite, in the dtype of the read, the same for the same arguments, which it leaves as they are. From a
+    reference read: an array that reads what it read gains nothing and is not shifted, and one that reads nothing gets no infinite gain. From outputs:
+    outputs that are right already stay as they are, however many batches they come in. From the age: a
+    positive gain, 1 for a chip that was just programmed.
 
     Args:
         method: any instance; check one for each setting that changes its behaviour.
@@ -35,6 +38,9 @@ def check_compensation(method: Compensation) -> None:
     check_description(method, Compensation)
     if method.needs_data:
         _check_outputs(method)
+        return
+    if method.needs_age:
+        _check_age(method)
         return
     for dtype in (torch.float32, torch.float64):
         _check_reference(method, dtype)
@@ -63,6 +69,14 @@ def _check_reference(method: Compensation, dtype: torch.dtype) -> None:
     must(still, "an array that reads what it read must be left as it is")
     for lost in (torch.zeros_like(now), torch.cat([now[:1] * 0, now[1:]])):
         _check_pair(method, *method.from_reference(before, lost), dtype)
+
+
+def _check_age(method: Compensation) -> None:
+    must = promises(method)
+    must(method.from_age(0.0) == 1.0, "a chip that was just programmed must be left as it is")
+    for seconds in (1.0, 3_600.0, 31_536_000.0):
+        gain = method.from_age(seconds)
+        must(isinstance(gain, float) and 0 < gain < math.inf, f"the gain must be positive, is {gain!r}")
 
 
 def _check_outputs(method: Compensation) -> None:
