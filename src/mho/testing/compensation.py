@@ -20,9 +20,9 @@ def check_compensation(method: Compensation) -> None:
     The correction must: travel through JSON; say by ``needs_data`` and ``needs_age`` which of
     ``from_reference``, ``from_outputs`` and ``from_age`` it has; give a gain and a shift for each column,
     finite, in the dtype of the read, the same for the same arguments, which it leaves as they are. From a
-    reference read: an array that reads what it read gains nothing and is not shifted, and one that reads nothing gets no infinite gain. From outputs:
-    outputs that are right already stay as they are, however many batches they come in. From the age: a
-    positive gain, 1 for a chip that was just programmed.
+    reference read: an array that reads what it read gains nothing and is not shifted, and one that reads
+    nothing gets no infinite gain. From outputs: outputs that are right already stay as they are, however
+    many batches they come in. From the age: a positive gain, 1 for a chip that was just programmed.
 
     Args:
         method: any instance; check one for each setting that changes its behaviour.
