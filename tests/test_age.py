@@ -12,6 +12,7 @@ from torch import nn
 import mho
 from mho.devices import (
     PCM,
+    SONOS,
     Accelerated,
     Device,
     Drifting,
@@ -175,3 +176,13 @@ def test_a_law_of_one_temperature_refuses_a_profile() -> None:
     mho.age(analog, 10.0, kelvin=350.0)
     with pytest.raises(ValueError, match="counts seconds at one temperature"):
         mho.age(analog, 10.0, kelvin=[(4.0, 300.0), (6.0, 350.0)])
+
+
+def test_a_chip_too_old_for_the_heat_it_is_given_later_stays_as_it_was() -> None:
+    analog = chip(SONOS())
+    mho.age(analog, 400_000.0)
+    before = {k: v.clone() for k, v in analog.state_dict().items() if isinstance(v, torch.Tensor)}
+    with pytest.raises(ValueError, match="SONOS is known from 0 s to 432000 s"):
+        mho.degrade(analog, Accelerated(activation=0.5, kelvin=350.0), seed=0)
+    assert mho.analog_modules(analog)[""].hardware.device == SONOS()
+    assert all(torch.equal(v, before[k]) for k, v in analog.state_dict().items() if k in before)

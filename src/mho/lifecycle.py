@@ -111,7 +111,7 @@ def _seconds(name: str, value: float | str) -> float:
     value = python_number(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} = {value!r}: give a number of seconds since programming, or text like '1y'")
-    if not (0 <= value < math.inf):
+    if not (0 <= float(value) < math.inf):
         raise ValueError(
             f"{name} = {value!r}: time since programming is finite and not negative (0: just programmed)"
         )
@@ -144,7 +144,7 @@ def _positive_kelvin(value: Any) -> float:
     value = python_number(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"kelvin = {value!r}: give a temperature, 358.15 for 85 degrees Celsius")
-    if not 0 < value < math.inf:
+    if not 0 < float(value) < math.inf:
         raise ValueError(f"kelvin = {value!r}: an absolute temperature is positive; 85 C are 358.15 K")
     return float(value)
 
@@ -189,7 +189,8 @@ def degrade(
         TypeError: something that is no effect, or a seed that is no integer.
         ValueError: no effect, an effect with a device of its own, an effect that does not go around a
             layer's device, or no array selected; cells without Ohm's law where wires have resistance, where
-            cells have a law already, or without a DAC. Then the model is as it was.
+            cells have a law already, or without a DAC; an effect with which the device is not known at the
+            age of the chip. Then the model is as it was.
 
     >>> import mho, torch
     >>> analog = mho.convert(torch.nn.Linear(8, 4), mho.Hardware(device=mho.devices.PCM()))
@@ -214,6 +215,9 @@ def degrade(
             path: tile.degraded(layer.hardware, layer.chip, layer.layout, befalling, law, seed, path)
             for path, layer in layers.items()
         }
+    for hardware, chip in made.values():
+        if chip is not None:
+            hardware.device.check_time(float(chip.seconds))
     for path, (hardware, chip) in made.items():
         layers[path].hardware = hardware
         if chip is not None:

@@ -34,6 +34,7 @@ CANNOT_VARY = (
     devices.FiniteStates,
     devices.JumpCell,
     devices.OwnBounds,
+    devices.Accelerated,
     devices.Pulsed,
     devices.RetentionFailure,
     devices.StuckAt,

@@ -131,6 +131,7 @@ EXAMPLES: dict[type, tuple[Example | Each, ...]] = {
     d.TableNu: (lambda _: d.TableNu(g=(0.0, 25e-6), mean=(0.1, 0.05), std=(0.0, 0.01)),),
     d.Uniform: (lambda _: d.Uniform(width=d.Proportional(sigma=0.3)),),
     # effects
+    d.Accelerated: (lambda _: d.Accelerated(activation=0.2, kelvin=310.0),),
     d.Drifting: (lambda _: d.Drifting(nu=d.ConstantNu(mean=0.1, std=0.05)),),
     d.Endurance: (Each(d.Failure, lambda law: d.Endurance(cycles=1e4, law=law)),),
     d.FiniteStates: (Each(d.StateSet, lambda states: d.FiniteStates(states=states)),),
@@ -148,6 +149,7 @@ EXAMPLES: dict[type, tuple[Example | Each, ...]] = {
     d.RetentionFailure: (Each(d.Failure, lambda law: d.RetentionFailure(law=law)),),
     d.RetentionLoss: (lambda _: d.RetentionLoss(nu=0.1, nu_std=0.05), lambda _: d.RetentionLoss(nu=0.1)),
     d.ShotNoise: (lambda _: d.ShotNoise(bandwidth=1e8),),
+    mho.periphery.KnownDrift: (lambda _: mho.periphery.KnownDrift(nu=0.05),),
     d.StuckAt: (
         lambda _: d.StuckAt(lrs=0.2, hrs=0.1, unformed=0.1),
         lambda _: d.StuckAt(lrs=1, hrs=1),

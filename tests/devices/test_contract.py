@@ -28,6 +28,12 @@ EXAMPLES: dict[type[Device], list[Device]] = {
         devices.Accelerated(activation=0.5, kelvin=350.0, device=devices.RetentionLoss(nu=0.02)),
         devices.Accelerated(activation=0.3, device=devices.PCM()),
     ],
+    devices.FlickerNoise: [
+        devices.FlickerNoise(device=devices.PCM()),
+        devices.FlickerNoise(
+            fastest=60.0, slowest=1e6, device=devices.Generic(read=devices.Proportional(sigma=0.02))
+        ),
+    ],
     devices.Pulsed: [
         devices.Pulsed(device=devices.Ideal(g_min=20e-6, g_max=30e-6)),
         devices.Pulsed(cell=devices.pulsed.ReRamArrayOM(), device=devices.Ideal(g_min=20e-6, g_max=30e-6)),

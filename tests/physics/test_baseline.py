@@ -75,7 +75,7 @@ def test_degraded_later_is_programmed_with_it(kind: str) -> None:
         early, late = chip(whole, array), chip(device, array)
         mho.degrade(late, effect, seed=3)
         same(early, late)
-        seconds = max(device.times[0], min(DAY, device.times[1]))
+        seconds = max(whole.times[0], min(DAY, whole.times[1], device.times[1]))
         aged = chip(device, array)
         mho.age(aged, seconds)
         mho.degrade(aged, effect, seed=3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from mho.devices import PCM, Generic, Ideal, Independent, ReRAMCMO, Switching
+from mho.devices import PCM, Generic, Ideal, Independent, ReRAMCMO, StuckAt, Switching
 from mho.errors import ConfigError
 from mho.hardware import Hardware
 from mho.programming import Correction, ProgrammingResult, SingleShot, Site, WriteVerify, write_verify
@@ -239,3 +239,25 @@ def test_bad_targets() -> None:
 def test_statistical_pulses_do_not_fit_a_switching_model() -> None:
     with pytest.raises(ConfigError, match="VoltagePulses"):
         Hardware(device=Switching(), programming=WriteVerify())
+
+
+def test_a_verifying_read_has_the_noise_of_its_own_short_time() -> None:
+    """Phase-change noise is that of the octaves since the pulse: at t0 many more than a microsecond after."""
+    cell = PCM(program_scale=0.0)
+    g = torch.full((1, 1, 1, 200_000), 10e-6, dtype=torch.float64)
+    for delay, octaves in ((1e-6, math.log(1.25e-6 / 5e-7)), (1e-3, math.log(1.00025e-3 / 5e-7)), (0.0, 0.0)):
+        wanted = float(cell.read_fraction(g[..., :1])) * 10e-6 * math.sqrt(octaves)
+        assert float(cell.verify_std(g, delay).mean()) == pytest.approx(wanted, rel=1e-9, abs=0)
+    late = float(cell.read_std(g, g, 0.0).mean())
+    assert late == pytest.approx(float(cell.verify_std(g, cell.t0).mean()), rel=1e-9, abs=0)
+    assert torch.equal(StuckAt(lrs=0.1, device=cell).verify_std(g, 1e-6), cell.verify_std(g, 1e-6))
+    assert torch.equal(NOISY.verify_std(g, 1e-6), NOISY.read_std(g, g, 0.0))
+
+
+def test_short_delays_verify_better() -> None:
+    device, g = PCM(), targets(PCM())
+    errors = {}
+    for delay in (None, 1e-6):
+        done = WriteVerify(tolerance=0.01, delay=delay).write(device, g, seed=0)
+        errors[delay] = float(((done.g - g) / device.g_max).square().mean().sqrt())
+    assert errors[1e-6] < 0.8 * errors[None]

@@ -14,7 +14,7 @@ Parameters that differ from cell to cell: :class:`Varied` with the laws of :func
 Effects, devices around a device: :class:`StuckAt`, :class:`FiniteStates`, :class:`OwnBounds`,
 :class:`Varied`, :class:`Endurance`, :class:`Worn`, :class:`Drifting`, :class:`RetentionLoss`,
 :class:`RetentionFailure`, :class:`Temperature`, :class:`Accelerated`, :class:`ReadDisturb`,
-:class:`RandomTelegraphNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
+:class:`RandomTelegraphNoise`, :class:`FlickerNoise`, :class:`ThermalNoise`, :class:`ShotNoise`.
 """
 
 from mho.devices import dynamics as dynamics
@@ -32,6 +32,7 @@ from mho.devices.effects import Effect as Effect
 from mho.devices.effects import Endurance as Endurance
 from mho.devices.effects import Failure as Failure
 from mho.devices.effects import FiniteStates as FiniteStates
+from mho.devices.effects import FlickerNoise as FlickerNoise
 from mho.devices.effects import GradualFailure as GradualFailure
 from mho.devices.effects import Logarithmic as Logarithmic
 from mho.devices.effects import Measured as Measured

@@ -112,6 +112,17 @@ class Device(ABC):
             ValueError: ``seconds`` is outside :attr:`times`.
         """
 
+    def verify_std(self, g: Tensor, delay: float) -> Tensor:
+        """Standard deviation of a read that verifies a pulse, siemens.
+
+        That of a read just after programming, unless the device knows how its noise grows from the pulse on.
+
+        Args:
+            g: conductance, siemens.
+            delay: from the pulse to the read, seconds.
+        """
+        return self.read_std(g, g, 0.0)
+
     def read_moments(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
         """Exact mean and standard deviation of one read's conductance, siemens.
 

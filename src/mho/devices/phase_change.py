@@ -69,6 +69,11 @@ class PhaseChange(Device):
         self.check_time(seconds)
         return g * torch.exp(-log1p(seconds / self.t0) * cells[0])
 
+    def verify_std(self, g: Tensor, delay: float) -> Tensor:
+        """That law with the time since the pulse, which is less than t0; nothing below ``t_read``."""
+        octaves = max(0.0, log((delay + self.t_read) / (2 * self.t_read)))
+        return self.read_scale * sqrt(octaves) * self.read_fraction(g) * g
+
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """``g_now Q(g) sqrt(ln((t + t_read) / (2 t_read)))``."""
         self.check_time(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC
 from typing import ClassVar, Protocol
 
@@ -152,4 +153,4 @@ class KnownDrift(Compensation):
     def from_age(self, seconds: float) -> float:
         """``(t / t0)^nu``."""
         t = seconds + self.t0 if self.counts_from_t0 else max(seconds, self.t0)
-        return (t / self.t0) ** self.nu
+        return math.pow(t / self.t0, self.nu)

@@ -34,6 +34,9 @@ class Cell(Protocol):
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Standard deviation of one read's conductance, siemens."""
 
+    def verify_std(self, g: Tensor, delay: float) -> Tensor:
+        """Standard deviation of a read ``delay`` seconds after a pulse, siemens."""
+
 
 class Site(NamedTuple):
     """Where the cells ``[copy, group, row, column]`` lie.

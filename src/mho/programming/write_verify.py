@@ -12,7 +12,7 @@ from pydantic import InstanceOf
 from torch import Tensor
 
 from mho import random
-from mho.config import Count, NonNegative, Positive, config
+from mho.config import Count, NonNegative, Positive, config, later
 from mho.programming.base import (
     Cell,
     Programming,
@@ -87,6 +87,8 @@ class WriteVerify(Programming):
             noise of the device.
         read_time: duration of a verifying read at ``v_read``, seconds; a typical value, not verified for any
             one chip.
+        delay: from a pulse to the read that verifies it, seconds: phase-change noise grows with the time
+            since the pulse. None reads with the noise of a chip just programmed, at the device's ``t0``.
 
     Example:
         >>> from mho.devices import PCM
@@ -102,6 +104,7 @@ class WriteVerify(Programming):
     max_pulses: Count = 50
     read_noise: NonNegative = 0.0
     read_time: NonNegative = 100e-9
+    delay: NonNegative | None = later(default=None)
 
     def check(self, device: Cell) -> None:
         """The pulses fit the device."""
@@ -190,7 +193,8 @@ class WriteVerify(Programming):
 
     def measured(self, device: Cell, g: Tensor, source: DrawSource, number: int) -> Tensor:
         """One read of each cell, siemens; ``number`` names it."""
-        sigma = (device.read_std(g, g, 0.0) ** 2 + (self.read_noise * device.g_max) ** 2).sqrt()
+        own = device.read_std(g, g, 0.0) if self.delay is None else device.verify_std(g, self.delay)
+        sigma = (own**2 + (self.read_noise * device.g_max) ** 2).sqrt()
         if not bool((sigma > 0).any()):
             return g
         return (g + sigma * source.draw("verify", str(number))).clamp(min=0)

@@ -12,6 +12,7 @@ from mho.devices.effects.failure import Failure as Failure
 from mho.devices.effects.failure import GradualFailure as GradualFailure
 from mho.devices.effects.failure import SuddenFailure as SuddenFailure
 from mho.devices.effects.failure import at_stop_voltage as at_stop_voltage
+from mho.devices.effects.flicker import FlickerNoise as FlickerNoise
 from mho.devices.effects.noise import Noise as Noise
 from mho.devices.effects.states import FiniteStates as FiniteStates
 from mho.devices.effects.states import Logarithmic as Logarithmic

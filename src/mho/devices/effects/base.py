@@ -1,10 +1,9 @@
 """An effect is a device around a device: it changes what the cell inside it does.
 
 Effects compose in any order and number, and act in the order in which they were put around the device: the
-innermost first. Each keeps parameters of its own for each cell, made once from draws of its own, so that
-adding one moves no other's. What the chip was programmed to stays as it is: the effects act on it anew each
-time, in :meth:`Effect.aged` and :meth:`Effect.read_moments`. A chip that is programmed with an effect and
-one that gets the effect later are therefore the same.
+innermost first. Each keeps parameters of its own for each cell, from draws of its own, so that adding one
+moves no other's. What the chip was programmed to stays; the effects act on it anew each time. A chip that is
+programmed with an effect and one that gets the effect later are therefore the same.
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ class Effect(Device):
     """A non-ideality of the cells of another device; the same interface as the device itself.
 
     A subclass overrides what its mechanism changes: :meth:`settled`, :meth:`moved`, :meth:`fixed` or
-    :meth:`read_moments`. Read voltage, scales and valid times are those of the device inside, and so are the
-    bounds that weights are mapped to; :attr:`bounds` are those of each cell.
+    :meth:`read_moments`. The rest is that of the device inside; :attr:`bounds` are those of each cell.
 
     Attributes:
         device: the device inside, perhaps an effect too.
@@ -96,10 +94,7 @@ class Effect(Device):
 
     @property
     def bounds(self) -> Bounds:
-        """Lowest and highest conductance of the cells inside, siemens.
-
-        In :meth:`settled`, :meth:`moved` and :meth:`fixed` those of each cell, where they differ.
-        """
+        """Lowest and highest conductance of the cells inside, siemens; of each cell where they differ."""
         return (self.g_min, self.g_max) if self._bounds is None else self._bounds
 
     @property
@@ -221,7 +216,7 @@ class Effect(Device):
             self.check_inside()
 
     def check_inside(self) -> None:
-        """Raise ``ValueError`` unless the effect fits the device inside, which has checked its own fields."""
+        """Raise ``ValueError`` unless the effect fits the device inside."""
 
     def programmed(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """What the device inside is programmed to."""
@@ -230,9 +225,7 @@ class Effect(Device):
     def drift_state(self, g_target: Tensor, eps: Tensor) -> Tensor:
         """The effect's own parameters and, after them, those of the device inside.
 
-        Args:
-            g_target: wanted conductance, siemens, any shape.
-            eps: draws ``[draw_count(self), *g_target.shape]``: the effect's own, then those inside.
+        ``eps`` are draws ``[draw_count(self), *g_target.shape]``: the effect's own, then those inside.
         """
         rest = eps[self.draws :]
         inside = self.device.drift_state(g_target, rest if isinstance(self.device, Effect) else rest[0])
@@ -293,7 +286,7 @@ class Effect(Device):
         return self.read_moments(g, cells, self.aged(g, cells, seconds), seconds)[1]
 
     def written_span(self) -> tuple[float, float]:
-        """That of the device inside: an effect changes nothing in what was written."""
+        """That of the device inside."""
         return self.device.written_span()
 
     def written_spans(self, g: Tensor, cells: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -304,6 +297,10 @@ class Effect(Device):
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """The read noise of the device inside; :meth:`read_moments` has that of the effect too."""
         return self.device.read_std(g, g_now, self.inside_seconds(seconds))
+
+    def verify_std(self, g: Tensor, delay: float) -> Tensor:
+        """That of the device inside."""
+        return self.device.verify_std(g, delay)
 
     def read_moments(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
         """Those of the device inside, as if it were programmed to the conductance that the cell took."""

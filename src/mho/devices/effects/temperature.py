@@ -147,6 +147,6 @@ def kept_at(device: Device, kelvin: float, past: Stages = ()) -> Device:
 
 def _replaced(device: Device, said: Temperature, kelvin: float, past: Stages) -> Device:
     if device is said:
-        return dataclasses.replace(said, kelvin=kelvin, past=past)  # type: ignore[call-arg]
+        return dataclasses.replace(said, kelvin=kelvin, past=past)
     assert isinstance(device, Effect)
     return around(device, _replaced(device.device, said, kelvin, past))
