@@ -38,7 +38,7 @@ from mho.config import digest, python_number
 from mho.convert import analog_modules, convert
 from mho.convert.per_layer import PerLayer
 from mho.hardware import Hardware
-from mho.nn import crossbars
+from mho.nn import Crossbar, crossbars
 from mho.periphery import Compensation
 
 if TYPE_CHECKING:
@@ -83,12 +83,20 @@ class Part:
         name: the mechanism, or the path of the layer.
         alone: loss with this part alone.
         without: the part of the total loss that is gone when this part alone is left out.
+        layer: of a layer, what it is: ``"Conv2d"``.
     """
 
     kind: Literal["mechanism", "layer"]
     name: str
     alone: Interval
     without: Interval
+    layer: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, and what a layer is where its path has no word of its own: ``"0 (Conv2d)"``."""
+        bare = self.name.replace(".", "").isdigit() or not self.name
+        return f"{self.name} ({self.layer})".lstrip() if bare and self.layer else self.name
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ class Budget:
         for title, parts in (("by mechanism", self.mechanisms), ("by layer", self.layers)):
             if parts:
                 ordered = sorted(parts, key=lambda part: -part.without.mean)
-                names = [f"  {part.name or '(model)'}" for part in ordered]
+                names = [f"  {part.label or '(model)'}" for part in ordered]
                 rows = zip(names, ordered, strict=True)
                 lines += [title, *(_line(name, part.alone, part.without, places) for name, part in rows)]
         return "\n".join(lines)
@@ -258,11 +266,21 @@ def budget(
         chips=chips,
         total=_difference(ideal, everything),
         parts=tuple(
-            Part(kind, name, _difference(ideal, results(alone)), _difference(results(rest), everything))
-            for kind, name, (alone, rest) in parts
+            Part(kind, name, *losses, _layer_kind(made, name) if kind == "layer" else "")
+            for kind, name, *losses in (
+                (kind, name, _difference(ideal, results(alone)), _difference(results(rest), everything))
+                for kind, name, (alone, rest) in parts
+            )
         ),
         idealised=repr(compensation) if compensation is not None and compensation.idealised else "",
     )
+
+
+def _layer_kind(model: nn.Module, path: str) -> str:
+    """What the layer of an array is, in torch's words."""
+    while path and isinstance(model.get_submodule(path), Crossbar):
+        path = path.rpartition(".")[0]
+    return type(model.get_submodule(path)).__name__.removeprefix("Analog")
 
 
 def _parts(

@@ -218,5 +218,5 @@ class _OnChips:
 
 def _summary(chips: Sequence[Mapping[Any, float]]) -> dict[str, float]:
     """The mean over chips and its spread; what is the same for all of them."""
-    e = estimate([chip["accuracy"] for chip in chips])
+    e = estimate([chip["accuracy"] for chip in chips], share=True)
     return {**chips[0], "accuracy": e.mean, "std": e.std, "low": e.low, "high": e.high}

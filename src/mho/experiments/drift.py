@@ -201,7 +201,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         Columns ``arm, compensation, seconds, chips, mean, std, low, high``.
     """
     by = ["arm", "compensation", "seconds"]
-    return estimates(table, by, lambda chips: estimate(chips["accuracy"].to_list()))
+    return estimates(table, by, lambda chips: estimate(chips["accuracy"].to_list(), share=True))
 
 
 def paired_differences(table: pd.DataFrame) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _points(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The estimate of each strength of the noise, and of each age of the chips."""
     place = rows["seconds"].fillna(rows["strength"])  # chips of one age differ in their strength
     for (disturbance, at), group in rows.groupby(["disturbance", place], sort=False):
-        e, seconds = estimate(group["accuracy"].to_list()), float(group["seconds"].iloc[0])
+        e, seconds = estimate(group["accuracy"].to_list(), share=True), float(group["seconds"].iloc[0])
         strength = float(group["strength"].mean()) if seconds == seconds else at
         yield {
             "disturbance": disturbance, "seconds": seconds, "strength": strength, "mean": e.mean, "std": e.std

@@ -41,12 +41,13 @@ class MeanEstimate:
         return self.std > SAME * abs(self.mean)
 
 
-def estimate(values: Sequence[float], confidence: float = 0.95) -> MeanEstimate:
+def estimate(values: Sequence[float], confidence: float = 0.95, share: bool = False) -> MeanEstimate:
     """Mean, standard deviation and Student's t interval of the mean.
 
     Args:
         values: the sample; at least one finite value.
         confidence: probability that the interval covers the mean of a normal population.
+        share: the values are shares, such as accuracies: the interval ends at 0 and 1, as the mean does.
 
     Raises:
         ValueError: no value, a value that is not finite, or a confidence outside (0, 1).
@@ -54,6 +55,8 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> MeanEstimate:
     >>> e = estimate([0.95, 0.97, 0.96])
     >>> round(e.mean, 4), round(e.std, 4), round(e.high - e.mean, 4)
     (0.96, 0.01, 0.0248)
+    >>> estimate([0.95, 0.999], share=True).high
+    1.0
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence = {confidence!r}: a probability between 0 and 1, for example 0.95")
@@ -65,7 +68,8 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> MeanEstimate:
         return MeanEstimate(n, mean, math.nan, math.nan, math.nan)
     std = float(sample.std(ddof=1))
     half = float(special.stdtrit(n - 1, 0.5 + confidence / 2)) * std / math.sqrt(n)
-    return MeanEstimate(n, mean, std, mean - half, mean + half)
+    low, high = mean - half, mean + half
+    return MeanEstimate(n, mean, std, *((max(low, 0.0), min(high, 1.0)) if share else (low, high)))
 
 
 @dataclass(frozen=True)

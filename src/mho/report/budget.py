@@ -61,7 +61,7 @@ def _bars(axes: matplotlib.axes.Axes, parts: Sequence[Part], factor: float) -> N
             xerr=[[factor * _half(value) for value in values]] * 2,
             error_kw={"ecolor": INK, "elinewidth": 1.0, "capsize": 2},
         )
-    axes.set_yticks(list(places), [part.name or "(model)" for part in parts])
+    axes.set_yticks(list(places), [part.label or "(model)" for part in parts])
     axes.axvline(0, color=INK, linewidth=0.8)
 
 

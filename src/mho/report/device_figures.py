@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FACTORS = (1.0, 5.0, 25.0)  # of the frequency, in the picture of loops
 SAMPLES = 120  # of a period
+_ZERO = 1e-9  # of the largest voltage
 _MOST = 200  # curves in one picture
 
 
@@ -72,7 +73,8 @@ def _crossed(axes: matplotlib.axes.Axes | None, title: str) -> matplotlib.axes.A
 def bipolar_switching(trace: Trace | Any, axes: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
     """Magnitude of the current on a logarithmic scale over voltage: SET and RESET of each cell.
 
-    Sweeps away from 0 V are blue, sweeps back to it vermillion. Samples without current are left out.
+    Sweeps away from 0 V are blue, sweeps back to it vermillion. Samples at 0 V and without current are left
+    out.
 
     Args:
         trace: of :meth:`mho.devices.dynamics.SwitchingModel.simulate`, or a measured table.
@@ -88,7 +90,8 @@ def bipolar_switching(trace: Trace | Any, axes: matplotlib.axes.Axes | None = No
     if not bool((current > 0).any()):
         raise ValueError("trace.current is 0 everywhere: nothing for a logarithmic axis; apply a voltage")
     axes = prepared(axes, "voltage (V)", "|current|", "A", "Bipolar switching")
-    current = torch.where(current > 0, current, torch.nan)
+    at_zero = voltage.abs() <= _ZERO * voltage.abs().max()  # a sine misses 0 by rounding
+    current = torch.where((current > 0) & ~at_zero, current, torch.nan)
     away = torch.zeros_like(voltage, dtype=torch.bool)
     away[1:] = voltage[1:].abs() > voltage[:-1].abs()
     away[0] = away[1] if len(away) > 1 else True

@@ -134,9 +134,12 @@ def _of_device(device: Device) -> dict[str, tuple[matplotlib.axes.Axes, str, str
 
 
 def _of_model(model: SwitchingModel, wave: Wave | None) -> dict[str, tuple[matplotlib.axes.Axes, str, str]]:
+    from matplotlib.ticker import EngFormatter
+
     wave = switching_wave(model) if wave is None else wave
     trace = model.simulate(*sine(wave.amplitude, wave.frequency, 2, SAMPLES))
-    text = f"Sine of {wave.amplitude:g} V and {wave.frequency:g} Hz from the model's initial state."
+    frequency = EngFormatter("Hz")(wave.frequency)
+    text = f"Sine of {wave.amplitude:g} V and {frequency} from the model's initial state."
     return {
         "hysteresis": (
             loops_at_frequencies(model, wave),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 200
+_NUMBER = re.compile(r"[-+−±<>~(]?\s*[.\d]")
+LONG = 40  # characters of a cell that may break
+MANY = 7  # columns that fit beside each other
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,17 @@ class PageTable:
     rows: Sequence[Sequence[str]]
     notes: Sequence[Sequence[str]] = ()
 
+    @property
+    def classes(self) -> list[str]:
+        """How each column is set: ``prose`` where a cell is long, ``words`` where no cell is a number."""
+        columns = [[row[k] for row in self.rows] for k in range(len(self.columns))]
+        return ["prose" if any(len(c) > LONG for c in cells) else _kind(cells) for cells in columns]
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes more room than the text."""
+        return len(self.columns) > MANY
+
     def __post_init__(self) -> None:
         for row in (*self.rows, *self.notes):
             if len(row) != len(self.columns):
@@ -88,6 +103,10 @@ class Page:
     software: Mapping[str, str] = field(default_factory=dict)
 
 
+def _kind(cells: Sequence[str]) -> str:
+    return "" if any(_NUMBER.match(cell) for cell in cells) else "words"
+
+
 def svg(figure: matplotlib.figure.Figure) -> bytes:
     """A figure as SVG, the same bytes for the same figure."""
     import matplotlib
@@ -104,19 +123,32 @@ def picture(figure: matplotlib.figure.Figure, alt: str, caption: str) -> Figure:
 
 
 def table_of(table: pd.DataFrame, caption: str = "All rows.") -> PageTable:
-    """A table of results for a page: the first 200 rows."""
-    shown = table.head(MOST_ROWS)
+    """A table of results for a page: the first 200 rows.
+
+    Columns that say nothing are left out; what a wide table says in all rows alike is in the caption.
+    """
+    empty = (table.isna() | (table.astype(str) == "")).all()
+    said = [name for name in table.columns if not empty[name]]
+    shown, digits, alike = table[said].head(MOST_ROWS), 6, ""
     more = len(table) - len(shown)
     if more:
         caption = f"The first {MOST_ROWS} rows; {more} more are in results.csv."
-    rows = [[_text(value) for value in row] for row in shown.itertuples(index=False)]
-    return PageTable(caption, [str(name) for name in table.columns], rows)
+    if len(said) > MANY and len(table) > 1:
+        digits = 4
+        same = [name for name in said[1:] if table[name].nunique(dropna=False) == 1]
+        alike = ", ".join(f"{name} {_text(shown[name].iloc[0], digits)}" for name in same)
+        said = [name for name in said if name not in same]
+    rows = [[_text(value, digits) for value in row] for row in shown[said].itertuples(index=False)]
+    told = f"{caption} The same in all: {alike}." if alike else caption
+    return PageTable(told, [str(name) for name in said], rows)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, digits: int) -> str:
     if value is None or value != value:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < 1e9):
+        return f"{value:.{digits}g}"
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
 
 
 def render(page: Page) -> str:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mho.config import field_names, kinds
 from mho.experiments.pareto import pareto_front
 from mho.experiments.prices import NO_DAC, PAID
 from mho.report.axes import INK, PALETTE, legend_below
 from mho.report.axes import panels as drawn
+from mho.report.docstrings import unit, words
 from mho.report.page import Page, picture, table_of
 
 if TYPE_CHECKING:
     import matplotlib.axes
+    import matplotlib.axis
     import matplotlib.figure
     import pandas as pd
 
@@ -101,8 +104,9 @@ def curves(what: View) -> matplotlib.figure.Figure:
     figure, panels = _panels(len(axes_of_plan))
     for panel, name in zip(panels, axes_of_plan, strict=True):
         other = _lines_field(what, name)
-        panel.set_xlabel(name)
-        panel.set_ylabel(what.metric)
+        panel.set_xlabel(_labelled(name))
+        _measured_axis(panel.yaxis, what.metric)
+        _ticks_where_values_are(panel, what.done[name])
         if other is None:
             _curve(panel, what.done, name, what.metric, PALETTE[0])
             continue
@@ -142,8 +146,8 @@ def heat_maps(what: View) -> matplotlib.figure.Figure:
         image = panel.imshow(grid.to_numpy(float), aspect="auto", cmap="viridis", vmin=low, vmax=high)
         panel.set_xticks(range(len(grid.columns)), [str(c) for c in grid.columns])
         panel.set_yticks(range(len(grid.index)), [str(i) for i in grid.index])
-        panel.set_xlabel(across)
-        panel.set_ylabel(down)
+        panel.set_xlabel(_labelled(across))
+        panel.set_ylabel(_labelled(down))
         panel.grid(False)
         for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
             if not np.isnan(value):
@@ -160,8 +164,7 @@ def pareto(what: View) -> matplotlib.figure.Figure:
     costs, gains = rows[what.cost].tolist(), rows[what.metric].tolist()
     front = pareto_front(costs, gains)
     names = [", ".join(f"{_short(f)}={rows.iloc[i][f]}" for f in what.axes) for i in front]
-    unit = {column.name: f" ({column.unit})" for column in PAID}.get(what.cost, "")
-    return front_figure(costs, gains, front, names, f"{what.cost}{unit}", what.metric)
+    return front_figure(costs, gains, front, names, what.cost, what.metric)
 
 
 def front_figure(
@@ -179,7 +182,7 @@ def front_figure(
         costs, gains: of each point.
         front: places of the points on the front, by rising cost.
         names: of the points on the front.
-        cost, gain: what the axes show.
+        cost, gain: columns that the axes show.
         target: a gain to reach, as a line.
     """
     figure, (panel,) = _panels(1)
@@ -193,10 +196,36 @@ def front_figure(
         panel.axhline(target, color=PALETTE[1], linestyle=":", linewidth=1.4, label=f"target {target:.4g}")
     if min(costs, default=0) > 0 and max(costs) > 20 * min(costs):
         panel.set_xscale("log")
-    panel.set_xlabel(cost)
-    panel.set_ylabel(gain)
+    _measured_axis(panel.xaxis, cost)
+    _measured_axis(panel.yaxis, gain)
     legend_below(figure, panel, 1, fontsize=8)
     return figure
+
+
+def _labelled(name: str) -> str:
+    """The name of a field with its unit, where all descriptions that have such a field agree on one."""
+    field = name.rpartition(".")[2]
+    having = [cls for cls in kinds().values() if field in field_names(cls)]
+    known = {unit(words(cls).meanings.get(field, "")) for cls in having}
+    (found,) = known if len(known) == 1 else ("",)
+    return f"{name} ({found})" if found else name
+
+
+def _measured_axis(axis: matplotlib.axis.Axis, column: str) -> None:
+    """The name of a column, and its numbers with their unit."""
+    from matplotlib.ticker import EngFormatter
+
+    axis.set_label_text(column)
+    found = {paid.name: paid.unit for paid in PAID}.get(column)
+    if found:
+        axis.set_major_formatter(EngFormatter(found))
+
+
+def _ticks_where_values_are(panel: matplotlib.axes.Axes, column: pd.Series) -> None:
+    """No half bits: a few numbers have a tick each."""
+    values = sorted(column.dropna().unique()) if column.dtype.kind in "if" else []
+    if 0 < len(values) <= MOST_LINES:
+        panel.set_xticks(values, [f"{value:g}" for value in values])
 
 
 def _short(name: str) -> str:

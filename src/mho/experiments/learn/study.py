@@ -189,7 +189,7 @@ def summarise(table: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
     rows = []
     for (rule, preset), group in table.groupby(GROUP, sort=False):
         found = group["accuracy"].to_list()
-        accuracies, difference = estimate(found), paired(found, float_).difference
+        accuracies, difference = estimate(found, share=True), paired(found, float_).difference
         took = [r["cpu"] for r in records if (r["rule"], r["preset"]) == (rule, preset)]
         beside = difference if rule != FLOAT else None
         rows.append({
