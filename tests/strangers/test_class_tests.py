@@ -39,6 +39,7 @@ APART = (
     "devices",
     "experiments",
     "export",
+    "foreign",
     "keras",
     "mapping",
 )

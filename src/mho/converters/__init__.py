@@ -26,3 +26,4 @@ from mho.converters.ranges import Range as Range
 from mho.converters.ready import Ready as Ready
 from mho.converters.sar import SAR as SAR
 from mho.converters.stream import Stream as Stream
+from mho.converters.widening import Widening as Widening

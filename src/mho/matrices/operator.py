@@ -88,7 +88,8 @@ class AnalogMatrix(LinearOperator):  # type: ignore[misc]
         parts = [X.real, X.imag] if np.iscomplexobj(X) else [X]
         found = [read(torch.from_numpy(np.ascontiguousarray(part.T)).to(self._kind)) for part in parts]
         first, *second = map(_complex, found)
-        return (first + 1j * second[0] if second else first).T
+        total = first + 1j * second[0] if second else first
+        return np.transpose(total)
 
     @property
     def _kind(self) -> torch.dtype:
