@@ -151,8 +151,8 @@ def pairs(model: Any, scale: Scale, note: Note) -> Mapping:
         return mapping.SignificancePairs(factors=factors, scale=scale)
     if name == "SingleDeviceConductanceConverter":
         note(
-            "noise_model.g_converter = SingleDeviceConductanceConverter: zero lies in the middle of the range "
-            "here; in aihwkit the smallest weight lies at g_min, and a tile of equal weights is no number"
+            "noise_model.g_converter = SingleDeviceConductanceConverter: zero lies in the middle of the "
+            "range here; in aihwkit the smallest weight lies at g_min, and equal weights are no number"
         )
         return mapping.Offset(scale=scale)
     raise ConfigError(
