@@ -35,6 +35,7 @@ APART = (
     "array",
     "commands",
     "compat",
+    "conformance",
     "converters",
     "devices",
     "experiments",

@@ -33,8 +33,8 @@ class OutputErrors(ADC):
 
     >>> adc = OutputErrors(bits=4, levels=(-1.0, 1.0), mean=(-0.9, 0.9), std=(0.01, 0.03))
     >>> mean, std = adc.errors(torch.tensor([0.0, 7.0]))  # in codes
-    >>> mean.round(decimals=3).tolist(), std.round(decimals=3).tolist()
-    ([0.0, 6.3], [0.14, 0.21])
+    >>> [round(x, 3) for x in (*mean.tolist(), *std.tolist())]
+    [0.0, 6.3, 0.14, 0.21]
     """
 
     bits: Annotated[int, Field(ge=1, le=24)] | None = 8
@@ -71,8 +71,8 @@ class OutputErrors(ADC):
             mean, std: of the codes that were read.
             named: the other fields, such as ``bits`` and ``range``.
 
-        >>> OutputErrors.of_codes([0, 7], [0.7, 6.3], [0.07, 0.07], bits=4).mean
-        (0.1, 0.9)
+        >>> OutputErrors.of_codes([0, 7], [0.7, 6.3], [0.07, 0.07], bits=4).std
+        (0.01, 0.01)
         """
         high = ADC(**named).high
         fractions = (tuple(float(value) / high for value in column) for column in (levels, mean, std))

@@ -1,7 +1,8 @@
 """A workload for AccelForge: the einsums of a network, with histograms of what its arrays really see.
 
 AccelForge (the successor of CiMLoop and Timeloop) reads a YAML document: ``workload`` with
-``bits_per_value``, ``rank_sizes`` and ``einsums``. Histograms have an odd number of bins and span the signed range of values.
+``bits_per_value``, ``rank_sizes`` and ``einsums``. Histograms have an odd number of bins and span the signed
+range of values.
 """
 
 from __future__ import annotations
