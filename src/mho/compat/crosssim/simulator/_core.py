@@ -23,8 +23,8 @@ class AnalogCore:
     it leaves out is not driven and not read. ``core[rows, columns] = values`` programs again.
 
     ``x @ core`` and products of transposes drive the columns of the same cells. Where nothing but
-    converters acts on them, these are the converters of the parameters; cells with errors, or behind wires, are
-    read with converters at the largest value of each vector (``mho.training.on_chip.Backward``).
+    converters acts on them, these are the converters of the parameters; cells with errors, or behind wires,
+    are read with converters at the largest value of each vector (``mho.training.on_chip.Backward``).
 
     Args:
         matrix: ``[m, n]``; a complex one lies on two arrays.
