@@ -62,17 +62,6 @@ def test_windows(x: float) -> None:
         assert window.Biolek(volts, x, 2) == pytest.approx(1 - (x - step) ** 4)
 
 
-def test_gradual_failure_takes_the_arguments_of_sudden_failure() -> None:
-    models = memtorch.bh.nonideality.endurance_retention_models
-    given = {"p_lrs": [1, 0.1, 0.1, 0.05], "p_hrs": [1, 0.1, 0.1, -0.05], "cell_size": 20, "temperature": 350}
-    wanted = models.model_endurance_retention(models.OperationMode.gradual, **given)
-    with pytest.warns(UserWarning, match="it has no effect"):
-        found = models.model_endurance_retention(
-            models.OperationMode.gradual, **given, stable_resistance_lrs=100, stable_resistance_hrs=1000
-        )
-    assert found == wanted
-
-
 def test_mnist_from_a_folder(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for part, count in (("train", 5100), ("t10k", 40)):

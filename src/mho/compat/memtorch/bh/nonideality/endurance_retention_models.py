@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from enum import Enum, auto
 
@@ -31,8 +30,7 @@ def model_endurance_retention(
     Args:
         operation_mode: which of them.
         p_lrs: four parameters of low-resistance cells; None for cells that last.
-        stable_resistance_lrs: of failed low-resistance cells, ohms; with ``sudden``, and without effect, which a warning
-            says, with ``gradual``.
+        stable_resistance_lrs: of failed low-resistance cells, ohms; with ``sudden``.
         p_hrs: four parameters of high-resistance cells; None for cells that last.
         stable_resistance_hrs: of failed high-resistance cells, ohms; with ``sudden``.
         cell_size: nanometres; None leaves the size out (0 in the law's exponent).
@@ -56,11 +54,7 @@ def model_endurance_retention(
     stable = (stable_resistance_lrs, stable_resistance_hrs)
     if operation_mode is OperationMode.gradual:
         if stable != (None, None):
-            warnings.warn(
-                f"stable_resistance = {stable!r}: cells that fail gradually have none; it has no effect",
-                UserWarning,
-                stacklevel=2,
-            )
+            raise ValueError(f"stable_resistance = {stable!r}: cells that fail gradually have none")
         return GradualFailure(**shared)  # type: ignore[arg-type]
     if operation_mode is not OperationMode.sudden:
         raise TypeError(f"operation_mode = {operation_mode!r}: give OperationMode.sudden or .gradual")
