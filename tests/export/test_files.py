@@ -120,30 +120,42 @@ def test_the_table_of_states(tmp_path: Path) -> None:
 
 
 def test_the_workload_is_yaml_that_fits_itself(network: nn.Module, tmp_path: Path) -> None:
-    path = tmp_path / "workload.yaml"
-    export.write_workload(network, X, path, bits=6)
-    document = yaml.safe_load(path.read_text())
+    export.write_workload(network, X, tmp_path, bits=6)
+    document = yaml.safe_load((tmp_path / "workload.yaml").read_text())
     assert document == export.workload(network, X, bits=6)
     work = document["workload"]
     assert work["bits_per_value"] == {"All": 6}
     conv, first, last = work["einsums"]
-    assert (
-        work["rank_sizes"] | {"P0": 5, "Q0": 5, "C0": 2, "M0": 4, "R0": 3, "K1": 16, "N2": 3}
-        == work["rank_sizes"]
-    )
-    assert "H: p0*2 + r0*1" in conv["einsum"] and conv["iteration_space_shape"]["p0"] == "0 <= p0 < 5"
+    assert work["rank_sizes"] == {"M1": 1, "K1": 16, "N1": 5, "M2": 1, "K2": 5, "N2": 3}
     for made, n in ((first, 1), (last, 2)):
         ranks = {rank for access in made["tensor_accesses"] for rank in access["projection"]}
         assert ranks == {f"m{n}", f"k{n}", f"n{n}"}
         assert all(rank.upper() in work["rank_sizes"] for rank in ranks)
         assert [access.get("output", False) for access in made["tensor_accesses"]] == [False, False, True]
-    for made in work["einsums"]:
-        for name in ("inputs_hist", "weights_hist"):
-            assert len(made[name]) == 2**6 - 1 and sum(made[name]) == pytest.approx(1)
-    # what a ReLU gives has no negative values, and the histograms are of these very values
-    assert sum(first["inputs_hist"][:31]) == 0
+        assert {access["name"] for access in made["tensor_accesses"]} == set(made["renames"].values())
+    # a string has tensors with indices, and each index a bound
+    text, bounds = conv["einsum"], conv["iteration_space_shape"]
+    assert text.count("=") == 1 and set(re.findall(r"([A-Z]\w*)\[", text)) == set(conv["renames"].values())
+    assert "H: p0*2 + r0*1" in text
+    sizes = dict(re.fullmatch(r"0 <= (\w+) < (\d+)", bound).groups() for bound in bounds)
+    assert {name: int(size) for name, size in sizes.items()} == {
+        "p0": 5, "q0": 5, "b0": 1, "m0": 4, "c0": 2, "r0": 3, "s0": 3
+    }  # fmt: skip
+    assert set(re.findall(r"\b[a-z]\d\b", text)) == set(sizes)
+
+
+def test_histograms_are_those_of_the_network(network: nn.Module, tmp_path: Path) -> None:
+    export.write_workload(network, X, tmp_path, bits=6)
+    whole = yaml.safe_load((tmp_path / "histograms.yaml").read_text())["variables"]
+    one = export.histograms(network, X, bits=6, layer="4")["variables"]
+    for found in (whole, one):
+        assert all(len(shares) == 2**6 - 1 and sum(shares) == pytest.approx(1) for shares in found.values())
+    assert sum(one["inputs_hist"][:31]) == 0  # behind a ReLU
     codes = export.trace_of(network, X, weight_bits=6).layers[1].weights
-    assert first["weights_hist"][31] == pytest.approx(float((codes == 0).double().mean()))
+    assert one["weights_hist"][31] == pytest.approx(float((codes == 0).double().mean()))
+    assert whole != one
+    with pytest.raises(ValueError, match=r"layer = '5': there are '0', '4', '6'"):
+        export.histograms(network, X, layer="5")
 
 
 # --- Fusion ----------------------------------------------------------------------------------------

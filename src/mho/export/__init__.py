@@ -1,5 +1,6 @@
 """Chips and tiles in the formats of other programs."""
 
+from mho.export.accelforge import histograms as histograms
 from mho.export.accelforge import workload as workload
 from mho.export.accelforge import write_workload as write_workload
 from mho.export.conductances import read_conductances as read_conductances
