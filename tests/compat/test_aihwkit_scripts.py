@@ -16,6 +16,7 @@ from mho.compat.aihwkit.inference import (
     PCMLikeNoiseModel,
     PerColumnDriftCompensation,
 )
+from mho.compat.aihwkit.inference.noise import hermes, pcm, reram
 from mho.compat.aihwkit.nn import (
     AnalogConv2d,
     AnalogLinear,
@@ -33,6 +34,7 @@ from mho.compat.aihwkit.simulator.configs import (
     WeightModifierType,
     WeightRemapType,
 )
+from mho.compat.aihwkit.simulator.presets import FloatingPointPreset, StandardHWATrainingPreset
 from mho.compat.aihwkit.simulator.rpu_base import cuda
 from mho.errors import ConfigError
 from mho.training import DropConnect, FixedClip, OutputScale, WeightClip, WeightNoise, WeightRange
@@ -164,6 +166,33 @@ def test_the_default_configuration_runs_and_says_what_differs() -> None:
         analog = convert_to_analog(nn.Linear(20, 8), InferenceRPUConfig()).eval()
     analog.drift_analog_weights(1.0)
     assert analog(torch.randn(3, 20)).shape == (3, 8)
+
+
+def test_presets() -> None:
+    digital = nn.Sequential(nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 4))
+    preset = StandardHWATrainingPreset()
+    with pytest.raises(ConfigError, match=r"forward\.(w_noise|ir_drop)"):
+        convert_to_analog(digital, preset)
+    left = ["forward.w_noise", "forward.ir_drop"]
+    analog = convert_to_analog(digital, preset, ignore=left)
+    hardware = analog[0].hardware
+    assert hardware.adc.range == mho.converters.Fixed(limit=10.0) and hardware.adc.noise == 0.04
+    assert hardware.dac.range == mho.converters.Learned(initial=3.0) and hardware.dac.steps == 254
+    assert hardware.mapping.scale == mho.mapping.Maximum(per_column=True)
+    assert hardware.tile == mho.Tile(rows=512, columns=None)
+    assert recipe(preset, left).modifiers == (OutputScale(relative_to="column"),)
+    plain = convert_to_analog(digital, FloatingPointPreset()).eval()
+    x = torch.randn(5, 20)
+    mho.program(plain, seed=0)
+    assert plain[0].hardware.dac is None and plain[0].hardware.tile == mho.Tile(rows=None, columns=None)
+    analog.eval()
+    analog.drift_analog_weights(1.0)
+    assert analog(x).shape == plain(x).shape
+
+
+def test_paths_of_scripts() -> None:
+    assert PCMLikeNoiseModel is pcm.PCMLikeNoiseModel
+    assert reram.ReRamCMONoiseModel is not None and hermes.HermesNoiseModel is not None
 
 
 def test_recipes() -> None:
