@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo hwa hwa-docs learn-docs test campaign campaign-quick kernels oldest lint format bench examples docs constraints clean
+.PHONY: help demo hwa hwa-docs learn-docs test conform campaign campaign-quick kernels oldest lint format bench examples docs constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ learn-docs: $(READY)  ## the picture of docs/learning.md (runs/learn-toy)
 
 test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) $(ARGS)
+
+conform: $(READY)  ## mho beside the numbers of other simulators (runs/conform); a difference without a reason fails
+	@$(ONE_THREAD) $(BIN)/mho conform $(ARGS)
 
 campaign: $(READY)  ## what is promised, tried with 3,000 chips, 20,000 documents and every write (ARGS="crash --seed 3")
 	@$(ONE_THREAD) $(BIN)/python -m campaigns $(ARGS)

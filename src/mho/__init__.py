@@ -33,6 +33,7 @@ from mho.lifecycle import (
     program,
     train_on_chip,
 )
+from mho.matrices import matrix
 from mho.version import __version__ as __version__
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "inconvertible_modules",
     "load_chip",
     "mapping",
+    "matrix",
     "nn",
     "periphery",
     "profile",

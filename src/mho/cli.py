@@ -10,7 +10,21 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from mho.commands import budget, cost, device, drift, fit, hwa, init, learn, quantize, search, sweep, wires
+from mho.commands import (
+    budget,
+    conform,
+    cost,
+    device,
+    drift,
+    fit,
+    hwa,
+    init,
+    learn,
+    quantize,
+    search,
+    sweep,
+    wires,
+)
 from mho.commands.common import save_figure, typer
 from mho.commands.options import Given, Option, command
 from mho.config import kinds
@@ -87,6 +101,7 @@ command(app, "devices", (), devices, without=None)
 command(app, "device", device.OPTIONS, device.device, without=device.WITHOUT)
 command(app, "fit", fit.OPTIONS, fit.fit_command, without=fit.WITHOUT)
 command(app, "budget", budget.OPTIONS, budget.budget, without=budget.WITHOUT)
+command(app, "conform", conform.OPTIONS, conform.conform, without=conform.WITHOUT)
 command(app, "cost", cost.OPTIONS, cost.cost)
 command(app, "quantize", quantize.OPTIONS, quantize.quantize, without=quantize.WITHOUT)
 command(app, "hwa", hwa.OPTIONS, hwa.hwa)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import Annotated, Any
 
 from pydantic import Field, InstanceOf
 
@@ -15,6 +16,7 @@ from mho.converters import DAC, ColumnConverter
 from mho.devices import Device
 from mho.devices.effects.base import effects, innermost
 from mho.errors import ConfigError
+from mho.foreign import aihwkit
 from mho.mapping import DifferentialPair, Mapping
 from mho.programming import Programming, SingleShot
 
@@ -94,6 +96,36 @@ class Hardware:
     def load(path: str) -> Hardware:
         """Read what :meth:`save` wrote."""
         return _hardware(_config.load(path))
+
+    @staticmethod
+    def from_aihwkit(rpu_config: Any, largest_weight: float = 1.0, ignore: Collection[str] = ()) -> Hardware:
+        """The chip that an inference configuration of aihwkit (1.2.0) describes.
+
+        Converters, noise model, converter of conductances, tile sizes, scales and input ranges are read;
+        what training and drift compensation do stands in ``mho.compat.aihwkit.recipe`` and ``compensation``.
+        aihwkit need not be installed: ``mho.compat.aihwkit`` has its names, and any object with their
+        attributes will do.
+
+        Args:
+            rpu_config: an ``InferenceRPUConfig`` or ``TorchInferenceRPUConfig``.
+            largest_weight: largest ``|weight|`` of the layer. It counts where ``weight_scaling_omega`` is 0:
+                bounds and noise of the outputs are in units of the weights then.
+            ignore: options that may be left out, such as ``["forward.ir_drop", "forward.w_noise"]``.
+
+        Raises:
+            ConfigError: an option that mho has no counterpart for; the message says what to do.
+
+        Warns:
+            HeldDifferently: an option that is held with another meaning, and with which.
+
+        >>> from mho.compat.aihwkit.simulator.configs import BoundManagementType, InferenceRPUConfig
+        >>> config = InferenceRPUConfig()
+        >>> config.forward.bound_management = BoundManagementType.NONE
+        >>> type(Hardware.from_aihwkit(config).device).__name__
+        'PCM'
+        """
+        found = aihwkit.parts(rpu_config, largest_weight, ignore)
+        return Hardware(tile=Tile(**found.pop("tile")), **found)
 
 
 def _hardware(value: object) -> Hardware:

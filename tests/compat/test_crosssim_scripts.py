@@ -299,10 +299,3 @@ def test_files_of_its_layers_and_configurations_with_a_name(tmp_path: Path) -> N
 def test_what_is_refused(values: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         hardware(made(values), 16)
-
-
-def test_its_core_is_told_from_a_torch_layer() -> None:
-    with pytest.raises(ImportError, match=r"AnalogLinear\(params, inputs, outputs, bias=False\)"):
-        from mho.compat.crosssim.simulator import AnalogCore  # noqa: F401
-    with pytest.raises(ImportError, match="AnalogCores"):
-        from mho.compat.crosssim.simulator import AnalogCores  # noqa: F401

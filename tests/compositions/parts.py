@@ -213,7 +213,7 @@ EXAMPLES: dict[type, tuple[Example | Each, ...]] = {
         Each(
             converters.Range,
             lambda r: converters.DAC(bits=6, range=r),
-            (converters.EachSlice, converters.AutoRange),
+            (converters.EachSlice, converters.AutoRange, converters.Widening),
         ),
         lambda _: converters.DAC(bits=1, zero=False),
         lambda _: converters.DAC(bits=5, stream=converters.Stream(bits=2)),
@@ -222,7 +222,13 @@ EXAMPLES: dict[type, tuple[Example | Each, ...]] = {
     ),
     converters.EachSlice: (lambda _: converters.EachSlice(limits=(4.0,)),),
     converters.Fixed: (lambda _: converters.Fixed(limit=4.0),),
+    converters.Widening: (lambda _: converters.Widening(limit=2.0),),
     converters.Flash: (lambda _: converters.Flash(resistor=0.1, comparator=0.02),),
+    converters.OutputErrors: (
+        lambda _: converters.OutputErrors(
+            bits=6, levels=(-1.0, 0.0, 1.0), mean=(-0.95, 0.01, 0.9), std=(0.02, 0.01, 0.03)
+        ),
+    ),
     converters.Measured: (lambda _: converters.Measured(bits=6, gain=0.02, offset=0.5, dnl=0.1, inl=0.5),),
     converters.SAR: (lambda _: converters.SAR(bits=6, capacitor=0.05, comparator=0.01, noise=0.01),),
     # programming

@@ -64,8 +64,8 @@ class Row(NamedTuple):
         given = {**own, "dac": DACS[self.dac], "adc": adc, "tile": mho.Tile(rows=3, columns=2), **parts}
         if self.quiet:
             device = without_scales(device)
-            for name in ("dac", "adc"):
-                given[name] = given[name] and dataclasses.replace(given[name], noise=0.0)
+            given["dac"] = given["dac"] and dataclasses.replace(given["dac"], noise=0.0)
+            given["adc"] = given["adc"] and given["adc"].quiet()
         return case.hardware(device, **given)
 
 

@@ -49,6 +49,12 @@ EXAMPLES: dict[type[Device], list[Device]] = {
         devices.PCM(g_min=0.25e-6, g_max=100e-6, t0=1.0),
         devices.PCM(nu=devices.TableNu(g=(0.0, 25e-6), mean=(0.1, 0.04), std=(0.02, 0.01))),
     ],
+    devices.CustomPCM: [
+        devices.CustomPCM(),
+        devices.CustomPCM(
+            program=(0.2,), nu=devices.ConstantNu(mean=0.1, std=0.05), read=0.04, read_power=0.0
+        ),
+    ],
     devices.HermesPCM: [devices.HermesPCM(), devices.HermesPCM(g_max=41.4e-6)],
     devices.HermesPCMSingle: [devices.HermesPCMSingle()],
     devices.ConstantDrift: [

@@ -35,10 +35,12 @@ APART = (
     "array",
     "commands",
     "compat",
+    "conformance",
     "converters",
     "devices",
     "experiments",
     "export",
+    "foreign",
     "keras",
     "mapping",
 )

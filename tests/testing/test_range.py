@@ -16,6 +16,7 @@ from mho.converters import (
     Learned,
     LeastSquares,
     Range,
+    Widening,
 )
 from mho.testing import check_range
 
@@ -32,6 +33,7 @@ RANGES = [
     Dynamic(),
     AutoRange(),
     AutoRange(overflow=0.2, powers_of_two=False),
+    Widening(limit=0.5),
 ]
 
 

@@ -129,6 +129,8 @@ def prepare(
     """The three factors of a read, or None where a limit is not one fixed number."""
     if dac is None or adc is None or dac.ideal or adc.ideal or dac.noise or adc.noise:
         return None
+    if adc.errors is not None:
+        return None
     if read.out is None or read.ones is not None or read.levels is not None:
         return None
     if x_limit is None or i_limit is None:
@@ -347,6 +349,9 @@ def _convert_out(
     if tap is not None:
         tap.converted(layout, z, channels, 0)
     digits = adc.digits(z) if read.levels is None else _each_reads(layout, z, adc, read, read.levels)
+    if adc.errors is not None:
+        mean, std = adc.errors(digits)
+        digits = mean + fresh_normal_like(mean) * std
     return _viewed(layout, digits, channels), limit / adc.high
 
 

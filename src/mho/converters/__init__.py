@@ -12,6 +12,7 @@ from mho.converters.grid import Grid as Grid
 from mho.converters.grid import Uniform as Uniform
 from mho.converters.histogram import Histogram as Histogram
 from mho.converters.measured import Measured as Measured
+from mho.converters.output_errors import OutputErrors as OutputErrors
 from mho.converters.pipeline import Cyclic as Cyclic
 from mho.converters.pipeline import Pipeline as Pipeline
 from mho.converters.ramp import Ramp as Ramp
@@ -26,3 +27,4 @@ from mho.converters.ranges import Range as Range
 from mho.converters.ready import Ready as Ready
 from mho.converters.sar import SAR as SAR
 from mho.converters.stream import Stream as Stream
+from mho.converters.widening import Widening as Widening

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,7 +85,16 @@ class ColumnConverter(ABC):
 
     def ready(self) -> Ready:
         """What a read needs of this converter, made once."""
-        return Ready(self.range, self.ideal, self.high, self.per_current, self.digits, self.read, self.noise)
+        return Ready(
+            self.range,
+            self.ideal,
+            self.high,
+            self.per_current,
+            self.digits,
+            self.read,
+            self.noise,
+            errors=self.errors,
+        )
 
     @property
     def code_span(self) -> tuple[float, float] | None:
@@ -94,6 +103,15 @@ class ColumnConverter(ABC):
         For readers of chip files; None says that this converter does something else.
         """
         return None
+
+    # --- outputs that are known by their statistics ------------------------------------------------
+
+    errors: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    """Mean and standard deviation of what is read for an ideal output, both in digits; None: it is read."""
+
+    def quiet(self: Any) -> Any:
+        """The same without noise that is drawn at each conversion."""
+        return replace(self, noise=0.0) if self.noise else self
 
     # --- converters that differ ------------------------------------------------------------------
 

@@ -149,7 +149,8 @@ class Uniform:
         def read(value: Tensor, packed: Tensor, rows: Tensor) -> Tensor:
             return digits(value)
 
-        return Ready(self.range, self.ideal, high, per_current, digits, read, self.noise)
+        errors = getattr(self, "errors", None)  # of an ADC
+        return Ready(self.range, self.ideal, high, per_current, digits, read, self.noise, errors=errors)
 
     def quantise(self, value: Tensor, limit: float | Tensor) -> Tensor:
         """Values on the grid: ``lsb * code``.

@@ -25,6 +25,7 @@ class Ready(NamedTuple):
         read: what converters that differ give (see ``ColumnConverter.read``).
         noise: of each conversion.
         peak: the largest magnitude of a code, of a DAC.
+        errors: mean and deviation of what is read for ideal outputs (see ``ColumnConverter.errors``).
         stream: how a DAC drives the bits of an input one group after the other; None for all at once.
     """
 
@@ -37,3 +38,4 @@ class Ready(NamedTuple):
     noise: float
     peak: float = 1.0
     stream: Stream | None = None
+    errors: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None

@@ -2,7 +2,8 @@
 
 Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReRAMWan2022`,
 :class:`ReRAMMilo2021`, :class:`ReRAMCMO`, :class:`SONOS` are measured ones; :class:`Ideal`,
-:class:`ConstantDrift` and :class:`Generic` are for studies and for a device of your own, :class:`Switching`
+:class:`ConstantDrift`,
+:class:`CustomPCM` and :class:`Generic` are for studies and for a device of your own, :class:`Switching`
 makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one of a table of jumps.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
 :class:`JumpTable`, :class:`Fusion`, :class:`Retention`, :class:`Bake`, :class:`Cycling`, :class:`Loop`.
@@ -26,6 +27,7 @@ from mho.devices.bias_laws import TableBias as TableBias
 from mho.devices.bias_laws import Unbiased as Unbiased
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift
+from mho.devices.custom_pcm import CustomPCM as CustomPCM
 from mho.devices.effects import Accelerated as Accelerated
 from mho.devices.effects import Drifting as Drifting
 from mho.devices.effects import Effect as Effect

@@ -123,7 +123,7 @@ def _silence(array: Crossbar) -> None:
     """Take the noise off what is packed: what stays is the mean of the reads."""
     hardware = array.hardware
     array.hardware = dataclasses.replace(
-        hardware, dac=_without_noise(hardware.dac), adc=_without_noise(hardware.adc)
+        hardware, dac=_without_noise(hardware.dac), adc=None if hardware.adc is None else hardware.adc.quiet()
     )
     for name in list(array._buffers):
         part = name.removeprefix("packed_")

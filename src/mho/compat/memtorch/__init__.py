@@ -21,3 +21,6 @@ torch.Size([1, 4])
 from mho.compat.memtorch import bh as bh
 from mho.compat.memtorch import map as map
 from mho.compat.memtorch import mn as mn
+
+__version__ = "1.1.6"
+"""The version whose names these are."""

@@ -1,5 +1,6 @@
 """Memristor models."""
 
+from mho.compat.memtorch.bh.memristor import window as window
 from mho.compat.memtorch.bh.memristor.Memristor import Memristor as Memristor
 from mho.compat.memtorch.bh.memristor.models import VTEAM as VTEAM
 from mho.compat.memtorch.bh.memristor.models import Data_Driven as Data_Driven

@@ -1,0 +1,1 @@
+"""Noise models under the paths that scripts import them from."""

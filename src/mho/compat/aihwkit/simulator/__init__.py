@@ -1,0 +1,1 @@
+"""Configurations, under aihwkit's names."""

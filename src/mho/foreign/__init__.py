@@ -1,0 +1,1 @@
+"""Configurations of other simulators, read into the parts of a ``mho.Hardware``."""
