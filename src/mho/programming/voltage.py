@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mho.config import Finite, NonNegative, Positive, config
 from mho.programming.base import Cell
-from mho.programming.pulse import Memory, Moved, Pulse
+from mho.programming.pulse import Drive, Memory, Moved, Pulse
 
 _PARTS = 4  # of a pulse: its energy is a Simpson sum over them
 _PATIENCE = 2  # pulses in one direction, after a turn, before the width grows again
@@ -85,6 +85,11 @@ class Train:
     def amplitude(self, number: int) -> float:
         """Volts of a pulse after ``number`` others."""
         more = number * self.increment
+        return self.voltage + (more if self.voltage > 0 else -more)
+
+    def amplitudes(self, numbers: Tensor) -> Tensor:
+        """:meth:`amplitude` of several numbers."""
+        more = numbers * self.increment
         return self.voltage + (more if self.voltage > 0 else -more)
 
 
@@ -289,6 +294,45 @@ class VoltagePulses(Pulse):
             seconds = seconds + width
         return Moved((*cells._replace(state=state, deviation=deviation), *now), energy, seconds)
 
+    def sent(
+        self, device: Cell, memory: Memory, volts: Tensor, seconds: Tensor, draw: Callable[..., Tensor]
+    ) -> Moved:
+        """Cells after pulses of each cell's own volts and seconds; 0 V for none. There are no neighbours."""
+        now = _cycled(device, memory, volts != 0, draw)
+        cells = _Cells(*memory[:_OWN])
+        index = (volts != 0).reshape(-1).nonzero().squeeze(1)
+        few = _model(device, (*memory[:_OWN], *now)).take(index, volts.shape)
+        old, off = cells.state.reshape(-1)[index], cells.deviation.reshape(-1)[index]
+        v, dt = volts.reshape(-1)[index], seconds.reshape(-1)[index]
+        scale = getattr(device, "program_scale", 1.0)
+        found = few.scatter(old, v, dt) if scale > 0 and index.numel() else None
+        if found is not None:
+            off = found[0] * off + scale * found[1] * draw("scatter").reshape(-1)[index]
+        moved, heat = fire(few, old, v, dt)
+        zero = torch.zeros_like(cells.state)
+        state = cells.state.reshape(-1).index_copy(0, index, moved).view_as(zero)
+        deviation = cells.deviation.reshape(-1).index_copy(0, index, off).view_as(zero)
+        energy = zero.reshape(-1).index_copy(0, index, heat).view_as(zero)
+        return Moved((*cells._replace(state=state, deviation=deviation), *now), energy, seconds)
+
+    # --- for a board -----------------------------------------------------------------------------
+
+    def begin(self, like: Tensor) -> Memory:
+        """See :meth:`mho.programming.Driven.begin`: the widths of both trains, and which way the last ones went."""
+        one, zero = torch.ones_like(like), torch.zeros_like(like)
+        return one, one, zero, zero
+
+    def following(self, memory: Memory, step: Tensor, number: Tensor, span: float) -> Drive:
+        """See :meth:`mho.programming.Driven.following`: the pulses that :meth:`apply` gives a model."""
+        zero = torch.zeros_like(step)
+        cells = self._widths(_Cells(zero, *memory, zero), step.sign())
+        up = step > 0
+        volts = torch.where(up, self.up.amplitudes(number), self.down.amplitudes(number))
+        seconds = torch.where(up, self.up.width * cells.raising, self.down.width * cells.lowering)
+        kept = (cells.raising, cells.lowering, cells.run, cells.turns)
+        pulsed = step != 0
+        return Drive(kept, torch.where(pulsed, volts, 0.0), torch.where(pulsed, seconds, 0.0))
+
     def _widths(self, cells: _Cells, direction: Tensor) -> _Cells:
         """The factors on the widths for pulses in these directions."""
         pulsed, fresh = direction != 0, cells.run == 0
@@ -348,9 +392,11 @@ def _felt(exposures: tuple[Tensor, ...], voltages: tuple[float, float, float]) -
     return [(voltage, dt) for voltage, dt in felt if voltage != 0]
 
 
-def fire(model: PulsedModel, state: Tensor, volts: float, width: Tensor) -> tuple[Tensor, Tensor]:
+def fire(
+    model: PulsedModel, state: Tensor, volts: float | Tensor, width: Tensor
+) -> tuple[Tensor, Tensor]:
     """State after a pulse of each cell's own width, and the energy that it turns into heat, joules."""
-    voltage = torch.tensor(volts, dtype=state.dtype, device=state.device)
+    voltage = torch.as_tensor(volts, dtype=state.dtype, device=state.device)
     part = width / _PARTS
     charge = model.current(voltage, state)
     for n in range(1, _PARTS + 1):
