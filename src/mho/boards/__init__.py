@@ -7,6 +7,10 @@ from mho.boards.base import Cells as Cells
 from mho.boards.base import Pulses as Pulses
 from mho.boards.bench import Bench as Bench
 from mho.boards.calibrated import Calibration as Calibration
+from mho.boards.characterising import characterise as characterise
+from mho.boards.characterising import pulse_table as pulse_table
+from mho.boards.commissioning import calibrate_board as calibrate_board
+from mho.boards.commissioning import stuck_cells as stuck_cells
 from mho.boards.errors import BadAnswer as BadAnswer
 from mho.boards.errors import BoardError as BoardError
 from mho.boards.errors import LostReply as LostReply
@@ -15,6 +19,13 @@ from mho.boards.limits import disturb_voltage as disturb_voltage
 from mho.boards.log import Log as Log
 from mho.boards.log import read_log as read_log
 from mho.boards.replay import Replay as Replay
+from mho.boards.report import LogReport as LogReport
+from mho.boards.report import last_read as last_read
+from mho.boards.report import log_report as log_report
+from mho.boards.self_test import Finding as Finding
+from mho.boards.self_test import SelfTest as SelfTest
+from mho.boards.self_test import pattern as pattern
+from mho.boards.self_test import self_test as self_test
 from mho.boards.simulated import SimulatedBoard as SimulatedBoard
 from mho.boards.unreliable import LineFaults as LineFaults
 from mho.boards.unreliable import Unreliable as Unreliable

@@ -7,6 +7,7 @@ the verb is sent: after a power cut such a line without an answer says what may 
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import time
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -100,11 +102,21 @@ def capabilities_of(entries: Sequence[Entry]) -> Capabilities:
 
 # --- tensors as JSON -----------------------------------------------------------------------------
 
+_SHORT = 16  # numbers that are written out
+_TYPES = {"f8": ("<f8", torch.float64), "i4": ("<i4", torch.int64)}
 
-def numbers(values: Tensor) -> list[Any]:
-    """Numbers as JSON holds them, bit for bit; NaN and infinity as words."""
-    given: list[Any] = values.double().tolist()
-    return _worded(given) if not bool(values.isfinite().all()) else given
+
+def numbers(values: Tensor) -> Any:
+    """Numbers as JSON holds them, bit for bit.
+
+    A few are written out, with NaN and infinity as words; many are ``{"f8": base64, "shape": [...]}``, of their bytes in
+    float64 (``i4``: int32), the lowest byte first. ``numpy.frombuffer(base64.b64decode(text), "<f8")`` reads them.
+    """
+    if values.numel() <= _SHORT:
+        return _worded(values.tolist())
+    name = "f8" if values.is_floating_point() else "i4"
+    content = values.numpy().astype(_TYPES[name][0]).tobytes()
+    return {name: base64.b64encode(content).decode(), "shape": list(values.shape)}
 
 
 def _worded(values: Any) -> Any:
@@ -113,9 +125,14 @@ def _worded(values: Any) -> Any:
     return values if math.isfinite(values) else str(values)
 
 
-def tensor(values: Sequence[Any]) -> Tensor:
-    """What :func:`numbers` gave, float64."""
-    return torch.tensor(_numbers(values), dtype=torch.float64)
+def tensor(found: Any, dtype: torch.dtype = torch.float64) -> Tensor:
+    """What :func:`numbers` gave, float64 or int64."""
+    if isinstance(found, list):
+        return torch.tensor(_numbers(found), dtype=dtype)
+    (name,) = set(found) & set(_TYPES)
+    written, dtype = _TYPES[name]
+    values = np.frombuffer(base64.b64decode(found[name]), dtype=written)
+    return torch.tensor(values, dtype=dtype).view(found["shape"])
 
 
 def _numbers(values: Any) -> Any:
@@ -124,12 +141,12 @@ def _numbers(values: Any) -> Any:
 
 def packed_cells(cells: Cells) -> dict[str, Any]:
     """Addresses as JSON."""
-    return {"rows": cells.rows.tolist(), "columns": cells.columns.tolist()}
+    return {"rows": numbers(cells.rows), "columns": numbers(cells.columns)}
 
 
 def cells_of(arguments: Mapping[str, Any]) -> Cells:
     """The cells of an entry's arguments."""
-    return Cells(*(torch.tensor(arguments[k], dtype=torch.int64) for k in ("rows", "columns")))
+    return Cells(*(tensor(arguments[k], torch.int64) for k in ("rows", "columns")))
 
 
 def packed_answer(answer: Answer) -> dict[str, Any]:
