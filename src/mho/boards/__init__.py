@@ -18,6 +18,7 @@ from mho.boards.errors import PowerCut as PowerCut
 from mho.boards.limits import disturb_voltage as disturb_voltage
 from mho.boards.log import Log as Log
 from mho.boards.log import read_log as read_log
+from mho.boards.on_board import OnBoard as OnBoard
 from mho.boards.replay import Replay as Replay
 from mho.boards.report import LogReport as LogReport
 from mho.boards.report import last_read as last_read
