@@ -1,5 +1,6 @@
 """Arrays on a bench: boards and instruments behind one interface, with the rules of the bench."""
 
+from mho.boards.arc_two import ArcTwo as ArcTwo
 from mho.boards.base import Answer as Answer
 from mho.boards.base import Board as Board
 from mho.boards.base import Capabilities as Capabilities
@@ -18,6 +19,8 @@ from mho.boards.errors import PowerCut as PowerCut
 from mho.boards.limits import disturb_voltage as disturb_voltage
 from mho.boards.log import Log as Log
 from mho.boards.log import read_log as read_log
+from mho.boards.matrix import AsMatrix as AsMatrix
+from mho.boards.matrix import MatrixBoard as MatrixBoard
 from mho.boards.on_board import OnBoard as OnBoard
 from mho.boards.replay import Replay as Replay
 from mho.boards.report import LogReport as LogReport

@@ -1,9 +1,11 @@
 """What a board is asked, in SI units: the interface of all boards.
 
-A board is the raw side of a bench: each verb is asked once and answered once, or raises. It judges nothing and
-repeats nothing; :class:`mho.boards.Bench` around it keeps the rules, and is what everything else works with.
+A board is the raw side of a bench: each verb is asked once and answered once, or raises. It judges nothing
+and repeats nothing; :class:`mho.boards.Bench` around it keeps the rules, and is what everything else works
+with.
 
-Rows are word lines and inputs, columns are bit lines and outputs, both counted from 0 whatever the header says.
+Rows are word lines and inputs, columns are bit lines and outputs, both counted from 0 whatever the header
+says.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Capabilities:
         pulses: whether it sends pulses of a given voltage and length to single cells.
         targets: whether it brings cells to conductances by itself.
         multiplies: whether it drives several rows at once and reads the columns.
-        row_levels: whether each row then has a voltage of its own; otherwise all driven rows have the same one.
+        row_levels: whether each row then has a voltage of its own; otherwise all driven rows have the same
+            one.
         selector: whether transistors or selectors keep pulses from the other cells of a row and a column.
         at_once: cells that one transaction reads or pulses at most.
     """
@@ -125,7 +128,8 @@ class Answer(NamedTuple):
     Attributes:
         amperes: float64, ``[cell]`` of a read, ``[vector, column]`` of a product; as it came, NaN and all.
         limited: where the current was limited, bool, the same shape; None where the board does not tell.
-        stamp: the board's own time or number of each measurement, float64, the same shape; None where it has none.
+        stamp: the board's own time or number of each measurement, float64, the same shape; None where it has
+            none.
     """
 
     amperes: Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -29,8 +30,8 @@ _STREAM_BITS = 8
 class Bench:
     """A board, and the rules by which it is asked.
 
-    - A pulse cannot be repeated: after a lost reply its cells must be read before they get another one, and the
-      bench refuses what does not.
+    - A pulse cannot be repeated: after a lost reply its cells must be read before they get another one, and
+      the bench refuses what does not.
     - Reads and products change nothing: they are asked again, up to ``attempts`` times.
     - A read stays below the voltage that moves the cells, as the model of the device has it.
     - NaN, 9.9e37, limited currents and old values are errors that name verb, address and attempts.
@@ -90,7 +91,7 @@ class Bench:
         self._unsure = torch.zeros(self.capabilities.shape, dtype=torch.bool)
         self._stamp = -math.inf
         if self._past is None:
-            with self._guarded():
+            with self.guarded():
                 self.log.begin(board.identify(), self.capabilities)
 
     # --- reads -----------------------------------------------------------------------------------
@@ -133,8 +134,8 @@ class Bench:
     def multiply(self, x: Tensor) -> Tensor:
         """The currents of the columns for inputs at a part of the read voltage.
 
-        Where the rows have no voltages of their own, the inputs are driven bit by bit, in 8 bits and a sign, and
-        the currents added.
+        Where the rows have no voltages of their own, the inputs are driven bit by bit, in 8 bits and a sign,
+        and the currents added.
 
         Args:
             x: ``[vector, row]``, from -1 to 1.
@@ -146,7 +147,8 @@ class Bench:
         rows = self.capabilities.rows
         if x.dim() != 2 or x.shape[1] != rows or bool((x.abs() > 1 + 1e-9).any()):
             raise ValueError(
-                f"x has shape {tuple(x.shape)} and values up to {float(x.abs().max()) if x.numel() else 0.0:g}: give "
+                f"x has shape {tuple(x.shape)} and values up to "
+                f"{float(x.abs().max()) if x.numel() else 0.0:g}: give "
                 f"[vector, {rows}] from -1 to 1, of full scale"
             )
         if self.capabilities.row_levels:
@@ -192,10 +194,10 @@ class Bench:
     ) -> Tensor:
         """Ask until an answer is a measurement."""
         error: BoardError = LostReply("no answer")
-        with self._guarded():
+        with self.guarded():
             for attempt in range(1, self.attempts + 1):
                 try:
-                    answer = self._exchange(verb, arguments, ask, attempt)
+                    answer: Answer = self._exchange(verb, arguments, ask, attempt)
                 except LostReply as lost:
                     error = LostReply(lost.message, verb, words, attempt)
                     continue
@@ -213,19 +215,20 @@ class Bench:
         """Send pulses, once.
 
         Returns:
-            Whether the answer came, bool ``[cell]``. Cells without one may have had their pulse: they must be read
-            before the next one, and :meth:`settle` be told.
+            Whether the answer came, bool ``[cell]``. Cells without one may have had their pulse: they must be
+            read before the next one, and :meth:`settle` be told.
 
         Raises:
             BoardError: a cell whose last pulse is not known to have been sent was not read since.
             ValueError: a voltage or a length is beyond what the board gives.
         """
-        with self._guarded():
+        with self.guarded():
             check_pulses(pulses, self.capabilities)
             unread = self._unsure[pulses.cells.rows, pulses.cells.columns]
             if bool(unread.any()):
                 raise BoardError(
-                    "its last pulse was not answered and may have been sent: read the cell before another one",
+                    "its last pulse was not answered and may have been sent: read the cell before another "
+                    "one",
                     "pulse",
                     pulses.cells.take(unread).words(),
                     1,
@@ -250,19 +253,18 @@ class Bench:
 
     def set(self, cells: Cells, siemens: Tensor) -> None:
         """Bring cells to conductances ``[cell]`` as the board does it; asked again after a lost reply."""
-        with self._guarded():
+        with self.guarded():
             for some in cells.portions(self.capabilities.at_once):
                 self._set(cells.take(some), siemens[some])
 
-    def _set(self, cells: Cells, siemens: Tensor) -> None:
+    def _set(self, cells: Cells, siemens: Tensor, attempt: int = 1) -> None:
         arguments = set_arguments(cells, siemens)
-        for attempt in range(1, self.attempts + 1):
-            try:
-                self._exchange("set", arguments, lambda: self.board.set(cells, siemens), attempt)
-                return
-            except LostReply as lost:
-                if attempt == self.attempts:
-                    raise LostReply(lost.message, "set", cells.words(), attempt) from None
+        try:
+            self._exchange("set", arguments, lambda: self.board.set(cells, siemens), attempt)
+        except LostReply as lost:
+            if attempt == self.attempts:
+                raise LostReply(lost.message, "set", cells.words(), attempt) from None
+            self._set(cells, siemens, attempt + 1)
 
     # --- one transaction -------------------------------------------------------------------------
 
@@ -290,13 +292,20 @@ class Bench:
     # --- safety ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Ground the lines on whatever error, Ctrl-C among them."""
+    def guarded(self) -> Iterator[None]:
+        """Ground the lines on whatever error inside, Ctrl-C among them, and pass it on."""
         try:
             yield
         except BaseException:
-            self.safe()
+            self._secure()
             raise
+
+    def _secure(self) -> None:
+        """Ground the lines while another error is on its way, which must not be lost."""
+        try:
+            self.safe()
+        except BoardError as wrong:
+            warnings.warn(str(wrong), stacklevel=3)
 
     def safe(self) -> None:
         """Ground all lines and switch the sources off.
@@ -327,7 +336,11 @@ class Bench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self._secure()
+            self.board.close()
 
 
 def _opened(board: Board, log: str | Path | None, resume: bool) -> tuple[Log, Replay | None]:
@@ -339,5 +352,7 @@ def _opened(board: Board, log: str | Path | None, resume: bool) -> tuple[Log, Re
         return Log(Path(log), entries), Replay(Log(None, entries), then=board)
     path = None if log is None else Path(log)
     if path is not None and path.exists():
-        raise ValueError(f"log = {str(log)!r} is there already: give resume=True to go on with it, or another name")
+        raise ValueError(
+            f"log = {str(log)!r} is there already: give resume=True to go on with it, or another name"
+        )
     return Log(path), None

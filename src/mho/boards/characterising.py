@@ -32,8 +32,9 @@ def characterise(
         cycles: how many.
 
     Raises:
-        BoardError: a pulse was not answered: whether it was sent, a train of identical pulses cannot tell, and the
-            measurement would be of another train; take a connection that does not lose replies, or begin again.
+        BoardError: a pulse was not answered: whether it was sent, a train of identical pulses cannot tell,
+            and the measurement would be of another train; take a connection that does not lose replies, or
+            begin again.
     """
     bench.read(cells)
     for _ in range(cycles):
@@ -57,8 +58,8 @@ class _Step(NamedTuple):
 def pulse_table(source: str | Path | Log) -> Table:
     """The pulses of a log, with the read after each: a table for ``fit(table, PulseTrain(...))``.
 
-    Rows are of one cell after the other, in the order of time: the cell, the voltage of the pulse before
-    (0 for a read without a pulse), its width, the conductance. Reads at 0 V are left out; so are pulses after
+    Rows are of one cell after the other, in the order of time: the cell, the voltage of the pulse before (0
+    for a read without a pulse), its width, the conductance. Reads at 0 V are left out; so are pulses after
     which the cell was not read.
 
     Args:
@@ -77,7 +78,9 @@ def pulse_table(source: str | Path | Log) -> Table:
             if "answer" in entry and arguments is not None:
                 cells = cells_of(arguments)
                 volts, seconds = tensor(arguments["volts"]), tensor(arguments["seconds"])
-                pending.update(zip(_places(cells), zip(volts.tolist(), seconds.tolist(), strict=True), strict=True))
+                pending.update(
+                    zip(_places(cells), zip(volts.tolist(), seconds.tolist(), strict=True), strict=True)
+                )
         elif entry["verb"] == "read" and "answer" in entry and float(entry["arguments"]["volts"]) != 0:
             cells = cells_of(entry["arguments"])
             g: Tensor = answer_of(entry["answer"]).amperes / float(entry["arguments"]["volts"])

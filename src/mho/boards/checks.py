@@ -64,7 +64,8 @@ def check_volts(volts: float, limit: float) -> None:
     """Raise ``ValueError`` if a read would disturb the cells."""
     if not abs(volts) <= limit:
         raise ValueError(
-            f"volts = {volts!r}: a read above {limit:.4g} V moves the cells, or is above what the board reads at; give "
+            f"volts = {volts!r}: a read above {limit:.4g} V moves the cells, or is above what the board "
+            f"reads at; give "
             "a lower one"
         )
 
@@ -82,5 +83,6 @@ def check_pulses(pulses: Pulses, can: Capabilities) -> None:
             place = int(wrong.nonzero()[0])
             where = pulses.cells.take(slice(place, place + 1)).words()
             raise ValueError(
-                f"{name} = {float(values[place]):g} {unit} for {where}: the board sends {low:g} {unit} to {high:g} {unit}"
+                f"{name} = {float(values[place]):g} {unit} for {where}: the board sends {low:g} {unit} to "
+                f"{high:g} {unit}"
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor
 
@@ -17,8 +19,8 @@ _LEAST = 0.005  # of the range of the device: what a cell that is not stuck move
 def calibrate_board(bench: Bench, expected: Tensor) -> Calibration:
     """Offset and gain of the channel of each column, from an array that holds something known.
 
-    The offset is what is read at 0 V, the gain what is read beside it at the read voltage. The bench uses them from
-    then on, in place of those it had.
+    The offset is what is read at 0 V, the gain what is read beside it at the read voltage. The bench uses
+    them from then on, in place of those it had.
 
     Args:
         bench: the board.
@@ -45,8 +47,8 @@ def calibrate_board(bench: Bench, expected: Tensor) -> Calibration:
 def stuck_cells(bench: Bench, pulse: Driven, count: int = 3) -> Tensor:
     """The cells that pulses do not move, bool ``[row, column]``. It sends pulses: run the self-test first.
 
-    Each cell gets ``count`` pulses up, is read, gets as many down, and is read again. A cell at an end of its range
-    cannot move one way, but the other.
+    Each cell gets ``count`` pulses up, is read, gets as many down, and is read again. A cell at an end of its
+    range cannot move one way, but the other.
 
     Args:
         bench: the board, with a device.
@@ -73,5 +75,5 @@ def stuck_cells(bench: Bench, pulse: Driven, count: int = 3) -> Tensor:
         reads.append(bench.conductances(cells))
     noise = device.read_std(reads[0], reads[0], 0.0) * 2**0.5 * _SEEN
     least = noise.clamp(min=_LEAST * span)
-    moved = [(b - a).abs() > least for a, b in zip(reads, reads[1:], strict=False)]
+    moved = [(b - a).abs() > least for a, b in itertools.pairwise(reads)]
     return ~(moved[0] | moved[1]).view(shape)

@@ -16,8 +16,8 @@ _LOWEST, _HIGHEST, _STEPS = 1e-3, 5.0, 400  # volts, on a logarithmic scale
 def disturb_voltage(device: Device, seconds: float, share: float = 1e-3) -> float:
     """Largest voltage that moves a cell over less than a part of its range, volts.
 
-    A switching model tells it: its states are held at each voltage, of both signs, for ``seconds``. Other devices
-    are known at their read voltage alone, which is then the limit.
+    A switching model tells it: its states are held at each voltage, of both signs, for ``seconds``. Other
+    devices are known at their read voltage alone, which is then the limit.
 
     Args:
         device: the cells.
@@ -47,7 +47,8 @@ def disturb_voltage(device: Device, seconds: float, share: float = 1e-3) -> floa
         found = float(volts)
     if found == 0:
         raise ValueError(
-            f"{_LOWEST:g} V for {seconds:g} s moves the cells of {type(model).__name__} by more than {share:g} of "
+            f"{_LOWEST:g} V for {seconds:g} s moves the cells of {type(model).__name__} by more than "
+            f"{share:g} of "
             "their range: no read leaves them alone; give a shorter time of reads"
         )
     return found

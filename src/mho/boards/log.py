@@ -1,8 +1,9 @@
 """Every transaction of a bench, a line of JSON each.
 
-A line has a number ``n``, the time ``t``, the ``verb``, its arguments, and an ``answer`` or an ``error``, and a
-checksum over all of it. A verb that moves cells has a line of its own, which is on the disk, with all before it, when
-the verb is sent: after a power cut such a line without an answer says what may have been done.
+A line has a number ``n``, the time ``t``, the ``verb``, its arguments, and an ``answer`` or an ``error``, and
+a checksum over all of it. A verb that moves cells has a line of its own, which is on the disk, with all
+before it, when the verb is sent: after a power cut such a line without an answer says what may have been
+done.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Log:
 
     def begin(self, identity: str, capabilities: Capabilities) -> None:
         """The first line: the board."""
-        self.write(synced=True, verb="begin", format=FORMAT, board=identity, capabilities=to_dict(capabilities))
+        self.write(
+            synced=True, verb="begin", format=FORMAT, board=identity, capabilities=to_dict(capabilities)
+        )
 
 
 def read_log(source: str | Path | Log) -> list[Entry]:
@@ -83,7 +86,9 @@ def _entry(path: Path, number: int, line: str) -> Entry:
     try:
         found = parse_json(line)
     except ConfigError as error:
-        raise DamagedFileError(f"{path}, line {number}: damaged ({error}); use a copy that is whole") from None
+        raise DamagedFileError(
+            f"{path}, line {number}: damaged ({error}); use a copy that is whole"
+        ) from None
     wrong = broken(found) if isinstance(found, dict) else "it is no object"
     if wrong is not None:
         raise DamagedFileError(f"{path}, line {number}: damaged ({wrong}); use a copy that is whole")
@@ -109,8 +114,9 @@ _TYPES = {"f8": ("<f8", torch.float64), "i4": ("<i4", torch.int64)}
 def numbers(values: Tensor) -> Any:
     """Numbers as JSON holds them, bit for bit.
 
-    A few are written out, with NaN and infinity as words; many are ``{"f8": base64, "shape": [...]}``, of their bytes in
-    float64 (``i4``: int32), the lowest byte first. ``numpy.frombuffer(base64.b64decode(text), "<f8")`` reads them.
+    A few are written out, with NaN and infinity as words; many are ``{"f8": base64, "shape": [...]}``, of
+    their bytes in float64 (``i4``: int32), the lowest byte first. ``numpy.frombuffer(base64.b64decode(text),
+    "<f8")`` reads them.
     """
     if values.numel() <= _SHORT:
         return _worded(values.tolist())

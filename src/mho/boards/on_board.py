@@ -26,15 +26,16 @@ class OnBoard:
 
     Each forward of an array drives its inputs on the board and reads the columns; the instrument is the ADC,
     and ``hardware.adc`` is left out. Gradients go back through the model of the chip, which holds the
-    conductances that were read back, and straight through to the weights: training in the loop. Steps of an optimizer
-    change the weights, not the board, until :meth:`program` is called; it pulses only the cells that are off.
+    conductances that were read back, and straight through to the weights: training in the loop. Steps of an
+    optimizer change the weights, not the board, until :meth:`program` is called; it pulses only the cells
+    that are off.
 
-    Arrays that do not fit beside each other go page by page: a forward writes the page that it needs, if the board
-    holds another one. That is as slow as it sounds, and wears the cells.
+    Arrays that do not fit beside each other go page by page: a forward writes the page that it needs, if the
+    board holds another one. That is as slow as it sounds, and wears the cells.
 
-    ``hardware`` should be that of the board: the device, its bounds and the mapping. Effects in it are drawn for
-    the model of the chip alone. After :meth:`close` the model is an ordinary one, with a simulated chip of
-    the conductances that were read last.
+    ``hardware`` should be that of the board: the device, its bounds and the mapping. Effects in it are drawn
+    for the model of the chip alone. After :meth:`close` the model is an ordinary one, with a simulated chip
+    of the conductances that were read last.
 
     Args:
         model: what ``mho.convert`` made.
@@ -159,7 +160,8 @@ class _Array:
             raise ValueError(f"{where!r} learns by pulses, or is on a board already: close that first")
         if hardware.array.voltages or hardware.array.loaded:
             raise ValueError(
-                f"{where!r} has array = {type(hardware.array).__name__}(...): the wires of a board are its own; convert "
+                f"{where!r} has array = {type(hardware.array).__name__}(...): the wires of a board are its "
+                f"own; convert "
                 "with array=Ideal()"
             )
 
@@ -221,7 +223,7 @@ class _Array:
         return modelled + (measured - modelled).detach()
 
     def _modelled(self, x: Tensor) -> Tensor:
-        """The product by the chip as it was read: its values, with gradients straight through to the weights."""
+        """The product by the chip as it was read, with gradients straight through to the weights."""
         crossbar, layout = self.crossbar, self.crossbar.layout
         clean = crossbar.logical(crossbar.wide_weight())
         weights = clean + (self._effective.to(clean) - clean).detach()
@@ -302,4 +304,3 @@ def _alike(blocks: list[Block]) -> dict[tuple[int, int, int, tuple[int, int]], l
 def _empty(like: Tensor) -> ProgrammingResult:
     zero = torch.zeros(like.shape, dtype=torch.float64)
     return ProgrammingResult(zero, zero.int(), zero.bool(), zero.clone(), zero.clone())
-

@@ -41,10 +41,10 @@ class Block(NamedTuple):
 
 
 def placed(sizes: dict[str, tuple[int, int, int, int]], can: Capabilities) -> list[Block]:
-    """Blocks of all arrays, beside each other and below each other, on as few pages as simple rows of them give.
+    """Blocks of all arrays, beside each other and below each other, page by page.
 
-    Arrays that are larger than the board are cut. Blocks fill shelves from left to right; a shelf is as high as
-    its first block, and a page as many shelves as fit.
+    Arrays that are larger than the board are cut. Blocks fill shelves from left to right; a shelf is as high
+    as its first block, and a page as many shelves as fit.
 
     Args:
         sizes: copies, groups, rows and columns of each array, by its path.

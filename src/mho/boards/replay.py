@@ -22,9 +22,9 @@ _KINDS: dict[str, type[BoardError]] = {
 class Replay(Board):
     """The answers of a log, one after the other, to the same questions.
 
-    Each verb is compared with the log, arguments and all, and gets the answer or the error that came then, bit for
-    bit. What was sent and never answered, where the log ends, is a lost reply. After the end of the log the board
-    ``then`` is asked, which makes a run go on where it stopped.
+    Each verb is compared with the log, arguments and all, and gets the answer or the error that came then,
+    bit for bit. What was sent and never answered, where the log ends, is a lost reply. After the end of the
+    log the board ``then`` is asked, which makes a run go on where it stopped.
 
     Args:
         log: what a :class:`~mho.boards.Bench` wrote.
@@ -39,7 +39,8 @@ class Replay(Board):
         self._capabilities = capabilities_of(self.entries)
         if then is not None and then.capabilities != self._capabilities:
             raise BoardError(
-                f"the log is of {self.entries[0]['board']!r}, whose capabilities are others than those of this "
+                f"the log is of {self.entries[0]['board']!r}, whose capabilities are others than those of "
+                f"this "
                 "board; go on with the board of the log, or begin a new log"
             )
         self._left = _exchanges(self.entries)
@@ -90,7 +91,9 @@ class Replay(Board):
 
     def _live(self) -> Board:
         if self.then is None:
-            raise BoardError("the log ends here, and there is no board to go on with: Replay(log, then=board)")
+            raise BoardError(
+                "the log ends here, and there is no board to go on with: Replay(log, then=board)"
+            )
         self.live = True
         return self.then
 
@@ -142,7 +145,8 @@ def _exchanges(entries: list[Entry]) -> list[Entry]:
         if entry.get("stage") == SENT:
             found.append(entry)
         elif "of" in entry:  # the answer of what was sent
-            found[-1] = {**found[-1], **{k: entry[k] for k in ("answer", "error") if k in entry}}
+            came: Entry = {k: entry[k] for k in ("answer", "error") if k in entry}
+            found[-1] = {**found[-1], **came}
         else:
             found.append(entry)
     return found

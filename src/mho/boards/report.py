@@ -26,10 +26,11 @@ class LogReport:
         seconds: from the first line to the last.
         pulses: that each cell got, int64; those known from reads to have been sent among them.
         energy: joules of the pulses of each cell, ``V^2 (g_before + g_after) / 2 width``.
-        read_noise: standard deviation of reads of a cell that nothing moved in between, siemens; NaN where a cell
-            was not read twice so.
+        read_noise: standard deviation of reads of a cell that nothing moved in between, siemens; NaN where a
+            cell was not read twice so.
         drift: change of a cell's conductance between the first and the last of these reads, siemens.
-        unknown: pulses that were sent, never answered, and not looked at since: cells to read before anything else.
+        unknown: pulses that were sent, never answered, and not looked at since: cells to read before anything
+            else.
         last: what each cell was last read as, siemens; NaN where it was not.
     """
 
@@ -49,8 +50,10 @@ class LogReport:
         noise = self.read_noise[self.read_noise.isfinite()]
         told = f"{float(noise.square().mean().sqrt()):.3g} S" if noise.numel() else "not known"
         return (
-            f"{self.board}: {self.transactions} transactions in {self.seconds:.3g} s, {self.lost} without an answer, "
-            f"{self.refused} refused; {int(self.pulses.sum())} pulses, {float(self.energy.sum()):.3g} J; read noise "
+            f"{self.board}: {self.transactions} transactions in {self.seconds:.3g} s, {self.lost} without "
+            f"an answer, "
+            f"{self.refused} refused; {int(self.pulses.sum())} pulses, {float(self.energy.sum()):.3g} J; "
+            f"read noise "
             f"{told}; {self.unknown.number} cells whose last pulse is not known"
         )
 
@@ -94,7 +97,10 @@ class _Account:
         self.last = torch.full_like(zero, float("nan"))
         self._half = zero.clone()  # V^2 width / 2 of pulses after which the cell was not read yet
         self._before = zero.clone()
-        self._open, self._unread = zero.bool(), zero.bool()  # pulses without an answer; and without a read since
+        self._open, self._unread = (
+            zero.bool(),
+            zero.bool(),
+        )  # pulses without an answer; and without a read since
         self._sent: Pulses | None = None
         # of reads of cells that nothing moved in between
         self._count, self._mean, self._squares = zero.clone(), zero.clone(), zero.clone()

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mho import random
-from mho.boards.base import Cells
 from mho.boards.bench import Bench
 from mho.boards.errors import BadAnswer
 
@@ -52,7 +51,10 @@ class SelfTest:
         return not self.findings
 
     def __str__(self) -> str:
-        return "\n".join(f"{f.fault}: {f.where}: {f.what}" for f in self.findings) or "all lines as they should be"
+        return (
+            "\n".join(f"{f.fault}: {f.where}: {f.what}" for f in self.findings)
+            or "all lines as they should be"
+        )
 
 
 def pattern(shape: tuple[int, int], low: float, high: float) -> Tensor:
@@ -69,8 +71,8 @@ def pattern(shape: tuple[int, int], low: float, high: float) -> Tensor:
         ValueError: the array is too small for that.
 
     Example:
-        >>> pattern((4, 4), 1e-6, 9e-6).unique().tolist()
-        [1e-06, 9e-06]
+        >>> pattern((4, 4), 0.25, 0.75).unique().tolist()
+        [0.25, 0.75]
     """
     if min(shape) < 4:
         raise ValueError(f"shape = {shape!r}: give at least 4 rows and 4 columns")
@@ -79,7 +81,7 @@ def pattern(shape: tuple[int, int], low: float, high: float) -> Tensor:
         on = board ^ (random.uniform(shape, seed, "pattern") < 0.5)
         square = on[: min(shape), : min(shape)]
         if _own(on) and _own(on.t()) and not torch.equal(square, square.t()):
-            return torch.where(on, high, low).double()
+            return low + (high - low) * on.double()
     raise ValueError(f"shape = {shape!r}: no pattern was found whose lines all differ")
 
 
@@ -129,14 +131,18 @@ def self_test(bench: Bench, expected: Tensor, tolerance: float = 0.2) -> SelfTes
 def _found(g: Tensor, held: Tensor, tolerance: float) -> list[Finding]:
     found: list[Finding] = []
     if float((g * held).sum()) < 0:
-        found.append(Finding("sign", "all columns", "currents come with the wrong sign; turn the ammeter, or its sign"))
+        found.append(
+            Finding("sign", "all columns", "currents come with the wrong sign; turn the ammeter, or its sign")
+        )
         g = -g
     if _is_transposed(g, held):
         what = "rows read as columns and columns as rows; swap the connectors, or the header map"
         return [*found, Finding("transposed", "the array", what)]
     dark = g.abs() < _DARK * float(held.median())
     rows, columns = dark.all(1), dark.all(0)
-    found += [_open("row", int(k)) for k in rows.nonzero()] + [_open("column", int(k)) for k in columns.nonzero()]
+    found += [_open("row", int(k)) for k in rows.nonzero()] + [
+        _open("column", int(k)) for k in columns.nonzero()
+    ]
     for name, lines, truth, others in (("row", g, held, columns), ("column", g.t(), held.t(), rows)):
         own = ~(rows if name == "row" else columns)
         stuck = _stuck(lines[:, ~others], truth[:, ~others]) & own
@@ -177,7 +183,9 @@ def _stuck(lines: Tensor, truth: Tensor) -> Tensor:
 
 def _stuck_line(name: str, line: int, lines: Tensor) -> Finding:
     mean = float(lines[line].mean())
-    return Finding("stuck", f"{name} {line}", f"all its cells read {mean:.3g} S, whatever they hold; leave it out")
+    return Finding(
+        "stuck", f"{name} {line}", f"all its cells read {mean:.3g} S, whatever they hold; leave it out"
+    )
 
 
 def _swapped(g: Tensor, held: Tensor, rows: Tensor, columns: Tensor) -> list[Finding]:

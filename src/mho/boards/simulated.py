@@ -22,9 +22,9 @@ from mho.programming.base import cells_of, part
 class SimulatedBoard(Board):
     """An array of simulated cells, one chip, with wiring as good or bad as is ordered.
 
-    Cells of a switching model (``devices.Switching``) or of a table of jumps (``devices.JumpCell``) are moved by
-    pulses. Statistical cells, such as ``devices.PCM``, have no pulses: they are set to targets, with the error
-    of their device. Effects around the device (``devices.StuckAt``, noise...) act on what is read.
+    Cells of a switching model (``devices.Switching``) or of a table of jumps (``devices.JumpCell``) are moved
+    by pulses. Statistical cells, such as ``devices.PCM``, have no pulses: they are set to targets, with the
+    error of their device. Effects around the device (``devices.StuckAt``, noise...) act on what is read.
 
     A draw belongs to a cell and to how many pulses or reads that cell had before: a seed and a list of
     transactions give the same currents, bit for bit, whatever else was asked.

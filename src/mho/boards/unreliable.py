@@ -22,10 +22,11 @@ class LineFaults:
         lost_every: of so many replies one is lost; what was asked was done.
         dropped_every: of so many questions one is lost, and nothing is done.
         unanswered_every: of so many transactions of pulses one is done and not answered.
-        late_every: of so many replies one comes too late, and after the next question (over a connection alone).
+        late_every: of so many replies one comes too late, and after the next question (over a connection
+            alone).
         late_seconds: how much too late.
-        power_cut: the transaction, counted from 1, in the middle of which the power goes: half of its cells are
-            pulsed, and nothing answers any more.
+        power_cut: the transaction, counted from 1, in the middle of which the power goes: half of its cells
+            are pulsed, and nothing answers any more.
     """
 
     lost_every: _Every = 0

@@ -43,9 +43,10 @@ def write(
     """Bring the cells of a board to their targets.
 
     Each cell is read and pulsed in turns until it is read within the tolerance, by the rule that programs
-    simulated cells. A pulse without an answer is never sent again blindly: the cell is read, and only where it has
-    not moved, by more than the noise of its device, is the pulse taken as not sent. A board that sets targets by
-    itself (``capabilities.targets``) is told them, and told again where a read misses the tolerance.
+    simulated cells. A pulse without an answer is never sent again blindly: the cell is read, and only where
+    it has not moved, by more than the noise of its device, is the pulse taken as not sent. A board that sets
+    targets by itself (``capabilities.targets``) is told them, and told again where a read misses the
+    tolerance.
 
     A run that was cut goes on with the same call on ``Bench(board, device, log=..., resume=True)``.
 
@@ -58,11 +59,12 @@ def write(
         mask: the cells to write, bool ``[row, column]``; all if None.
 
     Returns:
-        Each ``[row, column]``: conductances as they were last read (NaN for cells outside of the mask), pulses,
-        failures, energy (of pulses, ``V^2 (g_before + g_after) / 2 width``, and of reads) and time.
+        Each ``[row, column]``: conductances as they were last read (NaN for cells outside of the mask),
+        pulses, failures, energy (of pulses, ``V^2 (g_before + g_after) / 2 width``, and of reads) and time.
 
     Raises:
-        BoardError: a pulse was sent ``bench.attempts`` times and moved nothing and got no answer; or a read failed.
+        BoardError: a pulse was sent ``bench.attempts`` times and moved nothing and got no answer; or a read
+            failed.
         ValueError: the targets have another shape than the array, or the board can send no such pulses.
 
     Example:
@@ -86,7 +88,7 @@ def write(
         raise ValueError(f"g_target has shape {tuple(g_target.shape)}: give finite siemens, {shape}")
     mask = torch.ones(shape, dtype=torch.bool) if mask is None else mask
     cells = Cells.of(mask)
-    with bench._guarded():
+    with bench.guarded():
         if bench.capabilities.pulses:
             found = _Writing(bench, cells, g_target.double()[mask], rule, device).run()
         else:
@@ -110,19 +112,18 @@ def _in_array(found: ProgrammingResult, mask: Tensor) -> ProgrammingResult:
 class _Writing:
     """One run over a list of cells."""
 
-    def __init__(
-        self, bench: Bench, cells: Cells, target: Tensor, rule: WriteVerify, device: Device
-    ) -> None:
+    def __init__(self, bench: Bench, cells: Cells, target: Tensor, rule: WriteVerify, device: Device) -> None:
         if not isinstance(rule.pulse, Driven):
             raise ValueError(
-                f"pulse = {type(rule.pulse).__name__}(...): a board sends volts for seconds; give VoltagePulses, VIPI "
+                f"pulse = {type(rule.pulse).__name__}(...): a board sends volts for seconds; give "
+                f"VoltagePulses, VIPI "
                 "or JumpPulses"
             )
         self.bench, self.cells, self.target, self.rule, self.device = bench, cells, target, rule, device
         self.pulse: Driven = rule.pulse
         self.span = float(device.g_max) - float(device.g_min)
         self.limit = rule.limit(device, target)
-        self.memory = self.pulse.begin(target)
+        self.memory = tuple(m.clone() for m in self.pulse.begin(target))
         self.g = torch.full_like(target, float("nan"))
         self.pulses = torch.zeros_like(target, dtype=torch.int64)
         self.tries = torch.zeros_like(self.pulses)  # of the pulse that is next
@@ -131,7 +132,9 @@ class _Writing:
 
     def run(self) -> ProgrammingResult:
         left = torch.arange(self.target.numel())
-        last = torch.zeros_like(self.target)  # volts^2 seconds / 2 of the pulse before, whose energy is not known yet
+        last = torch.zeros_like(
+            self.target
+        )  # volts^2 seconds / 2 of the pulse before, whose energy is not known yet
         failed = torch.zeros_like(self.target, dtype=torch.bool)
         while left.numel():
             before = self.g[left]
@@ -197,9 +200,7 @@ class _Writing:
         return last
 
 
-def _set(
-    bench: Bench, cells: Cells, target: Tensor, rule: WriteVerify, device: Device
-) -> ProgrammingResult:
+def _set(bench: Bench, cells: Cells, target: Tensor, rule: WriteVerify, device: Device) -> ProgrammingResult:
     """Tell a board its targets, until reads are within the tolerance."""
     g, limit = torch.full_like(target, float("nan")), rule.limit(device, target)
     writes = torch.zeros_like(target, dtype=torch.int32)
@@ -215,4 +216,3 @@ def _set(
     failed = torch.zeros_like(target, dtype=torch.bool)
     failed[left] = True
     return ProgrammingResult(g, writes, failed, energy, seconds)
-

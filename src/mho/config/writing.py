@@ -50,8 +50,8 @@ def append_line(path: Path, line: str, *, synced: bool = True) -> None:
     Args:
         path: the file.
         line: with its newline.
-        synced: False leaves it to the system when the line reaches the disk: at the latest with the next one that
-            is synced.
+        synced: False leaves it to the system when the line reaches the disk: at the latest with the next one
+            that is synced.
 
     Raises:
         OSError: it cannot be written; the message begins with ``path``. What was there is there as before.

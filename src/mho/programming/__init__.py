@@ -4,7 +4,8 @@
 reads again until it is within a tolerance; :class:`CountedPulses` sends as many identical pulses as the law
 of a switching model says. :class:`GradientProgramming` reads whole arrays and lowers the error of their
 products. What one pulse does is a :class:`Pulse`: :class:`Correction` for statistical devices,
-:class:`VoltagePulses` for switching models, :class:`VIPI` for the same with a controlled amplitude, :class:`JumpPulses` for cells with a table of jumps.
+:class:`VoltagePulses` for switching models, :class:`VIPI` for the same with a controlled amplitude,
+:class:`JumpPulses` for cells with a table of jumps.
 """
 
 from mho.programming.base import Cell as Cell

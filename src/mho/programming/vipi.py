@@ -32,15 +32,17 @@ class _Control(NamedTuple):
 class VIPI(Pulse):
     """Voltage-incremental proportional-integral programming: the error sets the amplitude of each pulse.
 
-    With e = |g_target - g| / (g_max - g_min) at each read and the sum of e since the last turn, the next pulse has::
+    With e = |g_target - g| / (g_max - g_min) at each read and the sum of e since the last turn, the next
+    pulse has::
 
         |V| = voltage + proportional e + integral sum(e),   at most ``most``
 
     and the width of its train. Far from the target pulses are strong, near it weak, and a cell that does not
     answer gets more volts each time; when the target is passed, the sum begins anew in the other train.
 
-    Source: the idea and the name are of OpenMENA, A. Safa et al., arXiv 2511.03747 (2025), abstract. The paper's own
-    gains and its treatment of turns were not available; the law above, its turns and the defaults are mho's.
+    Source: the idea and the name are of OpenMENA, A. Safa et al., arXiv 2511.03747 (2025), abstract. The
+    paper's own gains and its treatment of turns were not available; the law above, its turns and the defaults
+    are mho's.
 
     Attributes:
         up, down: trains; the first ``voltage`` and the ``width`` of each. They have no ``increment`` here.
@@ -67,9 +69,13 @@ class VIPI(Pulse):
         self._as_pulses()
         for name, train in (("up", self.up), ("down", self.down)):
             if train.increment:
-                raise ValueError(f"{name}.increment = {train.increment!r}: the controller raises the volts; give 0")
+                raise ValueError(
+                    f"{name}.increment = {train.increment!r}: the controller raises the volts; give 0"
+                )
             if abs(train.voltage) > self.most:
-                raise ValueError(f"most = {self.most!r} V is below {name}.voltage = {train.voltage!r} V; raise it")
+                raise ValueError(
+                    f"most = {self.most!r} V is below {name}.voltage = {train.voltage!r} V; raise it"
+                )
 
     def _as_pulses(self) -> VoltagePulses:
         return VoltagePulses(up=self.up, down=self.down, growth=1.0, shrink=1.0)

@@ -1,8 +1,8 @@
 """What instruments are told: two channels of a source-measure unit and a switch matrix, as SCPI or as TSP.
 
-The matrix has three buses. A drives rows: channel 1 of the source. B measures a column: channel 2, at 0 V.
-C is ground. A line lies on one bus at a time: it is opened before it is closed elsewhere, and at rest it lies on C.
-Since channel 2 holds its column at ground, no current goes through other cells.
+The matrix has three buses. A drives rows: channel 1 of the source. B measures a column: channel 2, at 0 V. C
+is ground. A line lies on one bus at a time: it is opened before it is closed elsewhere, and at rest it lies
+on C. Since channel 2 holds its column at ground, no current goes through other cells.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Dialect(ABC):
     """How an instrument is told what to do. Statements of one message are joined by semicolons.
 
     Attributes:
-        crosspoint: name of the relay of a bus (A, B or C) and a line, as Python formats it; lines count from 1,
-            the rows first, then the columns.
+        crosspoint: name of the relay of a bus (A, B or C) and a line, as Python formats it; lines count from
+            1, the rows first, then the columns.
     """
 
     crosspoint: str = "1{bus}{line:03d}"
@@ -69,7 +69,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def message(self, statements: Sequence[str]) -> str:
-        """One line that ends with the answer: those of the statements and, last, the error of the instrument."""
+        """One line; its answer ends with the error of the instrument."""
 
     @abstractmethod
     def statements(self, message: str) -> list[str]:
@@ -158,7 +158,9 @@ class SCPI(Dialect):
 
     def message(self, statements: Sequence[str]) -> str:
         """See :meth:`Dialect.message`; the colon leads back to the root of the commands."""
-        return ";".join(s if k == 0 or s[0] in "*:" else f":{s}" for k, s in enumerate((*statements, "SYST:ERR?")))
+        return ";".join(
+            s if k == 0 or s[0] in "*:" else f":{s}" for k, s in enumerate((*statements, "SYST:ERR?"))
+        )
 
     def statements(self, message: str) -> list[str]:
         """See :meth:`Dialect.statements`."""
@@ -209,8 +211,9 @@ class TSP(Dialect):
 
     def setup(self, compliance: float) -> list[str]:
         """See :meth:`Dialect.setup`."""
-        return ["errorqueue.clear()", "timer.reset()", "smub.source.levelv=0", f"smub.source.limiti={compliance!r}",
-                "smua.source.output=1", "smub.source.output=1"]  # fmt: skip
+        on = ["smua.source.output=1", "smub.source.output=1"]
+        limit = f"smub.source.limiti={compliance!r}"
+        return ["errorqueue.clear()", "timer.reset()", "smub.source.levelv=0", limit, *on]
 
     def opened(self, relays: Sequence[str]) -> str:
         """See :meth:`Dialect.opened`."""
@@ -253,7 +256,11 @@ class TSP(Dialect):
 
     def fault(self, answer: str) -> str | None:
         """The number of errors in the queue."""
-        return None if _floats(answer) == 0 else f"{answer} errors in the queue: print(errorqueue.next()) tells them"
+        return (
+            None
+            if _floats(answer) == 0
+            else f"{answer} errors in the queue: print(errorqueue.next()) tells them"
+        )
 
     def answered(self, amperes: float, limited: bool, stamp: float) -> str:
         """See :meth:`Dialect.answered`."""

@@ -241,9 +241,7 @@ class _Instrument:
         if not asked:
             return []
         if all(len(one.rows) == 1 for one in asked) and len({one.volts for one in asked}) == 1:
-            rows, columns = (
-                torch.tensor(v) for v in ([m.rows[0] for m in asked], [m.column for m in asked])
-            )
+            rows, columns = (torch.tensor(v) for v in ([m.rows[0] for m in asked], [m.column for m in asked]))
             answer = self.board.read(Cells(rows, columns), asked[0].volts)
             places = torch.arange(len(asked))
         else:

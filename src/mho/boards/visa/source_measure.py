@@ -54,7 +54,9 @@ def open_visa(address: str, timeout: float = 2.0, backend: str = "@py") -> Sessi
             address, read_termination="\n", write_termination="\n"
         )
     except Exception as error:  # pyvisa's backends raise their own, and those of sockets
-        raise BoardError(f"{address}: {error}; look at the address, the cable and the power", "open", address, 1) from error
+        raise BoardError(
+            f"{address}: {error}; look at the address, the cable and the power", "open", address, 1
+        ) from error
     session.timeout = 1000 * timeout
     _without_delay(session)
     return session  # type: ignore[no-any-return]
@@ -66,23 +68,25 @@ def _without_delay(session: Any) -> None:
     The attribute that VISA has for it (VI_ATTR_TCPIP_NODELAY) is unknown to the sockets of pyvisa-py 0.8.1.
     """
     with contextlib.suppress(AttributeError, KeyError, OSError):
-        session.visalib.sessions[session.session].interface.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        session.visalib.sessions[session.session].interface.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
 
 
 class SourceMeasureBoard(Board):
     """An array behind a switch matrix, driven and measured by a source-measure unit of two channels.
 
     Each read, pulse or product is one message and one answer: a round trip for up to ``at_once`` cells. Rows
-    take one voltage or ground, so that products go bit by bit (:meth:`mho.boards.Bench.multiply`). After a lost
-    reply, before anything else is asked, the instrument is asked who it is until it says so: an answer that comes
-    late is never taken for that of the next question.
+    take one voltage or ground, so that products go bit by bit (:meth:`mho.boards.Bench.multiply`). After a
+    lost reply, before anything else is asked, the instrument is asked who it is until it says so: an answer
+    that comes late is never taken for that of the next question.
 
     Args:
         session: a connection, of :func:`open_visa` or any other of its kind.
         rows, columns: of the array.
         dialect: what the instruments are told.
-        header: line of the matrix of each row and, after these, of each column, counted from 0; as they are counted if
-            None.
+        header: line of the matrix of each row and, after these, of each column, counted from 0; as they are
+            counted if None.
         capabilities: what the instruments can do; what follows from the rest is not looked at.
 
     Attributes:
@@ -109,7 +113,9 @@ class SourceMeasureBoard(Board):
         )
         lines = tuple(range(rows + columns)) if header is None else header
         if sorted(set(lines)) != sorted(lines) or len(lines) != rows + columns:
-            raise ValueError(f"header = {header!r}: give a line for each of {rows} rows and {columns} columns, each once")
+            raise ValueError(
+                f"header = {header!r}: give a line for each of {rows} rows and {columns} columns, each once"
+            )
         self._row, self._column = lines[:rows], lines[rows:]
         self._names = {(b, k): self.dialect.relay(b, k) for b in "ABC" for k in lines}
         self.round_trips = 0
@@ -129,12 +135,16 @@ class SourceMeasureBoard(Board):
         """See :meth:`Board.identify`."""
         if self._identity:
             return self._identity
-        for _ in range(_TRIES):
-            try:
-                return self._line(self.dialect.question)
-            except LostReply:
-                continue
-        raise BoardError("no answer; look at the address and the termination of lines", "identify", "", _TRIES)
+        return self._introduced(1)
+
+    def _introduced(self, attempt: int) -> str:
+        try:
+            return self._line(self.dialect.question)
+        except LostReply:
+            if attempt < _TRIES:
+                return self._introduced(attempt + 1)
+            what = "no answer; look at the address and the termination of lines"
+            raise BoardError(what, "identify", "", attempt) from None
 
     # --- verbs -----------------------------------------------------------------------------------
 
@@ -144,7 +154,13 @@ class SourceMeasureBoard(Board):
         statements = [say.source(volts)]
         for row, column in self._lines(cells):
             rest, used = self._relays(row, column)
-            statements += [say.opened(rest), say.closed(used), say.measure(), say.opened(used), say.closed(rest)]
+            statements += [
+                say.opened(rest),
+                say.closed(used),
+                say.measure(),
+                say.opened(used),
+                say.closed(rest),
+            ]
         return self._answer([*statements, say.source(0.0)], (cells.number,))
 
     def pulse(self, pulses: Pulses) -> None:
@@ -176,7 +192,13 @@ class SourceMeasureBoard(Board):
             statements.append(say.source(levels.pop() if levels else 0.0))
             for column in self._column:
                 off, on = self._names["C", column], self._names["B", column]
-                statements += [say.opened([off]), say.closed([on]), say.measure(), say.opened([on]), say.closed([off])]
+                statements += [
+                    say.opened([off]),
+                    say.closed([on]),
+                    say.measure(),
+                    say.opened([on]),
+                    say.closed([off]),
+                ]
             statements.append(say.source(0.0))
             if driven:
                 statements += [say.opened(drive), say.closed(ground)]
