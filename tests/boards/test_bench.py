@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from cells import NOISY, QUIET, RULE, targets
+
 from mho.boards import (
     BadAnswer,
     Bench,
@@ -93,9 +93,10 @@ def test_lost_replies_of_reads_are_asked_for_again_and_end_in_an_error():
     with Bench(board, QUIET) as bench:
         reads = [bench.conductances() for _ in range(4)]
         assert all(torch.equal(reads[0], g) for g in reads) and board.transactions == 7
-    with Bench(Unreliable(SimulatedBoard(QUIET, 4, 4), LineFaults(dropped_every=1)), QUIET) as bench:
-        with pytest.raises(LostReply, match="read of 16 cells from row 0, column 0 on, attempt 5"):
-            bench.conductances()
+    words = "read of 16 cells from row 0, column 0 on, attempt 5"
+    silent = Unreliable(SimulatedBoard(QUIET, 4, 4), LineFaults(dropped_every=1))
+    with Bench(silent, QUIET) as bench, pytest.raises(LostReply, match=words):
+        bench.conductances()
 
 
 def test_reads_stay_below_the_voltage_that_moves_cells():
@@ -107,9 +108,9 @@ def test_reads_stay_below_the_voltage_that_moves_cells():
     span = float(model.bounds[1]) - float(model.bounds[0])
     assert float((model.step(state, limit, 1e-3) - state).abs()) <= 1e-3 * span
     assert disturb_voltage(Switching(model=model), 1e-3) >= disturb_voltage(Switching(model=model), 1.0)
-    with Bench(SimulatedBoard(QUIET, 4, 4), QUIET) as bench:
-        with pytest.raises(ValueError, match="a read above 0.49.* V moves the cells"):
-            bench.read(volts=0.5)
+    words = "a read above 0.49.* V moves the cells"
+    with Bench(SimulatedBoard(QUIET, 4, 4), QUIET) as bench, pytest.raises(ValueError, match=words):
+        bench.read(volts=0.5)
     with pytest.raises(ValueError, match="moves the cells"):
         Bench(SimulatedBoard(QUIET, 4, 4), QUIET, v_read=0.6)
 
@@ -195,9 +196,13 @@ def test_a_pulse_that_never_happens_is_an_error_that_names_the_cell():
         raise LostReply("no answer in time")
 
     board.pulse = nothing
-    with Bench(board, QUIET, attempts=3) as bench:
-        with pytest.raises(BoardError, match="pulse of row 0, column 0, attempt 3: no answer, and the cell did not"):
-            write(bench, targets(4, 4), RULE)
+    with (
+        Bench(board, QUIET, attempts=3) as bench,
+        pytest.raises(
+            BoardError, match="pulse of row 0, column 0, attempt 3: no answer, and the cell did not"
+        ),
+    ):
+        write(bench, targets(4, 4), RULE)
 
 
 def test_energy_and_pulses_of_the_log_are_those_of_the_programming():
@@ -246,7 +251,10 @@ def test_bad_arguments_are_refused_before_anything_is_asked():
         ):
             with pytest.raises(ValueError, match=words):
                 ask()
-    with Bench(SimulatedBoard(QUIET, 4, 4)) as bench, pytest.raises(ValueError, match="say what the cells are"):
+    with (
+        Bench(SimulatedBoard(QUIET, 4, 4)) as bench,
+        pytest.raises(ValueError, match="say what the cells are"),
+    ):
         write(bench, targets(4, 4), RULE)
 
 

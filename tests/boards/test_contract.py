@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from cells import PULSES, QUIET, RULE
+
 from mho.boards import (
     AsMatrix,
     Bench,
@@ -87,7 +87,9 @@ def test_a_stranger_writes_a_board_of_a_few_lines():
 
         @property
         def capabilities(self):
-            return type(SimulatedBoard(QUIET, 3, 4).capabilities)(rows=3, columns=4, pulses=False, multiplies=False)
+            return type(SimulatedBoard(QUIET, 3, 4).capabilities)(
+                rows=3, columns=4, pulses=False, multiplies=False
+            )
 
         def identify(self):
             return "resistors"
@@ -102,7 +104,7 @@ def test_a_stranger_writes_a_board_of_a_few_lines():
 
     check_board(Resistors(), 0.1)
     with pytest.raises(BoardError, match="drives one row at a time"):
-        Resistors().multiply(torch.ones(1, 3))
+        Resistors().multiply(torch.ones(1, 3), torch.arange(4))
 
 
 def test_draws_belong_to_cells_and_their_pulses():

@@ -175,8 +175,8 @@ class Board(ABC):
         """
         raise BoardError("this board sets no targets by itself: send it pulses", "set", cells.words(), 1)
 
-    def multiply(self, volts: Tensor) -> Answer:
-        """The current of each column, with the rows at ``volts[vector, row]``.
+    def multiply(self, volts: Tensor, columns: Tensor) -> Answer:
+        """The currents of some columns, ``[vector, column]``, with the rows at ``volts[vector, row]``.
 
         Raises:
             LostReply: no answer came in time.

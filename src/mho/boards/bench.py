@@ -19,12 +19,17 @@ from mho.boards.calibrated import Calibration
 from mho.boards.checks import check_pulses, check_volts, judged
 from mho.boards.errors import BadAnswer, BoardError, LostReply
 from mho.boards.limits import disturb_voltage
-from mho.boards.log import Log, numbers, packed_answer
-from mho.boards.replay import SENT, Replay, pulse_arguments, read_arguments, set_arguments
+from mho.boards.log import Log, packed_answer
+from mho.boards.replay import (
+    SENT,
+    Replay,
+    product_arguments,
+    pulse_arguments,
+    read_arguments,
+    set_arguments,
+)
 from mho.boards.resumed import reopened
 from mho.devices import Device
-
-_STREAM_BITS = 8
 
 
 class Bench:
@@ -131,14 +136,16 @@ class Bench:
         g = self.read(cells) / self.v_read
         return g.view(self.capabilities.shape) if cells is None else g
 
-    def multiply(self, x: Tensor) -> Tensor:
+    def multiply(self, x: Tensor, columns: Tensor | None = None, steps: int = 255) -> Tensor:
         """The currents of the columns for inputs at a part of the read voltage.
 
-        Where the rows have no voltages of their own, the inputs are driven bit by bit, in 8 bits and a sign,
-        and the currents added.
+        Where the rows have no voltages of their own, the inputs are rounded to ``steps``, driven bit by
+        bit, positive ones and negative ones apart, and the currents added.
 
         Args:
             x: ``[vector, row]``, from -1 to 1.
+            columns: which columns are measured, int64; all if None.
+            steps: from 0 to full scale, where inputs are driven bit by bit.
 
         Returns:
             Amperes, float64, ``[vector, column]``, calibrated.
@@ -151,38 +158,40 @@ class Bench:
                 f"{float(x.abs().max()) if x.numel() else 0.0:g}: give "
                 f"[vector, {rows}] from -1 to 1, of full scale"
             )
+        columns = torch.arange(self.capabilities.columns) if columns is None else columns
         if self.capabilities.row_levels:
-            return self._products(x * self.v_read)
-        return self._bit_by_bit(x)
+            return self._products(x * self.v_read, columns)
+        return self._bit_by_bit((x * steps).round().to(torch.int64), columns) / steps
 
-    def _bit_by_bit(self, x: Tensor) -> Tensor:
-        top = 2**_STREAM_BITS - 1
-        codes = (x.abs() * top).round().to(torch.int64)
-        total = torch.zeros(len(x), self.capabilities.columns, dtype=torch.float64)
+    def _bit_by_bit(self, codes: Tensor, columns: Tensor) -> Tensor:
+        """Products of whole numbers."""
+        total = torch.zeros(len(codes), len(columns), dtype=torch.float64)
         for sign in (1, -1):
-            for bit in range(_STREAM_BITS):
-                on = (codes.bitwise_right_shift(bit) & 1).bool() & (x * sign > 0)
+            left = (codes * sign).clamp(min=0)
+            for bit in range(int(left.max()).bit_length() if left.numel() else 0):
+                on = (left.bitwise_right_shift(bit) & 1).bool()
                 used = on.any(1).nonzero().squeeze(1)
                 if used.numel():
-                    weight = sign * 2.0**bit / top
-                    total[used] += weight * self._products(on[used].double() * self.v_read)
+                    found = self._products(on[used].double() * self.v_read, columns)
+                    total[used] += sign * 2.0**bit * found
         return total
 
-    def _products(self, volts: Tensor) -> Tensor:
+    def _products(self, volts: Tensor, columns: Tensor) -> Tensor:
         """Products of a few vectors at a time, as many as one transaction takes."""
-        size = max(1, self.capabilities.at_once // self.capabilities.columns)
-        found = torch.cat([self._product(part) for part in volts.split(size)]) if len(volts) else volts
-        columns = torch.arange(self.capabilities.columns)
+        size = max(1, self.capabilities.at_once // max(1, len(columns)))
+        parts = [self._product(part, columns) for part in volts.split(size)]
+        found = torch.cat(parts) if parts else volts.new_zeros(0, len(columns))
         return found if self.calibration is None else self.calibration.applied(found, columns)
 
-    def _product(self, volts: Tensor) -> Tensor:
+    def _product(self, volts: Tensor, columns: Tensor) -> Tensor:
         def address(place: int) -> str:
-            return f"vector {place // self.capabilities.columns}, column {place % self.capabilities.columns}"
+            return f"vector {place // len(columns)}, column {int(columns[place % len(columns)])}"
 
         def ask() -> Answer:
-            return self.board.multiply(volts)
+            return self.board.multiply(volts, columns)
 
-        return self._measured("multiply", {"volts": numbers(volts)}, ask, f"{len(volts)} vectors", address)
+        arguments = product_arguments(volts, columns)
+        return self._measured("multiply", arguments, ask, f"{len(volts)} vectors", address)
 
     def _measured(
         self,
@@ -271,6 +280,8 @@ class Bench:
     def _exchange(self, verb: str, arguments: dict[str, Any], ask: Callable[[], Any], attempt: int) -> Any:
         """Ask once, and write down what was asked and what came."""
         writes, moves = self._writes(), verb in ("pulse", "set")
+        if writes and self._past is not None and not self._past.live:
+            self._stamp = -math.inf  # the clock of the board may have begun anew
         said: dict[str, Any] = {"verb": verb, "attempt": attempt, "arguments": arguments}
         if moves and writes:
             self.log.write(synced=True, **said, stage=SENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
 from mho.programming import ProgrammingResult, WriteVerify
 
+_STEPS = 255  # to full scale, of inputs without a DAC
 _PARTS = ("g", "pulses", "failed", "energy", "seconds")
 
 
@@ -144,6 +145,14 @@ class OnBoard:
         self.close()
 
 
+class _Driven(NamedTuple):
+    """What is driven on the rows: parts of full scale, full scale in units of the inputs, and steps to it."""
+
+    vectors: Tensor
+    top: float
+    steps: int
+
+
 class _Array:
     """One array on a board; a crossbar asks it in the place of its own product."""
 
@@ -242,9 +251,9 @@ class _Array:
         if crossbar.bias_rows:
             ones = vectors.new_ones(*vectors.shape[:2], crossbar.bias_rows)
             vectors = torch.cat((vectors, ones), dim=-1)
-        driven, top = self._driven(vectors)
+        driven, top, steps = self._driven(vectors)
         how = hardware.mapping.readout(hardware.device.g_min, hardware.device.g_max)
-        sums = self._sums(driven) * top / hardware.device.g_max
+        sums = self._sums(driven, steps) * top / hardware.device.g_max
         weights = tile.normalised(tile.combine(sums, how), how._replace(offset=0.0))
         total = top * driven.sum(-1).t()[..., None]  # [group, vector, 1]
         y = (weights - how.offset * total) * tile.column_factors(self._chip)
@@ -253,21 +262,24 @@ class _Array:
         flat[place.reshape(-1)] = y.transpose(0, 1).reshape(-1)
         return flat.view(like.shape).to(like)
 
-    def _driven(self, vectors: Tensor) -> tuple[Tensor, float]:
-        """Inputs after the DAC as parts of full scale, and full scale in units of the inputs.
+    def _driven(self, vectors: Tensor) -> _Driven:
+        """Inputs after the DAC as parts of full scale.
 
         Without a DAC, or without a full scale of its own, full scale is the largest input of these vectors.
         """
         dac, limit = self.crossbar.hardware.dac, self.crossbar.input_limit()
         rows = vectors.shape[-1] - self.crossbar.bias_rows
         inputs, sources = vectors[..., :rows], vectors[..., rows:]
-        if dac is not None and not dac.ideal and bool(inputs.any()):
+        most, steps = float(vectors.abs().max()) if vectors.numel() else 0.0, _STEPS
+        if dac is not None and not dac.ideal and most > 0:
             top = float(inputs.abs().max() if limit is None else torch.as_tensor(limit).max())
             vectors = torch.cat((dac.quantise(inputs, top), sources), dim=-1)
-        most = float(vectors.abs().max()) if vectors.numel() else 0.0
-        return (vectors / most, most) if most > 0 else (vectors, 1.0)
+            most = max(float(sources.abs().max()), top) if sources.numel() else top
+            if most == top:
+                steps = int(dac.peak if float(dac.peak).is_integer() else 2 * dac.peak)
+        return _Driven(vectors / most, most, steps) if most > 0 else _Driven(vectors, 1.0, steps)
 
-    def _sums(self, driven: Tensor) -> Tensor:
+    def _sums(self, driven: Tensor, steps: int) -> Tensor:
         """Sums of conductances times inputs, siemens, ``[copy, group, vector, column]``."""
         board, shape = self.board, self._chip.g.shape
         total = torch.zeros(*shape[:2], len(driven), shape[3], dtype=torch.float64)
@@ -276,10 +288,12 @@ class _Array:
             board.hold(page)
             x = torch.zeros(len(driven), board.bench.capabilities.rows, dtype=torch.float64)
             x[:, top : top + rows[1] - rows[0]] = driven[:, group, slice(*rows)]
-            currents = board.bench.multiply(x) / board.bench.v_read
-            for block in blocks:
-                columns = slice(*block.columns)
-                total[block.copy, group, :, columns] += currents[:, block.on_board[1]]
+            lines = torch.cat([torch.arange(b.on_board[1].start, b.on_board[1].stop) for b in blocks])
+            sums = (board.bench.multiply(x, lines, steps) / board.bench.v_read).split(
+                [b.width for b in blocks], 1
+            )
+            for block, found in zip(blocks, parts, strict=True):
+                total[block.copy, group, :, slice(*block.columns)] += found
         return total
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:

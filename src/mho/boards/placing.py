@@ -36,8 +36,13 @@ class Block(NamedTuple):
     @property
     def on_board(self) -> tuple[slice, slice]:
         """Its place on the board."""
-        height, width = self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
-        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+        height = self.rows[1] - self.rows[0]
+        return slice(self.top, self.top + height), slice(self.left, self.left + self.width)
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
+        return self.columns[1] - self.columns[0]
 
 
 def placed(sizes: dict[str, tuple[int, int, int, int]], can: Capabilities) -> list[Block]:

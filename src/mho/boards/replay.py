@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from mho.boards import errors
 from mho.boards.base import Answer, Board, Capabilities, Cells, Pulses
+from mho.boards.checks import judged
 from mho.boards.errors import BoardError, LostReply
 from mho.boards.log import Entry, Log, answer_of, capabilities_of, numbers, packed_cells, read_log
 
@@ -44,6 +46,8 @@ class Replay(Board):
                 "board; go on with the board of the log, or begin a new log"
             )
         self._left = _exchanges(self.entries)
+        if then is not None:
+            _without_the_end(self._left)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -74,10 +78,10 @@ class Replay(Board):
         if self._next("set", set_arguments(cells, siemens)) is None:
             self._live().set(cells, siemens)
 
-    def multiply(self, volts: Tensor) -> Answer:
+    def multiply(self, volts: Tensor, columns: Tensor) -> Answer:
         """See :meth:`Board.multiply`."""
-        found = self._next("multiply", {"volts": numbers(volts)})
-        return self._live().multiply(volts) if found is None else answer_of(found)
+        found = self._next("multiply", product_arguments(volts, columns))
+        return self._live().multiply(volts, columns) if found is None else answer_of(found)
 
     def safe(self) -> None:
         """Of the board that goes on."""
@@ -122,6 +126,11 @@ def read_arguments(cells: Cells, volts: float) -> dict[str, Any]:
     return {**packed_cells(cells), "volts": float(volts)}
 
 
+def product_arguments(volts: Tensor, columns: Tensor) -> dict[str, Any]:
+    """Of a product."""
+    return {"volts": numbers(volts), "columns": numbers(columns)}
+
+
 def pulse_arguments(pulses: Pulses) -> dict[str, Any]:
     """Of pulses."""
     return {
@@ -150,3 +159,17 @@ def _exchanges(entries: list[Entry]) -> list[Entry]:
         else:
             found.append(entry)
     return found
+
+
+def _without_the_end(exchanges: list[Entry]) -> None:
+    """Take away the questions whose errors ended a run; whether the last pulses were sent is not known."""
+    while exchanges and exchanges[-1]["verb"] != "pulse" and _failed(exchanges[-1]):
+        exchanges.pop()
+    if exchanges and exchanges[-1]["verb"] == "pulse":
+        exchanges[-1].pop("error", None)
+
+
+def _failed(entry: Entry) -> bool:
+    return "answer" not in entry or (
+        "amperes" in entry["answer"] and judged(answer_of(entry["answer"]), -math.inf) is not None
+    )

@@ -104,7 +104,7 @@ def self_test(bench: Bench, expected: Tensor, tolerance: float = 0.2) -> SelfTes
         tolerance: largest error of a gain.
 
     Example:
-        >>> from mho.boards import SimulatedBoard, Wiring
+        >>> from mho.boards import Cells, SimulatedBoard, Wiring
         >>> from mho.devices import Ideal
         >>> held = pattern((4, 4), 2e-6, 20e-6)
         >>> board = SimulatedBoard(Ideal(), 4, 4, wiring=Wiring(swapped_rows=(1, 2)))

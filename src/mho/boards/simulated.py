@@ -106,10 +106,10 @@ class SimulatedBoard(Board):
         amperes = self.wiring.through(volts * self._noisy(places), cells, volts)
         return self._answer(self.wiring.measured(amperes, cells.columns))
 
-    def multiply(self, volts: Tensor) -> Answer:
+    def multiply(self, volts: Tensor, columns: Tensor) -> Answer:
         """See :meth:`Board.multiply`; the noise of the cells is drawn anew for each vector."""
         if not self._capabilities.multiplies:
-            return super().multiply(volts)
+            return super().multiply(volts, columns)
         shape = self._capabilities.shape
         every = Cells.all(shape)
         places = self._places(self.wiring.cells(every, shape))
@@ -117,7 +117,7 @@ class SimulatedBoard(Board):
         for vector in volts.double():
             driven = vector[every.rows]
             found.append(self.wiring.through(driven * self._noisy(places), every, driven).view(shape).sum(0))
-        return self._answer(self.wiring.measured(torch.stack(found), torch.arange(shape[1])))
+        return self._answer(self.wiring.measured(torch.stack(found)[:, columns], columns))
 
     def _noisy(self, places: Tensor) -> Tensor:
         """One read of some cells, siemens."""

@@ -80,10 +80,10 @@ class Unreliable(Board):
         self._end()
         return answer
 
-    def multiply(self, volts: Tensor) -> Answer:
+    def multiply(self, volts: Tensor, columns: Tensor) -> Answer:
         """See :meth:`Board.multiply`."""
         self._begin()
-        answer = self.board.multiply(volts)
+        answer = self.board.multiply(volts, columns)
         self._end()
         return answer
 

@@ -144,14 +144,17 @@ def _check_targets(board: Board, volts: float, noise: float) -> None:
 def _check_products(board: Board, volts: float, noise: float) -> None:
     can, must = board.capabilities, promises(type(board).__name__)
     on = (torch.arange(can.rows) % 2 == 0).double()
-    vectors = volts * torch.stack((on, 1 - on))
+    vectors, columns = volts * torch.stack((on, 1 - on)), torch.arange(can.columns).flip(0)[::2]
     if not can.multiplies:
-        must(_refuses(lambda: board.multiply(vectors)), "a board that cannot multiply must raise BoardError")
+        must(
+            _refuses(lambda: board.multiply(vectors, columns)),
+            "a board that cannot multiply must raise BoardError",
+        )
         return
     cells = _read(board, Cells.all(can.shape), volts).view(can.shape)
-    answer = board.multiply(vectors)
-    _check_form(board, answer, (2, can.columns))
-    wanted = vectors / volts @ cells
+    answer = board.multiply(vectors, columns)
+    _check_form(board, answer, (2, len(columns)))
+    wanted = (vectors / volts @ cells)[:, columns]
     near = (answer.amperes - wanted).abs() <= noise * float(wanted.abs().max())
     must(bool(near.all()), "a product must be the sum of what its cells read")
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mho.boards.errors import BoardError
+from mho.boards.errors import LostReply
 from mho.config import Count, config
 
 Measured = tuple[float, bool, float]
@@ -77,11 +77,19 @@ class Dialect(ABC):
 
     @abstractmethod
     def parsed(self, answer: str) -> Measured:
-        """Amperes into the line, whether they were limited, and the time, of one answer."""
+        """Amperes into the line, whether they were limited, and the time, of one answer.
+
+        Raises:
+            LostReply: it is no such answer.
+        """
 
     @abstractmethod
     def fault(self, answer: str) -> str | None:
-        """What the instrument has to say of an error; None for no error."""
+        """What the instrument has to say of an error; None for no error.
+
+        Raises:
+            LostReply: it is no such answer.
+        """
 
     @abstractmethod
     def answered(self, amperes: float, limited: bool, stamp: float) -> str:
@@ -96,7 +104,7 @@ def _floats(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BoardError(f"{text!r} is no number") from None
+        raise LostReply(f"{text!r} is no number: another reply came in its place") from None
 
 
 @config
@@ -170,13 +178,16 @@ class SCPI(Dialect):
         """``CURR,STAT,TIME``; the current comes out of the line, into channel 2."""
         parts = answer.split(",")
         if len(parts) != 3:
-            raise BoardError(f"{answer!r} is no current, status and time")
+            raise LostReply(f"{answer!r} is no current, status and time")
         amperes, status, stamp = map(_floats, parts)
         return -amperes, bool(int(status) >> self.limited_bit & 1), stamp
 
     def fault(self, answer: str) -> str | None:
         """``0,"No error"`` is none."""
-        return None if re.match(r"[+]?0,", answer) else answer
+        found = re.match(r'([-+]?\d+),"', answer)
+        if found is None:
+            raise LostReply(f"{answer!r} is no status: another reply came in its place")
+        return None if int(found.group(1)) == 0 else answer
 
     def answered(self, amperes: float, limited: bool, stamp: float) -> str:
         """See :meth:`Dialect.answered`."""
@@ -251,16 +262,14 @@ class TSP(Dialect):
         """Current, ``true`` or ``false``, time; the current comes out of the line, into channel 2."""
         parts = answer.split(",")
         if len(parts) != 3 or parts[1] not in ("true", "false"):
-            raise BoardError(f"{answer!r} is no current, compliance and time")
+            raise LostReply(f"{answer!r} is no current, compliance and time")
         return -_floats(parts[0]), parts[1] == "true", _floats(parts[2])
 
     def fault(self, answer: str) -> str | None:
         """The number of errors in the queue."""
-        return (
-            None
-            if _floats(answer) == 0
-            else f"{answer} errors in the queue: print(errorqueue.next()) tells them"
-        )
+        if _floats(answer) == 0:
+            return None
+        return f"{answer} errors in the queue: print(errorqueue.next()) tells them"
 
     def answered(self, amperes: float, limited: bool, stamp: float) -> str:
         """See :meth:`Dialect.answered`."""

@@ -59,6 +59,7 @@ class Loopback:
         self._instrument = _Instrument(self.board, self.dialect)
         self.messages = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.settimeout(0.05)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -84,7 +85,6 @@ class Loopback:
 
     def _serve(self) -> None:
         """One connection after the other."""
-        self._socket.settimeout(0.05)
         while not self._ended.is_set():
             try:
                 connection, _ = self._socket.accept()
@@ -249,13 +249,14 @@ class _Instrument:
             vectors = torch.zeros(len(kinds), self.rows, dtype=torch.float64)
             for number, (driven, volts) in enumerate(kinds):
                 vectors[number, list(driven)] = volts
-            answer = self.board.multiply(vectors)
+            answer = self.board.multiply(vectors, torch.arange(self.columns))
             number_of = {kind: k for k, kind in enumerate(kinds)}
             places = torch.tensor([number_of[m.rows, m.volts] * self.columns + m.column for m in asked])
         none = torch.zeros_like(answer.amperes)
         limited = none.bool() if answer.limited is None else answer.limited
         stamp = none if answer.stamp is None else answer.stamp
-        values = (v.flatten()[places].tolist() for v in (answer.amperes, limited, stamp))
+        values = [v.flatten()[places].tolist() for v in (answer.amperes, limited)]
+        values.append(stamp.flatten()[places].sort().values.tolist())  # one is measured after the other
         return [self.dialect.answered(*one) for one in zip(*values, strict=True)]
 
     def _pulse(self) -> None:

@@ -124,7 +124,11 @@ class SourceMeasureBoard(Board):
 
     def _setup(self) -> None:
         ground = self.dialect.closed([self._names["C", k] for k in (*self._row, *self._column)])
-        self._ask([*self.dialect.setup(self._capabilities.compliance), ground], 0)
+        try:
+            self._ask([*self.dialect.setup(self._capabilities.compliance), ground], 0)
+        except LostReply:
+            self._off = True
+            raise
 
     @property
     def capabilities(self) -> Capabilities:
@@ -174,13 +178,14 @@ class SourceMeasureBoard(Board):
             statements += [say.opened(used), say.closed(rest)]
         self._ask(statements, 0)
 
-    def multiply(self, volts: Tensor) -> Answer:
+    def multiply(self, volts: Tensor, columns: Tensor) -> Answer:
         """See :meth:`Board.multiply`; the driven rows of a vector have one voltage.
 
         Raises:
             BoardError: a vector has rows of several voltages.
         """
         say, statements = self.dialect, []
+        measured = [self._column[int(k)] for k in columns]
         for number, vector in enumerate(volts.tolist()):
             levels = {v for v in vector if v != 0}
             if len(levels) > 1:
@@ -190,7 +195,7 @@ class SourceMeasureBoard(Board):
             if driven:
                 statements += [say.opened(ground), say.closed(drive)]
             statements.append(say.source(levels.pop() if levels else 0.0))
-            for column in self._column:
+            for column in measured:
                 off, on = self._names["C", column], self._names["B", column]
                 statements += [
                     say.opened([off]),
@@ -202,7 +207,7 @@ class SourceMeasureBoard(Board):
             statements.append(say.source(0.0))
             if driven:
                 statements += [say.opened(drive), say.closed(ground)]
-        return self._answer(statements, (len(volts), self._capabilities.columns))
+        return self._answer(statements, (len(volts), len(measured)))
 
     def safe(self) -> None:
         """Source off, all lines on ground; without waiting for an answer, so that nothing can hinder it."""
@@ -213,9 +218,9 @@ class SourceMeasureBoard(Board):
         self._off = True
         self._behind = True  # whatever comes of it is no answer to what is asked next
         try:
-            self.session.write(say.message([*say.off(), away, ground]))
-        except Exception as error:  # whatever the backend raises
-            raise BoardError(f"the instrument was not reached ({error})", "safe", "", 1) from error
+            self._say(say.message([*say.off(), away, ground]))
+        except LostReply as error:
+            raise BoardError(f"the instrument was not reached: {error.message}", "safe", "", 1) from error
 
     def close(self) -> None:
         """End the connection."""
@@ -233,7 +238,9 @@ class SourceMeasureBoard(Board):
         return [name["C", row], name["C", column]], [name["A", row], name["B", column]]
 
     def _answer(self, statements: list[str], shape: tuple[int, ...]) -> Answer:
-        found = [self.dialect.parsed(text) for text in self._ask(statements, torch.Size(shape).numel())]
+        texts = self._ask(statements, torch.Size(shape).numel())
+        with self._watched():
+            found = [self.dialect.parsed(text) for text in texts]
         amperes, limited, stamps = zip(*found, strict=True) if found else ((), (), ())
         made = [torch.tensor(v, dtype=torch.float64).view(shape) for v in (amperes, stamps)]
         return Answer(made[0], torch.tensor(limited, dtype=torch.bool).view(shape), made[1])
@@ -244,27 +251,40 @@ class SourceMeasureBoard(Board):
         if self._off:
             self._off = False
             self._setup()
-        parts = self._line(self.dialect.message(statements)).split(";")
-        if len(parts) != count + 1:
-            self._behind = True
-            raise LostReply(f"{len(parts) - 1} answers to {count} questions: another reply came in its place")
-        fault = self.dialect.fault(parts[-1])
+        with self._watched():
+            parts = self._line(self.dialect.message(statements)).split(";")
+            fault = self.dialect.fault(parts[-1])
+            if fault is None and len(parts) != count + 1:
+                raise LostReply(f"{len(parts) - 1} answers to {count} questions: another reply in its place")
         if fault is not None:
             raise BoardError(f"the instrument says {fault}")
         return parts[:-1]
 
-    def _line(self, message: str) -> str:
-        """Send a message; its answer."""
-        self.round_trips += 1
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """After a lost reply others may still come."""
         try:
-            self.session.write(message)
-            return self._heard()
+            yield
         except LostReply:
             self._behind = True
             raise
 
+    def _line(self, message: str) -> str:
+        """Send a message; its answer."""
+        self.round_trips += 1
+        with self._watched():
+            self._say(message)
+            return self._heard()
+
+    def _say(self, message: str) -> None:
+        """Send a line; backends have exceptions of their own for what cannot be sent."""
+        try:
+            self.session.write(message)
+        except Exception as error:
+            raise LostReply(f"nothing could be sent ({type(error).__name__})") from error
+
     def _heard(self) -> str:
-        """The next line that comes, in time; backends have exceptions of their own for none."""
+        """The next line that comes in time; and for none."""
         try:
             return self.session.read().strip()
         except Exception as error:
@@ -276,7 +296,7 @@ class SourceMeasureBoard(Board):
         while self._behind:
             tries += 1
             try:
-                self.session.write(self.dialect.question)
+                self._say(self.dialect.question)
                 while self._heard() != self._identity:
                     continue
                 self._behind = False
