@@ -289,9 +289,8 @@ class _Array:
             x = torch.zeros(len(driven), board.bench.capabilities.rows, dtype=torch.float64)
             x[:, top : top + rows[1] - rows[0]] = driven[:, group, slice(*rows)]
             lines = torch.cat([torch.arange(b.on_board[1].start, b.on_board[1].stop) for b in blocks])
-            sums = (board.bench.multiply(x, lines, steps) / board.bench.v_read).split(
-                [b.width for b in blocks], 1
-            )
+            sums = board.bench.multiply(x, lines, steps) / board.bench.v_read
+            parts = sums.split([b.width for b in blocks], 1)
             for block, found in zip(blocks, parts, strict=True):
                 total[block.copy, group, :, slice(*block.columns)] += found
         return total

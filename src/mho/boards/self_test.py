@@ -106,11 +106,12 @@ def self_test(bench: Bench, expected: Tensor, tolerance: float = 0.2) -> SelfTes
     Example:
         >>> from mho.boards import Cells, SimulatedBoard, Wiring
         >>> from mho.devices import Ideal
-        >>> held = pattern((4, 4), 2e-6, 20e-6)
-        >>> board = SimulatedBoard(Ideal(), 4, 4, wiring=Wiring(swapped_rows=(1, 2)))
-        >>> board.set(Cells.all((4, 4)), held.flatten())
-        >>> print(self_test(Bench(board, Ideal()), held[[0, 2, 1, 3]]))
+        >>> held = pattern((8, 8), 2e-6, 20e-6)
+        >>> board = SimulatedBoard(Ideal(), 8, 8)
+        >>> board.set(Cells.all((8, 8)), held.flatten())
+        >>> print(self_test(Bench(board, Ideal()), held))
         all lines as they should be
+        >>> board.wiring = Wiring(swapped_rows=(1, 2))
         >>> print(self_test(Bench(board, Ideal()), held))
         swapped: rows 1 and 2: each reads as the other should; mend the header map
     """
@@ -189,22 +190,34 @@ def _stuck_line(name: str, line: int, lines: Tensor) -> Finding:
 
 
 def _swapped(g: Tensor, held: Tensor, rows: Tensor, columns: Tensor) -> list[Finding]:
-    """Lines that read as others should; those that are open or stuck are left out."""
+    """Lines that read as others should; those that are open or stuck are left out.
+
+    Swapped rows make columns look odd, and the other way round: the explanation with fewer lines is taken.
+    """
     found = []
-    for name, lines, truth, bad, aside in (
-        ("row", g, held, rows, columns),
-        ("column", g.t(), held.t(), columns, rows),
-    ):
-        good = (~bad).nonzero().squeeze(1)
-        mine, other = (v[good][:, ~aside] for v in (lines, truth))
-        fits = torch.corrcoef(torch.cat((mine, other)))[: len(good), len(good) :]
-        best = fits.argmax(1)
-        better = fits.max(1).values > fits.diagonal() + _BETTER
-        pairs = {tuple(sorted((int(good[a]), int(good[best[a]])))) for a in better.nonzero().squeeze(1)}
-        for a, b in sorted(pairs):
-            what = "each reads as the other should; mend the header map"
-            found.append(Finding("swapped", f"{name}s {a} and {b}", what))
-    return found
+    for turned in (False, True):
+        a, b, bad, aside = (g.t(), held.t(), columns, rows) if turned else (g, held, rows, columns)
+        first, put_right = _pairs(a, b, bad, aside)
+        second, _ = _pairs(put_right.t(), b.t(), aside, bad)
+        names = ("column", "row") if turned else ("row", "column")
+        found.append([(names[0], *pair) for pair in first] + [(names[1], *pair) for pair in second])
+    what = "each reads as the other should; mend the header map"
+    return [Finding("swapped", f"{name}s {a} and {b}", what) for name, a, b in min(found, key=len)]
+
+
+def _pairs(g: Tensor, held: Tensor, bad: Tensor, aside: Tensor) -> tuple[list[tuple[int, int]], Tensor]:
+    """Rows that read as others should, in pairs, and what was read with them put right."""
+    good = (~bad).nonzero().squeeze(1)
+    mine, other = (v[good][:, ~aside] for v in (g, held))
+    fits = torch.corrcoef(torch.cat((mine, other)))[: len(good), len(good) :]
+    better = fits.max(1).values > fits.diagonal() + _BETTER
+    best = torch.where(better, fits.argmax(1), torch.arange(len(good)))
+    pairs = {
+        (min(a, b), max(a, b)) for a, b in zip(good.tolist(), good[best].tolist(), strict=True) if a != b
+    }
+    right = g.clone()
+    right[good[best]] = g[good]
+    return sorted(pairs), right
 
 
 def _gains(g: Tensor, held: Tensor, columns: Tensor, tolerance: float) -> list[Finding]:
