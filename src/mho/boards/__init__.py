@@ -17,6 +17,10 @@ from mho.boards.errors import BoardError as BoardError
 from mho.boards.errors import LostReply as LostReply
 from mho.boards.errors import PowerCut as PowerCut
 from mho.boards.limits import disturb_voltage as disturb_voltage
+from mho.boards.lines import Finding as Finding
+from mho.boards.lines import SelfTest as SelfTest
+from mho.boards.lines import pattern as pattern
+from mho.boards.lines import self_test as self_test
 from mho.boards.log import Log as Log
 from mho.boards.log import read_log as read_log
 from mho.boards.matrix import AsMatrix as AsMatrix
@@ -26,10 +30,6 @@ from mho.boards.replay import Replay as Replay
 from mho.boards.report import LogReport as LogReport
 from mho.boards.report import last_read as last_read
 from mho.boards.report import log_report as log_report
-from mho.boards.self_test import Finding as Finding
-from mho.boards.self_test import SelfTest as SelfTest
-from mho.boards.self_test import pattern as pattern
-from mho.boards.self_test import self_test as self_test
 from mho.boards.simulated import SimulatedBoard as SimulatedBoard
 from mho.boards.unreliable import LineFaults as LineFaults
 from mho.boards.unreliable import Unreliable as Unreliable

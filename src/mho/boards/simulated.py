@@ -18,6 +18,8 @@ from mho.devices.effects.base import Tiles, innermost
 from mho.devices.effects.varied import programmable
 from mho.programming.base import cells_of, part
 
+_AT_ONCE = 64  # vectors of a product, for memory
+
 
 class SimulatedBoard(Board):
     """An array of simulated cells, one chip, with wiring as good or bad as is ordered.
@@ -103,7 +105,7 @@ class SimulatedBoard(Board):
     def read(self, cells: Cells, volts: float) -> Answer:
         """See :meth:`Board.read`."""
         places = self._places(self.wiring.cells(cells, self._capabilities.shape))
-        amperes = self.wiring.through(volts * self._noisy(places), cells, volts)
+        amperes = self.wiring.through(volts * self._noisy(places)[0], cells, volts)
         return self._answer(self.wiring.measured(amperes, cells.columns))
 
     def multiply(self, volts: Tensor, columns: Tensor) -> Answer:
@@ -114,23 +116,26 @@ class SimulatedBoard(Board):
         every = Cells.all(shape)
         places = self._places(self.wiring.cells(every, shape))
         found = []
-        for vector in volts.double():
-            driven = vector[every.rows]
-            found.append(self.wiring.through(driven * self._noisy(places), every, driven).view(shape).sum(0))
-        return self._answer(self.wiring.measured(torch.stack(found)[:, columns], columns))
+        for some in volts.double().split(_AT_ONCE):
+            driven = some[:, every.rows]
+            through = self.wiring.through(driven * self._noisy(places, len(some)), every, driven)
+            found.append(through.view(-1, *shape).sum(1))
+        return self._answer(self.wiring.measured(torch.cat(found)[:, columns], columns))
 
-    def _noisy(self, places: Tensor) -> Tensor:
-        """One read of some cells, siemens."""
+    def _noisy(self, places: Tensor, times: int = 1) -> Tensor:
+        """Some reads of some cells, siemens, ``[time, cell]``."""
         now, device = self._now(), self.device
         if not device.noisy:
-            return now.reshape(-1)[places]
+            return now.reshape(1, -1)[:, places]
         size = now.numel()
-        eps = random.normal_at(places + size * self._reads[places], self.seed, "board", "read").double()
-        self._reads[places] += 1
-        whole = torch.zeros(size, dtype=now.dtype)
-        whole[places] = eps
-        read = device.one_read(self._g, self._own, now, self.seconds, whole.view_as(now))
-        return read.reshape(-1)[places]
+        number = self._reads[places] + torch.arange(times)[:, None]
+        self._reads[places] += times
+        eps = torch.zeros(times, size, dtype=now.dtype)
+        eps[:, places] = random.normal_at(places + size * number, self.seed, "board", "read").double()
+        shape = (times, *now.shape[1:])
+        own = self._own.expand(self._own.shape[0], *shape)
+        read = device.one_read(self._g.expand(shape), own, now.expand(shape), self.seconds, eps.view(shape))
+        return read.reshape(times, -1)[:, places]
 
     def _now(self) -> Tensor:
         return self.device.aged(self._g, self._own, self.seconds)
