@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cells import QUIET, RULE, targets
+from .cells import QUIET, RULE, targets
 
 from mho.boards import ArcTwo, Bench, BoardError, Cells, Pulses, SimulatedBoard, write
 from mho.testing import check_board

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cells import NOISY, QUIET, RULE, targets
+from .cells import NOISY, QUIET, RULE, targets
 
 from mho.boards import (
     BadAnswer,

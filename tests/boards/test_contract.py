@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cells import PULSES, QUIET, RULE
+from .cells import PULSES, QUIET, RULE
 
 from mho.boards import (
     AsMatrix,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cells import DOWN, NOISY, QUIET, RULE, UP, targets
+from .cells import DOWN, NOISY, QUIET, RULE, UP, targets
 
 from mho.boards import (
     BadAnswer,

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from cells import PULSES, QUIET, RULE
+from .cells import PULSES, QUIET, RULE
 from torch import nn
 
 import mho

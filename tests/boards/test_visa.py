@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from cells import NOISY, PULSES, QUIET, STEPS, targets
+from .cells import NOISY, PULSES, QUIET, STEPS, targets
 
 import mho
 from mho.boards import (
