@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from .cells import QUIET, RULE, targets
 
 from mho.boards import ArcTwo, Bench, BoardError, Cells, Pulses, SimulatedBoard, write
 from mho.testing import check_board
+
+from .cells import QUIET, RULE, targets
 
 ROWS, COLUMNS = [5, 0, 40, 33], [20, 63, 16]
 SIDES = ([*range(16), *range(32, 48)], [*range(16, 32), *range(48, 64)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from .cells import NOISY, QUIET, RULE, targets
 
 from mho.boards import (
     BadAnswer,
@@ -25,6 +24,8 @@ from mho.boards import (
 from mho.devices import PCM, Ideal, Switching
 from mho.devices.dynamics import VTEAM, LinearStep
 from mho.programming import Correction, WriteVerify
+
+from .cells import NOISY, QUIET, RULE, targets
 
 ONE = Cells(torch.tensor([1]), torch.tensor([2]))
 

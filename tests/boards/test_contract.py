@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from .cells import PULSES, QUIET, RULE
 
 from mho.boards import (
     AsMatrix,
@@ -20,6 +19,8 @@ from mho.boards import (
 from mho.boards.visa import SCPI, TSP, Loopback, SourceMeasureBoard, open_visa
 from mho.devices import PCM, Ideal, JumpCell, Jumps, StuckAt
 from mho.testing import check_board
+
+from .cells import PULSES, QUIET, RULE
 
 PULSE = (1.0, 1e-6)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from .cells import DOWN, NOISY, QUIET, RULE, UP, targets
 
 from mho.boards import (
     BadAnswer,
@@ -32,6 +31,8 @@ from mho.boards import (
 from mho.config.sealed import DamagedFileError
 from mho.devices import PulseTrain, Switching, fit
 from mho.devices.dynamics import LinearStep
+
+from .cells import DOWN, NOISY, QUIET, RULE, UP, targets
 
 GOAL = targets(8, 6)
 

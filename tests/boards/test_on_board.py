@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from .cells import PULSES, QUIET, RULE
 from torch import nn
 
 import mho
@@ -15,6 +14,8 @@ from mho.boards.placing import placed
 from mho.devices import Ideal
 from mho.errors import StaleChipWarning
 from mho.programming import VIPI, Train, WriteVerify
+
+from .cells import PULSES, QUIET, RULE
 
 IDEAL = mho.Hardware(device=Ideal())
 

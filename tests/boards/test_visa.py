@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from .cells import NOISY, PULSES, QUIET, STEPS, targets
 
 import mho
 from mho.boards import (
@@ -26,6 +25,8 @@ from mho.boards.visa import SCPI, TSP, Loopback, SourceMeasureBoard, open_visa
 from mho.devices import Switching
 from mho.devices.dynamics import LinearStep
 from mho.programming import WriteVerify
+
+from .cells import NOISY, PULSES, QUIET, STEPS, targets
 
 QUICK = Switching(model=LinearStep(step_up=2e-6, step_down=2e-6, slope_up=0.15, slope_down=0.15))
 RULE = WriteVerify(pulse=PULSES, tolerance=0.03, max_pulses=40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
@@ -38,13 +39,12 @@ def disturb_voltage(device: Device, seconds: float, share: float = 1e-3) -> floa
         return float(inside.v_read)
     model = cast("Any", inside).model
     low, high = (float(b) for b in model.bounds)
-    states = low + (high - low) * torch.tensor(_PLACES, dtype=torch.float64)
-    found = 0.0
-    for volts in torch.logspace(0, 1, _STEPS, base=_HIGHEST / _LOWEST, dtype=torch.float64) * _LOWEST:
-        moved = [(model.step(states, sign * volts, seconds) - states).abs().max() for sign in (1.0, -1.0)]
-        if max(map(float, moved)) > share * (high - low):
-            break
-        found = float(volts)
+    places = torch.tensor(_PLACES, dtype=torch.float64)
+    states = (low + (high - low) * places)[:, None].expand(-1, _STEPS).contiguous()
+    volts = torch.logspace(math.log10(_LOWEST), math.log10(_HIGHEST), _STEPS, dtype=torch.float64)
+    moved = torch.stack([(model.step(states, sign * volts, seconds) - states).abs() for sign in (1.0, -1.0)])
+    still = (moved.amax((0, 1)) <= share * (high - low)).long().cumprod(0)
+    found = float(volts[int(still.sum()) - 1]) if bool(still[0]) else 0.0
     if found == 0:
         raise ValueError(
             f"{_LOWEST:g} V for {seconds:g} s moves the cells of {type(model).__name__} by more than "

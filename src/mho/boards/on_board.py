@@ -181,7 +181,8 @@ class _Array:
             weight = self.crossbar.present()
             tile.check_finite(weight, self.path)
             scale = hardware.mapping.scale.reference(weight)
-            return hardware.mapping.targets(weight / scale, hardware.device.g_min, hardware.device.g_max)
+            g = hardware.mapping.targets(weight / scale, hardware.device.g_min, hardware.device.g_max)
+            return g.cpu()
 
     # --- the model of the chip -------------------------------------------------------------------
 
@@ -247,7 +248,7 @@ class _Array:
     def _measured(self, x: Tensor, like: Tensor) -> Tensor:
         """What the board gives, in the shape of the layer's output ``like``, without the digital bias."""
         crossbar, hardware, layout = self.crossbar, self.crossbar.hardware, self.crossbar.layout
-        vectors = layout.vectors(x).double()
+        vectors = layout.vectors(x).cpu().double()
         if crossbar.bias_rows:
             ones = vectors.new_ones(*vectors.shape[:2], crossbar.bias_rows)
             vectors = torch.cat((vectors, ones), dim=-1)
@@ -256,7 +257,7 @@ class _Array:
         sums = self._sums(driven, steps) * top / hardware.device.g_max
         weights = tile.normalised(tile.combine(sums, how), how._replace(offset=0.0))
         total = top * driven.sum(-1).t()[..., None]  # [group, vector, 1]
-        y = (weights - how.offset * total) * tile.column_factors(self._chip)
+        y = (weights - how.offset * total) * tile.column_factors(self._chip).cpu()
         place = layout.column_vectors(torch.arange(like.numel()).view(like.shape))
         flat = torch.empty(like.numel(), dtype=y.dtype)
         flat[place.reshape(-1)] = y.transpose(0, 1).reshape(-1)
