@@ -30,6 +30,8 @@ NETWORKS = {
     "convolution": (lambda: nn.Conv2d(2, 3, 3, stride=2, padding=1), (2, 2, 5, 5)),
     "groups": (lambda: nn.Conv1d(4, 4, 3, groups=2), (2, 4, 6)),
     "recurrent": (lambda: nn.LSTM(4, 3, batch_first=True), (2, 3, 4)),
+    "transposed": (lambda: nn.ConvTranspose2d(2, 3, 3, stride=2), (2, 2, 4, 4)),
+    "no vectors": (lambda: nn.Linear(6, 5), (0, 6)),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -103,6 +105,23 @@ def test_a_power_cut_over_the_socket_is_gone_on_from(tmp_path, dialect):
             write(bench, goal, RULE)
         assert torch.equal(server.board.board.conductances(), whole.conductances())
         assert torch.equal(log_report(path).pulses, whole.counts)
+
+
+def test_ctrl_c_in_the_middle_of_a_run_leaves_all_lines_on_ground():
+    with Loopback(SimulatedBoard(QUIET, 8, 8)) as server:
+        instrument, board = server._instrument, opened(server, 1.0, 16, size=8)
+        session, rounds = board.session, iter(range(12))
+
+        def read():
+            if next(rounds, None) is None:
+                signal.raise_signal(signal.SIGINT)
+            return session.read()
+
+        board.session = SimpleNamespace(write=session.write, read=read, close=session.close)
+        with pytest.raises(KeyboardInterrupt), Bench(board, QUIET) as bench:
+            write(bench, targets(8, 8), RULE)
+        opened(server, 1.0, 16, size=8).close()  # the server has heard all that was said before
+        assert not instrument._on and all(buses == {"C"} for buses in instrument._buses)
 
 
 def test_a_header_map_leads_to_the_lines():

@@ -36,7 +36,8 @@ class OnBoard:
 
     ``hardware`` should be that of the board: the device, its bounds and the mapping. Effects in it are drawn
     for the model of the chip alone. After :meth:`close` the model is an ordinary one, with a simulated chip
-    of the conductances that were read last.
+    of the conductances that were read last. Until then verbs on the model, such as ``mho.compensate``,
+    act on its simulated chip alone: the board knows nothing of them.
 
     Args:
         model: what ``mho.convert`` made.
@@ -242,6 +243,7 @@ class _Array:
             weights, lines = weights[:, :-rows], weights[:, -rows:]
             bias = lines.sum(1).flatten()
         wide = x.to(weights.dtype) if x.is_floating_point() else x
+        bias = None if bias is None else bias.to(weights.dtype)
         y: Tensor = layout.whole_product(wide, layout.whole_kernel(weights), bias)
         return y.to(x.dtype) if x.is_floating_point() else y
 
