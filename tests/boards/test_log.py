@@ -28,6 +28,7 @@ from mho.boards import (
     read_log,
     write,
 )
+from mho.boards.visa import Loopback, SourceMeasureBoard, open_visa
 from mho.config.sealed import DamagedFileError
 from mho.devices import PulseTrain, Switching, fit
 from mho.devices.dynamics import LinearStep
@@ -161,8 +162,12 @@ def test_the_fit_of_a_log_finds_the_cells_that_were_on_the_board(tmp_path):
         step_up=0.5e-6, slope_up=0.05, step_down=0.6e-6, slope_down=0.06, noise_up=noise, noise_down=noise
     )
     device, pulses = Switching(model=model), 40
-    with Bench(SimulatedBoard(device, 4, 4), device, log=path) as bench:
-        characterise(bench, Cells(torch.tensor([1]), torch.tensor([2])), UP, DOWN, pulses=pulses, cycles=2)
+    with Loopback(SimulatedBoard(device, 4, 4)) as server:
+        board = SourceMeasureBoard(open_visa(server.address), 4, 4)
+        with Bench(board, device, log=path) as bench:
+            characterise(
+                bench, Cells(torch.tensor([1]), torch.tensor([2])), UP, DOWN, pulses=pulses, cycles=2
+            )
     found = fit(pulse_table(Path(path)), PulseTrain(v_read=0.1))
     wanted = {
         "up.curvature": model.slope_up * (pulses - 1),

@@ -67,8 +67,7 @@ class ArcTwo(Board):
         if apart:
             raise ValueError(
                 f"rows, columns: channels {apart[0][0]} and {apart[0][1]} lie on the same side; rows go on "
-                f"0-15 and 32-47, "
-                "columns on 16-31 and 48-63, or the other way round"
+                "0-15 and 32-47, columns on 16-31 and 48-63, or the other way round"
             )
         given = capabilities or Capabilities(
             rows=1, columns=1, v_write=(-10.0, 10.0), width=(_SHORTEST, 1.0), at_once=1024

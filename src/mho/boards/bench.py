@@ -284,8 +284,7 @@ class Bench:
             self._stamp = -math.inf  # the clock of the board may have begun anew
         said: dict[str, Any] = {"verb": verb, "attempt": attempt, "arguments": arguments}
         if moves and writes:
-            self.log.write(synced=True, **said, stage=SENT)
-            said = {"verb": verb, "of": self.log.entries[-1]["n"]}
+            said = {"verb": verb, "of": self.log.write(synced=True, **said, stage=SENT)}
         try:
             answer = ask()
         except BoardError as error:

@@ -65,8 +65,7 @@ def check_volts(volts: float, limit: float) -> None:
     if not abs(volts) <= limit:
         raise ValueError(
             f"volts = {volts!r}: a read above {limit:.4g} V moves the cells, or is above what the board "
-            f"reads at; give "
-            "a lower one"
+            "reads at; give a lower one"
         )
 
 

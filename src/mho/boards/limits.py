@@ -48,7 +48,6 @@ def disturb_voltage(device: Device, seconds: float, share: float = 1e-3) -> floa
     if found == 0:
         raise ValueError(
             f"{_LOWEST:g} V for {seconds:g} s moves the cells of {type(model).__name__} by more than "
-            f"{share:g} of "
-            "their range: no read leaves them alone; give a shorter time of reads"
+            f"{share:g} of their range: no read leaves them alone; give a shorter time of reads"
         )
     return found

@@ -36,20 +36,25 @@ class Log:
         path: the file; its folder is made. None keeps the entries in memory alone.
 
     Attributes:
-        entries: all that was written here.
+        entries: all lines, where there is no file.
+        count: how many lines there are.
     """
 
     def __init__(self, path: Path | None, entries: Sequence[Entry] = ()) -> None:
-        self.path, self.entries = path, list(entries)
+        self.path, self.count = path, len(entries)
+        self.entries: list[Entry] = list(entries) if path is None else []
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
 
-    def write(self, *, synced: bool = False, **fields: Any) -> None:
-        """Add a line; ``synced``: on the disk when this returns, with all lines before."""
-        entry = {"n": len(self.entries), "t": time.time(), **fields}
-        self.entries.append(entry)
-        if self.path is not None:
+    def write(self, *, synced: bool = False, **fields: Any) -> int:
+        """Add a line, and give its number; ``synced``: on the disk when this returns, with all before."""
+        number, self.count = self.count, self.count + 1
+        entry = {"n": number, "t": time.time(), **fields}
+        if self.path is None:
+            self.entries.append(entry)
+        else:
             append_line(self.path, json.dumps(sealed(entry)) + "\n", synced=synced)
+        return number
 
     def begin(self, identity: str, capabilities: Capabilities) -> None:
         """The first line: the board."""
@@ -70,9 +75,9 @@ def read_log(source: str | Path | Log) -> list[Entry]:
         DamagedFileError: another line is not as it was written, or the file is no log of a bench.
         OSError: it cannot be read.
     """
-    if isinstance(source, Log):
+    if isinstance(source, Log) and source.path is None:
         return list(source.entries)
-    path = Path(source)
+    path = Path(source.path or "") if isinstance(source, Log) else Path(source)
     text = path.read_bytes()
     lines = text.decode("utf-8", errors="replace").split("\n")
     whole = lines[:-1]  # each line that was written to its end has one

@@ -171,8 +171,7 @@ class _Array:
         if hardware.array.voltages or hardware.array.loaded:
             raise ValueError(
                 f"{where!r} has array = {type(hardware.array).__name__}(...): the wires of a board are its "
-                f"own; convert "
-                "with array=Ideal()"
+                "own; convert with array=Ideal()"
             )
 
     def targets(self) -> Tensor:

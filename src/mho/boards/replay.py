@@ -42,8 +42,7 @@ class Replay(Board):
         if then is not None and then.capabilities != self._capabilities:
             raise BoardError(
                 f"the log is of {self.entries[0]['board']!r}, whose capabilities are others than those of "
-                f"this "
-                "board; go on with the board of the log, or begin a new log"
+                "this board; go on with the board of the log, or begin a new log"
             )
         self._left = _exchanges(self.entries)
         if then is not None:

@@ -51,10 +51,8 @@ class LogReport:
         told = f"{float(noise.square().mean().sqrt()):.3g} S" if noise.numel() else "not known"
         return (
             f"{self.board}: {self.transactions} transactions in {self.seconds:.3g} s, {self.lost} without "
-            f"an answer, "
-            f"{self.refused} refused; {int(self.pulses.sum())} pulses, {float(self.energy.sum()):.3g} J; "
-            f"read noise "
-            f"{told}; {self.unknown.number} cells whose last pulse is not known"
+            f"an answer, {self.refused} refused; {int(self.pulses.sum())} pulses, "
+            f"{float(self.energy.sum()):.3g} J; read noise {told}; {self.unknown.number} cells whose last pulse is not known"
         )
 
 

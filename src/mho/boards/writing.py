@@ -48,6 +48,8 @@ def write(
     targets by itself (``capabilities.targets``) is told them, and told again where a read misses the
     tolerance.
 
+    Voltages are rounded to the step of the board, and lengths kept between its shortest and its longest.
+
     A run that was cut goes on with the same call on ``Bench(board, device, log=..., resume=True)``.
 
     Args:
@@ -116,8 +118,7 @@ class _Writing:
         if not isinstance(rule.pulse, Driven):
             raise ValueError(
                 f"pulse = {type(rule.pulse).__name__}(...): a board sends volts for seconds; give "
-                f"VoltagePulses, VIPI "
-                "or JumpPulses"
+                "VoltagePulses, VIPI or JumpPulses"
             )
         self.bench, self.cells, self.target, self.rule, self.device = bench, cells, target, rule, device
         self.pulse: Driven = rule.pulse
@@ -161,7 +162,9 @@ class _Writing:
         before = tuple(m[places] for m in self.memory)
         drive = self.pulse.following(before, step, self.pulses[places], self.span)
         low, high = self.bench.capabilities.width
-        pulses = Pulses(self.cells.take(places), drive.volts, drive.seconds.clamp(low, high))
+        smallest = self.bench.capabilities.v_step
+        volts = (drive.volts / smallest).round() * smallest if smallest else drive.volts
+        pulses = Pulses(self.cells.take(places), volts, drive.seconds.clamp(low, high))
         answered = self.bench.pulse(pulses)
         for kept, new in zip(self.memory, drive.memory, strict=True):
             kept[places] = new
