@@ -10,6 +10,7 @@ from mho.boards import (
     Bench,
     BoardError,
     Calibration,
+    Capabilities,
     Cells,
     LineFaults,
     LostReply,
@@ -188,6 +189,23 @@ def test_write_verify_ends_in_the_conductances_of_a_run_without_faults():
         assert not report.unknown.number
     _, noisy, _ = run(NOISY, LineFaults(lost_every=10, unanswered_every=4))
     assert not bool(noisy.failed.any())
+
+
+def test_every_hundredth_single_pulse_may_go_unanswered():
+    goal, single = (
+        targets(6, 6),
+        Capabilities(rows=6, columns=6, at_once=1),
+    )  # each pulse has an answer of its own
+    boards = []
+    for faults in (LineFaults(), LineFaults(lost_every=10, unanswered_every=100)):
+        board = Unreliable(SimulatedBoard(QUIET, 6, 6, capabilities=single), faults)
+        with Bench(board, QUIET) as bench:
+            write(bench, goal, RULE)
+        boards.append(board)
+    quiet, lossy = boards
+    assert lossy.transactions > quiet.transactions and int(lossy.board.counts.sum()) > 200
+    assert torch.equal(quiet.board.conductances(), lossy.board.conductances())
+    assert torch.equal(quiet.board.counts, lossy.board.counts)
 
 
 def test_a_pulse_that_never_happens_is_an_error_that_names_the_cell():

@@ -63,8 +63,8 @@ def test_lost_replies_and_unanswered_pulses_leave_the_same_conductances(tmp_path
     faults = LineFaults(lost_every=10, unanswered_every=100)
     goal, path = targets(SIZE, SIZE), tmp_path / "run.jsonl"
     with Loopback(SimulatedBoard(QUICK, SIZE, SIZE), faults=faults) as server:
-        board = opened(server, 0.1, 160)
-        with Bench(board, QUICK, log=path) as bench:
+        board = opened(server, 0.2, 160)
+        with Bench(board, QUICK, log=path, attempts=8) as bench:
             done = write(bench, goal, RULE)
         there = server.board.board
         assert server.board._pulsed >= 100 and server.board.transactions >= 200
@@ -82,7 +82,7 @@ def test_answers_that_come_late_are_not_taken_for_others():
     faults = LineFaults(late_every=3, late_seconds=0.15)
     with Loopback(SimulatedBoard(NOISY, 8, 8), faults=faults) as server:
         board = opened(server, 0.1, 64, size=8)
-        with Bench(board, NOISY) as bench:
+        with Bench(board, NOISY, attempts=8) as bench:
             reads = torch.stack([bench.conductances() for _ in range(6)])
             write(bench, targets(8, 8), RULE)
             now, truth = bench.conductances(), server.board.board.conductances()
@@ -97,7 +97,8 @@ def test_a_power_cut_over_the_socket_is_gone_on_from(tmp_path, dialect):
     with Bench(whole, QUICK) as bench:
         write(bench, goal, RULE)
     with Loopback(SimulatedBoard(QUICK, 8, 8), dialect, LineFaults(power_cut=6)) as server:
-        with pytest.raises(LostReply), Bench(opened(server, 0.03, 64, dialect, 8), QUICK, log=path) as bench:
+        board = opened(server, 0.1, 64, dialect, 8)
+        with pytest.raises(LostReply), Bench(board, QUICK, log=path, attempts=2) as bench:
             write(bench, goal, RULE)
         assert log_report(path).unknown.number > 0
         server.board.on = True

@@ -52,7 +52,8 @@ class LogReport:
         return (
             f"{self.board}: {self.transactions} transactions in {self.seconds:.3g} s, {self.lost} without "
             f"an answer, {self.refused} refused; {int(self.pulses.sum())} pulses, "
-            f"{float(self.energy.sum()):.3g} J; read noise {told}; {self.unknown.number} cells whose last pulse is not known"
+            f"{float(self.energy.sum()):.3g} J; read noise {told}; {self.unknown.number} cells whose "
+            "last pulse is not known"
         )
 
 
