@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from pathlib import Path
 
@@ -99,6 +100,22 @@ def test_after_a_power_cut_the_run_goes_on_from_there(tmp_path, cut):
     assert torch.equal(board.board.counts, whole.counts)  # no pulse twice, and none left out
     report = log_report(path)
     assert torch.equal(report.pulses, whole.counts) and not report.unknown.number
+
+
+def test_a_run_that_is_cut_again_and_again_ends_as_one_that_is_not(tmp_path):
+    path = tmp_path / "run.jsonl"
+    whole = SimulatedBoard(QUIET, 8, 6)
+    with Bench(whole, QUIET) as bench:
+        write(bench, GOAL, RULE)
+    cells = SimulatedBoard(QUIET, 8, 6)
+    for cut in (2, 1, 3, 4, 1, 6, 0):
+        board = Unreliable(cells, LineFaults(power_cut=cut, lost_every=3))
+        with contextlib.suppress(PowerCut), Bench(board, QUIET, log=path, resume=path.exists()) as bench:
+            done = write(bench, GOAL, RULE)
+    assert torch.equal(cells.conductances(), whole.conductances()) and torch.equal(cells.counts, whole.counts)
+    assert torch.equal(log_report(path).pulses, whole.counts)
+    with Bench(Replay(path), QUIET) as bench:
+        assert torch.equal(write(bench, GOAL, RULE).g, done.g)
 
 
 def test_a_program_that_died_before_its_answer_goes_on_too(tmp_path):

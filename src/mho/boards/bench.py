@@ -21,6 +21,7 @@ from mho.boards.errors import BadAnswer, BoardError, LostReply
 from mho.boards.limits import disturb_voltage
 from mho.boards.log import Log, packed_answer
 from mho.boards.replay import (
+    RESUMED,
     SENT,
     Replay,
     product_arguments,
@@ -98,6 +99,8 @@ class Bench:
         if self._past is None:
             with self.guarded():
                 self.log.begin(board.identify(), self.capabilities)
+        else:
+            self.log.write(verb=RESUMED)  # what had failed before is asked anew after it
 
     # --- reads -----------------------------------------------------------------------------------
 

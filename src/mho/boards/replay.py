@@ -16,6 +16,7 @@ from mho.boards.errors import BoardError, LostReply
 from mho.boards.log import Entry, Log, answer_of, capabilities_of, numbers, packed_cells, read_log
 
 SENT = "sent"
+RESUMED = "resumed"
 _KINDS: dict[str, type[BoardError]] = {
     kind.__name__: kind for kind in (BoardError, LostReply, errors.BadAnswer, errors.PowerCut)
 }
@@ -148,6 +149,8 @@ def _exchanges(entries: list[Entry]) -> list[Entry]:
     """What was asked, with its answer or error; what was sent and not answered has neither."""
     found: list[Entry] = []
     for entry in entries:
+        if entry["verb"] == RESUMED:
+            _without_the_end(found)
         if entry["verb"] not in ("read", "pulse", "set", "multiply"):
             continue
         if entry.get("stage") == SENT:
