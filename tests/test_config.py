@@ -67,6 +67,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "mapping.LogLevels": {"per_sign": 3, "ratio": 10.0},
     "mapping.SingleDevice": {"states": (1e-6, 3e-6)},
     "programming.Train": {"voltage": -0.3, "width": 1e-11},
+    "programming.VIPI": {
+        "up": mho.programming.Train(voltage=0.5, width=1e-6),
+        "down": mho.programming.Train(voltage=-0.5, width=1e-6),
+        "most": 1.0,
+    },
     "programming.VoltagePulses": {
         "up": mho.programming.Train(voltage=-0.3, width=1e-11),
         "down": mho.programming.Train(voltage=0.1, width=1e-9),

@@ -44,8 +44,14 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         ) from None
 
 
-def append_line(path: Path, line: str) -> None:
+def append_line(path: Path, line: str, *, synced: bool = True) -> None:
     """Add a line to a file, which is made if it is not there; when this returns, it is on the disk.
+
+    Args:
+        path: the file.
+        line: with its newline.
+        synced: False leaves it to the system when the line reaches the disk: at the latest with the next one
+            that is synced.
 
     Raises:
         OSError: it cannot be written; the message begins with ``path``. What was there is there as before.
@@ -57,11 +63,12 @@ def append_line(path: Path, line: str) -> None:
             try:
                 while left:  # a disk that becomes full takes a part first, and says so the next time
                     left = left[file.write(left) :]
-                os.fsync(file.fileno())
+                if synced:
+                    os.fsync(file.fileno())
             except OSError:
                 file.truncate(before)
                 raise
-        if new:
+        if new and synced:
             _to_disk(path.parent)
     except OSError as error:
         raise type(error)(f"{path}: cannot be written: {_why(error, path)}") from None

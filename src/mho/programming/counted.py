@@ -19,7 +19,8 @@ from mho.programming.base import (
     drawn_cells,
     shared,
 )
-from mho.programming.voltage import PulsedModel, Train
+from mho.programming.pulsed_model import PulsedModel
+from mho.programming.voltage import Train
 
 _LONGEST = 30  # halvings: of up to 2^30 pulses
 

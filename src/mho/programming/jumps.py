@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mho.config import NonNegative, config
 from mho.programming.base import Cell
-from mho.programming.pulse import Memory, Moved, Pulse, joules
+from mho.programming.pulse import Drive, Memory, Moved, Pulse, joules
 
 
 @config
@@ -74,3 +74,14 @@ class JumpPulses(Pulse):
         pulsed = step != 0
         energy = joules(self.voltage, self.width, before, after)
         return Moved((after,), energy * pulsed, self.width * pulsed.to(before.dtype))
+
+    # --- for a board -----------------------------------------------------------------------------
+
+    def begin(self, like: Tensor) -> Memory:
+        """See :meth:`mho.programming.Driven.begin`: nothing is kept."""
+        return ()
+
+    def following(self, memory: Memory, step: Tensor, number: Tensor, span: float) -> Drive:
+        """See :meth:`mho.programming.Driven.following`: ``voltage`` up, its opposite down."""
+        pulsed = (step != 0).to(step.dtype)
+        return Drive((), step.sign() * self.voltage, pulsed * self.width)

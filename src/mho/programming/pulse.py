@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -25,6 +25,41 @@ class Moved(NamedTuple):
     memory: Memory
     energy: Tensor
     seconds: Tensor
+
+
+class Drive(NamedTuple):
+    """The next pulse of each cell, as an instrument is told it.
+
+    Attributes:
+        memory: what is kept of each cell, once the pulse was sent.
+        volts: amplitude, with the sign that the device wants; 0 for no pulse.
+        seconds: length.
+    """
+
+    memory: Memory
+    volts: Tensor
+    seconds: Tensor
+
+
+@runtime_checkable
+class Driven(Protocol):
+    """Pulses whose volts and seconds follow from reads alone: those that a board can send.
+
+    Tensors are flat lists of cells.
+    """
+
+    def begin(self, like: Tensor) -> Memory:
+        """What is kept of cells before their first pulse, in the shape and dtype of ``like``."""
+
+    def following(self, memory: Memory, step: Tensor, number: Tensor, span: float) -> Drive:
+        """The next pulse of each cell.
+
+        Args:
+            memory: what :meth:`begin` or the last call gave.
+            step: wanted change of conductance, siemens; 0 for no pulse.
+            number: how many pulses each cell got before.
+            span: between the lowest and the highest conductance, siemens.
+        """
 
 
 def joules(voltage: float, width: float, before: Tensor, after: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import torch
 
-from mho.programming.voltage import PulsedModel, Scheme, Train, VoltagePulses
+from mho.programming.pulsed_model import PulsedModel, Scheme
+from mho.programming.voltage import Train, VoltagePulses
 
 _LOWEST, _HIGHEST, _STEPS = 1e-2, 3.0, 120  # volts, on a logarithmic scale
 _MARGINS = (0.002, 0.05)  # of the way of the state that a voltage need not move it in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Annotated, Any, NamedTuple, cast
 
 import torch
 from pydantic import Field, InstanceOf
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mho.config import Finite, NonNegative, Positive, config
 from mho.programming.base import Cell
-from mho.programming.pulse import Memory, Moved, Pulse
+from mho.programming.pulse import Drive, Memory, Moved, Pulse
+from mho.programming.pulsed_model import PulsedModel, Scheme
 
 _PARTS = 4  # of a pulse: its energy is a Simpson sum over them
 _PATIENCE = 2  # pulses in one direction, after a turn, before the width grows again
@@ -20,47 +21,6 @@ _NARROWEST, _WIDEST = 2.0**-20, 2.0**10  # factors on the first width
 
 
 _OWN = 6  # tensors that are kept of each cell, besides parameters that change from pulse to pulse
-
-
-class PulsedModel(Protocol):
-    """What pulses ask of a switching model; those of ``mho.devices.dynamics`` have it."""
-
-    @property
-    def initial(self) -> float | Tensor:
-        """State of a fresh cell."""
-
-    @property
-    def bounds(self) -> tuple[float | Tensor, float | Tensor]:
-        """Lowest and highest state."""
-
-    def rate(self, state: Tensor, voltage: Tensor) -> Tensor:
-        """Velocity of the state, per second."""
-
-    def current(self, voltage: Tensor, state: Tensor) -> Tensor:
-        """Amperes."""
-
-    def conductance(self, state: Tensor) -> Tensor:
-        """Siemens, at the read voltage."""
-
-    def step(self, state: Tensor, voltage: Tensor, dt: Tensor) -> Tensor:
-        """State after ``dt`` seconds at a constant voltage."""
-
-    def scatter(self, state: Tensor, voltage: Tensor, dt: Tensor) -> tuple[Tensor, Tensor] | None:
-        """What a pulse keeps of a cell's deviation from the law, and the std of what it adds; None: exact."""
-
-    def deviated(self, state: Tensor, deviation: Tensor) -> Tensor:
-        """State of a cell with its deviation from the law."""
-
-    def take(self, index: Tensor, shape: torch.Size) -> PulsedModel:
-        """The model of some cells of a flattened array."""
-
-
-@runtime_checkable
-class Scheme(Protocol):
-    """What the unselected lines of a passive array do: ``mho.array.HalfVoltage()`` and its neighbours."""
-
-    def unselected(self, voltage: float) -> tuple[float, float] | None:
-        """Voltages of unselected word lines and bit lines; None for open ones."""
 
 
 @config
@@ -85,6 +45,11 @@ class Train:
     def amplitude(self, number: int) -> float:
         """Volts of a pulse after ``number`` others."""
         more = number * self.increment
+        return self.voltage + (more if self.voltage > 0 else -more)
+
+    def amplitudes(self, numbers: Tensor) -> Tensor:
+        """:meth:`amplitude` of several numbers."""
+        more = numbers * self.increment
         return self.voltage + (more if self.voltage > 0 else -more)
 
 
@@ -289,6 +254,45 @@ class VoltagePulses(Pulse):
             seconds = seconds + width
         return Moved((*cells._replace(state=state, deviation=deviation), *now), energy, seconds)
 
+    def sent(
+        self, device: Cell, memory: Memory, volts: Tensor, seconds: Tensor, draw: Callable[..., Tensor]
+    ) -> Moved:
+        """Cells after pulses of each cell's own volts and seconds; 0 V for none. There are no neighbours."""
+        now = _cycled(device, memory, volts != 0, draw)
+        cells = _Cells(*memory[:_OWN])
+        index = (volts != 0).reshape(-1).nonzero().squeeze(1)
+        few = _model(device, (*memory[:_OWN], *now)).take(index, volts.shape)
+        old, off = cells.state.reshape(-1)[index], cells.deviation.reshape(-1)[index]
+        v, dt = volts.reshape(-1)[index], seconds.reshape(-1)[index]
+        scale = getattr(device, "program_scale", 1.0)
+        found = few.scatter(old, v, dt) if scale > 0 and index.numel() else None
+        if found is not None:
+            off = found[0] * off + scale * found[1] * draw("scatter").reshape(-1)[index]
+        moved, heat = fire(few, old, v, dt)
+        zero = torch.zeros_like(cells.state)
+        state = cells.state.reshape(-1).index_copy(0, index, moved).view_as(zero)
+        deviation = cells.deviation.reshape(-1).index_copy(0, index, off).view_as(zero)
+        energy = zero.reshape(-1).index_copy(0, index, heat).view_as(zero)
+        return Moved((*cells._replace(state=state, deviation=deviation), *now), energy, seconds)
+
+    # --- for a board -----------------------------------------------------------------------------
+
+    def begin(self, like: Tensor) -> Memory:
+        """See :meth:`mho.programming.Driven.begin`: widths, and which way the last pulses went."""
+        one, zero = torch.ones_like(like), torch.zeros_like(like)
+        return one, one, zero, zero
+
+    def following(self, memory: Memory, step: Tensor, number: Tensor, span: float) -> Drive:
+        """See :meth:`mho.programming.Driven.following`: the pulses that :meth:`apply` gives a model."""
+        zero = torch.zeros_like(step)
+        cells = self._widths(_Cells(zero, memory[0], memory[1], memory[2], memory[3], zero), step.sign())
+        up = step > 0
+        volts = torch.where(up, self.up.amplitudes(number), self.down.amplitudes(number))
+        seconds = torch.where(up, self.up.width * cells.raising, self.down.width * cells.lowering)
+        kept = (cells.raising, cells.lowering, cells.run, cells.turns)
+        pulsed = step != 0
+        return Drive(kept, torch.where(pulsed, volts, 0.0), torch.where(pulsed, seconds, 0.0))
+
     def _widths(self, cells: _Cells, direction: Tensor) -> _Cells:
         """The factors on the widths for pulses in these directions."""
         pulsed, fresh = direction != 0, cells.run == 0
@@ -348,9 +352,9 @@ def _felt(exposures: tuple[Tensor, ...], voltages: tuple[float, float, float]) -
     return [(voltage, dt) for voltage, dt in felt if voltage != 0]
 
 
-def fire(model: PulsedModel, state: Tensor, volts: float, width: Tensor) -> tuple[Tensor, Tensor]:
+def fire(model: PulsedModel, state: Tensor, volts: float | Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
     """State after a pulse of each cell's own width, and the energy that it turns into heat, joules."""
-    voltage = torch.tensor(volts, dtype=state.dtype, device=state.device)
+    voltage = torch.as_tensor(volts, dtype=state.dtype, device=state.device)
     part = width / _PARTS
     charge = model.current(voltage, state)
     for n in range(1, _PARTS + 1):

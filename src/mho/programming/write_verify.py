@@ -156,7 +156,7 @@ class WriteVerify(Programming):
             result.energy[left] += self.read_energy(device, g)
             result.seconds[left] += self.read_time
             step = target - self.measured(device, g, source, number)
-            out = step.abs() > self._limit(device, target)
+            out = step.abs() > self.limit(device, target)
             done = ~out if number < self.max_pulses else torch.ones_like(out)
             gone = left[done]
             result.g[gone], result.pulses[gone], result.failed[gone] = g[done], number, out[done]
@@ -182,7 +182,7 @@ class WriteVerify(Programming):
             energy = energy + self.read_energy(device, g)
             seconds = seconds + self.read_time
             step = g_target - self.measured(device, g, source, number)
-            out = step.abs() > self._limit(device, g_target)
+            out = step.abs() > self.limit(device, g_target)
             if number >= self.max_pulses or not bool(out.any()):
                 break
             step = torch.where(out, step, 0.0)
@@ -203,7 +203,7 @@ class WriteVerify(Programming):
         """Joules of one read of each cell."""
         return (device.v_read**2 * self.read_time) * g
 
-    def _limit(self, device: Cell, g_target: Tensor) -> Tensor:
+    def limit(self, device: Cell, g_target: Tensor) -> Tensor:
         """Largest accepted error, siemens."""
         size = g_target if self.relative else torch.full_like(g_target, device.g_max)
         return self.tolerance * size

@@ -5,12 +5,14 @@ the contract of its stage and raises an ``AssertionError`` that says what is wro
 :func:`check_device` (an effect too), :func:`check_cell` (of training by pulses), :func:`check_mapping`,
 :func:`check_programming`, :func:`check_array`,
 :func:`check_law` (of nonlinear cells), :func:`check_adc` (a DAC too), :func:`check_range`,
-:func:`check_compensation`, :func:`check_cost` (of technologies), :func:`check_layer` and :func:`check_study`.
+:func:`check_compensation`, :func:`check_cost` (of technologies), :func:`check_board`, :func:`check_layer` and
+:func:`check_study`.
 :func:`check_visible` checks a whole model: no array in it is bypassed.
 """
 
 from mho.testing.array import check_array as check_array
 from mho.testing.array import check_law as check_law
+from mho.testing.board import check_board as check_board
 from mho.testing.compensation import check_compensation as check_compensation
 from mho.testing.converter import check_adc as check_adc
 from mho.testing.cost import check_cost as check_cost

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mho.compat.rram._board import BoardError as BoardError
+from mho.boards import BoardError as BoardError
 from mho.compat.rram._board import RRAMInterface as RRAMInterface
 from mho.compat.rram._effects import RRAMEffects as RRAMEffects
 from mho.compat.rram._layer import RRAMLinearLayer as RRAMLinearLayer

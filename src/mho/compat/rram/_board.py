@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mho.boards import BoardError
+from mho.boards.checks import OVERFLOW
 from mho.chip import tile
 from mho.config import MOST_SIEMENS
 from mho.nn import Crossbar
 from mho.nn.crossbar import plain
-
-NOT_A_NUMBER = 9.9e37
-"""SCPI instruments answer 9.91e37 for "not a number" and 9.9e37 for an overflow."""
 
 
 @runtime_checkable
@@ -30,10 +29,6 @@ class RRAMInterface(Protocol):
 
     def read_matrix(self) -> Any:
         """The conductances of the cells now, siemens, ``[out_features, in_features]``."""
-
-
-class BoardError(ValueError, RuntimeError):
-    """A board answered what no array of cells can be, or did not write."""
 
 
 def check_interface(interface: Any) -> None:
@@ -131,7 +126,7 @@ def read(interface: RRAMInterface, shape: tuple[int, int]) -> Tensor:
         )
     for what, wrong in (
         ("NaN", np.isnan(found)),
-        ("9.91e37 (no number, says the instrument)", found >= NOT_A_NUMBER),
+        ("9.91e37 (no number, says the instrument)", found >= OVERFLOW),
         ("below zero", found < 0),
         (f"above {MOST_SIEMENS:g} S, more than any cell conducts", found > MOST_SIEMENS),
     ):

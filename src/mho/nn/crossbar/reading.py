@@ -55,7 +55,7 @@ class Readable(Multiplying):
         if not isinstance(x, Tensor):
             raise TypeError(no_tensor(x, self.path or self.called))
         self.layout.check(x, self.path or self.called)
-        if self._learner is not None and self.training:
+        if self._learner is not None and (self.training or self._learner.in_evaluation):
             return self._learner(x)  # type: ignore[no-any-return]
         plan = None if torch.compiler.is_compiling() or torch.is_grad_enabled() else self._plan
         if plan is not None and self._is_planned(plan, x.device.type):

@@ -41,7 +41,10 @@ class Learner:
         device: its pulsed device, among effects perhaps.
         held: what the rule holds.
         seen: pairs of vectors since the last step, in the order of their forwards.
+        in_evaluation: whether it is asked in evaluation too; the crossbar reads its chip itself there.
     """
+
+    in_evaluation = False
 
     def __init__(self, crossbar: Crossbar, rule: Rule, backward: Backward, seed: int) -> None:
         """Make a programmed array learn; ``seed`` names the draws of arrays that only the rule sees."""

@@ -1,0 +1,37 @@
+"""Arrays on a bench: boards and instruments behind one interface, with the rules of the bench."""
+
+from mho.boards.arc_two import ArcTwo as ArcTwo
+from mho.boards.base import Answer as Answer
+from mho.boards.base import Board as Board
+from mho.boards.base import Capabilities as Capabilities
+from mho.boards.base import Cells as Cells
+from mho.boards.base import Pulses as Pulses
+from mho.boards.bench import Bench as Bench
+from mho.boards.calibrated import Calibration as Calibration
+from mho.boards.characterising import characterise as characterise
+from mho.boards.characterising import pulse_table as pulse_table
+from mho.boards.commissioning import calibrate_board as calibrate_board
+from mho.boards.commissioning import stuck_cells as stuck_cells
+from mho.boards.errors import BadAnswer as BadAnswer
+from mho.boards.errors import BoardError as BoardError
+from mho.boards.errors import LostReply as LostReply
+from mho.boards.errors import PowerCut as PowerCut
+from mho.boards.limits import disturb_voltage as disturb_voltage
+from mho.boards.lines import Finding as Finding
+from mho.boards.lines import SelfTest as SelfTest
+from mho.boards.lines import pattern as pattern
+from mho.boards.lines import self_test as self_test
+from mho.boards.log import Log as Log
+from mho.boards.log import read_log as read_log
+from mho.boards.matrix import AsMatrix as AsMatrix
+from mho.boards.matrix import MatrixBoard as MatrixBoard
+from mho.boards.on_board import OnBoard as OnBoard
+from mho.boards.replay import Replay as Replay
+from mho.boards.report import LogReport as LogReport
+from mho.boards.report import last_read as last_read
+from mho.boards.report import log_report as log_report
+from mho.boards.simulated import SimulatedBoard as SimulatedBoard
+from mho.boards.unreliable import LineFaults as LineFaults
+from mho.boards.unreliable import Unreliable as Unreliable
+from mho.boards.wiring import Wiring as Wiring
+from mho.boards.writing import write as write
