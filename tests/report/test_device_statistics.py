@@ -209,3 +209,16 @@ def test_fit_figure(which) -> None:
 def test_a_scale_of_zero_removes_a_mechanism() -> None:
     assert not programming_statistics(PCM(program_scale=0.0)).lines[0].get_ydata().any()
     assert not np.asarray(read_noise(Generic()).lines[0].get_ydata()).any()
+
+
+def test_lines_of_repeated_pulses_are_not_joined() -> None:
+    """From the last pulse of a cycle to the first of the next one no line goes; a loop goes back in steps."""
+    from mho.report.device_statistics import _apart
+
+    x = np.tile(np.arange(5.0), 3)
+    broken, y = _apart(x, x + 1)
+    assert np.isnan(broken).sum() == 2 and np.isnan(y).sum() == 2
+    assert np.nanmin(np.diff(broken)) > 0
+    loop = np.concatenate([np.linspace(0, 1, 9), np.linspace(1, -1, 17), np.linspace(-1, 0, 9)])
+    assert not np.isnan(_apart(loop, loop)[0]).any()
+    assert len(_apart(np.ones(1), np.ones(1))[0]) == 1

@@ -59,11 +59,16 @@ def head(axes: matplotlib.axes.Axes, text: str, size: float = 10) -> None:
     axes.set_title(text, loc="left", color=INK, fontsize=size)
 
 
+_LETTER, _ENTRY = 0.075, 0.65  # inches of a letter of a legend, and of what stands beside its words
+
+
 def legend_below(
     figure: matplotlib.figure.Figure, axes: matplotlib.axes.Axes, columns: int = 3, **how: Any
 ) -> None:
-    """The legend of one panel, below all of them."""
+    """The legend of one panel, below all of them, in at most ``columns``, as many as there is room for."""
     handles, labels = axes.get_legend_handles_labels()
+    needed = _ENTRY + _LETTER * max(map(len, labels), default=0)
+    columns = max(1, min(columns, int(figure.get_figwidth() / needed)))
     figure.legend(
         handles,
         labels,

@@ -33,6 +33,7 @@ CELLS = (40, 100)  # of a simulated fan: an array, effects may ask for one
 _COLOURS = (VERMILLION, GREEN, BLUE)
 _YEAR = SECONDS["y"]
 _MOST = 12  # fans in one picture
+_BACK = 3.0  # usual steps of x, beyond which a step back begins another cycle
 
 
 def programming_statistics(
@@ -224,7 +225,7 @@ def fit_figure(fit: Fit) -> matplotlib.figure.Figure:
     for number, value in enumerate(several):
         part = series == value
         label = f"fitted, R² = {fit.card.r_squared:.4f}" if number == 0 else None
-        above.plot(x[part], fit.points["fitted"][part], color=BLUE, label=label, **weight)
+        above.plot(*_apart(x[part], fit.points["fitted"][part]), color=BLUE, label=label, **weight)
     below.axhline(0, color=QUIET, linewidth=0.8)
     below.plot(x, fit.points["residual"], **small)
     if x_label.startswith("time"):
@@ -234,6 +235,14 @@ def fit_figure(fit: Fit) -> matplotlib.figure.Figure:
         below.xaxis.set_major_formatter(EngFormatter("S"))
     above.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _apart(x: Any, y: Any) -> tuple[Any, Any]:
+    """A line that breaks where it would go back to its beginning: from one cycle of pulses to the next."""
+    steps = np.diff(x)
+    usual = np.median(np.abs(steps)) if len(steps) else 0.0
+    back = np.flatnonzero(steps < -_BACK * usual) + 1 if usual > 0 else []
+    return np.insert(x.astype(float), back, np.nan), np.insert(y.astype(float), back, np.nan)
 
 
 def _wanted(device: Device, targets: Any, times: Any) -> tuple[Any, tuple[float, ...]]:

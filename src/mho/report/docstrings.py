@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 from typing import Any, NamedTuple
 
 _SECTIONS = ("Attributes:", "Example:", "Examples:", "Args:", "Raises:", "Returns:")
+_PREFIXED = ("S", "V", "A", "s", "Ω", "m")
+_PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G"}
 _UNITS = (  # the first that a text holds counts
     ("siemens for each pulse", "S/pulse"), ("metres per second", "m/s"), ("ohms per second", "Ω/s"),
     ("1/(ohm s)", "1/(Ω s)"), ("m^2 / (V s)", "m²/(V s)"), ("1/pulse", "1/pulse"), ("1/volts", "1/V"),
@@ -65,12 +68,24 @@ def unit(meaning: str) -> str:
     )
 
 
+def _with_prefix(value: float, of: str) -> str:
+    """A number with its unit, in thousands.
+
+    >>> _with_prefix(2.5e-05, "S"), _with_prefix(0.2, "V"), _with_prefix(0.0, "s")
+    ('25 µS', '0.2 V', '0 s')
+    """
+    if value == 0 or not math.isfinite(value) or 0.01 <= abs(value) < 1e4:
+        return f"{value:.6g} {of}"
+    power = max(-5, min(3, math.floor(math.log10(abs(value)) / 3)))
+    return f"{value / 1000.0**power:.6g} {_PREFIXES[power]}{of}"
+
+
 def value_text(value: Any, of: str = "") -> str:
     """A value for people, with its unit."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return str(value)
     if isinstance(value, (int, float)):
-        return f"{value:.6g} {of}".rstrip()
+        return _with_prefix(float(value), of) if of in _PREFIXED else f"{value:.6g} {of}".rstrip()
     if isinstance(value, tuple):
         return ", ".join(value_text(v) for v in value) + (f" {of}" if of else "")
     if dataclasses.is_dataclass(value):
