@@ -152,7 +152,8 @@ def prepared(row: Row, digital: nn.Module, x: tuple[Tensor, ...], **parts: Any) 
     data = [dict(zip(inspect.signature(digital.forward).parameters, x, strict=False))]
     mho.calibrate(chip, data)
     mho.age(chip, times(next(iter(mho.nn.analog_layers(chip).values())).hardware.device)[1])
-    method = row.compensation()
+    (make, *_) = examples(row.compensation)
+    method = make(None)
     mho.compensate(chip, method, data if method.needs_data else None)
     if row.mode == "on chip":
         mho.train_on_chip(chip)

@@ -112,7 +112,14 @@ LAYERS = {
     "LSTMCell": (lambda: Recurrent(nn.LSTMCell(5, 4), step=True), torch.rand(1, 3, 5)),
     "GRUCell": (lambda: Recurrent(nn.GRUCell(5, 4), step=True), torch.rand(1, 3, 5)),
 }
-ADCS = {kind: cls() for kind, cls in kinds(ColumnConverter).items() if cls.__module__.startswith("mho.")}
+WITHOUT_A_DEFAULT = {
+    "converters.OutputErrors": {"levels": (-1.0, 1.0), "mean": (0.0, 0.0), "std": (0.1, 0.1)}
+}
+ADCS = {
+    kind: cls(**WITHOUT_A_DEFAULT.get(kind, {}))
+    for kind, cls in kinds(ColumnConverter).items()
+    if cls.__module__.startswith("mho.")
+}
 DACS = {
     "none": None,
     "whole": DAC(bits=OF_DAC),

@@ -178,7 +178,7 @@ def _explain(cls: type, error: ValidationError) -> str:
             lines.append(unknown_key(name, field_names(cls), cls.__name__))
         elif item["type"] == "missing":
             lines.append(f"{cls.__name__} needs {name} = ...")
-        elif isinstance(item["input"], type):
+        elif isinstance(item["input"], type) and item["input"] in _KINDS.values():
             lines.append(f"{cls.__name__}.{name} = {item['input']!r}: {_no_instance(item['input'])}")
         elif hasattr(item["input"], "belongs"):  # a value that knows where it is allowed
             lines.append(
@@ -226,10 +226,15 @@ def accepted(cls: type) -> dict[str, tuple[type, ...]]:
     hints = typing.get_type_hints(cls)
     parts = {name: (hint, *typing.get_args(hint)) for name, hint in hints.items()}
     own = {
-        name: tuple(p for p in some if isinstance(p, type) and p not in (object, type(None)))
+        name: tuple(p for p in some if isinstance(p, type) and not _any_class(p))
         for name, some in parts.items()
     }
     return {name: some for name, some in own.items() if any(kinds(c) for c in some)}
+
+
+def _any_class(cls: type) -> bool:
+    """Whether classes are no test of what it accepts: an interface, anything, nothing."""
+    return cls in (object, type(None)) or getattr(cls, "_is_protocol", False)
 
 
 def unknown_key(name: str, known: list[str], owner: str) -> str:

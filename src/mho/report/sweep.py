@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_LINES, MOST_MAPS = 7, 3
+_SQUARES = ("m2",)  # a prefix of it would be one of metres
 
 
 @dataclass(frozen=True)
@@ -215,9 +216,9 @@ def _measured_axis(axis: matplotlib.axis.Axis, column: str) -> None:
     """The name of a column, and its numbers with their unit."""
     from matplotlib.ticker import EngFormatter
 
-    axis.set_label_text(column)
     found = {paid.name: paid.unit for paid in PAID}.get(column)
-    if found:
+    axis.set_label_text(f"{column} ({found})" if found in _SQUARES else column)
+    if found and found not in _SQUARES:
         axis.set_major_formatter(EngFormatter(found))
 
 
