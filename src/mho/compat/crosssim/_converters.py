@@ -21,6 +21,8 @@ def dac(p: Reader, curved: bool) -> DAC | None:
     model = p.one_of(f"{_DAC}.model", ["IdealDAC", "QuantizerDAC", "SignMagnitudeDAC"])
     low, high = p[f"{_INPUTS}.min"], p[f"{_INPUTS}.max"]
     if (low is None or high is None) and p[f"{_INPUTS}.percentile"] is not None:
+        if p[f"{_INPUTS}.percentile"] == 1 and not curved and (model == "IdealDAC" or not _bits(p, _DAC)):
+            return None  # the largest input is the range: nothing is clipped, and nothing rounded
         raise p.refused(f"{_INPUTS}.percentile", instead(f"{_INPUTS}.percentile"))
     if low is None or high is None:
         which = "min" if low is None else "max"

@@ -82,7 +82,11 @@ _NEVER = 10.0
 
 def _stated(p: Reader, rows: int) -> None:
     """Values that scripts of CrossSim give and that say what is so in any case."""
-    p.states("simulation.analytics.ntest", 1)  # of an input there is no record: profiling is refused
+    if any(p[f"simulation.analytics.profile_{what}"] for what in ("xbar_inputs", "adc_inputs")):
+        _ = p["simulation.analytics.ntest"]  # how many there is room for; here a record grows
+    p.states("simulation.analytics.ntest", 1)
+    if p["core.style"] == CoreStyle.BALANCED:
+        p.states("core.offset.style", OffsetCoreStyle.UNIT_COLUMN_SUBTRACTION)  # of cores that it is not
     path, never = "xbar.array.Icol_max", _NEVER * rows
     if 0 < p[path] < never or p[path] < 0:
         raise p.refused(path, f"{instead(path)}. From {never:g} on, for {rows} rows, it is none")
