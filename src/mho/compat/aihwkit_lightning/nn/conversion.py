@@ -1,0 +1,3 @@
+"""From a digital network to an analog one."""
+
+from mho.compat.aihwkit.nn.conversion import convert_to_analog as convert_to_analog

@@ -1,0 +1,3 @@
+"""What analog Keras layers share."""
+
+from mho.keras import AnalogLayer as AnalogLayer
