@@ -27,16 +27,14 @@ def dac(p: Reader, curved: bool) -> DAC | None:
     if low is None or high is None:
         which = "min" if low is None else "max"
         raise p.refused(f"{_INPUTS}.{which}", "give the range of the inputs: min and max")
-    signed = bool(p[f"{_DAC}.signed"]) if _bits(p, _DAC) else True
-    signed = signed or model == "IdealDAC"
-    if low != (-high if signed else 0.0) or high <= 0:
+    signed = True if model == "IdealDAC" else bool(p[f"{_DAC}.signed"])
+    free = model != "IdealDAC" and not _bits(p, _DAC)  # no codes: nothing is clipped
+    if high <= 0 or low not in ((-high, 0.0) if free else (-high if signed else 0.0,)):
         raise p.refused(
             f"{_INPUTS}.min", f"with max = {high!r} the range is [{-high if signed else 0.0}, {high}]; for a "
             "lopsided one use mho.DAC(zero=False, range=mho.converters.Fixed(limit=..., low=...))"
         )  # fmt: skip
     limit = Fixed(limit=float(high))
-    if model != "IdealDAC" and not _bits(p, _DAC):
-        _ = p[f"{_DAC}.signed"]  # of no codes
     if model == "SignMagnitudeDAC" and not signed:
         raise p.refused(f"{_DAC}.signed", "a sign and a magnitude are signed; use QuantizerDAC")
     if model == "IdealDAC" or not _bits(p, _DAC):

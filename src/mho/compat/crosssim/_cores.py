@@ -31,7 +31,7 @@ class Core:
     Attributes:
         core_pos, core_neg: of a BALANCED core.
         core: of an OFFSET core.
-        core_slices: of a BITSLICED core: of each slice, the lowest bits first, its cells: of both signs, or one.
+        core_slices: of a BITSLICED core, the lowest bits first: the cells of both signs, or of one.
     """
 
     core_pos: Cells | None = None
@@ -40,15 +40,14 @@ class Core:
     core_slices: tuple[tuple[Cells, ...], ...] = ()
 
 
-def cores(layer: Any) -> list[list[Core]]:
-    """The arrays of a layer with one group, by parts of the outputs and of the inputs."""
-    layer.get_matrix()  # takes in what was edited
-    array = layer.array()
+def cores(array: Any, style: int) -> list[list[Core]]:
+    """The arrays of a matrix of one group, by parts of the outputs and of the inputs."""
     held = tile.conductances(array.hardware, array.require_chip("cores")) / array.hardware.device.g_max
     if held.shape[1] != 1:
-        raise ValueError(f"a convolution of {held.shape[1]} groups has arrays for each of them: mho.conductances")
+        raise ValueError(
+            f"a convolution of {held.shape[1]} groups has arrays for each of them: mho.conductances"
+        )
     whole = held[:, 0].transpose(1, 2).numpy()
-    style = layer.params.core.style
     return [
         [_core([Cells(copy[a:b, c:d]) for copy in whole], style) for c, d in array.layout.rows]
         for a, b in array.layout.columns

@@ -30,7 +30,8 @@ INSTEAD = {
     "core.mapping.inputs.mvm.percentile": "a range that depends on each batch is no range of a chip; give "
     "min and max, or let mho.calibrate measure it: mho.DAC(range=mho.converters.Calibrated(quantile=...))",
     "simulation.convolution": "all patches of an input are one product here; leave it out",
-    "simulation.analytics": "it counts with profile_xbar_inputs or profile_adc_inputs; leave it out",
+    "simulation.analytics": "it counts with profile_xbar_inputs or profile_adc_inputs; "
+    "mho.calibration.profile(model, data) needs none of them",
     "simulation.gpu_id": "it counts with simulation.useGPU = True",
     "simulation.Niters_max_parasitics": "circuits are solved exactly, without iterations; leave it out",
     "simulation.Verr_th_mvm": "circuits are solved exactly, to rounding; leave it out",

@@ -15,7 +15,17 @@ from mho.nn.observer import Observer
 
 DTYPES = {
     np.dtype(name): getattr(torch, name)
-    for name in ("int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128")
+    for name in (
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+    )
 }
 """Of numpy and of torch."""
 
@@ -57,8 +67,8 @@ class Currents(Observer):
     def __init__(self, array: Any) -> None:
         tiles, channels = len(array.layout.rows), len(tile.readout(array.hardware).digital)
         super().__init__(array.path, tiles, channels)
-        self.inputs = [Values() for _ in range(tiles)]  # type: ignore[assignment, misc]
-        self.currents = [[Values() for _ in range(tiles)] for _ in range(channels)]  # type: ignore[assignment, misc]
+        self.inputs = [Values() for _ in range(tiles)]  # type: ignore[misc]
+        self.currents = [[Values() for _ in range(tiles)] for _ in range(channels)]  # type: ignore[misc]
 
 
 def listener(array: Any, params: Parameters) -> Tap | None:

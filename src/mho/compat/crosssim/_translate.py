@@ -20,6 +20,7 @@ from mho.compat.crosssim.simulator.parameters.core_parameters import (
     PartitionStrategy,
 )
 from mho.compat.crosssim.simulator.parameters.xbar_parameters import ADCRangeLimits
+from mho.converters import ADC
 from mho.hardware import Hardware, Tile
 
 _WEIGHTS, _WIRES = "core.mapping.weights", "xbar.array.parasitics"
@@ -63,11 +64,16 @@ def described(params: Parameters, inputs: int) -> tuple[Hardware, float]:
         "tile": _tile(p),
         "array": array,
         "dac": dac(p, curved=isinstance(array, arrays.NonlinearCells)),
-        "adc": adc(p, weights, rows),
+        "adc": adc(p, weights, rows) or _looking(p),
     }
     _stated(p, rows)
     p.finish()
     return Hardware(**made), age  # type: ignore[arg-type]
+
+
+def _looking(p: Reader) -> ADC | None:
+    """A converter that only looks, where currents are recorded and not converted."""
+    return ADC(bits=None) if p["simulation.analytics.profile_adc_inputs"] else None
 
 
 _OF_THE_SOLVER = {

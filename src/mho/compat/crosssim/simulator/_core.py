@@ -29,8 +29,8 @@ class AnalogCore:
 
     Args:
         matrix: ``[m, n]``; a complex one lies on two arrays.
-        params: the parameters; the core keeps a copy. ``core.complex_matrix`` need not be set. A list with one
-            for each array is taken where all are equal.
+        params: the parameters; the core keeps a copy. ``core.complex_matrix`` need not be set. A list
+            with one for each array is taken where all are equal.
 
     Attributes:
         shape: of this view.
@@ -83,8 +83,12 @@ class AnalogCore:
         Those of a complex matrix are in ``mho.conductances`` of its two layers.
         """
         if len(self._cells.layers) > 1:
-            raise ValueError("cores: a complex matrix lies on two arrays; make a core of A.real and one of A.imag")
-        return cores(self._cells.layers[0])
+            raise ValueError(
+                "cores: a complex matrix lies on two arrays; make a core of A.real and one of A.imag"
+            )
+        layer = self._cells.layers[0]
+        layer.get_matrix()  # takes in what was written
+        return cores(layer.array(), self._cells.params.core.style)
 
     @property
     def Ncores(self) -> int:

@@ -16,10 +16,10 @@ from mho.compat.memtorch.bh.crossbar.Crossbar import crossbars_of
 from mho.compat.memtorch.bh.crossbar.scheme import Scheme
 from mho.compat.memtorch.bh.memristor.Memristor import Memristor
 from mho.compat.memtorch.bh.StochasticParameter import fresh_seed
+from mho.compat.memtorch.hardware import described
 from mho.compat.memtorch.map.Input import naive_scale
 from mho.compat.memtorch.map.Module import naive_tune, transform
 from mho.compat.memtorch.map.Parameter import naive_map
-from mho.compat.memtorch.hardware import described
 from mho.config import unknown_key
 from mho.nn import AnalogLayer, Crossbar, crossbars
 
@@ -202,17 +202,26 @@ def _name(kind: Any) -> str:
 
 
 class Patched(AnalogLayer):
-    """A patched layer: ``mn.Linear(layer, memristor_model, memristor_model_params, ...)`` is :func:`patch_model` of one."""
+    """A patched layer.
+
+    ``mn.Linear(layer, memristor_model, memristor_model_params, ...)`` is :func:`patch_model` of one layer.
+
+    Args:
+        args: the layer of torch, the class of the memristor, its parameters; the rest by name.
+        options: as of :func:`patch_model`.
+    """
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         """A layer of torch, patched; without arguments an empty one, for copies."""
         if not args and not options:
             return super().__new__(cls)
-        layer = args[0] if args else None
-        base = next(kind for kind in cls.__mro__ if kind.__module__.startswith("torch.nn"))
-        if not isinstance(layer, base):
-            raise TypeError(f"{cls.__name__}({layer!r}, ...): give a torch.nn.{base.__name__}")
-        return patch_model(layer, *args[1:3], [base], *args[3:], **{"verbose": False, **options})
+        base: Any = next(kind for kind in cls.__mro__ if kind.__module__.startswith("torch.nn"))
+        if len(args) != 3 or not isinstance(args[0], base):
+            raise TypeError(
+                f"{cls.__name__}(...): give a torch.nn.{base.__name__}, memristor_model and "
+                "memristor_model_params; all else by name"
+            )
+        return patch_model(*args, [base], **{"verbose": False, **options})
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """``__new__`` made it."""
@@ -243,4 +252,6 @@ class RNN(Patched, analog.AnalogRNN):
     """``torch.nn.RNN``, patched."""
 
 
-_NAMED: dict[type[nn.Module], type[nn.Module]] = {kind.__bases__[1]: kind for kind in (Linear, Conv1d, Conv2d, Conv3d, RNN)}
+_NAMED: dict[type[nn.Module], type[nn.Module]] = {
+    kind.__bases__[1]: kind for kind in (Linear, Conv1d, Conv2d, Conv3d, RNN)
+}

@@ -17,7 +17,7 @@ def IOParametersIRDropT(**given: Any) -> IOParameters:
         ConfigError: always.
     """
     raise ConfigError(
-        "IOParametersIRDropT: it has the voltage drop along wires by an estimate for each input; here they are "
-        "solved exactly. Take IOParameters, and mho.convert(model, dataclasses.replace("
+        "IOParametersIRDropT: it estimates the voltage drop along wires for each input; here they are solved "
+        "exactly. Take IOParameters, and mho.convert(model, dataclasses.replace("
         "mho.Hardware.from_aihwkit(rpu_config), array=mho.array.Wires(row=0.35, column=0.35)))"
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import mho
 from mho.chip import tile
-from mho.compat.memtorch.bh.crossbar.scheme import Scheme as Scheme
+from mho.compat.memtorch.bh.crossbar.scheme import Scheme
 from mho.compat.memtorch.bh.memristor.Memristor import Memristor
 from mho.compat.memtorch.bh.Quantize import quantize
 from mho.compat.memtorch.bh.StochasticParameter import fresh_seed
@@ -18,6 +18,8 @@ from mho.compat.memtorch.hardware import described
 from mho.compat.memtorch.map.Input import naive_scale
 from mho.compat.memtorch.map.Parameter import naive_map
 from mho.nn import crossbars as arrays_of
+
+__all__ = ["Crossbar", "Scheme", "crossbars_of", "init_crossbar", "simulate_matmul"]
 
 _PLAIN: dict[str, Any] = {
     "mapping_routine": naive_map, "transistor": True, "programming_routine": None,
@@ -52,7 +54,8 @@ class Crossbar:
 
     def __init__(
         self, memristor_model: type[Memristor], memristor_model_params: dict[str, Any],
-        shape: Sequence[int], tile_shape: tuple[int, int] | None = None, *, random_crossbar_init: bool = False,
+        shape: Sequence[int], tile_shape: tuple[int, int] | None = None, *,
+        random_crossbar_init: bool = False,
     ) -> None:  # fmt: skip
         columns, rows = int(shape[0]), int(torch.Size(shape[1:]).numel())
         given = {**_PLAIN, "scheme": Scheme.SingleColumn, "tile_shape": tile_shape}
@@ -110,8 +113,12 @@ class Crossbar:
             transistor: True; pulses are a ``programming_routine`` of ``patch_model``.
         """
         if not transistor:
-            raise ValueError("transistor = False: give patch_model a programming_routine; pulses need a layer")
-        self.conductance_matrix = conductance_matrix.reshape(self.columns, self.rows).t().clamp(*self._bounds())
+            raise ValueError(
+                "transistor = False: give patch_model a programming_routine; pulses need a layer"
+            )
+        self.conductance_matrix = (
+            conductance_matrix.reshape(self.columns, self.rows).t().clamp(*self._bounds())
+        )
 
 
 def crossbars_of(layer: nn.Module) -> list[Crossbar]:
@@ -178,7 +185,10 @@ def init_crossbar(
 
 
 def _difference(
-    crossbars: Sequence[Crossbar], operation: Callable[..., Tensor], idx: tuple[int, int] = (0, 1), **names: Any
+    crossbars: Sequence[Crossbar],
+    operation: Callable[..., Tensor],
+    idx: tuple[int, int] = (0, 1),
+    **names: Any,
 ) -> Tensor:
     """``operation`` of the positive array less that of the negative one."""
     return operation(crossbars[idx[0]], **names) - operation(crossbars[idx[1]], **names)

@@ -43,15 +43,15 @@ def from_keras(
     """
     if fuse_batchnorm or np.any(bias_rows):
         raise ValueError(
-            f"bias_rows = {bias_rows!r}, fuse_batchnorm = {fuse_batchnorm!r}: Keras' layers have a digital bias, "
-            "and normalisations stay as they are; leave them 0 and False, or take from_torch"
+            f"bias_rows = {bias_rows!r}, fuse_batchnorm = {fuse_batchnorm!r}: Keras' layers have a digital "
+            "bias, and normalisations stay as they are; leave them 0 and False, or take from_torch"
         )
     found = _convertible(model)
     given = params if isinstance(params, (list, tuple)) else [params] * len(found)
     if len(given) != len(found):
         raise ValueError(
-            f"params has {len(given)} values and the model {len(found)} such layers: give one for each, in the "
-            "order of convertible_layers(model)"
+            f"params has {len(given)} values and the model {len(found)} such layers: give one for each, in "
+            "the order of convertible_layers(model)"
         )
     chosen = {place.path: _hardware(one, place.layer) for place, one in zip(found, given, strict=True)}
     analog = mho.keras.convert(model, mho.Hardware(), chosen)
@@ -71,7 +71,7 @@ def to_keras(model: Any, physical_weights: bool = False) -> Any:
 
 
 def convertible_layers(model: Any, expand_nested: bool = True) -> list[Any]:
-    """The layers that :func:`from_keras` puts on arrays, in the order of its lists; those of models inside too."""
+    """The layers that :func:`from_keras` puts on arrays, in the order of its lists, also in models inside."""
     return [place.layer for place in _convertible(model)]
 
 
@@ -94,6 +94,6 @@ def _hardware(params: CrossSimParameters, layer: Any) -> mho.Hardware:
     made, seconds = described(params, int(np.prod(layer.kernel.shape[:-1])))
     if seconds:
         raise ConfigError(
-            f"xbar.device.time = {params.xbar.device.time!r}: call mho.keras.age(model, seconds) after from_keras"
+            f"xbar.device.time = {params.xbar.device.time!r}: leave it 0 and call mho.keras.age(model, seconds)"
         )
     return made

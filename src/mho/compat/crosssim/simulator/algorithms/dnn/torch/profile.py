@@ -13,6 +13,7 @@ from mho.compat.crosssim._cores import cores
 from mho.compat.crosssim._records import Currents, Inputs
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.convert import analog_modules
 from mho.compat.crosssim.simulator.parameters.core_parameters import BitSlicedCoreStyle, CoreStyle
+from mho.nn import crossbars
 
 
 def get_profiled_xbar_inputs(model: nn.Module, save_dir: str | Path | None = None) -> list[Any]:
@@ -24,8 +25,7 @@ def get_profiled_xbar_inputs(model: nn.Module, save_dir: str | Path | None = Non
         model: with ``simulation.analytics.profile_xbar_inputs``.
         save_dir: folder for ``all_xbar_inputs.p``; None for no file.
     """
-    taps = [_tap(layer) for layer in analog_modules(model)]
-    return _kept([t.inputs.numpy() if isinstance(t, Inputs) else None for t in taps], save_dir, "all_xbar_inputs.p")
+    return _kept([_inputs(layer) for layer in analog_modules(model)], save_dir, "all_xbar_inputs.p")
 
 
 def get_profiled_adc_inputs(model: nn.Module, save_dir: str | Path | None = None) -> list[Any]:
@@ -50,18 +50,27 @@ def get_conductance_matrices(model: nn.Module) -> list[dict[str, Any]]:
     return [_conductances(layer) for layer in analog_modules(model)]
 
 
-def _tap(layer: Any) -> Any:
+def _arrays(layer: Any) -> list[Any]:
+    """The arrays, after what was edited was taken in."""
     layer._settle()
-    return layer.array()._tap
+    return list(crossbars(layer).values())
+
+
+def _inputs(layer: Any) -> Any:
+    taps = [array._tap for array in _arrays(layer)]
+    return np.concatenate([t.inputs.numpy() for t in taps]) if isinstance(taps[0], Inputs) else None
 
 
 def _currents(layer: Any) -> Any:
-    tap = _tap(layer)
-    if not isinstance(tap, Currents):
+    arrays = _arrays(layer)
+    if not isinstance(arrays[0]._tap, Currents):
         return None
-    dac = layer.hardware.dac
+    rows = zip(*(array._tap.currents for array in arrays), strict=True)  # of each channel
+    dac = arrays[0].hardware.dac
     full = 1.0 if dac is None else float(dac.range.given())
-    channels = [np.concatenate([part.numpy() for part in row])[None] / full for row in tap.currents]  # type: ignore[attr-defined]
+    channels = [
+        np.concatenate([part.numpy() for parts in row for part in parts])[None] / full for row in rows
+    ]
     sliced = layer.params.core.style == CoreStyle.BITSLICED
     return np.stack(channels) if sliced else np.concatenate(channels, axis=1)
 
@@ -79,7 +88,9 @@ def _conductances(layer: Any) -> dict[str, Any]:
         "core_style": CoreStyle(core.style).name,
         "bitsliced_core_style": BitSlicedCoreStyle(core.bit_sliced.style).name if sliced else "NONE",
         "num_slices": core.bit_sliced.num_slices if sliced else 1,
-        "Gmats": [_matrices(array) for row in cores(layer) for array in row],
+        "Gmats": [
+            _matrices(one) for array in _arrays(layer) for row in cores(array, core.style) for one in row
+        ],
     }
 
 
