@@ -94,6 +94,6 @@ def _hardware(params: CrossSimParameters, layer: Any) -> mho.Hardware:
     made, seconds = described(params, int(np.prod(layer.kernel.shape[:-1])))
     if seconds:
         raise ConfigError(
-            f"xbar.device.time = {params.xbar.device.time!r}: leave it 0 and call mho.keras.age(model, seconds)"
+            f"xbar.device.time = {params.xbar.device.time!r}: leave it 0; mho.keras.age(model, seconds) ages"
         )
     return made
