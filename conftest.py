@@ -2,4 +2,5 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("keras") else ["src/mho/keras"]
+_FACE = "src/mho/compat/crosssim/simulator/algorithms/dnn"
+collect_ignore = [] if find_spec("keras") else ["src/mho/keras", f"{_FACE}/keras"]

@@ -253,3 +253,56 @@ def test_without_compensation_outputs_fall() -> None:
 def test_adam_is_torchs() -> None:
     layer = nn.Linear(2, 2)
     assert isinstance(AnalogAdam(layer.parameters(), lr=0.1), torch.optim.Adam)
+
+
+def test_paths_that_scripts_import_from() -> None:
+    from mho.compat.aihwkit import inference
+    from mho.compat.aihwkit.inference.compensation import drift
+    from mho.compat.aihwkit.inference.converter import conductance
+    from mho.compat.aihwkit.simulator import configs
+    from mho.compat.aihwkit.simulator.configs import utils
+    from mho.compat.aihwkit.simulator.parameters import enums, io
+
+    assert conductance.SinglePairConductanceConverter is inference.SinglePairConductanceConverter
+    assert drift.GlobalDriftCompensation is inference.GlobalDriftCompensation
+    assert utils.WeightRemapType is enums.WeightRemapType is configs.WeightRemapType
+    assert configs.RPUDataType.HALF.as_torch() is torch.float16
+    with pytest.raises(ConfigError, match=r"mho\.array\.Wires"):
+        io.IOParametersIRDropT()
+    with pytest.raises(ConfigError, match="learns by pulses"):
+        _ = configs.SingleRPUConfig
+    with pytest.raises(AttributeError, match="no attribute 'NoSuchThing'"):
+        _ = configs.NoSuchThing
+
+
+def test_state_dicts_come_back_without_a_configuration() -> None:
+    from mho.compat.aihwkit.nn import AnalogLinear, AnalogSequential
+
+    config = InferenceRPUConfig()
+    config.forward.bound_management = BoundManagementType.NONE
+    config.mapping.weight_scaling_omega = 1.0  # else bounds are in units of weights, and arrays differ
+    first, second = (AnalogSequential(AnalogLinear(4, 3, rpu_config=config)) for _ in range(2))
+    first.drift_analog_weights(3600.0)
+    second.load_state_dict(first.state_dict(), load_rpu_config=False)
+    x = torch.rand(2, 4)
+    assert torch.equal(first[0].weight, second[0].weight)
+    assert [path for path, _ in second.named_analog_layers()] == ["0"]
+    assert second(x).shape == (2, 3)
+    with pytest.raises(ConfigError, match="holds no configuration"):
+        second.load_state_dict(first.state_dict(), load_rpu_config=True)
+
+
+def test_lightning_has_its_own_defaults_and_optimizer() -> None:
+    from mho.compat.aihwkit_lightning.nn.conversion import convert_to_analog as convert
+    from mho.compat.aihwkit_lightning.optim import AnalogOptimizer
+    from mho.compat.aihwkit_lightning.simulator.configs import TorchInferenceRPUConfig as Config
+
+    model = nn.Sequential(nn.Linear(4, 3))
+    analog = convert(model, Config())
+    x = torch.rand(5, 4)
+    torch.testing.assert_close(analog.eval()(x), model(x), rtol=1e-5, atol=1e-6)
+    step = AnalogOptimizer(torch.optim.AdamW, analog.analog_layers, analog.parameters(), lr=0.1)
+    analog.train()(x).sum().backward()
+    before = analog[0].weight.detach().clone()
+    step.step()
+    assert isinstance(step, torch.optim.AdamW) and not torch.equal(before, analog[0].weight)

@@ -282,6 +282,8 @@ def says_what_is_so(path: str, params: CrossSimParameters) -> bool:
     adc, dac = params.xbar.adc.mvm, params.xbar.dac.mvm
     return {
         "simulation.analytics.ntest": params.simulation.analytics.ntest == 1,
+        "simulation.analytics.profile_xbar_inputs": True,  # a record, beside the result
+        "core.offset.style": params.core.style == CoreStyle.BALANCED,
         "xbar.adc.mvm.model": adc.bits == 0,
         "xbar.dac.mvm.model": dac.bits == 0,
         # bit after bit, and digitised once: the same sum
@@ -327,7 +329,7 @@ def test_the_test_above_sees_all_parameters() -> None:
     ("change", "match"),
     [
         ({"simulation.Niters_max_parasitics": 5}, "solved exactly"),
-        ({"simulation.analytics.profile_adc_inputs": True}, r"mho\.calibration\.profile"),
+        ({"simulation.analytics.ntest": 5}, r"mho\.calibration\.profile"),
         ({"xbar.array.Icol_max": 1.0}, r"mho\.ADC\(bits=24"),
         ({"xbar.adc.mvm.bits": 8}, "another xbar.adc.mvm.model"),
         ({"xbar.dac.match": False}, "rows to columns"),

@@ -235,8 +235,12 @@ def test_cells_that_drift_are_known_above_the_drift_at_time_zero() -> None:
 def test_validate_raises_what_a_layer_would() -> None:
     params = CrossSimParameters()
     params.validate()
-    params.core.complex_matrix = True
+    params.core.complex_matrix = True  # of an AnalogCore
+    params.validate()
     with pytest.raises(ConfigError, match="real and imaginary"):
+        AnalogLinear(params, 4, 3)
+    params.core.rows_max = -1
+    with pytest.raises(ConfigError, match="rows_max"):
         params.validate()
     largest = made({"core.rows_max": 64, "xbar.adc.mvm": {"model": "QuantizerADC", "bits": 8}})
     largest.xbar.adc.mvm.adc_range_option = "MAX"
@@ -283,7 +287,7 @@ def test_files_of_its_layers_and_configurations_with_a_name(tmp_path: Path) -> N
     [
         (SCRIPTS["mvm: pipeline"]["params"], r"sigma_C2 = 0\.0: both capacitors .* spread alike; give 0\.1"),
         (SCRIPTS["mvm: cyclic"]["params"], "both capacitors of a stage spread alike"),
-        ({"simulation.analytics.profile_xbar_inputs": True}, r"mho\.calibration\.profile"),
+        ({"simulation.analytics.ntest": 7}, r"mho\.calibration\.profile"),
         ({"core.mapping.inputs.mvm.clipping": True}, "a DAC clips at its range"),
         (
             {**SCRIPTS["dnn: later layer"]["params"], "core.mapping.inputs.mvm.clipping": True},

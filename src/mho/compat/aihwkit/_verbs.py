@@ -53,6 +53,27 @@ class Analog(nn.Module):
             if method is not None:
                 lifecycle.compensate(layer, method)
 
+    def load_state_dict(self: nn.Module, *args: Any, load_rpu_config: bool = False, **names: Any) -> Any:
+        """Parameters and chip from a ``state_dict`` of this kind of model; the rest as in torch.
+
+        Args:
+            args, names: as of ``torch.nn.Module.load_state_dict``.
+            load_rpu_config: False: the configuration is that of the model.
+
+        Raises:
+            ConfigError: True, since no configuration is in a ``state_dict`` here.
+        """
+        if load_rpu_config:
+            raise ConfigError(
+                "load_rpu_config = True: a state_dict holds no configuration here; make or convert the model "
+                "with the one that it had, and leave it False"
+            )
+        return nn.Module.load_state_dict(self, *args, **names)
+
+    def named_analog_layers(self: nn.Module) -> Iterator[tuple[str, AnalogLayer]]:
+        """The analog layers with their paths."""
+        return ((path, module) for path, module in self.named_modules() if isinstance(module, AnalogLayer))
+
     def analog_layers(self: nn.Module) -> Iterator[AnalogLayer]:
         """The analog layers."""
         return (module for module in self.modules() if isinstance(module, AnalogLayer))
@@ -62,7 +83,10 @@ class Analog(nn.Module):
         return iter(crossbars(self).values())
 
 
-VERBS = ("program_analog_weights", "drift_analog_weights", "analog_layers", "analog_tiles")
+VERBS = (
+    "program_analog_weights", "drift_analog_weights", "analog_layers", "named_analog_layers", "analog_tiles",
+    "load_state_dict",
+)  # fmt: skip
 
 
 class Verb:

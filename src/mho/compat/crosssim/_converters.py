@@ -21,12 +21,15 @@ def dac(p: Reader, curved: bool) -> DAC | None:
     model = p.one_of(f"{_DAC}.model", ["IdealDAC", "QuantizerDAC", "SignMagnitudeDAC"])
     low, high = p[f"{_INPUTS}.min"], p[f"{_INPUTS}.max"]
     if (low is None or high is None) and p[f"{_INPUTS}.percentile"] is not None:
+        if p[f"{_INPUTS}.percentile"] == 1 and not curved and (model == "IdealDAC" or not _bits(p, _DAC)):
+            return None  # the largest input is the range: nothing is clipped, and nothing rounded
         raise p.refused(f"{_INPUTS}.percentile", instead(f"{_INPUTS}.percentile"))
     if low is None or high is None:
         which = "min" if low is None else "max"
         raise p.refused(f"{_INPUTS}.{which}", "give the range of the inputs: min and max")
     signed = True if model == "IdealDAC" else bool(p[f"{_DAC}.signed"])
-    if low != (-high if signed else 0.0) or high <= 0:
+    free = model != "IdealDAC" and not _bits(p, _DAC)  # no codes: nothing is clipped
+    if high <= 0 or low not in ((-high, 0.0) if free else (-high if signed else 0.0,)):
         raise p.refused(
             f"{_INPUTS}.min", f"with max = {high!r} the range is [{-high if signed else 0.0}, {high}]; for a "
             "lopsided one use mho.DAC(zero=False, range=mho.converters.Fixed(limit=..., low=...))"

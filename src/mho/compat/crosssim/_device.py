@@ -26,7 +26,8 @@ _JOSHI_MOST = 25e-6  # siemens, V. Joshi et al., Nat. Commun. 11, 2473 (2020), f
 def cell(p: Reader) -> tuple[Device, float]:
     """The device, and the time after programming in seconds."""
     g_max = 1 / _positive(p, "Rmin")
-    g_min = 0.0 if p["xbar.device.infinite_on_off_ratio"] else 1 / _positive(p, "Rmax")
+    highest = _positive(p, "Rmax")  # scripts give it with an infinite ratio, too, which sets it aside
+    g_min = 0.0 if p["xbar.device.infinite_on_off_ratio"] else 1 / highest
     names = {"g_min": g_min, "g_max": g_max, "v_read": _volts(p)}
     programmed, read, drifts = (
         _model(p, kind) for kind in ("programming_error", "read_noise", "drift_error")

@@ -30,7 +30,8 @@ INSTEAD = {
     "core.mapping.inputs.mvm.percentile": "a range that depends on each batch is no range of a chip; give "
     "min and max, or let mho.calibrate measure it: mho.DAC(range=mho.converters.Calibrated(quantile=...))",
     "simulation.convolution": "all patches of an input are one product here; leave it out",
-    "simulation.analytics": "use mho.calibration.profile(model, data): histograms of what converters see",
+    "simulation.analytics": "it counts with profile_xbar_inputs or profile_adc_inputs; "
+    "mho.calibration.profile(model, data) needs none of them",
     "simulation.gpu_id": "it counts with simulation.useGPU = True",
     "simulation.Niters_max_parasitics": "circuits are solved exactly, without iterations; leave it out",
     "simulation.Verr_th_mvm": "circuits are solved exactly, to rounding; leave it out",
@@ -40,7 +41,6 @@ INSTEAD = {
     "simulation.hide_convergence_msg": "circuits are solved exactly; there is no such message",
     "xbar.device.Vread": "currents are proportional to it, and outputs are free of it; it counts with "
     "nonlinear_IV. Native: v_read of a mho device",
-    "xbar.device.Rmax": "it counts with infinite_on_off_ratio = False",
     "xbar.device.time": "it counts with xbar.device.drift_error; without it nothing would age, and a "
     "programming error is never dropped here. Native: mho.age(model, seconds) with a device that drifts",
     "xbar.device.clip_conductance": "it counts with a programming_error and without SONOS drift",

@@ -20,6 +20,7 @@ from mho.compat.crosssim.simulator.parameters.core_parameters import (
     PartitionStrategy,
 )
 from mho.compat.crosssim.simulator.parameters.xbar_parameters import ADCRangeLimits
+from mho.converters import ADC
 from mho.hardware import Hardware, Tile
 
 _WEIGHTS, _WIRES = "core.mapping.weights", "xbar.array.parasitics"
@@ -63,11 +64,16 @@ def described(params: Parameters, inputs: int) -> tuple[Hardware, float]:
         "tile": _tile(p),
         "array": array,
         "dac": dac(p, curved=isinstance(array, arrays.NonlinearCells)),
-        "adc": adc(p, weights, rows),
+        "adc": adc(p, weights, rows) or _looking(p),
     }
     _stated(p, rows)
     p.finish()
     return Hardware(**made), age  # type: ignore[arg-type]
+
+
+def _looking(p: Reader) -> ADC | None:
+    """A converter that only looks, where currents are recorded and not converted."""
+    return ADC(bits=None) if p["simulation.analytics.profile_adc_inputs"] else None
 
 
 _OF_THE_SOLVER = {
@@ -82,7 +88,11 @@ _NEVER = 10.0
 
 def _stated(p: Reader, rows: int) -> None:
     """Values that scripts of CrossSim give and that say what is so in any case."""
-    p.states("simulation.analytics.ntest", 1)  # of an input there is no record: profiling is refused
+    if any(p[f"simulation.analytics.profile_{what}"] for what in ("xbar_inputs", "adc_inputs")):
+        _ = p["simulation.analytics.ntest"]  # how many there is room for; here a record grows
+    p.states("simulation.analytics.ntest", 1)
+    if p["core.style"] == CoreStyle.BALANCED:
+        p.states("core.offset.style", OffsetCoreStyle.UNIT_COLUMN_SUBTRACTION)  # of cores that it is not
     path, never = "xbar.array.Icol_max", _NEVER * rows
     if 0 < p[path] < never or p[path] < 0:
         raise p.refused(path, f"{instead(path)}. From {never:g} on, for {rows} rows, it is none")

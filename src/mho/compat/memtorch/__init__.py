@@ -18,9 +18,11 @@ docs/compat-memtorch.md lists names and differences. Nothing here is taken from 
 torch.Size([1, 4])
 """
 
+import torch
+
 from mho.compat.memtorch import bh as bh
 from mho.compat.memtorch import map as map
 from mho.compat.memtorch import mn as mn
 
-__version__ = "1.1.6"
-"""The version whose names these are."""
+__version__ = "1.1.6" if torch.cuda.is_available() else "1.1.6-cpu"
+"""The version whose names these are; scripts look in it for where to compute."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+import torch
+
 
 class RPUDataType(Enum):
     """The number type of its compiled tiles; here a layer has the type of its weights."""
@@ -11,6 +13,10 @@ class RPUDataType(Enum):
     FLOAT = "float"
     DOUBLE = "double"
     HALF = "half"
+
+    def as_torch(self) -> torch.dtype:
+        """Torch's type."""
+        return {"float": torch.float32, "double": torch.float64, "half": torch.float16}[self.value]
 
 
 class BoundManagementType(Enum):

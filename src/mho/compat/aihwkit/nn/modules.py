@@ -15,7 +15,7 @@ from mho.hardware import Hardware
 from mho.training import attach
 
 
-class AnalogSequential(nn.Sequential, Analog):
+class AnalogSequential(Analog, nn.Sequential):
     """``nn.Sequential`` with aihwkit's verbs."""
 
 

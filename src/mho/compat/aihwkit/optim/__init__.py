@@ -23,7 +23,15 @@ class AnalogAdam(_Regrouped, optim.Adam):
 
 
 def AnalogOptimizer(optimizer_cls: type[optim.Optimizer], *args: Any, **names: Any) -> optim.Optimizer:
-    """An optimizer of any class with ``regroup_param_groups``."""
+    """An optimizer of any class with ``regroup_param_groups``.
+
+    Args:
+        optimizer_cls: the class.
+        args, names: its arguments. aihwkit-lightning's come after ``model.analog_layers``, which clips the
+            weights after each step there; here the recipe of a layer does.
+    """
+    if args and callable(args[0]):
+        args = args[1:]
     kind = type(f"Analog{optimizer_cls.__name__}", (_Regrouped, optimizer_cls), {})
     made: optim.Optimizer = kind(*args, **names)
     return made

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mho.chip import tile
+from mho.compat.crosssim._cores import Core, cores
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
 from mho.nn.crossbar import plain
 from mho.training.on_chip import Backward
@@ -28,7 +29,8 @@ class AnalogCore:
 
     Args:
         matrix: ``[m, n]``; a complex one lies on two arrays.
-        params: the parameters; the core keeps a copy. ``core.complex_matrix`` need not be set.
+        params: the parameters; the core keeps a copy. ``core.complex_matrix`` need not be set. A list
+            with one for each array is taken where all are equal.
 
     Attributes:
         shape: of this view.
@@ -45,11 +47,11 @@ class AnalogCore:
     __array_ufunc__ = None
     ndim = 2
 
-    def __init__(self, matrix: Any, params: CrossSimParameters) -> None:
+    def __init__(self, matrix: Any, params: CrossSimParameters | list[CrossSimParameters]) -> None:
         held = np.asarray(matrix.detach().cpu() if isinstance(matrix, Tensor) else matrix)
         if held.ndim != 2 or 0 in held.shape:
             raise ValueError(f"matrix has shape {held.shape}: give [m, n] with a row and a column at least")
-        self._cells = _Cells(held, params)
+        self._cells = _Cells(held, _one(params))
         self._rows, self._columns = (np.arange(size) for size in held.shape)
         self._turned = False
 
@@ -68,6 +70,31 @@ class AnalogCore:
     def dtype(self) -> Any:
         """Numpy's type of the matrix."""
         return self._cells.dtype
+
+    @property
+    def params(self) -> CrossSimParameters:
+        """A copy of the parameters."""
+        return self._cells.params.copy()
+
+    @property
+    def cores(self) -> list[list[Core]]:
+        """The arrays of the whole matrix, by parts of its rows and of its columns; of a real one.
+
+        Those of a complex matrix are in ``mho.conductances`` of its two layers.
+        """
+        if len(self._cells.layers) > 1:
+            raise ValueError(
+                "cores: a complex matrix lies on two arrays; make a core of A.real and one of A.imag"
+            )
+        layer = self._cells.layers[0]
+        layer.get_matrix()  # takes in what was written
+        return cores(layer.array(), self._cells.params.core.style)
+
+    @property
+    def Ncores(self) -> int:
+        """How many arrays hold the matrix, or a part of a complex one."""
+        layout = self._cells.layers[0].array().layout
+        return len(layout.rows) * len(layout.columns)
 
     @property
     def T(self) -> AnalogCore:
@@ -153,6 +180,21 @@ class AnalogCore:
     def set_matrix(self, matrix: Any) -> None:
         """Program other values into the cells of this view."""
         self[:, :] = matrix
+
+
+def _one(params: Any) -> CrossSimParameters:
+    """The parameters that all arrays share."""
+    given = params if isinstance(params, (list, tuple)) else [params]
+    for one in given:
+        if not isinstance(one, CrossSimParameters):
+            raise TypeError(f"params is a {type(one).__name__}: give CrossSimParameters")
+    if not given or any(other != given[0] for other in given):
+        raise ValueError(
+            f"params is a list of {len(given)}: all arrays of a core have the same parameters; give equal "
+            "ones, or make one core for each part of the matrix"
+        )
+    first: CrossSimParameters = given[0]
+    return first
 
 
 class _Cells:

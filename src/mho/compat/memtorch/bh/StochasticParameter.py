@@ -44,12 +44,15 @@ def StochasticParameter(
         min: lowest value.
         max: highest value.
         function: True for a parameter that is drawn for each memristor; False for a single draw, a number.
-        parameters: of the distribution, such as ``loc`` and ``scale``.
+        parameters: of the distribution, such as ``loc`` and ``scale``. A normal one with ``scale=0`` is the
+            number ``loc``.
 
     >>> r_off = StochasticParameter(loc=1000.0, scale=200.0, min=2.0)
     >>> r_off() != r_off()
     True
     """
+    if distribution is Normal and parameters.get("scale") == 0:
+        return float(parameters.get("loc", 0.0))
     made = distribution(**{k: torch.tensor(float(v)) for k, v in parameters.items()})  # type: ignore[arg-type]
     low, high = (None if math.isinf(bound) else float(bound) for bound in (min, max))
     sampler = Sampler(made, Stochastic(made, low, high))

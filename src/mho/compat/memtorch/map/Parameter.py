@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mho.compat.memtorch.bh.crossbar.Crossbar import Scheme
+from mho.compat.memtorch.bh.crossbar.scheme import Scheme
 from mho.mapping import DifferentialPair, Mapping, Offset, scale
 
 

@@ -10,13 +10,16 @@ from typing import Any
 from torch import Tensor, nn
 
 import mho
-from mho.compat.memtorch.bh.crossbar.Crossbar import Scheme
+from mho import nn as analog
+from mho.compat.memtorch.bh.crossbar.Crossbar import Crossbar as Cells
+from mho.compat.memtorch.bh.crossbar.Crossbar import crossbars_of
+from mho.compat.memtorch.bh.crossbar.scheme import Scheme
 from mho.compat.memtorch.bh.memristor.Memristor import Memristor
 from mho.compat.memtorch.bh.StochasticParameter import fresh_seed
+from mho.compat.memtorch.hardware import described
 from mho.compat.memtorch.map.Input import naive_scale
 from mho.compat.memtorch.map.Module import naive_tune, transform
 from mho.compat.memtorch.map.Parameter import naive_map
-from mho.compat.memtorch.mn.hardware import described
 from mho.config import unknown_key
 from mho.nn import AnalogLayer, Crossbar, crossbars
 
@@ -80,7 +83,7 @@ def patch_model(
 
     Returns:
         The network with ``tune_()`` and ``forward_legacy(on)``; its layers have ``forward_legacy(x)``,
-        ``transform_output(y)`` and ``memristor``.
+        ``transform_output(y)``, ``memristor`` and ``crossbars``, and are ``mn.Linear``, ``mn.Conv2d``, ...
 
     Raises:
         ValueError: arguments that contradict each other, or that would have no effect.
@@ -102,6 +105,8 @@ def patch_model(
         ADC_overflow_rate=ADC_overflow_rate, quant_method=quant_method,
     )  # fmt: skip
     patched = mho.convert(model, hardware, select=lambda path, module: isinstance(module, kinds))
+    for module in patched.modules():
+        module.__class__ = _NAMED.get(type(module), type(module))
     layers = _layers(patched)
     mho.program(patched, fresh_seed() if seed is None else seed)
     mho.train_on_chip(patched)
@@ -194,3 +199,59 @@ def _name(kind: Any) -> str:
     """``Linear`` for ``torch.nn.Linear``, its name, or ``str`` of one of MemTorch's layer classes."""
     name = kind.__name__ if isinstance(kind, type) else re.findall(r"\w+", str(kind))[-1]
     return str(name).removeprefix("Analog")
+
+
+class Patched(AnalogLayer):
+    """A patched layer.
+
+    ``mn.Linear(layer, memristor_model, memristor_model_params, ...)`` is :func:`patch_model` of one layer.
+
+    Args:
+        args: the layer of torch, the class of the memristor, its parameters; the rest by name.
+        options: as of :func:`patch_model`.
+    """
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        """A layer of torch, patched; without arguments an empty one, for copies."""
+        if not args and not options:
+            return super().__new__(cls)
+        base: Any = next(kind for kind in cls.__mro__ if kind.__module__.startswith("torch.nn"))
+        if len(args) != 3 or not isinstance(args[0], base):
+            raise TypeError(
+                f"{cls.__name__}(...): give a torch.nn.{base.__name__}, memristor_model and "
+                "memristor_model_params; all else by name"
+            )
+        return patch_model(*args, [base], **{"verbose": False, **options})
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """``__new__`` made it."""
+
+    @property
+    def crossbars(self) -> list[Cells]:
+        """The arrays of the layer: of each matrix the positive and the negative one, or a single one."""
+        return crossbars_of(self)
+
+
+class Linear(Patched, analog.AnalogLinear):
+    """``torch.nn.Linear``, patched."""
+
+
+class Conv1d(Patched, analog.AnalogConv1d):
+    """``torch.nn.Conv1d``, patched."""
+
+
+class Conv2d(Patched, analog.AnalogConv2d):
+    """``torch.nn.Conv2d``, patched."""
+
+
+class Conv3d(Patched, analog.AnalogConv3d):
+    """``torch.nn.Conv3d``, patched."""
+
+
+class RNN(Patched, analog.AnalogRNN):
+    """``torch.nn.RNN``, patched."""
+
+
+_NAMED: dict[type[nn.Module], type[nn.Module]] = {
+    kind.__bases__[1]: kind for kind in (Linear, Conv1d, Conv2d, Conv3d, RNN)
+}

@@ -1,5 +1,8 @@
 """Inference configurations, their tables and choices, under aihwkit's names."""
 
+from typing import Any
+
+from mho.errors import ConfigError
 from mho.foreign.aihwkit.configs import InferenceRPUConfig as InferenceRPUConfig
 from mho.foreign.aihwkit.configs import TorchInferenceRPUConfig as TorchInferenceRPUConfig
 from mho.foreign.aihwkit.enums import AnalogMVType as AnalogMVType
@@ -19,3 +22,20 @@ from mho.foreign.aihwkit.parameters import UpdateParameters as UpdateParameters
 from mho.foreign.aihwkit.parameters import WeightClipParameter as WeightClipParameter
 from mho.foreign.aihwkit.parameters import WeightModifierParameter as WeightModifierParameter
 from mho.foreign.aihwkit.parameters import WeightRemapParameter as WeightRemapParameter
+
+_BY_PULSES = {
+    "SingleRPUConfig", "UnitCellRPUConfig", "DigitalRankUpdateRPUConfig", "ConstantStepDevice",
+    "LinearStepDevice", "SoftBoundsDevice", "SoftBoundsReferenceDevice", "ExpStepDevice", "PowStepDevice",
+    "PiecewiseStepDevice", "TransferCompound", "ChoppedTransferCompound", "VectorUnitCell",
+    "MixedPrecisionCompound", "DynamicTransferCompound",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Configurations that learn by pulses are not here, and say where they are."""
+    if name in _BY_PULSES:
+        raise ConfigError(
+            f"{name}: it learns by pulses; mho.devices.Pulsed and mho.training.PulsedOptimizer do that here "
+            "(docs/learning.md)"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,12 +35,16 @@ class CrossSimParameters(Parameters):
     def validate(self) -> None:
         """Check that all parameters go together; for an array of ``core.rows_max`` rows, or of one.
 
+        An ``AnalogCore`` takes a complex matrix; layers refuse one.
+
         Raises:
             ConfigError: what a layer with these parameters would raise.
         """
         from mho.compat.crosssim._translate import hardware  # it needs the parts of this package
 
-        hardware(self, max(self.core.rows_max, 1))
+        real = self.copy()
+        real.core.complex_matrix = real.core.complex_input = False  # they say what the matrix of a core says
+        hardware(real, max(self.core.rows_max, 1))
 
     @classmethod
     def from_json(cls, filepath: str | os.PathLike[str], **kwargs: Any) -> Self:

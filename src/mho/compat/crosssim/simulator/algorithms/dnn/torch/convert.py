@@ -10,13 +10,15 @@ import mho
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.layer import AnalogLayer, checked, place_for
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.linear import AnalogLinear
+from mho.compat.crosssim.simulator.algorithms.dnn.torch.recurrent import RECURRENT, AnalogRecurrent
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
 
-_KINDS: dict[type[nn.Module], type[AnalogLayer]] = {
+_KINDS: dict[type[nn.Module], Any] = {
     nn.Linear: AnalogLinear,
     nn.Conv1d: AnalogConv1d,
     nn.Conv2d: AnalogConv2d,
     nn.Conv3d: AnalogConv3d,
+    **RECURRENT,
 }
 
 
@@ -30,7 +32,7 @@ def from_torch(
     bias_rows: int | list[int] = 0,
     fuse_batchnorm: bool = False,
 ) -> nn.Module:
-    """A copy of ``model`` with its linear layers and convolutions on arrays, programmed.
+    """A copy of ``model`` with its linear, convolutional and recurrent layers on arrays, programmed.
 
     Args:
         model: any module; it is not changed.
@@ -110,7 +112,7 @@ def reinitialize(model: nn.Module) -> None:
         layer.reinitialize()
 
 
-def _convertible(model: nn.Module) -> dict[str, type[AnalogLayer]]:
+def _convertible(model: nn.Module) -> dict[str, Any]:
     """The class of each layer that becomes analog, by path."""
     modules = dict(model.named_modules())
     found = {}
@@ -122,8 +124,8 @@ def _convertible(model: nn.Module) -> dict[str, type[AnalogLayer]]:
     return found
 
 
-def _analog(model: nn.Module) -> dict[str, AnalogLayer]:
-    return {path: m for path, m in model.named_modules() if isinstance(m, AnalogLayer)}
+def _analog(model: nn.Module) -> dict[str, Any]:
+    return {path: m for path, m in model.named_modules() if isinstance(m, (AnalogLayer, AnalogRecurrent))}
 
 
 def _each(name: str, given: Any, count: int) -> list[Any]:

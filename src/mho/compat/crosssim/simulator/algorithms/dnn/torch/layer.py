@@ -14,6 +14,7 @@ import mho
 from mho import nn as layers
 from mho.chip import tile
 from mho.chip.layouts import ArraySize
+from mho.compat.crosssim._records import DTYPES, listener
 from mho.compat.crosssim._translate import cuts, described
 from mho.compat.crosssim._tree import Parameters
 from mho.compat.crosssim.simulator.parameters import CrossSimParameters
@@ -59,6 +60,8 @@ class AnalogLayer(layers.AnalogLayer):
         "_kept",
         "_kept_with",
     )
+
+    _numpy_to_torch_dtype_dict = DTYPES
 
     _params: CrossSimParameters
     _built: dict[str, Any] | None = None  # the parameters that the array was made with; None: not yet
@@ -112,6 +115,7 @@ class AnalogLayer(layers.AnalogLayer):
         self.path = path
         array = self.array()
         array.modifiers, array.on_chip = () if old is None else old.modifiers, True
+        array._tap = listener(array, params)
         self._built = params.flat()
         self.synchronize()
 

@@ -8,8 +8,8 @@ from typing import Any
 from mho import DAC, Hardware, Tile
 from mho import array as arrays
 from mho.array import Array, Wires
-from mho.compat.memtorch.bh.crossbar.Crossbar import Scheme
 from mho.compat.memtorch.bh.crossbar.Program import naive_program, write_verify
+from mho.compat.memtorch.bh.crossbar.scheme import Scheme
 from mho.compat.memtorch.bh.memristor.Memristor import Memristor, check_means
 from mho.compat.memtorch.bh.StochasticParameter import Sampler, means
 from mho.compat.memtorch.map.Input import naive_scale

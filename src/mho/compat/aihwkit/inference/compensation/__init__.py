@@ -1,0 +1,1 @@
+"""Drift compensation, under the paths that scripts import it from."""

@@ -1,0 +1,1 @@
+"""From weights to conductances, under the paths that scripts import it from."""

@@ -1,0 +1,3 @@
+"""Optimizers."""
+
+from mho.compat.aihwkit.optim import AnalogOptimizer as AnalogOptimizer

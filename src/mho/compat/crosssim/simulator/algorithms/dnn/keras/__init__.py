@@ -1,0 +1,1 @@
+"""Keras models with CrossSim's interface, over ``mho.keras``."""

@@ -1,0 +1,5 @@
+"""What analog Keras layers share."""
+
+from mho.keras import AnalogLayer
+
+__all__ = ["AnalogLayer"]

@@ -1,0 +1,5 @@
+"""``AnalogLSTMCell``, under the path that scripts import it from."""
+
+from mho.compat.crosssim.simulator.algorithms.dnn.torch.recurrent import AnalogLSTMCell
+
+__all__ = ["AnalogLSTMCell"]

@@ -1,0 +1,5 @@
+"""``AnalogRNN``, under the path that scripts import it from."""
+
+from mho.compat.crosssim.simulator.algorithms.dnn.torch.recurrent import AnalogRNN
+
+__all__ = ["AnalogRNN"]

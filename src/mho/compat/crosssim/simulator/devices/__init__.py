@@ -1,0 +1,1 @@
+"""Device models of one's own: what to write instead."""
