@@ -241,7 +241,7 @@ def _apart(x: Any, y: Any) -> tuple[Any, Any]:
     """A line that breaks where it would go back to its beginning: from one cycle of pulses to the next."""
     steps = np.diff(x)
     usual = np.median(np.abs(steps)) if len(steps) else 0.0
-    back = np.flatnonzero(steps < -_BACK * usual) + 1 if usual > 0 else []
+    back: Any = np.flatnonzero(steps < -_BACK * usual) + 1 if usual > 0 else []
     return np.insert(x.astype(float), back, np.nan), np.insert(y.astype(float), back, np.nan)
 
 

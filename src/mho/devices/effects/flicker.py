@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mho.config import Positive, config
 from mho.devices.base import Device
+from mho.devices.dynamics._numbers import log, sqrt
 from mho.devices.effects.base import Tiles
 from mho.devices.effects.noise import Noise
 from mho.devices.ideal import Ideal
@@ -83,10 +84,10 @@ class FlickerNoise(Noise):
         """The draws themselves."""
         return eps[: self.draws]
 
-    def slow_share(self, seconds: float) -> float:
+    def slow_share(self, seconds: float) -> float | Tensor:
         """The part of the variance that reads close in time have in common, ``seconds`` after programming."""
         t = min(seconds, self.slowest)
-        return 0.0 if t <= self.fastest else math.log(t / self.fastest) / math.log(t / (2 * self.t_read))
+        return 0.0 if t <= self.fastest else math.log(t / self.fastest) / log(t / (2 * self.t_read))
 
     def _deviation(self, own: Tensor, seconds: float) -> Tensor:
         """A standard normal number of each cell, of frequencies from 1/t to 1/fastest."""
@@ -100,9 +101,8 @@ class FlickerNoise(Noise):
     def read_moments(self, g: Tensor, cells: Tensor, g_now: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
         """Those of the device inside, the mean moved by the slow part and the spread less by it."""
         mean, std = super().read_moments(g, cells, g_now, seconds)
-        share = self.slow_share(seconds)
-        if share == 0 or not self.noisy:
+        if seconds <= self.fastest or not self.noisy:
             return mean, std
-        slow = self.device.read_std(g, g_now, seconds) * math.sqrt(share)
+        slow = self.device.read_std(g, g_now, seconds) * sqrt(self.slow_share(seconds))
         deviation = slow * self._deviation(cells[: self.parameters], seconds).to(slow.dtype)
         return (mean + deviation).clamp(min=0), (std * std - slow * slow).clamp(min=0).sqrt()

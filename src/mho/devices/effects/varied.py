@@ -26,7 +26,7 @@ _FARTHEST = 6.0  # standard normal draws of float32 hardly go beyond
 _LEAST = 1e-6  # of a law that must be in order with the others
 _TURNS = 20  # draws of factors that would put two parameters out of order
 _APART = 1e-6  # two values that must be in order differ by this part of the larger one
-_SHARED = ("v_read", "program_scale", "drift_scale", "read_scale")
+_SHARED = ("v_read", "program_scale", "drift_scale", "read_scale", "fastest", "slowest")
 
 
 @config
