@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from mho.analysis.budget import Budget, Interval, Part
+from mho.analysis.budget import Budget
+from mho.analysis.losses import Interval, Part
 from mho.report import budget_figure
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mho.analysis.budget import Budget, Interval, Part
+from mho.analysis.budget import Budget
+from mho.analysis.losses import Interval, Part
 from mho.report.axes import BLUE, INK, QUIET, VERMILLION, clean, head, legend_below, panels
 
 if TYPE_CHECKING:
