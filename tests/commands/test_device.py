@@ -58,7 +58,7 @@ def test_a_statistical_device(here) -> None:
     folder = here / "runs" / "device-pcm"
     assert result.output.startswith("runs/device-pcm/report.html")
     html = check_page(folder, ("programming", "drift", "read_noise"))
-    for words in ("Joshi", "2.5e-05 S", "highest programmable conductance", "mho device pcm"):
+    for words in ("Joshi", "25 µS", "highest programmable conductance", "mho device pcm"):
         assert words in html
     assert config.load(folder / "device.json") == PCM()
 

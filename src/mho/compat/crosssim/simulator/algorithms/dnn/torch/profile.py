@@ -13,6 +13,7 @@ from mho.compat.crosssim._cores import cores
 from mho.compat.crosssim._records import Currents, Inputs
 from mho.compat.crosssim.simulator.algorithms.dnn.torch.convert import analog_modules
 from mho.compat.crosssim.simulator.parameters.core_parameters import BitSlicedCoreStyle, CoreStyle
+from mho.config import write_whole
 from mho.nn import crossbars
 
 
@@ -77,7 +78,8 @@ def _currents(layer: Any) -> Any:
 
 def _kept(found: list[Any], folder: str | Path | None, name: str) -> list[Any]:
     if folder is not None:
-        Path(folder, name).write_bytes(pickle.dumps(found))
+        said = pickle.dumps(found)  # what scripts of CrossSim read; mho reads none
+        write_whole(Path(folder, name), lambda temporary: temporary.write_bytes(said))
     return found
 
 
