@@ -38,11 +38,12 @@ import mho
 from campaigns.outcomes import NAMED, SURVIVED, Outcome, Setting
 from mho.array import Array
 from mho.converters import ADC, DAC, AutoRange, EachSlice, Range
-from mho.devices import Device, Effect, Varied
+from mho.devices import Device, Effect, Switching, Varied
+from mho.devices.effects.base import innermost
 from mho.errors import NotCalibratedError
 from mho.mapping import DifferentialPair, Offset
 from mho.periphery import Compensation
-from mho.programming import Programming
+from mho.programming import CountedPulses, Programming
 
 LIMIT, CHUNK = 60.0, 25
 T = TypeVar("T")
@@ -123,6 +124,12 @@ def refused(error: Exception) -> bool:
 # --- a chip --------------------------------------------------------------------------------------
 
 
+def _suited(device: Device) -> list[Any]:
+    """Ways to program the device: pulses are counted on switching models alone."""
+    switching = isinstance(innermost(device), Switching)
+    return all_examples(Programming, *(() if switching else (CountedPulses,)))
+
+
 class Chip:
     """What was drawn: a layer, its inputs, its hardware, its programming and its life."""
 
@@ -140,7 +147,7 @@ class Chip:
         self.hardware = self.case.hardware(
             self.device,
             dac=chance.choice([dac for dac in dacs(self.device) if may_drive(dac, array)]),
-            programming=chance.choice(all_examples(Programming))(self.device),
+            programming=chance.choice(_suited(self.device))(self.device),
             tile=mho.Tile(rows=chance.choice((1, 2, 3, 5, 64)), columns=chance.choice((1, 2, 3, 64))),
         )
         layer = LAYERS[self.kind]

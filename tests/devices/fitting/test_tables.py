@@ -129,3 +129,13 @@ def test_conductances_in_the_wrong_unit(tmp_path) -> None:
         conductances(read_table({"g": [0.5, -1.0]}), Reading())
     with pytest.raises(ValueError, match="line 1: a resistance of 0 ohm"):
         conductances(read_table({"r_ohm": [0.0]}), Reading())
+
+
+def test_a_quotation_mark_alone_is_no_row(tmp_path):
+    """It opens a cell that never ends: a line with text and without a cell."""
+    path = tmp_path / "odd.csv"
+    path.write_text('c1_uS\n1.000\n1.333\n1.667\n"\n')
+    try:
+        assert read_table(path).columns == ("c1_uS",)
+    except ValueError as error:
+        assert "odd.csv" in str(error)

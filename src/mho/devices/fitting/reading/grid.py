@@ -254,7 +254,9 @@ def _are_heads(cells: Sequence[str]) -> bool:
 
 def _across(body: Sequence[Line]) -> tuple[tuple[str, ...], Rows] | None:
     """The table of a file with a quantity in each row, its head in front; None if it is none."""
-    rows = [line.cells for line in body]
+    rows = [line.cells for line in body if line.cells]
+    if not rows:
+        return None
     heads, width = tuple(cells[0] for cells in rows), max(map(len, rows))
     numbers = [cell for cells in rows for cell in cells[1:] if cell]
     if len(set(heads)) < max(2, len(heads)) or width < 3 or any(map(is_number, heads)):
