@@ -135,7 +135,4 @@ def test_a_quotation_mark_alone_is_no_row(tmp_path):
     """It opens a cell that never ends: a line with text and without a cell."""
     path = tmp_path / "odd.csv"
     path.write_text('c1_uS\n1.000\n1.333\n1.667\n"\n')
-    try:
-        assert read_table(path).columns == ("c1_uS",)
-    except ValueError as error:
-        assert "odd.csv" in str(error)
+    assert read_table(path).columns == ("c1_uS",)
