@@ -186,3 +186,29 @@ def test_a_chip_too_old_for_the_heat_it_is_given_later_stays_as_it_was() -> None
         mho.degrade(analog, Accelerated(activation=0.5, kelvin=350.0), seed=0)
     assert mho.analog_modules(analog)[""].hardware.device == SONOS()
     assert all(torch.equal(v, before[k]) for k, v in analog.state_dict().items() if k in before)
+
+
+@pytest.mark.parametrize("activation", [0.3, 2.5])
+def test_the_cold_stops_the_clock(activation: float) -> None:
+    """At 4 K a speed of no float: nothing ages, at any time."""
+    for inside in (LOSS, PCM()):
+        analog = chip(Accelerated(activation=activation, reference=COLD, device=inside))
+        fresh = conductances(analog)
+        mho.age(analog, "1y", kelvin=4.0)
+        torch.testing.assert_close(conductances(analog), fresh, rtol=1e-6, atol=0)
+    assert Accelerated(activation=2.5, kelvin=4.0, device=SONOS()).times == (0.0, math.inf)
+
+
+@pytest.mark.parametrize("activation", [0.3, 2.5])
+def test_heat_without_end_is_an_age_still(activation: float) -> None:
+    """Told for 4 K, kept at 10,000: faster than a float can say, and still no NaN."""
+    hot: dict[str, float] = {"activation": activation, "reference": 4.0, "kelvin": 1e4}
+    for device in (Accelerated(device=PCM(), **hot), Accelerated(device=LOSS, **hot), Drifting(**hot)):
+        analog = chip(device)
+        fresh = conductances(analog)
+        mho.age(analog, 0.0)
+        assert torch.equal(conductances(analog), fresh)
+        mho.age(analog, "1y")
+        assert bool(conductances(analog).isfinite().all())
+    with pytest.raises(ValueError, match="SONOS is known from 0 s to 432000 s"):
+        mho.age(chip(Accelerated(device=SONOS(), **hot)), "1y")

@@ -105,8 +105,8 @@ def program(model: Any, seed: int) -> None:
         mho.lifecycle.program(bridge, seed)
 
 
-def age(model: Any, seconds: float) -> None:
-    """Let the chip drift to ``seconds`` after programming; arguments and errors as ``mho.age``."""
+def age(model: Any, seconds: float | str) -> None:
+    """Let the chip drift to ``seconds`` after programming; errors as ``mho.age``, without temperatures."""
     with torch_model(model) as bridge:
         mho.lifecycle.age(bridge, seconds)
 

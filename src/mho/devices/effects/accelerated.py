@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from pydantic import InstanceOf
@@ -68,7 +69,7 @@ class Accelerated(Effect):
         kelvin = self.kelvin if self.chip_temperature is None else self.chip_temperature
         faster = acceleration(self.activation, kelvin, self.reference)
         first, last = self.device.times
-        return first / faster, last / faster
+        return (first / faster, last / faster) if faster > 0 else (0.0 if first == 0 else math.inf, math.inf)
 
     def inside_seconds(self, seconds: float) -> float:
         """Time at the reference temperature that ages the device as much."""

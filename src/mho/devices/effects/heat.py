@@ -7,6 +7,7 @@ import math
 from mho.devices.effects.base import Effect
 
 BOLTZMANN_EV = 8.617333262e-5  # eV/K, CODATA 2018
+_LARGEST = 600.0  # an age so much faster is a number still
 
 
 def acceleration(activation: float, kelvin: float, reference: float) -> float:
@@ -20,7 +21,8 @@ def acceleration(activation: float, kelvin: float, reference: float) -> float:
     >>> round(acceleration(1.0, 358.15, 298.15))
     679
     """
-    return math.exp(activation / BOLTZMANN_EV * (1 / reference - 1 / kelvin))
+    exponent = activation / BOLTZMANN_EV * (1 / reference - 1 / kelvin)
+    return math.exp(min(exponent, _LARGEST))
 
 
 def passed(effect: Effect, seconds: float, activation: float, kelvin: float, reference: float) -> float:
@@ -35,8 +37,9 @@ def passed(effect: Effect, seconds: float, activation: float, kelvin: float, ref
     """
     given = effect.chip_temperature
     total = 0.0
-    for length, then in effect.chip_past:
+    for length, then in (*effect.chip_past, (math.inf, kelvin if given is None else given)):
         some = min(seconds, length)
-        total += some * acceleration(activation, then, reference)
+        if some > 0:  # no time passes at any speed
+            total += some * acceleration(activation, then, reference)
         seconds -= some
-    return total + seconds * acceleration(activation, kelvin if given is None else given, reference)
+    return total
