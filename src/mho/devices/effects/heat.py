@@ -37,9 +37,7 @@ def passed(effect: Effect, seconds: float, activation: float, kelvin: float, ref
     """
     given = effect.chip_temperature
     total = 0.0
-    for length, then in (*effect.chip_past, (math.inf, kelvin if given is None else given)):
-        some = min(seconds, length)
-        if some > 0:  # no time passes at any speed
-            total += some * acceleration(activation, then, reference)
-        seconds -= some
-    return total
+    for length, then in effect.chip_past:
+        total += min(seconds, length) * acceleration(activation, then, reference)
+        seconds -= min(seconds, length)
+    return total + seconds * acceleration(activation, kelvin if given is None else given, reference)
