@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from importlib.resources import files
 
 import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 
 from mho.devices import PulseTrain, fit
 from mho.devices.dynamics import LinearStep
@@ -37,6 +39,21 @@ def test_errors_cover_the_truth(c) -> None:
         found = [f[f"up.{name}"] for f in fits]
         check_coverage(np.array([e.value for e in found]), np.array([e.error for e in found]), value)
     assert all(not any("alike" in note for note in f.card.notes) for f in fits[:1])
+
+
+@pytest.mark.parametrize(("pulses", "least"), [(60, 0.87), (200, 0.9)])
+def test_intervals_cover_the_truth_where_the_noise_is_hardly_forgotten(pulses: int, least: float) -> None:
+    """60 pulses with a memory of .9 are six of its times: the best memory alone tells too little."""
+    rho, std = 0.9, 0.5e-6
+    true = {"g_first": 5e-6, "g_last": 45e-6, "curvature": 2.0, "noise": std, "memory": rho}
+    inside = []
+    for seed in range(40):
+        eps = np.random.default_rng(seed).normal(size=pulses)
+        fresh = math.sqrt(1 - rho**2)
+        deviation = lfilter([fresh], [1, -rho], eps, zi=[(1 - fresh) * eps[0]])[0]
+        found = fit({"g_S": law(5e-6, 45e-6, 2.0, pulses) + std * deviation}, PulseTrain())
+        inside += [abs(found[f"up.{p}"].value - t) < 1.96 * found[f"up.{p}"].error for p, t in true.items()]
+    assert least <= np.mean(inside) <= 0.99
 
 
 def test_noise_that_adds_up_widens_the_errors() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -240,6 +241,7 @@ def fit(source: Any, measurement: Measurement | None = None) -> Fit:
     return Fit(outcome.device, card, outcome.points)
 
 
+@functools.cache  # reading the metadata takes longer than many a fit
 def _software() -> tuple[str, ...]:
     import platform
     from importlib.metadata import PackageNotFoundError, version

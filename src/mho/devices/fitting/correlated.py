@@ -10,7 +10,7 @@ import numpy as np
 from mho.devices.fitting.tables import Array
 
 _LONGEST = 0.999  # memory from point to point: beyond it the noise is a trend
-_STEP = 1e-3  # of difference quotients
+_GRID = 40  # memories that are weighed against each other, closer to each other near 1
 
 
 class Remembering(NamedTuple):
@@ -58,12 +58,6 @@ class _Noise(NamedTuple):
         left = float(np.square(r + j @ shift).sum())
         return shift, inverse, left, log_r + float(np.linalg.slogdet(information)[1])
 
-    def loss(self, memory: float, log_std: float) -> float:
-        """Twice the negative logarithm of the restricted likelihood."""
-        _, _, left, log_det = self.solved(memory)
-        freedom = self.jacobian.shape[0] - self.jacobian.shape[1]
-        return float(2 * freedom * log_std + left * math.exp(-2 * log_std) + log_det)
-
     def profiled(self, memory: float) -> float:
         """The loss at the best standard deviation."""
         _, _, left, log_det = self.solved(memory)
@@ -94,35 +88,42 @@ def remembering(residuals: Array, jacobian: Array, numbers: Array) -> Rememberin
     highest = _LONGEST ** (1 / gap)
     found = minimize_scalar(model.profiled, bounds=(0.0, highest), method="bounded", options={"xatol": 1e-6})
     memory = float(found.x) if float(found.fun) < model.profiled(0.0) else 0.0
-    shift, inverse, left, _ = model.solved(memory)
-    variance = left / (len(residuals) - jacobian.shape[1])
-    std_error, memory_error = _errors(model, memory, 0.5 * math.log(variance), highest)
+    shift, _, left, _ = model.solved(memory)
+    std = math.sqrt(left / (len(residuals) - jacobian.shape[1]))
+    covariance, std_error, memory_error = _errors(model, shift, math.log(std), memory, highest)
     return Remembering(
         scale * shift / norms,
-        scale**2 * variance * inverse / np.outer(norms, norms),
-        scale * math.sqrt(variance),
-        scale * math.sqrt(variance) * std_error,
+        scale**2 * covariance / np.outer(norms, norms),
+        scale * std,
+        scale * std * std_error,
         memory,
         memory_error,
     )
 
 
-def _errors(model: _Noise, memory: float, log_std: float, highest: float) -> tuple[float, float]:
-    """Relative error of the standard deviation and error of the memory, from the curvature of the loss."""
-    h = min(_STEP, (highest - memory) / 4) or _STEP / 4
-    m = min(max(memory, h), highest - h)
+def _errors(
+    model: _Noise, shift: Array, log_std: float, memory: float, highest: float
+) -> tuple[Array, float, float]:
+    """Covariance of the parameters, relative error of the standard deviation and error of the memory.
 
-    def at(a: float, b: float) -> float:
-        return model.loss(m + a * h, log_std + b * _STEP)
+    Mean squares of the distance from what was found, over all that the residuals leave possible: the memory
+    goes over its whole range with the restricted likelihood as its weight, and the variance at each with the
+    one of Jeffreys. Where a train is short beside its memory, the errors at the best memory alone are too
+    small by half (coverage of 95 % intervals .75 instead of .9 at 60 pulses with a memory of .9).
+    """
+    from scipy.special import polygamma
 
-    middle = at(0, 0)
-    mm = (at(1, 0) - 2 * middle + at(-1, 0)) / h**2
-    ss = (at(0, 1) - 2 * middle + at(0, -1)) / _STEP**2
-    ms = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / (4 * h * _STEP)
-    curvature = 0.5 * np.array([[mm, ms], [ms, ss]])
-    try:
-        variances = np.diag(np.linalg.inv(curvature))
-    except np.linalg.LinAlgError:
-        variances = np.array([1.0, 1.0])
-    safe = [math.sqrt(v) if v > 0 else 1.0 for v in variances]
-    return min(safe[1], 1.0), min(safe[0], 1.0)
+    free = model.jacobian.shape[0] - model.jacobian.shape[1]
+    memories = np.unique(np.append(highest * np.sin(np.linspace(0, math.pi / 2, _GRID)), memory))
+    all_solved = [model.solved(float(m)) for m in memories]
+    losses = np.array([free * math.log(max(left, 1e-300)) + log_det for _, _, left, log_det in all_solved])
+    weights = np.exp((losses.min() - losses) / 2) * np.gradient(memories)
+    weights /= weights.sum()
+    covariance = np.zeros((len(shift), len(shift)))
+    for weight, (other, inverse, left, _) in zip(weights, all_solved, strict=True):
+        apart = other - shift
+        covariance += weight * (left / max(free - 2, 1) * inverse + np.outer(apart, apart))
+    logs = np.array([0.5 * math.log(max(left, 1e-300) / free) for _, _, left, _ in all_solved])
+    std_error = math.sqrt(float(weights @ (logs - log_std) ** 2) + float(polygamma(1, free / 2)) / 4)
+    memory_error = math.sqrt(float(weights @ (memories - memory) ** 2))
+    return covariance, std_error, min(memory_error, 1.0)

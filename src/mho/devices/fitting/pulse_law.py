@@ -130,13 +130,14 @@ def fitted_branch(sweep: Sweep, name: str) -> Branch:
     scatter = scatter_of(sweep.pulse, fitted, y - fitted, found.noise)
     if scatter.std > 0 and scatter.trend == 0:
         better, noise = _remembered(found, law, y, sweep.pulse)
-        if (
-            noise.std_error < _KNOWN * noise.std
-        ):  # else it adds up over the whole train: a trend, or nearly one
+        if noise.std_error < _KNOWN * noise.std:
             found = better
             scatter = scatter._replace(
                 std=noise.std, std_error=noise.std_error, memory=noise.memory, memory_error=noise.memory_error
             )
+        else:  # it adds up over the whole train: a trend, or nearly one, of which only the errors are taken
+            found = found._replace(covariance=better.covariance)
+            scatter = scatter._replace(std_error=scatter.std, memory_error=noise.memory_error)
     scale = np.array([size, size, 1.0])
     solution = found._replace(
         values=found.values * scale,
