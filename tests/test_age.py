@@ -212,3 +212,12 @@ def test_heat_without_end_is_an_age_still(activation: float) -> None:
         assert bool(conductances(analog).isfinite().all())
     with pytest.raises(ValueError, match="SONOS is known from 0 s to 432000 s"):
         mho.age(chip(Accelerated(device=SONOS(), **hot)), "1y")
+
+
+@pytest.mark.parametrize("kelvin", [85, [("1h", 300.0), ("1h", 85.0)]])
+def test_degrees_celsius_are_asked_about(kelvin: float | list[tuple[str, float]]) -> None:
+    with pytest.warns(
+        UserWarning, match=r"kelvin = 85 is -188.15 .* 85 degrees Celsius are kelvin = 358.15"
+    ) as seen:
+        mho.age(chip(Accelerated(activation=0.3, device=LOSS)), "2h", kelvin=kelvin)
+    assert seen[0].filename == __file__

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,8 @@ from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
 from mho.periphery import Compensation, GlobalDrift
 from mho.random import fork, fresh_normal_like
+
+_LIKE_CELSIUS = (10.0, 200.0)  # temperatures at which chips are kept, in degrees Celsius
 
 
 def program(model: nn.Module, seed: int) -> None:
@@ -146,6 +149,12 @@ def _positive_kelvin(value: Any) -> float:
         raise TypeError(f"kelvin = {value!r}: give a temperature, 358.15 for 85 degrees Celsius")
     if not 0 < float(value) < math.inf:
         raise ValueError(f"kelvin = {value!r}: an absolute temperature is positive; 85 C are 358.15 K")
+    if _LIKE_CELSIUS[0] <= value <= _LIKE_CELSIUS[1]:
+        warnings.warn(
+            f"kelvin = {value:g} is {value - 273.15:g} degrees Celsius; {value:g} degrees Celsius are "
+            f"kelvin = {value + 273.15:g}",
+            stacklevel=4,
+        )
     return float(value)
 
 
