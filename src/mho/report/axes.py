@@ -76,6 +76,11 @@ def legend_below(
     )
 
 
+def legend(axes: matplotlib.axes.Axes, **how: Any) -> None:
+    """The legend of a panel beside it: a search for room among long curves takes seconds."""
+    axes.legend(**{"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False, "fontsize": 9, **how})
+
+
 def time_axis(axes: matplotlib.axes.Axes, times: Sequence[float]) -> None:
     """A logarithmic axis of times since programming, with ticks at these times."""
     from matplotlib.ticker import NullLocator
@@ -122,7 +127,7 @@ def lines(
     if x == "seconds":
         time_axis(axes, sorted(table[x].unique()))
     if by is not None:
-        axes.legend(frameon=False, fontsize=9)
+        legend(axes)
     return figure
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mho.devices.dynamics import SwitchingModel, Trace, sine
 from mho.devices.fitting.tables import CONDUCTANCE, CURRENT, TIME, VOLTAGE, read_table
-from mho.report.axes import BLUE, GREEN, LINE, QUIET, VERMILLION, prepared, siemens
+from mho.report.axes import BLUE, GREEN, LINE, QUIET, VERMILLION, legend, prepared, siemens
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -58,7 +58,7 @@ def loops_at_frequencies(
         trace = model.simulate(*sine(amplitude, factor * frequency, 2, SAMPLES))
         label = EngFormatter("Hz")(factor * frequency)
         axes.plot(trace.voltage, trace.current.detach(), color=colour, linewidth=1.4, label=label)
-    axes.legend(frameon=False, fontsize=9)
+    legend(axes)
     return axes
 
 
@@ -103,7 +103,7 @@ def bipolar_switching(trace: Trace | Any, axes: matplotlib.axes.Axes | None = No
         drawn[0].set_label(label)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(EngFormatter("A"))
-    axes.legend(frameon=False, fontsize=9)
+    legend(axes)
     return axes
 
 
@@ -166,7 +166,7 @@ def iv_family(
         axes.plot(
             voltage[:, 0], current[:, order], color=shades[n], linewidth=1.4, label=siemens(float(g[order]))
         )
-    axes.legend(frameon=False, fontsize=8, title="conductance", title_fontsize=8)
+    legend(axes, fontsize=8, title="conductance", title_fontsize=8)
     return axes
 
 

@@ -21,7 +21,7 @@ from mho.devices.effects.base import draw_count
 from mho.devices.fitting import Fit
 from mho.devices.fitting.tables import read_table
 from mho.random import normal
-from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, panels, prepared, siemens
+from mho.report.axes import BLUE, GREEN, QUIET, VERMILLION, legend, panels, prepared, siemens
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -233,7 +233,7 @@ def fit_figure(fit: Fit) -> matplotlib.figure.Figure:
     if x_label.startswith("conductance"):
         below.set_xlabel("conductance")
         below.xaxis.set_major_formatter(EngFormatter("S"))
-    above.legend(frameon=False, fontsize=9)
+    legend(above)
     return figure
 
 
@@ -264,12 +264,12 @@ def usual_times(device: Device) -> tuple[float, ...]:
     return tuple(float(t) for t in np.clip(np.geomspace(low, high, 60), low, high))
 
 
-def _times_below(axes: matplotlib.axes.Axes, times: Any, legend: str) -> None:
+def _times_below(axes: matplotlib.axes.Axes, times: Any, title: str) -> None:
     """A logarithmic axis with ticks that people say: 1 s, 1 h, 1 day, 1 year; and the legend."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     axes.set_xscale("log")
-    axes.legend(frameon=False, fontsize=9, title=legend, title_fontsize=8)
+    legend(axes, title=title, title_fontsize=8)
     said = (1.0, 60.0, 3_600.0, 86_400.0, 2_592_000.0, _YEAR)
     ticks = [t for t in said if times.min() * 0.999 <= t <= times.max() * 1.001]
     if len(ticks) >= 2:

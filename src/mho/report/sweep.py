@@ -12,7 +12,7 @@ import numpy as np
 from mho.config import field_names, kinds
 from mho.experiments.pareto import pareto_front
 from mho.experiments.prices import NO_DAC, PAID
-from mho.report.axes import INK, PALETTE, legend_below
+from mho.report.axes import INK, PALETTE, legend, legend_below
 from mho.report.axes import panels as drawn
 from mho.report.docstrings import unit, words
 from mho.report.page import Page, picture, table_of
@@ -114,7 +114,7 @@ def curves(what: View) -> matplotlib.figure.Figure:
         for number, (value, rows) in enumerate(what.done.groupby(other, sort=True, dropna=False)):
             label = f"{_short(other)} = {value!s}"
             _curve(panel, rows, name, what.metric, PALETTE[number % len(PALETTE)], label)
-        panel.legend(frameon=False, fontsize=8.5)
+        legend(panel, fontsize=8.5)
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mho.experiments.wires import WireResult
-from mho.report.axes import PALETTE, QUIET, curve, head, panels
+from mho.report.axes import PALETTE, QUIET, curve, head, legend, panels
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -70,4 +70,4 @@ def _error_curves(axes: matplotlib.axes.Axes, result: WireResult) -> None:
     axes.set_xlabel("rows and columns")
     axes.set_ylabel("rms error of a product, %")
     head(axes, "dotted: as it is; solid: after one gain for the array")
-    axes.legend(title="segment", frameon=False)
+    legend(axes, title="segment")
