@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo hwa hwa-docs learn-docs test conform campaign campaign-quick kernels oldest lint format bench examples docs constraints clean
+.PHONY: help demo hwa hwa-docs learn-docs test exhaustive conform campaign campaign-quick kernels oldest lint format bench examples docs constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,8 +63,11 @@ learn-docs: $(READY)  ## the picture of docs/learning.md (runs/learn-toy)
 	@$(BIN)/mho learn --toy --output runs/learn-toy
 	@cp runs/learn-toy/regression.png docs/assets/learn.png
 
-test: $(READY)  ## all tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
-	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) $(ARGS)
+test: $(READY)  ## the tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) -m "not exhaustive" $(ARGS)
+
+exhaustive: $(READY)  ## what `make test` leaves out: two thirds of the generated combinations, kills on Ray
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) -m exhaustive $(ARGS)
 
 conform: $(READY)  ## mho beside the numbers of other simulators (runs/conform); a difference without a reason fails
 	@$(ONE_THREAD) $(BIN)/mho conform $(ARGS)

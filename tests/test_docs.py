@@ -6,6 +6,7 @@ import re
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,15 @@ PAGES = {
 }
 
 
+LONG = ("docs/pretrained.md",)  # half a minute: `make exhaustive`
+
+
+def _marked(page: str) -> Any:
+    return pytest.param(page, marks=pytest.mark.exhaustive) if page in LONG else page
+
+
 @pytest.mark.usefixtures("few_digits")
-@pytest.mark.parametrize("page", [name for name, blocks in PAGES.items() if blocks])
+@pytest.mark.parametrize("page", [_marked(name) for name, blocks in PAGES.items() if blocks])
 def test_code_in_the_documentation_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page == "docs/keras.md":
         pytest.importorskip("keras")

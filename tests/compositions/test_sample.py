@@ -20,7 +20,7 @@ from mho.periphery import Compensation
 from mho.programming import CountedPulses, Programming
 
 from .compositions import SEEDED, Composition, dacs, may_drive, times, with_effects, without_scales
-from .covering import covering
+from .covering import covering, some
 from .layers import LAYERS
 from .parts import examples, kinds
 
@@ -172,7 +172,7 @@ def step(model: Any, chip: nn.Module, x: tuple[Tensor, ...]) -> tuple[Tensor, di
     return y.detach(), {name: g.clone() for name, g in found.items() if g is not None}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", some(ROWS, COMPILED), ids=str)
 def test_compiled_and_trained(row: Row) -> None:
     torch.manual_seed(1)
     layer = LAYERS[row.layer]

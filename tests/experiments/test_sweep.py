@@ -477,7 +477,7 @@ def test_killed_at_a_random_moment_it_resumes_to_the_same_table(whole, tmp_path)
     assert rows(tmp_path / "out") == 12
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("ray_runs")
 def test_killed_on_ray_it_resumes_without_to_the_same_table(whole, tmp_path):
     plan, expected = whole

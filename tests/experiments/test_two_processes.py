@@ -205,6 +205,7 @@ def test_the_second_process_is_refused_and_a_killed_first_one_goes_on(study, ser
     assert found == table or ("MHO_TEST_KERNELS" in os.environ and len(found.split()) == len(table.split()))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*this file system has no locks")
 def test_two_at_once_without_locks_leave_a_folder_that_goes_on(study, server, tmp_path, monkeypatch):

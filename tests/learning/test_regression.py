@@ -29,7 +29,7 @@ def error(rule, offset=0.5, states=20, tiles=1, study=STUDY):
     return sum(row["error"] for row in rows) / len(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_agad_needs_no_good_zero_and_tiki_taka_does():
     assert error("AGAD") < error("SGD") / 2
     assert error("TTv2") > error("SGD") * 2

@@ -9,8 +9,15 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mho.devices import Device, Effect, Ideal, Varied
 from mho.devices.effects.base import around
+
+# With a third of the devices, or with all of them: `make exhaustive`.
+WHOLE = pytest.mark.parametrize(
+    "whole", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["some", "all"]
+)
 
 
 def _contract() -> Any:
@@ -49,6 +56,11 @@ def devices_for(kind: str) -> list[Device]:
         if device not in found:
             found.append(device)
     return found
+
+
+def some_devices(kind: str) -> list[Device]:
+    """A third of them, another one for each effect."""
+    return devices_for(kind)[len(kind) % 3 :: 3]
 
 
 def bare_effects() -> list[Effect]:
