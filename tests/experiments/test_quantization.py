@@ -388,6 +388,7 @@ def test_threads_share_the_copies_with_the_same_result(finished, tmp_path):
     pd.testing.assert_frame_equal(result.table, finished[0].table)
 
 
+@pytest.mark.exhaustive
 def test_workers_share_trainings_and_tests_with_the_same_result(finished, tmp_path):
     result = run(TINY, tmp_path, TEST, workers=2)
     pd.testing.assert_frame_equal(result.table, finished[0].table)
