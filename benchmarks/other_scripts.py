@@ -244,6 +244,7 @@ def run(number: int, folder: Path) -> dict[str, object]:
         root = Path(copied) / script.repository
         shutil.copytree(source, root, ignore=shutil.ignore_patterns(".git"))
         environment = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+        environment |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "benchmarks.other_scripts", "--one", str(number), str(root)]
         start = time.monotonic()
         try:

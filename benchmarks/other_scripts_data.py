@@ -267,12 +267,12 @@ def huggingface() -> None:
         pad_token_id=0, max_position_embeddings=32,
     )  # fmt: skip
 
-    class Classifier(transformers.RobertaForSequenceClassification):
-        @classmethod
-        def from_pretrained(cls, name, num_labels=2, **more):
-            config.num_labels = num_labels
-            torch.manual_seed(0)
-            return transformers.RobertaForSequenceClassification(config)
+    network = transformers.RobertaForSequenceClassification
 
-    transformers.RobertaTokenizer = Tokenizer
-    transformers.RobertaForSequenceClassification = Classifier
+    def untrained(name, num_labels=2, **more):
+        config.num_labels = num_labels
+        torch.manual_seed(0)
+        return network(config)
+
+    network.from_pretrained = untrained
+    transformers.RobertaTokenizer.from_pretrained = Tokenizer.from_pretrained
