@@ -28,11 +28,11 @@ from typing import NamedTuple
 
 from benchmarks import other_scripts_data as stand_in
 
-FACES = {
-    "memtorch": "mho.compat.memtorch",
-    "simulator": "mho.compat.crosssim.simulator",
-    "aihwkit": "mho.compat.aihwkit",
-    "aihwkit_lightning": "mho.compat.aihwkit_lightning",
+FACES = {  # by repository: the package that a script imports, and what it gets
+    "MemTorch": ("memtorch", "mho.compat.memtorch"),
+    "cross-sim": ("simulator", "mho.compat.crosssim.simulator"),
+    "aihwkit": ("aihwkit", "mho.compat.aihwkit"),
+    "aihwkit-lightning": ("aihwkit_lightning", "mho.compat.aihwkit_lightning"),
 }
 LOGS = Path("runs/other-scripts")
 Cuts = tuple[tuple[str, str], ...]
@@ -46,6 +46,7 @@ class Script(NamedTuple):
     cuts: Cuts = ()
     data: tuple[Callable[[], None], ...] = ()
     tables: tuple[str, ...] = ()  # files whose last column is shown
+    shown: str = r"(?!)"  # what of the printed lines is shown, the last eight
     seconds: float = 1_800.0
 
 
@@ -89,47 +90,53 @@ ROBERTA: Cuts = (("lr=0.00001)", "lr=0.01)"), ("            warmup_ratio=0.06,\n
 SCRIPTS = (
     Script(
         "MemTorch", "memtorch/examples/Tutorial.ipynb", (("scale=sigma", "scale=200"),),
-        (stand_in.memtorch_data,),
+        (stand_in.memtorch_data,), shown=r"^[\d.]+$|\d+\.\d+%$",
     ),
     Script(
         "MemTorch", "memtorch/examples/legacy/NovelSimulations.ipynb", NOVEL, (stand_in.memtorch_data,),
         ("variability.csv", "finite_states.csv", "failure_lrs_hrs.csv", "S1_std_dev_0.csv"),
     ),
     Script(
-        "MemTorch", "memtorch/examples/legacy/CaseStudy.ipynb", CASE, (stand_in.eeg,), ("variability.csv",)
+        "MemTorch", "memtorch/examples/legacy/CaseStudy.ipynb", CASE, (stand_in.eeg,), ("variability.csv",),
+        r"^.*mean: [\d.]+",
     ),
     Script(
         "MemTorch", "memtorch/examples/Exemplar_Simulations.ipynb", MOBILE, (stand_in.torchvision,),
         ("1_AE.csv", "1_BF.csv", "1_CG.csv", "1_DH.csv"),
     ),
     Script("cross-sim", "tutorial/tutorial_pt1.ipynb"),
-    Script("cross-sim", "tutorial/tutorial_pt2.ipynb"),
+    Script("cross-sim", "tutorial/tutorial_pt2.ipynb", shown=r"^\w.*: [\d.]+$"),
     Script("cross-sim", "tutorial/tutorial_pt3.ipynb"),
     Script("cross-sim", "applications/dsp/1d_dft_example.py"),
     Script(
         "cross-sim", "applications/dnn/torch/cifar10_resnet/calibrate_inputs.py",
         (*NO_GPU, ("N = 500", "N = 64")), (stand_in.torchvision, stand_in.answers_of_torch_resnet),
+        shown=r"Accuracy: .*",
     ),
     Script(
         "cross-sim", "applications/dnn/torch/cifar10_resnet/inference_cifar10_resnet.py",
         (*NO_GPU, ("N = 10000", "N = 64")), (stand_in.torchvision, stand_in.answers_of_torch_resnet),
+        shown=r"Accuracy: .*",
     ),
     Script(
         "cross-sim", "applications/dnn/keras/cifar10_resnet/inference_cifar10_resnet.py",
-        (*NO_GPU, ("N = 1000", "N = 64")), (stand_in.answers_of_keras_resnet,),
+        (*NO_GPU, ("N = 1000", "N = 64")), (stand_in.answers_of_keras_resnet,), shown=r"accuracy: .*",
     ),
     Script("aihwkit", "examples/05_simple_layer_hardware_aware.py"),
     Script(
         "aihwkit", "examples/06_lenet5_hardware_aware.py", (("N_EPOCHS = 30", "N_EPOCHS = 6"),),
-        (stand_in.torchvision,),
+        (stand_in.torchvision,), shown=r"Accuracy after \w+:\s+[\d.]+%|t= \S+",
     ),
     Script("aihwkit", "examples/31_custom_drift_models.py"),
     Script("aihwkit", "examples/34_ReRAM_inference.py"),
     Script("aihwkit", "examples/03_mnist_training.py", (), (stand_in.torchvision,)),
-    Script("aihwkit", "notebooks/hermes/hermes_noise_model.ipynb", HERMES, (stand_in.torchvision,)),
+    Script(
+        "aihwkit", "notebooks/hermes/hermes_noise_model.ipynb", HERMES, (stand_in.torchvision,),
+        shown=r"Finetuned.*|\w+.*tensor.*",
+    ),
     Script(
         "aihwkit-lightning", "examples/basic_huggingface/test_huggingface.py", ROBERTA,
-        (stand_in.huggingface,),
+        (stand_in.huggingface,), shown=r"eval_matthews_correlation[^,]*",
     ),
 )  # fmt: skip
 
@@ -140,11 +147,14 @@ SCRIPTS = (
 class Renamed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """What of the faces was not imported before: their Keras layers."""
 
+    def __init__(self, peer: str, face: str) -> None:
+        self.peer, self.face = peer, face
+
     def find_spec(self, name, path=None, target=None):
         first, dot, rest = name.partition(".")
-        if first not in FACES:
+        if first != self.peer:
             return None
-        module = importlib.import_module(FACES[first] + dot + rest)
+        module = importlib.import_module(self.face + dot + rest)
         return importlib.util.spec_from_loader(name, self, origin=module.__name__)
 
     def create_module(self, spec):
@@ -155,15 +165,14 @@ class Renamed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__spec__ = self.spec
 
 
-def replace_imports() -> None:
-    """``import memtorch`` and so on give the faces of mho, in a script and in what lies beside it."""
-    for peer, face in FACES.items():
-        for module in pkgutil.walk_packages(importlib.import_module(face).__path__, face + "."):
-            if ".keras" not in module.name:
-                importlib.import_module(module.name)
-        for name in [name for name in sys.modules if name == face or name.startswith(face + ".")]:
-            sys.modules[peer + name[len(face) :]] = sys.modules[name]
-    sys.meta_path.insert(0, Renamed())
+def replace_imports(peer: str, face: str) -> None:
+    """``import memtorch`` and so on give a face of mho, in a script and in what lies beside it."""
+    for module in pkgutil.walk_packages(importlib.import_module(face).__path__, face + "."):
+        if ".keras" not in module.name:
+            importlib.import_module(module.name)
+    for name in [name for name in sys.modules if name == face or name.startswith(face + ".")]:
+        sys.modules[peer + name[len(face) :]] = sys.modules[name]
+    sys.meta_path.insert(0, Renamed(peer, face))
 
 
 def mend_libraries() -> None:
@@ -203,7 +212,7 @@ def run_here(script: Script, root: Path) -> dict[str, object]:
     path = root / script.path
     os.chdir(path.parent)
     sys.path[:0] = [str(path.parent), str(root / "applications/dnn"), str(root)]
-    replace_imports()
+    replace_imports(*FACES[script.repository])
     mend_libraries()
     for make in script.data:
         make()
@@ -260,8 +269,8 @@ def run(number: int, folder: Path) -> dict[str, object]:
     if done.returncode or not answer.startswith('{"ran"'):
         last = done.stderr.strip().splitlines()[-1:] or [f"ended with status {done.returncode}"]
         return {"absent": last[0]}
-    numbers = [line.strip() for line in said if re.search(r"\d", line)]
-    return {**json.loads(answer), "seconds": time.monotonic() - start, "said": numbers[-1] if numbers else ""}
+    shown = [" ".join(found) for line in said if (found := re.findall(script.shown, line))]
+    return {**json.loads(answer), "seconds": time.monotonic() - start, "said": shown[-8:]}
 
 
 def verdict(found: dict) -> str:
@@ -295,7 +304,9 @@ def main() -> None:
         if "absent" not in found:
             for name, values in found["tables"].items():
                 print(f"   {name}: {values}")
-            print(f"   {found['seconds']:.0f} s; last figure printed: {found['said'][:160]}", flush=True)
+            if found["said"]:
+                print(f"   {' | '.join(found['said'])}")
+            print(f"   {found['seconds']:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

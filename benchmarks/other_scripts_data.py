@@ -258,9 +258,8 @@ def huggingface() -> None:
 
         return {"matthews_correlation": float(matthews_corrcoef(references, predictions))}
 
-    module(
-        "datasets", load_dataset=lambda *names: Splits(train=sentences(320, 0), validation=sentences(100, 1))
-    )
+    splits = Splits(train=sentences(320, 0), validation=sentences(100, 1))
+    module("datasets", load_dataset=lambda *names: splits, Dataset=Splits, IterableDataset=Splits)
     module("evaluate", load=lambda *names: SimpleNamespace(compute=matthews))
     config = transformers.RobertaConfig(
         vocab_size=8, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
