@@ -58,7 +58,7 @@ class ChargeSRAM(Steady):
         of_a_whole_cell = 2.1 * 10**-2.5 / (self.capacitance * 1e15) ** 0.5
         part = g_target / self.g_max
         root = part / part.clamp_min(1e-12).sqrt()  # the square root, with a finite slope at 0
-        std = self.g_max * of_a_whole_cell * root
+        std: Tensor = self.g_max * of_a_whole_cell * root
         return (g_target + self.program_scale * std * eps).clamp_min(0)
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
