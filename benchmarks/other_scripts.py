@@ -1,10 +1,11 @@
 """Published scripts of other simulators with their imports replaced: which run, and what stops the others.
 
-    python -m benchmarks.other_scripts FOLDER [NUMBER ...]
+    python -m benchmarks.other_scripts FOLDER [--peer] [NUMBER ...]
 
 FOLDER holds checkouts of the repositories under their own names (git clone https://github.com/IBM/aihwkit
 and so on); each is copied to a temporary folder first, and nothing of it is kept. Each script runs in a
 process of its own, on one thread; what it prints is left in runs/other-scripts. One of them needs seaborn.
+With --peer the imports stay, for those whose simulator goes with the installed torch.
 """
 
 import functools
@@ -45,7 +46,7 @@ class Script(NamedTuple):
     path: str
     cuts: Cuts = ()
     data: tuple[Callable[[], None], ...] = ()
-    tables: tuple[str, ...] = ()  # files whose last column is shown
+    tables: tuple[str, ...] = ()  # files that are shown
     shown: str = r"(?!)"  # what of the printed lines is shown, the last eight
     seconds: float = 1_800.0
 
@@ -72,7 +73,9 @@ CASE: Cuts = (
     ("batch_size = 1024", "batch_size = 64"),
 )  # fmt: skip
 MOBILE: Cuts = (
-    *CPU, ("epochs = 100", "epochs = 10"), ("batch_size=256, shuffle=True", "batch_size=32, shuffle=True"), ("(6,  24, 2, 1),", "(6,  24, 1, 2),"), ("(6,  32, 3, 2),", ""),
+    *CPU, ("epochs = 100", "epochs = 10"),
+    ("batch_size=256, shuffle=True", "batch_size=32, shuffle=True"),
+    ("(6,  24, 2, 1),", "(6,  24, 1, 2),"), ("(6,  32, 3, 2),", ""),
     ("(6,  64, 4, 2),", "(6, 32, 1, 2),"), ("(6,  96, 3, 1),", ""), ("(6, 160, 3, 2),", "(6, 48, 1, 2),"),
     ("(6, 320, 1, 1)]", "]"), ("(320, 1280,", "(48, 64,"), ("BatchNorm2d(1280", "BatchNorm2d(64"),
     ("Linear(1280,", "Linear(64,"), ("[(128, 128), (256, 64)]", "[(128, 128)]"),
@@ -207,12 +210,13 @@ def cells(path: Path, cuts: Cuts) -> list[str]:
     return parts
 
 
-def run_here(script: Script, root: Path) -> dict[str, object]:
+def run_here(script: Script, root: Path, peer: bool = False) -> dict[str, object]:
     """Run the cells one after the other, also after one that fails."""
     path = root / script.path
     os.chdir(path.parent)
     sys.path[:0] = [str(path.parent), str(root / "applications/dnn"), str(root)]
-    replace_imports(*FACES[script.repository])
+    if not peer:
+        replace_imports(*FACES[script.repository])
     mend_libraries()
     for make in script.data:
         make()
@@ -236,14 +240,14 @@ def run_here(script: Script, root: Path) -> dict[str, object]:
 
 def _tables(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for name in filter(os.path.exists, names):
-        last = [line.rpartition(",")[2] for line in Path(name).read_text().splitlines()[1:]]
-        yield name, " ".join(f"{float(value):.4g}" for value in last)
+        lines = Path(name).read_text().splitlines()
+        yield name, " | ".join(re.sub(r"(\.\d\d)\d+", r"\1", line) for line in lines)
 
 
 # --- all of them ---------------------------------------------------------------------------------------
 
 
-def run(number: int, folder: Path) -> dict[str, object]:
+def run(number: int, folder: Path, peer: bool = False) -> dict[str, object]:
     """One script in a copy of its repository."""
     script = SCRIPTS[number - 1]
     source = folder / script.repository
@@ -255,6 +259,7 @@ def run(number: int, folder: Path) -> dict[str, object]:
         environment = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         environment |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "benchmarks.other_scripts", "--one", str(number), str(root)]
+        command += ["--peer"] * peer
         start = time.monotonic()
         try:
             done = subprocess.run(
@@ -288,17 +293,18 @@ def verdict(found: dict) -> str:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--one"]:
-        number, root = int(sys.argv[2]), Path(sys.argv[3])
-        answer = run_here(SCRIPTS[number - 1], root)
+    words = [word for word in sys.argv[1:] if word != "--peer"]
+    peer = "--peer" in sys.argv
+    if words[:1] == ["--one"]:
+        answer = run_here(SCRIPTS[int(words[1]) - 1], Path(words[2]), peer)
         print("\n" + json.dumps(answer))
         return
-    if len(sys.argv) < 2:
+    if not words:
         raise SystemExit(__doc__)
-    folder = Path(sys.argv[1]).resolve()
-    chosen = [int(text) for text in sys.argv[2:]] or range(1, len(SCRIPTS) + 1)
+    folder = Path(words[0]).resolve()
+    chosen = [int(word) for word in words[1:]] or range(1, len(SCRIPTS) + 1)
     for number in chosen:
-        found = run(number, folder)
+        found = run(number, folder, peer)
         print(f"{number:2} {SCRIPTS[number - 1].repository} {SCRIPTS[number - 1].path}")
         print(f"   {verdict(found)}")
         if "absent" not in found:
