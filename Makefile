@@ -117,6 +117,10 @@ format: $(READY)  ## let ruff format and mend what it can
 bench: $(READY)  ## times of the hot paths against plain torch
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: other-scripts
+other-scripts: $(READY)  ## published scripts of other simulators with their imports replaced (ARGS="FOLDER 5 6"; docs/other-scripts.md)
+	@$(BIN)/python -m benchmarks.other_scripts $(ARGS)
+
 .PHONY: pretrained
 pretrained: $(READY)  ## a pretrained encoder on the chips of the README, 10 of them, against floors (ARGS="--chips 1")
 	@$(BIN)/python -m benchmarks.pretrained $(ARGS)

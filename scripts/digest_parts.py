@@ -70,6 +70,8 @@ DEVICES: dict[str, Part] = {
     "ReRAMMilo2021": lambda _: d.ReRAMMilo2021(),
     "ReRAMWan2022": lambda _: d.ReRAMWan2022(),
     "SONOS": lambda _: d.SONOS(),
+    "NORFlash": lambda _: d.NORFlash(),
+    "ChargeSRAM": lambda _: d.ChargeSRAM(),
     "JumpCell": lambda _: d.JumpCell(up=JUMPS, down=JUMPS, read=d.Proportional(sigma=0.02)),
     "Switching": switching("VTEAM"),
     "Generic proportional": generic(

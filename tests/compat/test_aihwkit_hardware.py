@@ -17,20 +17,18 @@ from mho.compat.aihwkit import HeldDifferently
 from mho.compat.aihwkit.inference import (
     CustomDriftPCMLikeNoiseModel,
     DualPairConductanceConverter,
-    HermesNoiseModel,
     PCMLikeNoiseModel,
     ReRamCMONoiseModel,
     ReRamWan2022NoiseModel,
-    StateIndependentNoiseModel,
 )
 from mho.compat.aihwkit.simulator.configs import (
     AnalogMVType,
     BoundManagementType,
     InferenceRPUConfig,
     NoiseManagementType,
-    TorchInferenceRPUConfig,
     WeightNoiseType,
 )
+from mho.conformance.aihwkit import config_of, lightning_config, noise_model
 from mho.errors import ConfigError
 
 DATA = Path(__file__).parents[1] / "reference/data/aihwkit"
@@ -39,18 +37,6 @@ NOISE = json.loads((DATA / "golden_noise.json").read_text())
 ARRAYS = np.load(DATA / "golden_mvm.npz")
 W, X = (torch.tensor(ARRAYS[key].astype(np.float64)) for key in "WX")
 TILES = [name for name in CASES if not name.startswith("light")]
-
-
-def config_of(case: dict[str, Any]) -> TorchInferenceRPUConfig:
-    """The configuration that a golden product was made with."""
-    config = TorchInferenceRPUConfig(noise_model=None)
-    io = config.forward
-    io.inp_res, io.out_res, io.out_noise = case["inp_res"], case["out_res"], 0.0
-    io.inp_bound, io.out_bound = case["inp_bound"], case["out_bound"]
-    how, *bound = case["nm"].split("+")
-    io.noise_management = NoiseManagementType[how]
-    io.bound_management = BoundManagementType.ITERATIVE if bound else BoundManagementType.NONE
-    return config
 
 
 def products(hardware: mho.Hardware) -> np.ndarray:
@@ -88,21 +74,9 @@ def test_iterative_bound_management_is_named_and_near() -> None:
     assert error.max() / np.abs(wanted).max() < 0.03
 
 
-def lightning(case: dict[str, Any]) -> SimpleNamespace:
-    """A configuration of aihwkit-lightning, by its attributes."""
-    names = ("inp_res", "out_res", "out_bound")
-    io = SimpleNamespace(out_noise=0.0, out_noise_per_channel=False, **{name: case[name] for name in names})
-    ranges = SimpleNamespace(enable=True, learn_input_range=False, init_value=1.0, init_from_data=0)
-    return SimpleNamespace(
-        forward=io,
-        mapping=SimpleNamespace(max_input_size=case["tile"]),
-        pre_post=SimpleNamespace(input_range=ranges),
-    )
-
-
 @pytest.mark.parametrize("name", ["light_dac8_adc8_b10", "light_dac8"])
 def test_golden_products_of_lightning(name: str) -> None:
-    got = products(mho.Hardware.from_aihwkit(lightning(CASES[name])))
+    got = products(mho.Hardware.from_aihwkit(lightning_config(CASES[name])))
     error = np.abs(got - ARRAYS[name]).max(-1).min(0).max() / np.abs(ARRAYS[name]).max()
     assert error <= 1e-6
 
@@ -110,33 +84,19 @@ def test_golden_products_of_lightning(name: str) -> None:
 def test_tiles_of_lightning_are_named_and_near() -> None:
     case = CASES["light_dac8_adc8_b10_tile16"]
     with pytest.warns(HeldDifferently, match="max_input_size"):
-        hardware = mho.Hardware.from_aihwkit(lightning(case))
+        hardware = mho.Hardware.from_aihwkit(lightning_config(case))
     assert hardware.tile == mho.Tile(rows=16, columns=None)
     wanted = ARRAYS["light_dac8_adc8_b10_tile16"]
     assert np.abs(products(hardware) - wanted).min(0).max() <= 3 * 20 / 254  # a step of each tile
-    io = SimpleNamespace(**vars(lightning(case).forward))
+    io = SimpleNamespace(**vars(lightning_config(case).forward))
     io.out_bound = 0.0
     with pytest.raises(ConfigError, match="out_bound"):
-        mho.Hardware.from_aihwkit(SimpleNamespace(**{**vars(lightning(case)), "forward": io}))
+        mho.Hardware.from_aihwkit(SimpleNamespace(**{**vars(lightning_config(case)), "forward": io}))
 
 
 # --- noise models ----------------------------------------------------------------------------------
 
 _TABLE = {"g_lst": [0.0, 25.0], "nu_mean_lst": [0.1, 0.04], "nu_std_lst": [0.02, 0.01]}
-
-
-def model_of(name: str) -> Any:
-    most = NOISE["models"][name]["g_max"]
-    return {
-        "pcm_gmax25": lambda: PCMLikeNoiseModel(g_max=25.0),
-        "pcm_gmax10": lambda: PCMLikeNoiseModel(g_max=10.0),
-        "hermes_2dev": lambda: HermesNoiseModel(num_devices=2),
-        "hermes_1dev": lambda: HermesNoiseModel(num_devices=1),
-        "state_independent": lambda: StateIndependentNoiseModel(g_max=25.0),
-        "reram_wan2022_gmax40": lambda: ReRamWan2022NoiseModel(g_max=40.0),
-        "reram_cmo_default": lambda: ReRamCMONoiseModel(acceptance_range=0.2),
-        "reram_cmo_acc2": lambda: ReRamCMONoiseModel(acceptance_range=2),
-    }[name](), most
 
 
 MODELS = [name for name in NOISE["models"] if name not in ("reram_wan2022_default", "custom_drift")]
@@ -145,8 +105,7 @@ MODELS = [name for name in NOISE["models"] if name not in ("reram_wan2022_defaul
 @pytest.mark.parametrize("name", MODELS)
 def test_noise_moments(name: str) -> None:
     """Mean and spread over cells of a whole life, within four standard errors of theirs."""
-    model, _ = model_of(name)
-    config = InferenceRPUConfig(noise_model=model)
+    config = InferenceRPUConfig(noise_model=noise_model(name))
     config.forward.is_perfect = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HeldDifferently)

@@ -438,8 +438,8 @@ def test_seeds_count() -> None:
 @pytest.mark.parametrize(
     ("plain", "refused"),
     [
-        (SUDDEN, ("operation_mode", "p_hrs")),
-        ({**GRADUAL, "p_hrs": [1, 0.2, 0.1, -0.05]}, ("stable_resistance_lrs", "stable_resistance_hrs")),
+        (SUDDEN, ("p_hrs",)),
+        ({**GRADUAL, "p_hrs": [1, 0.2, 0.1, -0.05]}, ()),
     ],
 )
 def test_every_argument_of_the_failure_law_counts(plain: dict[str, Any], refused: tuple[str, ...]) -> None:
@@ -461,8 +461,39 @@ def test_every_argument_of_the_failure_law_counts(plain: dict[str, Any], refused
         if name in refused:
             with pytest.raises((ValueError, ConfigError)):
                 models.model_endurance_retention(**{**plain, name: value})
+            continue
+        changed = {**plain, name: value}
+        if models.OperationMode.gradual is changed["operation_mode"] and "stable" in "".join(changed):
+            with pytest.warns(UserWarning, match="cells that fail gradually end at no resistance"):
+                assert (models.model_endurance_retention(**changed) == law) == name.startswith("stable")
         else:
-            assert models.model_endurance_retention(**{**plain, name: value}) != law, name
+            assert models.model_endurance_retention(**changed) != law, name
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, float("inf"), True, "100"])
+def test_a_stable_resistance_is_one(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="stable_resistance_hrs = .*give a resistance in ohms above 0"):
+        models.model_endurance_retention(**GRADUAL, stable_resistance_hrs=wrong)
+
+
+def test_gradual_failure_with_the_numbers_that_memtorch_demands() -> None:
+    """By the written law: above its threshold a resistance grows by (x / threshold)^(p3 (p1 size + p2 T))."""
+    p = [1.0, 0.1, 0.1, 0.05]
+    with pytest.warns(UserWarning, match="stable_resistance_lrs = 200, stable_resistance_hrs = 900"):
+        law = models.model_endurance_retention(
+            models.OperationMode.gradual,
+            p,
+            200,
+            [1e30, 0.0, 0.0, 0.0],
+            900.0,
+            cell_size=10,
+            temperature=320.0,
+        )
+    power = p[1] * 10 + p[2] * 298 / 320
+    grown = (1e3 / math.exp(power)) ** (p[3] * power)
+    g = torch.tensor([1e-2, 1e-5], dtype=torch.float64)
+    left = torch.tensor([1 / grown, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(law.gradual(g, 1e3, g_min=1e-5, g_max=1e-2), left)
 
 
 def test_every_argument_of_the_other_laws_counts() -> None:

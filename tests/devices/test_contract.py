@@ -69,6 +69,8 @@ EXAMPLES: dict[type[Device], list[Device]] = {
     devices.ReRAMMilo2021: [devices.ReRAMMilo2021()],
     devices.ReRAMCMO: [devices.ReRAMCMO(), devices.ReRAMCMO(acceptance="2%", g_max=50e-6)],
     devices.SONOS: [devices.SONOS(), devices.SONOS(g_max=18e-6)],
+    devices.NORFlash: [devices.NORFlash(), devices.NORFlash(precision=0.05, g_min=1e-6)],
+    devices.ChargeSRAM: [devices.ChargeSRAM(), devices.ChargeSRAM(capacitance=0.3e-15)],
     devices.Switching: [
         devices.Switching(),
         devices.Switching(model=devices.dynamics.StanfordPKU(), read=devices.Proportional(sigma=0.02)),

@@ -43,7 +43,7 @@ SMALL = (
 )
 
 
-def rows(folder: Path) -> Iterator[Row]:
+def rows(folder: Path, peer: str = PEER) -> Iterator[Row]:
     """Each deterministic case; what the face refuses is a row with its sentence."""
     where = folder / "crosssim"
     cases, arrays = read_plain(where / "det_16.json"), np.load(where / "det_16.npz")
@@ -52,7 +52,7 @@ def rows(folder: Path) -> Iterator[Row]:
         if f"y:{name}" not in arrays.files:
             continue
         if "seed7" in name:
-            yield Row(name, PEER, "", "", None, None, Verdict.APART, "both", GLOBAL)
+            yield Row(name, peer, "", "", None, None, Verdict.APART, "both", GLOBAL)
             continue
         x = arrays["Xpos" if name.endswith("__posX") else "X"].astype(np.float64)
         held = weight.T if name.startswith("vmm") else weight
@@ -62,7 +62,7 @@ def rows(folder: Path) -> Iterator[Row]:
         except ConfigError as error:
             yield Row(
                 name,
-                PEER,
+                peer,
                 f"{np.linalg.norm(wanted):.6g}",
                 "",
                 None,
@@ -75,7 +75,7 @@ def rows(folder: Path) -> Iterator[Row]:
         difference = float(np.abs(got - wanted).max() / np.abs(wanted).max())
         tolerance, right, why = _expected(name)
         norms = float(np.linalg.norm(wanted)), float(np.linalg.norm(got))
-        yield compared(name, PEER, *norms, difference, tolerance, right, why)
+        yield compared(name, peer, *norms, difference, tolerance, right, why)
 
 
 def _expected(name: str) -> tuple[float, str, str]:

@@ -23,10 +23,13 @@ _RUNS: dict[str, tuple[Any, dict[str, Any], tuple[float, float, int] | None]] = 
 }  # fmt: skip
 
 
-def rows(folder: Path) -> Iterator[Row]:
+def rows(folder: Path, peer: str = PEER) -> Iterator[Row]:
     """The largest error of a current, relative to the largest current, and of the last state likewise."""
     for name, (kind, named, wave) in _RUNS.items():
-        table = np.loadtxt(folder / "memtorch" / f"{name}.csv", delimiter=",", skiprows=1).T
+        path = folder / "memtorch" / f"{name}.csv"
+        if not path.is_file():
+            continue
+        table = np.loadtxt(path, delimiter=",", skiprows=1).T
         index, _, volts, amperes, _, states = table
         index, cell = index.astype(int), kind(**named)
         signal = volts if wave is None else _sine(cell, *wave)
@@ -36,8 +39,8 @@ def rows(folder: Path) -> Iterator[Row]:
         difference = float(np.abs(current[index[kept]] - amperes[kept]).max()) / peak
         state = float(cell.state)
         last = abs(state - float(states[kept][-1])) / float(np.abs(states).max())
-        yield compared(f"currents {name}", PEER, peak, float(np.abs(current).max()), difference, 2e-6)
-        yield compared(f"last state {name}", PEER, float(states[kept][-1]), state, last, 1e-6)
+        yield compared(f"currents {name}", peer, peak, float(np.abs(current).max()), difference, 2e-6)
+        yield compared(f"last state {name}", peer, float(states[kept][-1]), state, last, 1e-6)
 
 
 def _sine(cell: Any, amplitude: float, frequency: float, samples: int) -> Any:

@@ -1,8 +1,8 @@
 """Memory cells, one file each.
 
 Devices: :class:`PCM`, :class:`HermesPCM`, :class:`HermesPCMSingle`, :class:`ReRAMWan2022`,
-:class:`ReRAMMilo2021`, :class:`ReRAMCMO`, :class:`SONOS` are measured ones; :class:`Ideal`,
-:class:`ConstantDrift`,
+:class:`ReRAMMilo2021`, :class:`ReRAMCMO`, :class:`SONOS`, :class:`NORFlash` are measured ones,
+:class:`ChargeSRAM` has the capacitors of a process; :class:`Ideal`, :class:`ConstantDrift`,
 :class:`CustomPCM` and :class:`Generic` are for studies and for a device of your own, :class:`Switching`
 makes a device of a model of :mod:`mho.devices.dynamics`, :class:`JumpCell` one of a table of jumps.
 :func:`fit` makes one of your own from a measurement: :class:`PulseTrain`, :class:`States`,
@@ -25,6 +25,7 @@ from mho.devices.bias_laws import Bias as Bias
 from mho.devices.bias_laws import PolynomialBias as PolynomialBias
 from mho.devices.bias_laws import TableBias as TableBias
 from mho.devices.bias_laws import Unbiased as Unbiased
+from mho.devices.charge_sram import ChargeSRAM as ChargeSRAM
 from mho.devices.cmo import ReRAMCMO as ReRAMCMO
 from mho.devices.constant_drift import ConstantDrift as ConstantDrift
 from mho.devices.custom_pcm import CustomPCM as CustomPCM
@@ -91,6 +92,7 @@ from mho.devices.jumps import JumpCell as JumpCell
 from mho.devices.jumps import Jumps as Jumps
 from mho.devices.milo import ReRAMMilo2021 as ReRAMMilo2021
 from mho.devices.moments import rectified_moments as rectified_moments
+from mho.devices.nor_flash import NORFlash as NORFlash
 from mho.devices.pcm import PCM as PCM
 from mho.devices.phase_change import PhaseChange as PhaseChange
 from mho.devices.pulsed import Pulsed as Pulsed

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import InstanceOf
 from torch import Tensor
 
 from mho.config import Finite, NonNegative, Positive, config
 from mho.devices._curves import polynomial
-from mho.devices.exponents import Exponent, JoshiNu
-from mho.devices.phase_change import PhaseChange
+from mho.devices.pcm import PCM
 
 
 @config
-class CustomPCM(PhaseChange):
+class CustomPCM(PCM):
     """Phase-change memory in the form of :class:`~mho.devices.PCM`, with coefficients of your own.
 
     With r = g/g_max: ``sigma_prog = sum_i program_i r^i`` microsiemens at a highest conductance of
@@ -22,29 +20,18 @@ class CustomPCM(PhaseChange):
     Attributes:
         program: coefficients of the programming error, microsiemens, from the constant on.
         g_reference: highest conductance of the cells that ``program`` was measured on, siemens.
-        nu: law of the drift exponent.
         read, read_power, read_most: of the read noise; ``read_power`` = 0 is noise in proportion to the
             conductance.
 
     Example:
         >>> import torch
-        >>> from mho.devices import PCM
         >>> g = torch.linspace(0, 25e-6, 5)
         >>> bool((CustomPCM().program_std(g) == PCM().program_std(g)).all())
         True
     """
 
-    g_min: NonNegative = 0.0
-    g_max: Positive = 25e-6
-    v_read: Positive = 0.2
-    program_scale: NonNegative = 1.0
-    drift_scale: NonNegative = 1.0
-    read_scale: NonNegative = 1.0
-    t0: Positive = 20.0
-    t_read: Positive = 250e-9
     program: tuple[Finite, ...] = (0.26348, 1.9650, -1.1731)
     g_reference: Positive = 25e-6
-    nu: InstanceOf[Exponent] = JoshiNu()
     read: NonNegative = 0.0088
     read_power: NonNegative = 0.65
     read_most: Positive = 0.2
@@ -59,10 +46,6 @@ class CustomPCM(PhaseChange):
         """The polynomial, rescaled to ``g_max``."""
         microsiemens = polynomial(g_target / self.g_max, self.program)
         return microsiemens.clamp_min(0) * (1e-6 * self.g_max / self.g_reference)
-
-    def exponents(self, g_target: Tensor, eps: Tensor) -> Tensor:
-        """From the law ``nu``."""
-        return self.nu.drawn(g_target, eps, self.g_max)
 
     def read_fraction(self, g: Tensor) -> Tensor:
         """``min(read r^-read_power, read_most)``, also at r = 0."""

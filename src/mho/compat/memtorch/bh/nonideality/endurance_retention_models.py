@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from enum import Enum, auto
 
@@ -30,12 +31,18 @@ def model_endurance_retention(
     Args:
         operation_mode: which of them.
         p_lrs: four parameters of low-resistance cells; None for cells that last.
-        stable_resistance_lrs: of failed low-resistance cells, ohms; with ``sudden``.
+        stable_resistance_lrs: of failed low-resistance cells, ohms. Cells that fail gradually have none:
+            with ``gradual``, where MemTorch demands a number that it does not use, a number warns.
         p_hrs: four parameters of high-resistance cells; None for cells that last.
-        stable_resistance_hrs: of failed high-resistance cells, ohms; with ``sudden``.
+        stable_resistance_hrs: of failed high-resistance cells, likewise.
         cell_size: nanometres; None leaves the size out (0 in the law's exponent).
         temperature: kelvin; None leaves the temperature out.
         temperature_threshold: kelvin.
+
+    Raises:
+        ValueError: a threshold without a temperature, a class of cells with parameters and no stable
+            resistance or the other way round, a resistance that is none.
+        TypeError: an operation mode that is none.
     """
     if temperature is None and temperature_threshold != 298.0:
         raise ValueError(f"temperature_threshold = {temperature_threshold!r}: it belongs to a temperature")
@@ -53,8 +60,7 @@ def model_endurance_retention(
     }
     stable = (stable_resistance_lrs, stable_resistance_hrs)
     if operation_mode is OperationMode.gradual:
-        if stable != (None, None):
-            raise ValueError(f"stable_resistance = {stable!r}: cells that fail gradually have none")
+        _without_use(stable)
         return GradualFailure(**shared)  # type: ignore[arg-type]
     if operation_mode is not OperationMode.sudden:
         raise TypeError(f"operation_mode = {operation_mode!r}: give OperationMode.sudden or .gradual")
@@ -63,6 +69,22 @@ def model_endurance_retention(
             raise ValueError(f"p_{name} = {p!r}, stable_resistance_{name} = {r!r}: give both or neither")
     held = [1 / float(r) for r in stable if r is not None] or [0.0]  # a class that lasts takes neither
     return SuddenFailure(g_lrs=held[0], g_hrs=held[-1], **shared)  # type: ignore[arg-type]
+
+
+def _without_use(stable: tuple[float | None, float | None]) -> None:
+    """Say that gradual failure ends at no resistance of its own."""
+    given = {f"stable_resistance_{kind}": r for kind, r in zip(("lrs", "hrs"), stable, strict=True)}
+    given = {name: r for name, r in given.items() if r is not None}
+    for name, r in given.items():
+        if isinstance(r, bool) or not isinstance(r, (int, float)) or not 0 < r < float("inf"):
+            raise ValueError(f"{name} = {r!r}: give a resistance in ohms above 0, or None")
+    if given:
+        said = ", ".join(f"{name} = {r:g}" for name, r in given.items())
+        warnings.warn(
+            f"{said}: cells that fail gradually end at no resistance of their own; MemTorch demands the "
+            "number and does not use it either. Give None",
+            stacklevel=3,
+        )
 
 
 def model_conductance_drift(initial_time: float = 1e-12, drift_coefficient: float = 0.1) -> RetentionLoss:
