@@ -20,9 +20,9 @@ def exact_sums(model: nn.Module, on: bool = True) -> None:
     is read in three to five parts whose products are not rounded. It takes as many times the arithmetic, and
     the currents are as near to the true ones.
 
-    Digital functions before a DAC, such as ``softmax``, a mean or a normalisation, are worked out in float64 and
-    rounded once, so that runtimes differ in none of them but by a chance of about 1e-8 for each value. Digital
-    convolutions and pools of windows stay each runtime's own.
+    Digital functions before a DAC, such as ``softmax``, a mean or a normalisation, are worked out in float64
+    and rounded once, so that runtimes differ in none of them but by a chance of about 1e-8 for each value.
+    Digital convolutions and pools of windows stay each runtime's own.
 
     Args:
         model: what ``mho.convert`` made; changed in place. It is no part of a ``state_dict``.

@@ -1,12 +1,12 @@
 """Digital functions that every runtime gives alike: worked out in float64, rounded to float32 once.
 
-Two libraries give a ``softmax`` or a mean of float32 numbers in other last bits: they add in another order and
-have polynomials of their own. Worked out in float64 they differ by some 1e-16, and rounding that to float32
-gives the same number but where the true one lies within 1e-16 of the middle between two float32 numbers, which
-one value in some hundred million does.
+Two libraries give a ``softmax`` or a mean of float32 numbers in other last bits: they add in another order
+and have polynomials of their own. Worked out in float64 they differ by some 1e-16, and rounding that to
+float32 gives the same number but where the true one lies within 1e-16 of the middle between two float32
+numbers, which one value in some hundred million does.
 
-What is left alone are convolutions and windows of pools that are digital: runtimes have no float64 kernels for
-them. What is elementary (``+``, ``*``, ``/``, ``relu``, ``max``) is rounded once in float32 too.
+What is left alone are convolutions and windows of pools that are digital: runtimes have no float64 kernels
+for them. What is elementary (``+``, ``*``, ``/``, ``relu``, ``max``) is rounded once in float32 too.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from torch.utils._pytree import tree_leaves, tree_map
 _LARGEST = 6.0  # beyond it erf is 1 in float64
 _DEGREE = 26
 _NAMES = (
-    "softmax", "log_softmax", "logsumexp", "exp", "log", "log1p", "sigmoid", "tanh", "sin", "cos", "rsqrt", "pow",
-    "mean", "sum", "var", "std", "norm", "matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "linear", "bilinear",
-    "layer_norm", "rms_norm", "batch_norm", "normalize", "cosine_similarity", "silu", "softplus", "logsigmoid", "elu",
-    "mish", "scaled_dot_product_attention", "multi_head_attention_forward",
+    "softmax", "log_softmax", "logsumexp", "exp", "log", "log1p", "sigmoid", "tanh", "sin", "cos", "rsqrt",
+    "pow", "mean", "sum", "var", "std", "norm", "matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "linear",
+    "bilinear", "layer_norm", "rms_norm", "batch_norm", "normalize", "cosine_similarity", "silu", "softplus",
+    "logsigmoid", "elu", "mish", "scaled_dot_product_attention", "multi_head_attention_forward",
     "__matmul__", "__rmatmul__", "__pow__", "__rpow__",
 )  # fmt: skip
 _PLACES: tuple[Any, ...] = (torch, Tensor, F, torch.special)

@@ -2,9 +2,10 @@
 
 A float32 holds whole multiples of a quantum up to 2^24 of them exactly. Codes of a DAC are whole numbers; a
 matrix is split into parts, each of whole multiples of a quantum so coarse that no sum over the rows of a tile
-is rounded. Each product of a part is then exact, however its terms are added. With the codes ``|x| <= 2^p``, ``2^n`` rows and entries up to ``2^m``, the quanta are
+is rounded. Each product of a part is then exact, however its terms are added. With the codes
+``|x| <= 2^p``, ``2^n`` rows and entries up to ``2^m``, the quanta are
 
-    2^(p + n + m - 24),  and then, since a part leaves half a quantum at most,  each 2^(25 - p - n) finer.
+    2^(p + n + m - 24),  and then, since a part leaves half a quantum at most, each 2^(25 - p - n) finer.
 
 The parts are added in float64 and rounded to float32 once.
 
