@@ -160,8 +160,10 @@ def _group_norm(
     centred = grouped - grouped.mean(axes, keepdim=True)
     y = (centred / (centred.square().mean(axes, keepdim=True) + eps).sqrt()).flatten(1, 2)
     shape = (-1, *(1,) * (x.dim() - 2))
-    y = y if weight is None else y * weight.view(shape)
-    return y if bias is None else y + bias.view(shape)
+    if weight is not None:
+        y = y * weight.view(shape)
+    found: Tensor = y if bias is None else y + bias.view(shape)
+    return found
 
 
 def _pooled(pool: Callable[..., Tensor], axes: int, x: Tensor, output_size: Any) -> Tensor:

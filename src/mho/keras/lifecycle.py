@@ -184,15 +184,25 @@ def calibrate(model: Any, data: Iterable[Any]) -> None:
         mho.calibration.calibrate(bridge, _batches(data))
 
 
+class _Batches:
+    """Batches with torch tensors in them, as often as they are asked for."""
+
+    def __init__(self, data: Iterable[Any]) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[Any]:
+        given: Any = self._data
+        if hasattr(given, "num_batches") and hasattr(given, "__getitem__"):  # a PyDataset, which has no end
+            return (_batch(given[k]) for k in range(given.num_batches))
+        return (_batch(batch) for batch in given)
+
+
 def _batches(data: Iterable[Any]) -> Iterable[Any]:
     """Batches with torch tensors in them."""
     if hasattr(data, "shape") or isinstance(data, Mapping):
         raise TypeError(f"data is a {type(data).__name__}: give batches; [x] for a single one")
-    if hasattr(data, "num_batches") and hasattr(
-        data, "__getitem__"
-    ):  # a PyDataset, which has no end by itself
-        return (_batch(data[k]) for k in range(data.num_batches))
-    return (_batch(batch) for batch in data)
+    iter(data)  # a TypeError for what is none
+    return _Batches(data)
 
 
 def _batch(batch: Any) -> Any:

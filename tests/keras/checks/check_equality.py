@@ -42,6 +42,19 @@ HARDWARE = {
         dac=mho.DAC(bits=8, gain=0.02, offset=0.01, range=mho.converters.Calibrated(per_tile=True)),
         adc=mho.ADC(bits=12),
     ),
+    "streamed": mho.Hardware(
+        device=QUIET,
+        mapping=mho.mapping.Offset(),
+        tile=SMALL,
+        dac=mho.DAC(bits=8, offset=0.01, stream=mho.converters.Stream(bits=2)),
+        adc=mho.ADC(bits=9),
+    ),
+    "charges added": mho.Hardware(
+        device=QUIET,
+        tile=SMALL,
+        dac=mho.DAC(bits=6, range=mho.converters.Dynamic(), stream=mho.converters.Stream(each=False)),
+        adc=mho.ADC(bits=9),
+    ),
     "wires": mho.Hardware(device=QUIET, tile=SMALL, array=mho.array.Wires(row=1.0, column=1.0)),
 }
 

@@ -336,7 +336,6 @@ def test_verbs_of_torch_act_on_the_torch_side() -> None:
     [
         (mho.Hardware(dac=mho.DAC(bits=8, range=mho.converters.Learned())), "dac.range = Learned"),
         (mho.Hardware(adc=mho.converters.SAR(bits=8)), r"adc = SAR\(...\)"),
-        (mho.Hardware(dac=mho.DAC(bits=8, stream=mho.converters.Stream())), "dac.stream"),
         (mho.Hardware(device=mho.devices.PCM(), array=mho.array.Wires(row=1.0, column=1.0)), "read_scale=0"),
     ],
 )
