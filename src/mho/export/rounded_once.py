@@ -87,8 +87,16 @@ class Forward:
 
     def __init__(self, forward: Callable[..., Any]) -> None:
         self.forward = forward
-        self.__signature__ = inspect.signature(forward)
-        self.__code__ = forward.__code__  # what torch.export names in its messages
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What the model takes."""
+        return inspect.signature(self.forward)
+
+    @property
+    def __code__(self) -> Any:
+        """What ``torch.export`` names in its messages."""
+        return self.forward.__code__
 
     def __call__(self, *args: Any, **names: Any) -> Any:
         """What the model gives."""
@@ -111,7 +119,7 @@ def round_once(model: nn.Module, on: bool) -> None:
 
 
 def erf(x: Tensor) -> Tensor:
-    """The error function of float64 numbers by elementary operations, to 1e-13.
+    """The error function of float64 numbers by elementary operations, to 1e-14 and 1e-11 of itself.
 
     ``erfc(x) = t exp(-x^2 + p(t))`` with ``t = 2 / (2 + x)`` for ``x >= 0``, the form of W. H. Press et al.,
     Numerical Recipes (3rd ed., 2007), eq. 6.2.21; the polynomial is fitted here to Python's ``math.erfc``.
