@@ -119,10 +119,14 @@ def test_gradients_are_those_of_finite_differences(which: str) -> None:
     np.testing.assert_allclose([found[place] for place in places], wanted, rtol=2e-3, atol=4e-3)
 
 
-def test_the_gradient_goes_straight_through_the_chip() -> None:
+STREAMS = (None,) if BACKEND == "jax" else (None, mho.converters.Stream(bits=2))
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_gradient_goes_straight_through_the_chip(stream: Any) -> None:
     """By the kernel as if the product were that of the kernel; by the input through what the chip holds."""
     dac, adc = (
-        mho.DAC(bits=8, range=FIXED(limit=4.0)),
+        mho.DAC(bits=8, range=FIXED(limit=4.0), stream=stream),
         mho.ADC(bits=8, range=FIXED(limit=12.0)),
     )  # nothing clips
     layer = mk.AnalogDense(4, hardware=dataclasses.replace(CONVERTERS, dac=dac, adc=adc))
