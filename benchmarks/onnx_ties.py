@@ -46,7 +46,20 @@ def encoder() -> tuple[nn.Module, Tensor]:
     return nn.Sequential(layer.eval(), nn.Linear(384, 2)), torch.randn(32, 16, 384)
 
 
-NETWORKS = {"lenet": lenet, "resnet-20": resnet(ResNet20), "minilm layer": encoder}
+class Lstm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(64, 128, batch_first=True), nn.Linear(128, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def lstm() -> tuple[nn.Module, Tensor]:
+    return Lstm(), torch.randn(256, 12, 64)
+
+
+NETWORKS = {"lenet": lenet, "resnet-20": resnet(ResNet20), "lstm": lstm, "minilm layer": encoder}
 
 
 def measured(make: Callable[[], tuple[nn.Module, Tensor]], exact: bool) -> tuple[int, int, float, float]:

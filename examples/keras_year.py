@@ -13,6 +13,7 @@ import statistics
 import keras
 import numpy as np
 import torch
+from scipy import stats
 
 import mho
 import mho.keras
@@ -70,6 +71,12 @@ def accuracies(model: keras.Model, network: torch.nn.Module, chip: int, age: flo
     return tuple(100 * float((y.argmax(1) == labels).mean()) for y in (found, read))
 
 
+def interval(values: list[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean, by Student's t."""
+    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return statistics.mean(values) - half, statistics.mean(values) + half
+
+
 def main(arguments: list[str] | None = None) -> dict[str, list[tuple[float, float]]]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
@@ -86,10 +93,11 @@ def main(arguments: list[str] | None = None) -> dict[str, list[tuple[float, floa
         found[name] = [accuracies(model, network, chip, age, test) for chip in range(chips)]
         ours, theirs = zip(*found[name], strict=True)
         difference = [a - b for a, b in found[name]]
+        low, high = interval(difference)
         print(
             f"{name:>6}: Keras {statistics.mean(ours):.2f} %, torch {statistics.mean(theirs):.2f} %, "
-            f"difference chip by chip {statistics.mean(difference):+.2f} points, at most "
-            f"{max(map(abs, difference)):.2f}"
+            f"difference chip by chip {statistics.mean(difference):+.2f} points, 95 % interval "
+            f"{low:+.2f} to {high:+.2f}, at most {max(map(abs, difference)):.2f}"
         )
     return found
 

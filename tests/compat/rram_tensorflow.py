@@ -10,6 +10,17 @@ class Board:
         return self.targets * 0.5
 
 
+EFFECTS = (
+    {},
+    {"variability": 0.1},
+    {"stuck_lrs": 0.1, "stuck_hrs": 0.05},
+    {"line_resistance": 20.0},
+    {"kelvin": 380.0, "activation": 0.1, "alpha": 1e-3},
+    {"read_noise": 0.02},
+    {"bandwidth": 1e8, "kelvin": 450.0, "alpha": 0.0, "activation": 0.0},
+)
+
+
 def main():
     import tempfile
 
@@ -47,6 +58,29 @@ def main():
     twin.bias.data = torch.tensor(np.array(layer.bias))
     wanted = twin.eval()(torch.from_numpy(X[:50])).detach().numpy()
     assert np.abs(model.predict(X[:50], verbose=0) - wanted).max() < 1e-5
+
+    # each effect of the document: the cells, and the noise, that the same effect has in torch
+    still = {"variability": 0.0, "read_noise": 0.0, "bandwidth": None, "dac_bits": None, "adc_bits": None}
+    cells = {}
+    for given in EFFECTS:
+        how = {"effects": RRAMEffects(**{**still, **given}), "quantization_bits": None, "seed": 3}
+        layer = TensorFlowRRAMLayer(10, **how)
+        model = keras.Sequential([keras.Input((64,)), layer])
+        layer.kernel.assign(twin.weight.detach().numpy().T)
+        layer.program_rram_weights()
+        other = TorchRRAMLinear(64, 10, **how).eval()
+        other.weight.data = twin.weight.data
+        (other.path,) = mho.keras.torch_paths(layer)
+        many = np.repeat(X[:1], 2_000, 0)
+        found, wanted = np.array(model(many, training=False)), other(torch.from_numpy(many))
+        cells[str(given)] = mho.keras.effective_weights(model)["0"]
+        assert np.allclose(cells[str(given)], other.effective_weight().numpy().T, atol=1e-6), given
+        moved = np.abs(cells[str(given)] - cells["{}"]).max()
+        noise = wanted.detach().double().numpy().std(0)
+        if noise.max() > 1e-5:
+            assert np.abs(found.std(0) / noise - 1).max() < 0.1, given
+        else:
+            assert (not given or moved > 0.005) and found.astype(float).std(0).max() < 1e-5, (given, moved)
 
     # the chip of torch, in a file
     spread = RRAMEffects(read_noise=0.0, bandwidth=None, dac_bits=None, adc_bits=None)

@@ -100,7 +100,7 @@ def encoder() -> nn.Module:
 
 
 NETWORKS = {
-    "lstm": (Lstm, (6, 5, 8), 18),
+    "lstm": (Lstm, (6, 3, 8), 18),
     "lenet": (lenet, (6, 1, 28, 28), 19),
     "encoder": (encoder, (6, 7, 96), 20),
 }
@@ -130,7 +130,7 @@ def test_a_network_equals_its_chip_bit_for_bit(name: str, tmp_path: Path) -> Non
 
 X, IDS = torch.randn(4, 3, 8), torch.randint(0, 7, (4, 3))
 IMAGE = torch.randn(4, 4, 7, 7)
-FEW = X[:, :2]  # steps of a recurrent layer, which a graph has one after the other
+FEW = X[:, :1]  # steps of a recurrent layer, which a graph has one after the other: NETWORKS has three
 OLDEST: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
     "linear": (nn.Linear(8, 5), (X,)),
     "conv1d": (nn.Conv1d(3, 5, 3, padding=1), (X,)),
@@ -158,8 +158,8 @@ NEWEST: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
 }
 CASES = [(17, name) for name in OLDEST] + [(21, name) for name in NEWEST]
 LAYERS = OLDEST | NEWEST
-DIGITAL_LAST = ("attention", "rnn", "lstm", "gru", "rnn cell", "lstm cell", "gru cell", "bilinear")
-"""Layers that end in digital functions (``tanh``, ``softmax``), which each runtime rounds in its own way."""
+DIGITAL_LAST = {"attention", "rnn", "lstm", "gru", "rnn cell", "lstm cell", "gru cell", "bilinear"}
+"""Layers that end in digital functions, ``tanh`` or ``softmax``; the others are equal as they are."""
 
 
 class Side(nn.ModuleDict):
@@ -179,9 +179,11 @@ def every_layer(opset: int) -> dict[str, tuple[tuple[np.ndarray, ...], tuple[np.
     layers = OLDEST if opset == 17 else NEWEST
     inputs = tuple(x for _, given in layers.values() for x in given)
     analog = mho.convert(
-        Side({name: each for name, (each, _) in layers.items()}), hardware(rows=4, limit=4.0)
+        Side({name: each for name, (each, _) in layers.items()}), hardware(rows=8, limit=4.0)
     ).eval()
     mho.program(analog, seed=0)
+    for name in DIGITAL_LAST.intersection(layers):
+        exact_sums(analog[name])
     more = tuple(torch.cat([x, x.flip(0)])[1:] for x in inputs)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "twin.onnx"
@@ -198,10 +200,7 @@ def every_layer(opset: int) -> dict[str, tuple[tuple[np.ndarray, ...], tuple[np.
 @pytest.mark.parametrize("opset, name", CASES)
 def test_every_layer_equals_its_chip(opset: int, name: str) -> None:
     for found, wanted in zip(*every_layer(opset)[name], strict=True):
-        if name in DIGITAL_LAST:
-            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
-        else:
-            assert np.array_equal(found, wanted)
+        assert np.array_equal(found, wanted)
 
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -210,7 +209,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "SAR": {"adc": SAR(bits=6, capacitor=0.05)},
     "wires": {"array": mho.array.Wires(row=2.0, column=2.0)},
     "cells without Ohm's law": {
-        "dac": mho.DAC(bits=4),
+        "dac": mho.DAC(bits=2),
         "array": mho.array.Nonlinear(law=mho.array.Sinh(v_c=0.1)),
     },
 }
@@ -249,24 +248,34 @@ def test_other_parts_of_hardware(name: str) -> None:
 # --- what it holds -------------------------------------------------------------------------------
 
 
-def test_the_metadata_say_which_chip_it_is(tmp_path: Path) -> None:
-    analog, x = linear(hardware())
-    onnx_twin(analog, tmp_path / "twin.onnx", x)
+@functools.cache
+def one() -> tuple[nn.Module, Tensor, Any]:
+    """A layer, its inputs and its twin."""
+    analog, x = linear(hardware(rows=8))
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_twin(analog, Path(folder) / "twin.onnx", x)
+        return analog, x, onnx.load(Path(folder) / "twin.onnx")
+
+
+def test_the_metadata_say_which_chip_it_is_and_inputs_have_names(tmp_path: Path) -> None:
+    analog, x, proto = one()
+    analog = copy.deepcopy(analog)
     mho.save_chip(analog, tmp_path / "chip.safetensors")
-    said = {entry.key: entry.value for entry in onnx.load(tmp_path / "twin.onnx").metadata_props}
+    said = {entry.key: entry.value for entry in proto.metadata_props}
     assert said["mho.version"] == mho.__version__ and said["mho.noise"] == "off"
     assert said["mho.chip"] == read(tmp_path / "chip.safetensors").document["chip"]
     assert json.loads(said["mho.seed"]) == {"": 0} and json.loads(said["mho.seconds"]) == {"": 3_600.0}
     mho.age(analog, 7_200)
-    onnx_twin(analog, tmp_path / "later.onnx", x)
+    onnx_twin(analog, tmp_path / "later.onnx", {"input": x[:1]}, batch_axis=None)
     later = {entry.key: entry.value for entry in onnx.load(tmp_path / "later.onnx").metadata_props}
     assert later["mho.chip"] != said["mho.chip"] and json.loads(later["mho.seconds"]) == {"": 7_200.0}
+    (only,) = onnx.load(tmp_path / "later.onnx").graph.input  # one size of batch, an input by name
+    assert only.name == "input" and [d.dim_value for d in only.type.tensor_type.shape.dim] == [1, 24]
+    assert np.array_equal(run(tmp_path / "later.onnx", (x[:1],))[0], outputs(analog, (x[:1],))[0])
 
 
-def test_converters_and_tiles_are_plain_operators(tmp_path: Path) -> None:
-    analog, x = linear(hardware(rows=8))
-    onnx_twin(analog, tmp_path / "twin.onnx", x)
-    kinds = [node.op_type for node in onnx.load(tmp_path / "twin.onnx").graph.node]
+def test_converters_and_tiles_are_plain_operators() -> None:
+    kinds = [node.op_type for node in one()[2].graph.node]
     assert kinds.count("Round") == kinds.count("Clip") == 2  # a DAC and an ADC
     assert not {"QuantizeLinear", "RandomNormalLike"} & set(kinds)
 
@@ -291,14 +300,6 @@ def test_the_twin_of_a_noisy_chip_is_the_mean_of_its_reads_or_draws_them(tmp_pat
     )
     assert not np.array_equal(drawn[0], drawn[1])
     assert analog(x).std() > 0 and analog.crossbar.packed_variance is not None  # it is as it was
-
-
-def test_one_size_of_batch_and_inputs_by_name(tmp_path: Path) -> None:
-    analog, x = linear(hardware())
-    onnx_twin(analog, tmp_path / "twin.onnx", {"input": x[:1]}, batch_axis=None)
-    (only,) = onnx.load(tmp_path / "twin.onnx").graph.input
-    assert only.name == "input" and [d.dim_value for d in only.type.tensor_type.shape.dim] == [1, 24]
-    assert np.array_equal(run(tmp_path / "twin.onnx", (x[:1],))[0], outputs(analog, (x[:1],))[0])
 
 
 # --- what is refused -----------------------------------------------------------------------------
@@ -380,12 +381,11 @@ def test_resnet_20_equals_its_chip_bit_for_bit(tmp_path: Path) -> None:
     analog = chip(Inside(network), (x,), hardware(rows=128))
     plain = outputs(analog, (x,))
     exact_sums(analog)
-    onnx_twin(analog, tmp_path / "twin.onnx", x[:2])
+    onnx_twin(analog, tmp_path / "twin.onnx", x, batch_axis=None)  # of one size: half the tracing
     (inside, found), (wanted_inside, wanted) = run(tmp_path / "twin.onnx", (x,)), outputs(analog, (x,))
     assert np.array_equal(inside, wanted_inside)  # all of its 19 convolutions
     equal = (found == wanted).all(axis=1)
-    assert equal.mean() > 0.8  # each runtime has its own mean of a map, before the last DAC
-    assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
+    assert equal.all()
     assert np.abs(wanted - plain[1]).max() < 0.2 * np.abs(wanted - network(x).detach().numpy()).max()
 
 
@@ -418,4 +418,4 @@ def test_exact_sums_need_whole_codes() -> None:
             exact_sums(analog)
     wide = mho.Hardware(tile=mho.Tile(rows=None), dac=mho.DAC(bits=14), **given)
     with pytest.raises(ValueError, match="need more than the 24 bits of a float32"):
-        exact_sums(mho.convert(nn.Linear(512, 2), wide))
+        exact_sums(mho.convert(nn.Conv1d(512, 2, 1), wide))

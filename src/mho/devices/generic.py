@@ -73,6 +73,11 @@ class Generic(Device):
         self.check_time(seconds)
         return self._clipped(g * (-log1p(seconds / self.t0) * cells[0]).exp())
 
+    @property
+    def noisy(self) -> bool:
+        """Unless ``read`` is the law of no noise, the default."""
+        return super().noisy and self.read != Independent(sigma=0.0)
+
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Standard deviation of the error ``read`` at ``g_now``."""
         self.check_time(seconds)

@@ -7,17 +7,22 @@ from typing import Any
 from torch import nn
 
 from mho.chip.layouts import ExactLayout, exact
+from mho.export.rounded_once import round_once
 from mho.nn import Crossbar, crossbars
 
 
 def exact_sums(model: nn.Module, on: bool = True) -> None:
-    """Let the arrays of a model add their currents exactly: the same bits on every processor and runtime.
+    """Let the sums of a model be exact: the same bits on every processor and runtime.
 
     By default a product is one operation of torch, whose order of additions differs between processors
     and from that of other runtimes: a current within rounding of the middle between two codes may become
-    either. With exact sums the matrix is read in three to five parts whose products are not rounded; it
-    takes as many times the arithmetic, and the currents are as near to the true ones. What comes before a
-    DAC, such as ``softmax``, is each runtime's own all the same.
+    either. With exact sums the currents of a matrix are added in float64, without rounding; a convolution
+    is read in three to five parts whose products are not rounded. It takes as many times the arithmetic, and
+    the currents are as near to the true ones.
+
+    Digital functions before a DAC, such as ``softmax``, a mean or a normalisation, are worked out in float64
+    and rounded once, so that runtimes differ in none of them but by a chance of about 1e-8 for each value.
+    Digital convolutions and pools of windows stay each runtime's own.
 
     Args:
         model: what ``mho.convert`` made; changed in place. It is no part of a ``state_dict``.
@@ -26,7 +31,7 @@ def exact_sums(model: nn.Module, on: bool = True) -> None:
     Raises:
         ValueError: no analog layer, or an array that has no uniform, noiseless DAC with its inputs at
         once and
-            an ADC, or too many rows for its codes; then nothing is changed.
+            an ADC, or a convolution with too many rows for its codes; then nothing is changed.
 
     >>> import mho, torch
     >>> analog = mho.convert(nn.Linear(8, 4), mho.Hardware(dac=mho.DAC(bits=8), adc=mho.ADC(bits=8)))
@@ -38,6 +43,7 @@ def exact_sums(model: nn.Module, on: bool = True) -> None:
         made = {path: _exact(path, arrays[path], layout) for path, layout in made.items()}
     for path, layout in made.items():
         arrays[path].layout = layout
+    round_once(model, on)
 
 
 def _plain(array: Crossbar) -> Any:

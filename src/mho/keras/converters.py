@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from mho.converters import ADC, DAC
+from mho.converters import ADC, DAC, Stream
 from mho.converters.grid import Grid
-from mho.keras.random import Stream, noisy
+from mho.keras.random import Stream as Draws
+from mho.keras.random import noisy
 
 Tensor = Any  # of the backend
 
@@ -66,7 +67,7 @@ def measured(peak: Tensor) -> Tensor:
     return ops.where(peak > 0, peak, ops.ones_like(peak))
 
 
-def drive(dac: DAC | None, x: Tensor, limit: Tensor | None, stream: Stream) -> Driven:
+def drive(dac: DAC | None, x: Tensor, limit: Tensor | None, stream: Draws) -> Driven:
     """Inputs ``x`` in codes; ``limit`` broadcasts over them."""
     if dac is None or limit is None:
         return Driven(x, 1.0, 1.0)
@@ -74,13 +75,60 @@ def drive(dac: DAC | None, x: Tensor, limit: Tensor | None, stream: Stream) -> D
     limit = ops.where(known, limit, 1.0)
     high = dac.high
     v = x / limit if dac.ideal else codes(dac.grid(), x * (high / limit))
-    v = noisy(v, dac.noise * high, stream)
+    v = v if dac.stream is not None else noisy(v, dac.noise * high, stream)
     return Driven(
         ops.where(known, v, x), ops.where(known, limit / high, 1.0), ops.where(known, float(high), 1.0)
     )
 
 
-def convert(adc: ADC | None, currents: Tensor, high: Tensor, limit: Tensor | None, stream: Stream) -> Tensor:
+class Groups:
+    """Groups of bits of the inputs, driven one after the other (:class:`mho.converters.Stream`).
+
+    Args:
+        dac: the DAC, which streams.
+        known: whether its full scale is calibrated; where it is not, the first group has the whole input.
+    """
+
+    def __init__(self, dac: DAC, known: Tensor) -> None:
+        how = dac.stream
+        assert how is not None
+        self.how: Stream = how
+        self.count, self._known, self._noise = how.count(dac.peak), known, dac.noise
+        self._places = [float(1 << how.bits * j) for j in range(self.count)]
+
+    @property
+    def top(self) -> Tensor:
+        """The digit of full scale."""
+        return ops.where(self._known, self.how.high, 1.0)
+
+    def driven(self, codes: Tensor, stream: Draws) -> Tensor:
+        """Codes ``[tile, vector, ...]`` as digits ``[tile, group * vector, ...]``, the lowest bits first."""
+        size, sign = ops.abs(codes), ops.sign(codes)
+        whole = [
+            sign * ops.floor(size * (1 / place))
+            for place in (*self._places, self._places[-1] * 2**self.how.bits)
+        ]
+        norm = sum(place * place for place in self._places)
+        each = []
+        for j, place in enumerate(self._places):
+            digit = whole[j] - whole[j + 1] * 2.0**self.how.bits
+            left_out = codes if j == 0 else ops.zeros_like(codes)
+            each.append(ops.where(self._known, held(digit, codes * (place / norm)), left_out))
+        shape = ops.shape(codes)
+        digits = ops.reshape(ops.stack(each, axis=1), (shape[0], -1, *shape[2:]))
+        return noisy(digits, self._noise * self.how.high, stream)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Shift and add: the sum over the groups of ``[tile, group * vector, ...]``."""
+        shape = ops.shape(values)
+        apart = ops.reshape(values, (shape[0], self.count, -1, *shape[2:]))
+        total = apart[:, 0]
+        for j in range(1, self.count):
+            total = total + apart[:, j] * ops.where(self._known, self._places[j], 0.0)
+        return total
+
+
+def convert(adc: ADC | None, currents: Tensor, high: Tensor, limit: Tensor | None, stream: Draws) -> Tensor:
     """Currents as the ADC reads them, in cell currents.
 
     Args:

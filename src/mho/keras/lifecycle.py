@@ -105,10 +105,26 @@ def program(model: Any, seed: int) -> None:
         mho.lifecycle.program(bridge, seed)
 
 
-def age(model: Any, seconds: float | str) -> None:
-    """Let the chip drift to ``seconds`` after programming; errors as ``mho.age``, without temperatures."""
+def age(
+    model: Any, seconds: float | str, kelvin: float | Sequence[tuple[float | str, float]] | None = None
+) -> None:
+    """Let the chip drift to ``seconds`` after programming; arguments and errors as ``mho.age``.
+
+    Args:
+        model: a programmed Keras model.
+        seconds: time since the end of programming, in seconds or as people write it: ``"30d"``, ``"1y"``.
+        kelvin: temperature at which the chip was kept and is read, or what it went through,
+            ``[("1000h", 398.0), ("9y", 328.0)]``; it goes into the hardware of the layers and is saved with
+            them. None leaves what that says.
+
+    Raises:
+        NotProgrammedError: no chip.
+        TypeError: no time, or no temperature.
+        ValueError: a negative time, or one at which the device is not known; a temperature for a device that
+            says nothing of heat. Then the model is as it was.
+    """
     with torch_model(model) as bridge:
-        mho.lifecycle.age(bridge, seconds)
+        mho.lifecycle.age(bridge, seconds, kelvin)
 
 
 def degrade(
@@ -168,15 +184,25 @@ def calibrate(model: Any, data: Iterable[Any]) -> None:
         mho.calibration.calibrate(bridge, _batches(data))
 
 
+class _Batches:
+    """Batches with torch tensors in them, as often as they are asked for."""
+
+    def __init__(self, data: Iterable[Any]) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[Any]:
+        given: Any = self._data
+        if hasattr(given, "num_batches") and hasattr(given, "__getitem__"):  # a PyDataset, which has no end
+            return (_batch(given[k]) for k in range(given.num_batches))
+        return (_batch(batch) for batch in given)
+
+
 def _batches(data: Iterable[Any]) -> Iterable[Any]:
     """Batches with torch tensors in them."""
     if hasattr(data, "shape") or isinstance(data, Mapping):
         raise TypeError(f"data is a {type(data).__name__}: give batches; [x] for a single one")
-    if hasattr(data, "num_batches") and hasattr(
-        data, "__getitem__"
-    ):  # a PyDataset, which has no end by itself
-        return (_batch(data[k]) for k in range(data.num_batches))
-    return (_batch(batch) for batch in data)
+    iter(data)  # a TypeError for what is none
+    return _Batches(data)
 
 
 def _batch(batch: Any) -> Any:

@@ -13,7 +13,7 @@ from keras import ops
 
 from mho.chip.state import is_tiled, readout
 from mho.hardware import Hardware
-from mho.keras.converters import convert, drive, full_scale, measured
+from mho.keras.converters import Groups, convert, drive, full_scale, measured
 from mho.keras.products import Products
 from mho.keras.random import Stream, normal
 
@@ -97,16 +97,22 @@ def _tiled(
     """Tiles and channels are kept apart up to the ADC."""
     how = readout(hardware)
     v, step, high = _driven(hardware, products, x, limits, stream)
-    currents = products.currents(v, matrix.kernel)
+    groups = _groups(hardware, products, limits)
+    driven, top = (v, high) if groups is None else (groups.driven(v, stream), groups.top)
+    currents = products.currents(driven, matrix.kernel)
     if matrix.constant is not None:
-        currents = currents + products.over_currents(matrix.constant) * (high * matrix.noise)
-    currents = _with_noise(currents, _variances(products, matrix, v, high), matrix.noise, stream)
+        currents = currents + products.over_currents(matrix.constant) * (top * matrix.noise)
+    currents = _with_noise(currents, _variances(products, matrix, driven, top), matrix.noise, stream)
+    if groups is not None and not groups.how.each:
+        currents, top = groups.total(currents), high
     partial = products.partial(currents, len(how.digital))
-    step, high = _over_partial(step), _over_partial(high)
-    limit = _adc_limit(hardware, products, partial, high, limits.adc, x)
+    step, top = _over_partial(step), _over_partial(top)
+    limit = _adc_limit(hardware, products, partial, top, limits.adc, x)
     adc: Any = hardware.adc  # a uniform one: mho.keras.suited
-    read_as = convert(adc, partial, high, limit, stream)
-    total = _added(read_as * (step * high), how.digital)
+    read_as = convert(adc, partial, top, limit, stream)
+    if groups is not None and groups.how.each:
+        read_as = groups.total(read_as)
+    total = _added(read_as * (step * top), how.digital)
     if how.unit_column:
         total = total[..., :-1] - total[..., -1:]
     if how.offset:
@@ -129,6 +135,15 @@ def _driven(
     if limits.dac is not None and len(limits.dac.shape) == 1:
         limit = products.over_inputs(limit)
     return drive(dac, v, limit, stream)
+
+
+def _groups(hardware: Hardware, products: Products, limits: Limits) -> Groups | None:
+    """The groups of bits that a DAC drives one after the other; None for all at once."""
+    dac = hardware.dac
+    if dac is None or dac.stream is None or products.geometry.one_hot:
+        return None
+    known = ops.convert_to_tensor(1.0 if limits.dac is None else limits.dac, dtype="float32") > 0
+    return Groups(dac, products.over_inputs(known) if len(known.shape) == 1 else known)
 
 
 def _variances(products: Products, matrix: Matrix, v: Tensor, high: Tensor) -> list[Tensor]:

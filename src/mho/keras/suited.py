@@ -50,8 +50,6 @@ def _of_dac(dac: DAC | None) -> str | None:
         return None
     if type(dac) is not DAC:
         return f"dac = {type(dac).__name__}(...): Keras' layers have the uniform mho.DAC"
-    if dac.stream is not None:
-        return f"dac.stream = {dac.stream!r}: Keras' layers drive all bits of an input at once"
     return _of_range("dac", dac.range)
 
 

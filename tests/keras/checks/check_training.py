@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from typing import Any
 
 import keras
@@ -68,7 +69,7 @@ def gradient(function: Any, variable: Any) -> Any:
 
 
 def differences(
-    function: Any, variable: Any, places: list[tuple[int, int]], step: float = 1e-2
+    function: Any, variable: Any, places: list[tuple[int, ...]], step: float = 1e-2
 ) -> list[float]:
     """The same by central differences, at some places."""
     start, found = np.array(ops.convert_to_numpy(variable)), []
@@ -84,29 +85,48 @@ def differences(
     return found
 
 
-@pytest.mark.parametrize("which", ["clean", "unprogrammed"])
+LAYERS = {
+    "clean": (lambda h: mk.AnalogDense(4, hardware=h), (12,), "kernel"),
+    "unprogrammed": (lambda h: mk.AnalogConv1D(4, 2, groups=2, hardware=h), (5, 4), "kernel"),
+    "clean, step by step": (lambda h: mk.AnalogLSTM(3, hardware=h), (3, 4), "cell.recurrent_kernel"),
+}
+
+
+@pytest.mark.parametrize("which", LAYERS)
 def test_gradients_are_those_of_finite_differences(which: str) -> None:
-    """The output is linear in a kernel without rounding, whatever lies between."""
     hardware = mho.Hardware(
         device=mho.devices.PCM(read_scale=0.0), tile=mho.Tile(rows=5, columns=3), adc=mho.ADC(bits=None)
     )
-    layer = mk.AnalogDense(4, hardware=hardware)
-    layer.build((None, 12))
-    weights = ops.convert_to_tensor(rng.normal(size=(64, 4)).astype("float32"))
+    make, shape, attribute = LAYERS[which]
+    keras.utils.set_random_seed(2)
+    layer = make(hardware)
+    x = rng.normal(size=(32, *shape)).astype("float32")
+    y = layer(x)
+    weights = ops.convert_to_tensor(rng.normal(size=y.shape).astype("float32"))
 
     def loss() -> Any:
-        return ops.sum(layer(X, training=which == "clean") * weights)
+        return ops.sum(layer(x, training=which.startswith("clean")) * weights)
 
-    places = [(0, 0), (5, 1), (11, 3)]
-    found = gradient(loss, layer.kernel)
-    wanted = differences(loss, layer.kernel, places)
-    np.testing.assert_allclose([found[place] for place in places], wanted, rtol=2e-3, atol=2e-3)
+    kernel = operator.attrgetter(attribute)(layer)
+    places = [
+        (0,) * len(kernel.shape),
+        tuple(n - 1 for n in kernel.shape),
+        tuple(n // 2 for n in kernel.shape),
+    ]
+    places = places[:1] if "step" in which else places  # each look compiles a loop anew
+    found = gradient(loss, kernel)
+    wanted = differences(loss, kernel, places)
+    np.testing.assert_allclose([found[place] for place in places], wanted, rtol=2e-3, atol=4e-3)
 
 
-def test_the_gradient_goes_straight_through_the_chip() -> None:
+STREAMS = (None,) if BACKEND == "jax" else (None, mho.converters.Stream(bits=2))
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_gradient_goes_straight_through_the_chip(stream: Any) -> None:
     """By the kernel as if the product were that of the kernel; by the input through what the chip holds."""
     dac, adc = (
-        mho.DAC(bits=8, range=FIXED(limit=4.0)),
+        mho.DAC(bits=8, range=FIXED(limit=4.0), stream=stream),
         mho.ADC(bits=8, range=FIXED(limit=12.0)),
     )  # nothing clips
     layer = mk.AnalogDense(4, hardware=dataclasses.replace(CONVERTERS, dac=dac, adc=adc))
@@ -138,11 +158,12 @@ def test_fit_learns_through_noise_and_converters() -> None:
 
 
 def test_compiled_or_not_the_chip_gives_the_same() -> None:
+    """torch.compile takes more than half a minute for the smallest model of Keras: docs/keras.md says so."""
     model = network(CONVERTERS)
     mk.calibrate(model, [X])
     mk.program(model, seed=0)
     found = []
-    for jit in (False,) if BACKEND == "torch" else (False, True):  # torch.compile: tests/nn
+    for jit in {"tensorflow": (False, True), "jax": (True,), "torch": (False,)}[BACKEND]:
         compiled(model, jit_compile=jit)
         found.append(model.predict(X, verbose=0))
     compiled(model, run_eagerly=True)
@@ -175,10 +196,22 @@ def test_what_a_recipe_has_and_keras_has_not_is_named(modifier: Any) -> None:
         mk.attach(network(PLAIN), Recipe(modifiers=(modifier,)))
 
 
-def test_read_noise_is_fresh_and_as_large_as_torch_says() -> None:
+NOISES = {
+    "of cells": mho.Hardware(device=mho.devices.PCM(), dac=mho.DAC(bits=8, range=FIXED(limit=3.0))),
+    "of cells, heat, drivers and ADCs": mho.Hardware(
+        device=mho.devices.ThermalNoise(bandwidth=3e9, device=mho.devices.PCM()),
+        tile=mho.Tile(rows=5, columns=3),
+        dac=mho.DAC(bits=8, range=FIXED(limit=3.0), noise=0.01),
+        adc=mho.ADC(bits=10, range=FIXED(limit=4.0), noise=0.02),
+    ),
+}
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_noise_of_reads_is_fresh_and_as_large_as_torch_says(noise: str) -> None:
     import torch
 
-    hardware = mho.Hardware(device=mho.devices.PCM(), dac=mho.DAC(bits=8, range=FIXED(limit=3.0)))
+    hardware = NOISES[noise]
     model = keras.Sequential([keras.Input((12,)), mk.AnalogDense(4, hardware=hardware)])
     twin = torch.nn.Sequential(torch.nn.Linear(12, 4))
     twin[0].weight.data = torch.from_numpy(np.array(ops.convert_to_numpy(model.layers[0].kernel)).T.copy())
@@ -189,7 +222,7 @@ def test_read_noise_is_fresh_and_as_large_as_torch_says() -> None:
         verbs.age(whole, 1e5)
     many = np.repeat(X[:1], 4000, 0)
     first, second = (model.predict(many, verbose=0, batch_size=4000) for _ in range(2))
-    assert (first != second).mean() > 0.99 and (first[0] != first[1]).any()
+    assert (first != second).mean() > 0.95 and (first[0] != first[1]).any()
     with torch.no_grad():
         wanted = twin(torch.from_numpy(many)).numpy()
     np.testing.assert_allclose(first.std(0), wanted.std(0), rtol=0.08)
