@@ -16,6 +16,8 @@ from mho.devices.effects.levels import ReadNoise, on_level
 from mho.devices.error_laws import Error
 from mho.devices.ideal import Ideal
 
+_WIDEST = 10.0
+
 
 @config
 class RandomTelegraphNoise(ReadNoise):
@@ -60,6 +62,15 @@ class RandomTelegraphNoise(ReadNoise):
     share: Fraction = 1.0
 
     draws: ClassVar[int] = 2
+
+    def validate(self) -> None:
+        """A spread that leaves steps."""
+        super().validate()
+        if self.spread > _WIDEST:
+            raise ValueError(
+                f"spread = {self.spread!r}: it is the standard deviation of the logarithm of a step, at most "
+                f"{_WIDEST:g}; 1 is a factor of 2.7 from cell to cell"
+            )
 
     @property
     def parameters(self) -> int:

@@ -15,6 +15,8 @@ from mho.devices.effects.heat import acceleration
 from mho.devices.effects.varied import Varied
 from mho.devices.ideal import Ideal
 
+_MOST = 1e12  # times that a matrix may conduct better: more is a slip in a unit
+
 
 @config
 class Temperature(Effect):
@@ -66,6 +68,7 @@ class Temperature(Effect):
         for effect in effects(self):
             if isinstance(effect, Temperature):
                 effect._check_filament(self.kelvin)
+                effect._check_barrier(self.kelvin)
             if isinstance(effect, Varied):
                 effect.check_one_temperature()
 
@@ -74,6 +77,15 @@ class Temperature(Effect):
             raise ValueError(
                 f"alpha = {self.alpha!r} /K at {kelvin!r} K: the filament's resistance would not be "
                 "positive; a linear coefficient holds near the reference temperature only"
+            )
+
+    def _check_barrier(self, kelvin: float) -> None:
+        times = acceleration(self.activation, kelvin, self.reference)
+        if times > _MOST:
+            raise ValueError(
+                f"activation = {self.activation!r} eV from {self.reference!r} K to {kelvin!r} K: the matrix "
+                f"would conduct {times:.0e} times as well; barriers are some tenths of an electronvolt, and "
+                "temperatures are in kelvin"
             )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,8 @@ from mho.config import Finite, NonNegative, Positive, Siemens, config
 from mho.devices.base import Device
 from mho.devices.effects.base import Effect, Tiles
 from mho.devices.ideal import Ideal
+
+_MOST_DECADES = 9  # between any two conductances of cells
 
 
 @config
@@ -49,6 +52,17 @@ class Worn(Effect):
     stuck: Siemens = 0.0
 
     draws: ClassVar[int] = 1
+
+    def validate(self) -> None:
+        """Levels that are still levels."""
+        super().validate()
+        for name in ("set_slope", "reset_slope"):
+            slope = getattr(self, name)
+            if slope * math.log10(max(self.cycles, 1.0)) > _MOST_DECADES:
+                raise ValueError(
+                    f"{name} = {slope!r}: after {self.cycles:g} cycles a level would be more than "
+                    f"10^{_MOST_DECADES} times what it was; it is the power of the level over the cycles"
+                )
 
     @property
     def parameters(self) -> int:
