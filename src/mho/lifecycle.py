@@ -149,14 +149,14 @@ def _positive_kelvin(value: Any) -> float:
         raise TypeError(f"kelvin = {value!r}: give a temperature, 358.15 for 85 degrees Celsius")
     if not 0 < float(value) < math.inf:
         raise ValueError(f"kelvin = {value!r}: an absolute temperature is positive; 85 C are 358.15 K")
-    value = float(value)
-    if _LIKE_CELSIUS[0] <= value <= _LIKE_CELSIUS[1]:
+    kelvin = float(value)
+    if _LIKE_CELSIUS[0] <= kelvin <= _LIKE_CELSIUS[1]:
         warnings.warn(
-            f"kelvin = {value:g} is {value - 273.15:g} degrees Celsius; {value:g} degrees Celsius are "
-            f"kelvin = {value + 273.15:g}",
+            f"kelvin = {kelvin:g} is {kelvin - 273.15:g} degrees Celsius; {kelvin:g} degrees Celsius are "
+            f"kelvin = {kelvin + 273.15:g}",
             stacklevel=4,
         )
-    return value
+    return kelvin
 
 
 def _heated(
