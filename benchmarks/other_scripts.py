@@ -108,7 +108,7 @@ SCRIPTS = (
         ("1_AE.csv", "1_BF.csv", "1_CG.csv", "1_DH.csv"),
     ),
     Script("cross-sim", "tutorial/tutorial_pt1.ipynb"),
-    Script("cross-sim", "tutorial/tutorial_pt2.ipynb", shown=r"^\w.*: [\d.]+$"),
+    Script("cross-sim", "tutorial/tutorial_pt2.ipynb", shown=r"^\s*\w.*: [\d.]+$"),
     Script("cross-sim", "tutorial/tutorial_pt3.ipynb"),
     Script("cross-sim", "applications/dsp/1d_dft_example.py"),
     Script(
@@ -269,7 +269,7 @@ def run(number: int, folder: Path, peer: bool = False) -> dict[str, object]:
         except subprocess.TimeoutExpired:
             return {"absent": f"stopped after {script.seconds:g} s"}
     LOGS.mkdir(parents=True, exist_ok=True)
-    (LOGS / f"{number:02d}.txt").write_text(done.stdout + "\n" + done.stderr)
+    (LOGS / f"{number:02d}{'-peer' * peer}.txt").write_text(done.stdout + "\n" + done.stderr)
     *said, answer = done.stdout.strip().splitlines() or [""]
     if done.returncode or not answer.startswith('{"ran"'):
         last = done.stderr.strip().splitlines()[-1:] or [f"ended with status {done.returncode}"]
