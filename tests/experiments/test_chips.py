@@ -42,7 +42,7 @@ def cut(path):
 
 def flip(path):
     content = bytearray(path.read_bytes())
-    place = content.find(torch.load(path)["8.weight"].numpy().tobytes())
+    place = content.find(torch.load(path)["state"]["8.weight"].numpy().tobytes())
     content[place + 2] ^= 4
     path.write_bytes(content)
 
@@ -52,10 +52,22 @@ def other(path):
 
 
 def reshaped(path):
-    torch.save({k: v[None] for k, v in torch.load(path).items()}, path)
+    content = torch.load(path)
+    torch.save({**content, "state": {k: v[None] for k, v in content["state"].items()}}, path)
 
 
-@pytest.mark.parametrize("damage", [cut, flip, other, reshaped])
+def nothing(path):
+    torch.save({**torch.load(path), "state": [1, 2]}, path)
+
+
+def swapped(path):
+    """That of another training, of the same shape."""
+    content = torch.load(path)
+    other = {k: torch.zeros_like(v) for k, v in content["state"].items()}
+    torch.save({"name": "network-0123456789abcdef", "state": other}, path)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, other, reshaped, nothing, swapped])
 def test_one_that_cannot_be_read_is_trained_again_with_a_warning(data, stored, damage):
     truth, path = stored
     whole = path.read_bytes()
@@ -64,7 +76,15 @@ def test_one_that_cannot_be_read_is_trained_again_with_a_warning(data, stored, d
     with pytest.warns(UserWarning, match=r"network-.*\.pt: .*the network is trained again"):
         again = trained(STUDY, data, path.parent, CPU)
     assert all(torch.equal(v, truth[k]) for k, v in again.state_dict().items())
-    assert all(torch.equal(v, truth[k]) for k, v in torch.load(path).items())
+    assert all(torch.equal(v, truth[k]) for k, v in torch.load(path)["state"].items())
+
+
+def test_a_network_of_an_earlier_version_is_taken(data, stored, monkeypatch):
+    truth, path = stored
+    torch.save(torch.load(path)["state"], path)
+    monkeypatch.setattr(chips, "fit", None)
+    again = trained(STUDY, data, path.parent, CPU)
+    assert all(torch.equal(v, truth[k]) for k, v in again.state_dict().items())
 
 
 def short_of_memory(*arguments, **options):

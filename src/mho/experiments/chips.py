@@ -127,7 +127,8 @@ def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) ->
         ):
             generator = random.fork(study.seed, "batches")
             fit(network, data.train, study.data, study.training, generator, ProgressStep())
-        save_tensors(path, {k: v.cpu() for k, v in network.state_dict().items()})
+        state = {k: v.cpu() for k, v in network.state_dict().items()}
+        save_tensors(path, {"name": path.stem, "state": state})
     else:
         network.load_state_dict(state)
     return network.eval()
@@ -136,7 +137,12 @@ def trained(study: ChipStudy, data: Data, shared: Path, device: torch.device) ->
 def _stored(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """The tensors of a stored network; None, and a warning, if they are not those of such a network."""
     try:
-        state = load_tensors(path, dict.fromkeys(like, Tensor), AGAIN)
+        content = load_tensors(path, remedy=AGAIN)
+        if content.get("name", path.stem) != path.stem:
+            raise DamagedFileError(f"{path}: this is {content['name']!r}, trained for another study; {AGAIN}")
+        state = content["state"] if "name" in content else content  # files of earlier versions have none
+        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+            raise DamagedFileError(f"{path}: holds no network; {AGAIN}")
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in like.items()}:
             raise DamagedFileError(f"{path}: holds another network; {AGAIN}")
     except DamagedFileError as error:
