@@ -66,7 +66,7 @@ learn-docs: $(READY)  ## the picture of docs/learning.md (runs/learn-toy)
 test: $(READY)  ## the tests and the examples in docstrings (ARGS=... for pytest, JOBS=processes)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) -m "not exhaustive" $(ARGS)
 
-exhaustive: $(READY)  ## what `make test` leaves out: two thirds of the generated combinations, kills on Ray
+exhaustive: $(READY)  ## what `make test` leaves out: two thirds of the generated combinations, JAX, kills on Ray
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PROCESSES) -m exhaustive $(ARGS)
 
 conform: $(READY)  ## mho beside the numbers of other simulators (runs/conform); a difference without a reason fails
