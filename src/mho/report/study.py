@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,15 @@ def study_page(
     """
     meanings = [[column.name, column.unit, column.doc] for column in study.measured]
     units = {column.name: column.unit for column in study.measured}
+    told = {column.name: f"{column.name}: {column.doc}" for column in study.measured if column.doc}
     return Page(
-        title=type(study).__name__,
+        title=_title(type(study).__name__),
         lead=[*words(type(study)).paragraphs, *study.findings(result.table)],
-        facts=[(f"{v:.4g} {units.get(n, '')}".strip(), n) for n, v in study.headline(result.table).items()],
-        figures=[picture(drawn, name, name) for name, drawn in pictures.items()],
+        facts=[
+            (f"{v:.4g} {units.get(n, '')}".strip(), told.get(n, n))
+            for n, v in study.headline(result.table).items()
+        ],
+        figures=[picture(drawn, name, _title(name.partition(".")[0])) for name, drawn in pictures.items()],
         tables=[
             table_of(result.table),
             *(
@@ -42,3 +47,14 @@ def study_page(
         commands=[command],
         software=result.document["versions"],
     )
+
+
+def _title(name: str) -> str:
+    """The name of a class or of a file, as words.
+
+    >>> _title("RegressionStudy"), _title("read_noise"), _title("HWAStudy")
+    ('Regression study', 'Read noise', 'HWA study')
+    """
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z_\W]+", name)
+    words_of = [part if part.isupper() and len(part) > 1 else part.lower() for part in parts]
+    return " ".join([words_of[0][:1].upper() + words_of[0][1:], *words_of[1:]])
