@@ -184,8 +184,13 @@ def test_silent_errors_of_a_peer_are_asked_for(still: bool, tmp_path: Path) -> N
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give the path of a Python interpreter"):
         find_peers([tmp_path / "python"])
-    with pytest.raises(ValueError, match="false: no Python interpreter"):
-        find_peers(["/bin/false"])
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\necho 'no such option' >&2\nexit 2\n")
+    other.chmod(0o755)
+    with pytest.raises(
+        ValueError, match="other: no Python interpreter of 3.8 or later; it said: no such option"
+    ):
+        find_peers([other])
 
 
 def test_a_package_of_the_same_name_is_no_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
