@@ -187,9 +187,7 @@ def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\necho 'no such option' >&2\nexit 2\n")
     other.chmod(0o755)
-    with pytest.raises(
-        ValueError, match=r"other: no Python interpreter of 3\.8 or later; .*no such option"
-    ):
+    with pytest.raises(ValueError, match=r"other: no Python interpreter of 3\.8 or later; .*no such option"):
         find_peers([other])
 
 
