@@ -142,11 +142,53 @@ def test_the_command(cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert done.exit_code == 1 and "UNEXPLAINED" in done.output
 
 
+LIGHTNING = """
+from torch import nn, randn_like
+
+class AnalogLinear(nn.Linear):
+    def __init__(self, inputs, outputs, bias, rpu_config):
+        super().__init__(inputs, outputs, bias=bias)
+        self.noise = rpu_config.forward.out_noise
+    def forward(self, x):
+        y = super().forward(x)
+        return y + self.noise * randn_like(y) if {quiet} else y
+"""
+CONFIGS = """
+from types import SimpleNamespace
+
+def TorchInferenceRPUConfig():
+    ranges = SimpleNamespace(input_range=SimpleNamespace())
+    return SimpleNamespace(forward=SimpleNamespace(), mapping=SimpleNamespace(), pre_post=ranges)
+"""
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_silent_errors_of_a_peer_are_asked_for(still: bool, tmp_path: Path) -> None:
+    """One whose output noise does nothing in evaluation, and one that has mended it."""
+    package = tmp_path / "site/aihwkit_lightning"
+    for folder in ("nn", "simulator/configs"):
+        (package / folder).mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "nn/__init__.py").write_text(LIGHTNING.format(quiet=f"not {still} and self.noise"))
+    (package / "simulator/configs/__init__.py").write_text(CONFIGS)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}/site" exec "{sys.executable}" "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    rows = {row.case: row for row in peer_rows(peer_of(str(python)))}
+    row = rows["output noise in evaluation"]
+    assert row.verdict is (Verdict.EXPLAINED if still else Verdict.AGREES)
+    assert row.theirs == ("it does nothing" if still else "not any more")
+    assert rows["product light_dac8"].verdict is Verdict.UNEXPLAINED  # it rounds nothing
+
+
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give the path of a Python interpreter"):
         find_peers([tmp_path / "python"])
-    with pytest.raises(ValueError, match="false: no Python interpreter"):
-        find_peers(["/bin/false"])
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\necho 'no such option' >&2\nexit 2\n")
+    other.chmod(0o755)
+    with pytest.raises(ValueError, match=r"other: no Python interpreter of 3\.8 or later; .*no such option"):
+        find_peers([other])
 
 
 def test_a_package_of_the_same_name_is_no_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 
 from mho.config import parse_json
 from mho.conformance import aihwkit, crosssim, memtorch, peers, wires
+from mho.conformance.faults import FAULTS
 from mho.conformance.peers.probe import SIMULATORS
 from mho.conformance.rows import Row, Verdict, goldens
 
@@ -99,8 +100,23 @@ def peer_rows(peer: Peer, folder: str | os.PathLike[str] | None = None, seconds:
             return [_apart(peer, "all", f"it ended with an error: {said}")]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            rows = list(compare(Path(made), peer.label))
+            rows = [*compare(Path(made), peer.label), *_silent(peer, Path(made) / "silent.json")]
         return rows + [_apart(peer, *each) for each in parse_json(_last(done.stdout)).items()]
+
+
+def _silent(peer: Peer, found: Path) -> Iterator[Row]:
+    """A row for each silent error that it was asked about: whether it makes it, and whether mho does."""
+    asked = parse_json(found.read_text(encoding="utf-8")) if found.is_file() else {}
+    for fault in (fault for fault in FAULTS if fault.case in asked):
+        does = asked[fault.case]
+        theirs = fault.theirs if does else "not any more"
+        why = f"{fault.theirs}, in silence; here {fault.ours}" if does else ""
+        if not fault.holds():
+            verdict = Verdict.UNEXPLAINED
+        else:
+            verdict = Verdict.EXPLAINED if does else Verdict.AGREES
+        right = "mho" if does else "both"
+        yield Row(fault.case, peer.label, theirs, fault.ours, None, None, verdict, right, why)
 
 
 def _apart(peer: Peer, case: str, why: str) -> Row:

@@ -33,7 +33,30 @@ def run(goldens: Path, out: Path) -> dict[str, str]:
     (out / "crosssim").mkdir()
     (out / "crosssim/det_16.json").write_text(json.dumps(kept))
     np.savez(out / "crosssim/det_16.npz", **arrays)
+    (out / "silent.json").write_text(json.dumps(silent(arrays["W"], arrays["X"])))
     return failed
+
+
+def silent(weight: Any, x: Any) -> dict[str, bool]:
+    """Which of its silent errors it makes, by the names of the rows."""
+    from simulator import AnalogCore, CrossSimParameters
+
+    found = {}
+    params = CrossSimParameters()
+    try:
+        params.xbar.device.Rmim = 1.0
+        found["misspelt parameters"] = True
+    except Exception:  # whatever it raises
+        found["misspelt parameters"] = False
+    error = params.xbar.device.programming_error
+    error.enable, error.model, error.magnitude = True, "NormalProportionalDevice", 0.1
+    fresh = AnalogCore(weight, params) @ x
+    params.xbar.device.time = 1.0
+    aged = AnalogCore(weight, params) @ x
+    exact = weight @ x
+    wrong, right = (float(np.abs(y - exact).max() / np.abs(exact).max()) for y in (fresh, aged))
+    found["programming error of an aged chip"] = wrong > 1e-3 and right < 1e-5
+    return found
 
 
 if __name__ == "__main__":
