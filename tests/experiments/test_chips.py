@@ -102,6 +102,7 @@ def test_out_of_memory_says_what_to_change(data, tmp_path, monkeypatch):
         trained(STUDY, data, tmp_path / "other", CPU)
 
 
+@pytest.mark.exhaustive
 def test_workers_share_the_chips_and_the_network(data, tmp_path):
     study = replace(STUDY, chips=3)
     alone = run(study, tmp_path / "alone", shared=tmp_path)

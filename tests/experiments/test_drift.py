@@ -141,6 +141,7 @@ def test_a_stopped_run_goes_on_to_the_same_table(finished, tmp_path, stage, step
     assert (tmp_path / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_workers_give_the_same_table(finished, tmp_path):
     """Of chips; test_hwa.py has a training in workers."""
     for file in (finished[1] / "study.json", *finished[1].glob("*.pt")):

@@ -79,6 +79,7 @@ def test_the_text_is_english(words):
     assert {"the", "a", "of", "is", "to", "in", "and", "it"} <= set(words.vocabulary[:40])
 
 
+@pytest.mark.exhaustive
 def test_the_seed_names_the_split_and_the_data_are_the_same_in_another_process(subjects):
     assert set(PythonSubjects(seed=1).load().test.texts) != set(subjects.test.texts)
     code = "from mho.experiments.data import PythonSubjects; print(PythonSubjects().load().digest)"
