@@ -442,6 +442,7 @@ def test_a_failed_worker_says_what_failed(finished, tmp_path):
         run(TINY, tmp_path, FEW, workers=2)
 
 
+@pytest.mark.exhaustive
 def test_modalities_that_share_workers_have_the_tables_of_each_alone(finished, words, tmp_path):
     """Workers train students of one, and test chips of both."""
     alone = {"vision": finished, "sequence": words}
