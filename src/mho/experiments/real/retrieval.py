@@ -98,7 +98,7 @@ class Sentences(nn.Module):
 
 
 def pairs(count: int | None = None) -> list[tuple[str, str]]:
-    """Names in words and the beginnings of their docstrings, mixed in a fixed order.
+    """Names in words and the beginnings of their docstrings, each once, mixed in a fixed order.
 
     Args:
         count: how many; None for all.
@@ -106,10 +106,12 @@ def pairs(count: int | None = None) -> list[tuple[str, str]]:
     Raises:
         ValueError: there are fewer, or Python runs without docstrings (``-OO``).
     """
-    known = sorted(
-        ((name, text) for module in MODULES.split() for name, text in _documented(module)),
-        key=lambda pair: _mixed(pair[0]),
-    )
+    found: dict[str, str] = {}
+    for module in MODULES.split():
+        for name, text in _documented(module):
+            if name not in found and text not in found.values():
+                found[name] = text
+    known = sorted(found.items(), key=lambda pair: _mixed(pair[0]))
     if len(known) < (count or 1):
         raise ValueError(
             f"pairs = {count}: the library of this Python gives {len(known)} names with docstrings; ask for "

@@ -76,7 +76,7 @@ class Speakers(RealTask):
         language: of espeak-ng.
     """
 
-    voices: Count = 20
+    voices: Count = 12
     language: str = "en-us"
 
     title = "speakers"
