@@ -27,9 +27,8 @@ LOUDNESS = 10 ** (-30 / 20)  # rms of a full scale of 1: -30 dBFS, as Resemblyze
 # Variants of espeak-ng's synthetic voice, each with a pitch and formants of its own; those that whisper or
 # croak are left out.
 VOICES = (
-    "m1 m2 m3 m4 m5 m6 m7 m8 f1 f2 f3 f4 f5 Alex Andrea Annie Denis Diogo Gene Henrique Hugo Jacky Marco "
-    "Mario Michael Mike adam anika antonio aunty belinda benjamin boris caleb david edward "
-    "grandma grandpa iven john"
+    "m1 f3 Hugo belinda m2 f4 Jacky benjamin m3 f5 Marco boris m4 Alex Mario caleb m5 Andrea Michael david m6 "
+    "Annie Mike edward m7 Denis adam grandma m8 Diogo anika grandpa f1 Gene antonio iven f2 Henrique aunty john"
 )
 SENTENCES = (
     "The north wind and the sun were disputing which of them was the stronger",
