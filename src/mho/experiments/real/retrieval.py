@@ -18,7 +18,7 @@ from mho.config import Count, config
 from mho.experiments.data.python_text import reference
 from mho.experiments.models import MiniLM
 from mho.experiments.models.bert import MINILM
-from mho.experiments.real.base import Exam, RealTask, absent, digest_of
+from mho.experiments.real.base import Exam, RealTask, absent, digest_of, place_of
 
 MODULES = (
     "math statistics shutil random os.path json textwrap calendar bisect heapq colorsys fnmatch glob "
@@ -149,7 +149,8 @@ def vectors(model: nn.Module, tokens: Tensor) -> Tensor:
     """The vector of each text; texts of like length go together, for padding costs as much as words."""
     lengths = (tokens != 0).sum(1)
     order = lengths.argsort(stable=True)
-    parts = [model(trimmed(some)) for some in tokens[order].split(BATCH)]
+    place = place_of(model)
+    parts = [model(trimmed(some).to(place)).cpu() for some in tokens[order].split(BATCH)]
     return torch.cat(parts)[order.argsort()]
 
 

@@ -7,7 +7,6 @@ import math
 import shutil
 import subprocess
 import wave
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch.nn.functional import normalize
 
 from mho.config import Count, config
 from mho.config.sealed import load_published
-from mho.experiments.real.base import Exam, RealTask, absent, digest_of, package_folder
+from mho.experiments.real.base import Exam, RealTask, absent, digest_of, package_folder, place_of
 
 PACKAGE, PROGRAM = "resemblyzer", "espeak-ng"
 RATE, STEP, WINDOW, MELS = 16_000, 160, 400, 40  # hertz, samples, samples, channels
@@ -27,8 +26,9 @@ LOUDNESS = 10 ** (-30 / 20)  # rms of a full scale of 1: -30 dBFS, as Resemblyze
 # Variants of espeak-ng's synthetic voice, each with a pitch and formants of its own; those that whisper or
 # croak are left out.
 VOICES = (
-    "m1 f3 Hugo belinda m2 f4 Jacky benjamin m3 f5 Marco boris m4 Alex Mario caleb m5 Andrea Michael david m6 "
-    "Annie Mike edward m7 Denis adam grandma m8 Diogo anika grandpa f1 Gene antonio iven f2 Henrique aunty john"
+    "m1 f3 Hugo belinda m2 f4 Jacky benjamin m3 f5 Marco boris m4 Alex Mario caleb m5 Andrea Michael david "
+    "m6 Annie Mike edward m7 Denis adam grandma m8 Diogo anika grandpa f1 Gene antonio iven f2 Henrique "
+    "aunty john"
 )
 SENTENCES = (
     "The north wind and the sun were disputing which of them was the stronger",
@@ -99,6 +99,7 @@ class Speakers(RealTask):
         """Read the weights and let the voices speak."""
         self.require(folder)
         names = VOICES.split()[: self.voices]
+        check_voices(names)
         x = torch.stack([self._heard(name, text) for name in names for text in SENTENCES])
         seen = torch.stack([self._heard(name, text) for name in names[::2] for text in SEEN])
         speaker = torch.arange(len(names)).repeat_interleave(len(SENTENCES))
@@ -134,12 +135,22 @@ def spoken_by() -> str:
     return f"{PROGRAM} {told.partition(':')[2].split()[0]}" if ":" in told else PROGRAM
 
 
-@cache
+def check_voices(names: list[str]) -> None:
+    """Raise ``ValueError`` for a voice that this espeak-ng does not have: it would speak as another one."""
+    told = subprocess.run([PROGRAM, "--voices=variant"], capture_output=True, text=True, check=True).stdout
+    known = {word.removeprefix("!v/") for word in told.split() if word.startswith("!v/")}
+    gone = [name for name in names if name not in known]
+    if gone:
+        raise ValueError(f"this {PROGRAM} has no voice {gone[0]!r}; install version 1.51 or newer")
+
+
 def spoken(voice: str, text: str) -> bytes:
-    """A sentence in a voice of espeak-ng, as a WAV file."""
-    return subprocess.run(
-        [PROGRAM, "-v", voice, "--stdout", text], capture_output=True, check=True, timeout=60
-    ).stdout
+    """A sentence in a voice of espeak-ng, as a WAV file; ``ValueError`` if it knows no such."""
+    words = [PROGRAM, "-v", voice, "--stdout", text]
+    told = subprocess.run(words, capture_output=True, timeout=60, check=False)
+    if told.returncode or not told.stdout:
+        raise ValueError(f"{PROGRAM} does not speak as {voice!r}; `{PROGRAM} --voices` lists the languages")
+    return told.stdout
 
 
 def sound(file: bytes) -> np.ndarray:
@@ -184,7 +195,7 @@ def mel_bands() -> Tensor:
 @torch.no_grad()
 def error_rate(model: nn.Module, x: Tensor, speaker: Tensor, said: Tensor) -> float:
     """The equal-error rate over all pairs of utterances with different sentences."""
-    vectors = model(x)
+    vectors = model(x.to(place_of(model))).cpu()
     near = vectors @ vectors.T
     other = said[:, None] < said[None, :]
     same = speaker[:, None] == speaker[None, :]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, InstanceOf
-from torch import nn
+from torch import Tensor, nn
 
 import mho
 from mho.config import Count, Positive, config, to_dict
@@ -18,7 +18,7 @@ from mho.costs import GENERIC_22
 from mho.experiments.fitting import chip_seed, seeded
 from mho.experiments.harness import Column, Study, Work
 from mho.experiments.prices import PAID, Priced, finite, prices
-from mho.experiments.real.base import Exam, RealTask, digest_of
+from mho.experiments.real.base import Exam, RealTask, digest_of, place_of
 from mho.experiments.real.pitch import Pitch
 from mho.experiments.statistics import estimate, paired
 from mho.experiments.tables import records_of
@@ -95,7 +95,7 @@ class RealStudy(Study):
     def fingerprint(self, data: Exam) -> str:
         """Of inputs and right answers, and of the weights that come in a package."""
         weights = data.model.state_dict().values() if data.teach is None else ()
-        return digest_of([data.digest, *weights])
+        return digest_of([data.digest, *(w.cpu() for w in weights)])
 
     def prepare(self, work: Work, data: Exam) -> Bench:
         """The network, trained if it must be, on its calibrated arrays."""
@@ -178,10 +178,15 @@ class Bench:
         return self.exam.score(self.model)
 
     @cached_property
+    def seen(self) -> list[Tensor]:
+        """The batches for converters and corrections, where the network computes."""
+        return [some.to(place_of(self.model)) for some in self.exam.seen]
+
+    @cached_property
     def analog(self) -> nn.Module:
         """The network on calibrated arrays."""
         analog = mho.convert(self.model, self.study.hardware).eval()
-        mho.calibrate(analog, self.exam.seen)
+        mho.calibrate(analog, self.seen)
         return analog
 
     def chip(self, chip: int) -> list[dict[str, Any]]:
@@ -199,7 +204,7 @@ class Bench:
         for seconds in study.times:
             mho.age(analog, seconds)  # undoes earlier corrections
             with seeded(study.seed, "cost", str(chip), repr(seconds)):
-                paid = prices(analog, self.exam.priced, study.technology)
+                paid = prices(analog, self.exam.priced.to(place_of(analog)), study.technology)
             costs = finite({name: paid[name] for name in COSTS})
             for correction in CORRECTIONS:
                 with seeded(study.seed, "read", str(chip), repr(seconds), correction):
@@ -215,7 +220,7 @@ class Bench:
         if correction == COLUMN:
             mho.compensate(analog, ColumnDrift())
         if correction == AFFINE:
-            mho.compensate(analog, Affine(), data=self.exam.seen)
+            mho.compensate(analog, Affine(), data=self.seen)
 
 
 def summarise(table: pd.DataFrame, less_is_better: bool = False) -> pd.DataFrame:
