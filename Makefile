@@ -132,6 +132,10 @@ $(VENV)/.real: $(READY)
 real: $(VENV)/.real  ## pretrained networks over a year, raw and corrected (ARGS=--quick; runs/real); fetches their weights
 	@$(ONE_THREAD) $(BIN)/mho real --workers $(JOBS) $(ARGS)
 
+.PHONY: recovery
+recovery: $(VENV)/.real  ## what a mapping, a correction and a training bring back of a year's loss (ARGS="--tasks pitch")
+	@$(ONE_THREAD) $(BIN)/python -m benchmarks.recovery $(ARGS)
+
 examples: $(READY)  ## run every file in examples/, in runs/examples (quickly, where it knows how)
 	@mkdir -p runs/examples
 	@set -e; for file in examples/*.py; do \
