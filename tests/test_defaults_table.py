@@ -6,8 +6,10 @@ import functools
 
 import pytest
 import torch
-from benchmarks.defaults import BASE, CHANGES, Case, Change, ONet, Speaker, error, voices
+from benchmarks.defaults import BASE, CHANGES, Case, Change, ONet, error, voices
 from torch import nn
+
+from mho.experiments.real.speakers import SpeakerEncoder
 
 
 def test_voices_are_spectrograms_whose_harmonics_are_apart() -> None:
@@ -18,7 +20,7 @@ def test_voices_are_spectrograms_whose_harmonics_are_apart() -> None:
 
 
 def test_networks_take_what_they_are_given() -> None:
-    assert Speaker().eval()(voices(2, 0)).shape == (2, 256)
+    assert SpeakerEncoder().eval()(voices(2, 0)).shape == (2, 256)
     assert ONet().eval()(torch.randn(2, 3, 48, 48)).shape == (2, 16)
 
 

@@ -21,6 +21,7 @@ from mho.commands import (
     init,
     learn,
     quantize,
+    real,
     search,
     sweep,
     wires,
@@ -106,6 +107,7 @@ command(app, "cost", cost.OPTIONS, cost.cost)
 command(app, "quantize", quantize.OPTIONS, quantize.quantize, without=quantize.WITHOUT)
 command(app, "hwa", hwa.OPTIONS, hwa.hwa)
 command(app, "learn", learn.OPTIONS, learn.learn)
+command(app, "real", real.OPTIONS, real.real, without=("sklearn",))
 command(app, "sweep", sweep.OPTIONS, sweep.sweep, without=sweep.WITHOUT)
 command(app, "search", search.OPTIONS, search.search, without=search.WITHOUT)
 command(app, "wires", wires.OPTIONS, wires.wires, without=wires.WITHOUT)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +130,39 @@ def load_tensors(
         ...     sorted(load_tensors(f"{folder}/layer.pt"))
         ['bias', 'weight']
     """
-    path = Path(path)
+    return _loaded(Path(path), wanted or {}, remedy, _compare)
+
+
+def load_published(path: str | os.PathLike[str], wanted: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """Weights that somebody else published, as :func:`load_tensors` reads them.
+
+    A file in the form that torch wrote before 1.6, which is no zip archive and has no checksums, is read too:
+    a flipped bit in it is not noticed here.
+
+    Args:
+        path: the file.
+        wanted: names that it must hold, with the type of each.
+
+    Raises:
+        DamagedFileError: it is not whole, not of tensors and plain values, or lacks a name.
+        OSError: it is not there, or may not be read.
+    """
+
+    def compare(file: Any) -> None:
+        if zipfile.is_zipfile(file):
+            _compare(file)
+
+    return _loaded(Path(path), wanted or {}, "install the package that it came with anew", compare)
+
+
+def _loaded(
+    path: Path, wanted: Mapping[str, type], remedy: str, compare: Callable[[Any], None]
+) -> dict[str, Any]:
     with path.open("rb") as file:
         try:
-            _compare(file)
+            compare(file)
             content = _content(file)
-            _check(content, wanted or {})
+            _check(content, wanted)
         except Exception as error:  # a damaged pickle may raise anything
             reason = (str(error) or type(error).__name__).partition("\n")[0][:120]
             raise DamagedFileError(f"{path}: damaged or not of this program ({reason}); {remedy}") from None

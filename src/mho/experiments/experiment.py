@@ -9,7 +9,19 @@ registered for it, in a module that the sweep imports::
 where ``MyStudy`` is a description (:func:`mho.config.config`).
 """
 
-from mho.experiments import budgets, chips, cost, drift, hwa, landscape, learn, quantization, search, wires
+from mho.experiments import (
+    budgets,
+    chips,
+    cost,
+    drift,
+    hwa,
+    landscape,
+    learn,
+    quantization,
+    real,
+    search,
+    wires,
+)
 from mho.experiments.harness.measuring import Place, experiments, measure
 
 __all__ = ["Place", "experiments", "measure"]
@@ -22,6 +34,7 @@ STUDIES = (
     landscape,
     learn,
     quantization,
+    real,
     search,
     wires,
 )  # each registers its own

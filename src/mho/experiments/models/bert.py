@@ -86,8 +86,12 @@ class MiniLM(_Pretrained):
 
     def build(self, classes: int, folder: Path | None = None) -> nn.Module:
         """The pretrained encoder with a new linear layer."""
-        encoder = self._load("AutoModel", folder, add_pooling_layer=False)
-        return SentenceClassifier(encoder, classes, self.dropout)
+        return SentenceClassifier(self.encoder(folder), classes, self.dropout)
+
+    def encoder(self, folder: Path | None = None) -> nn.Module:
+        """The pretrained encoder alone: ``input_ids`` and ``attention_mask`` to ``last_hidden_state``."""
+        found: nn.Module = self._load("AutoModel", folder, add_pooling_layer=False)
+        return found
 
     def _place(self, folder: Path | None) -> Path:
         if folder is not None:
