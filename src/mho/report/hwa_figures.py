@@ -123,7 +123,7 @@ def _normalised(axes: matplotlib.axes.Axes, rows: Rows) -> None:
     for arm in (PLAIN, AWARE):
         _line(axes, _of(rows, arm, MAIN), arm, MAIN, "normalised", 100.0)
     axes.axhline(99.0, color=QUIET, linewidth=1.0, linestyle="--")
-    axes.annotate("99 %", (1.0, 99.0), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+    axes.annotate(" 99 %", (1.0, 99.0), xycoords=("axes fraction", "data"), ha="left", va="center",
                   color=QUIET, fontsize=8)  # fmt: skip
     _times(axes, rows)
     _value_axis(axes, "normalised accuracy A* (%)")
