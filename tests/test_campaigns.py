@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="campaigns fork")
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_handful_of_each() -> None:
     words = [sys.executable, "-m", "campaigns", "--handful", "--seed", "1"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)

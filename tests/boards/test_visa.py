@@ -108,7 +108,15 @@ def test_a_power_cut_over_the_socket_is_gone_on_from(tmp_path, dialect):
         assert torch.equal(log_report(path).pulses, whole.counts)
 
 
-def test_ctrl_c_in_the_middle_of_a_run_leaves_all_lines_on_ground():
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also in a process that a shell started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_the_middle_of_a_run_leaves_all_lines_on_ground(interruptible):
     with Loopback(SimulatedBoard(QUIET, 8, 8)) as server:
         instrument, board = server._instrument, opened(server, 1.0, 16, size=8)
         session, rounds = board.session, iter(range(12))

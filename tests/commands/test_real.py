@@ -27,7 +27,7 @@ class Gone(Sides):
 
 
 @config
-class Halves(Sides):
+class WrongSides(Sides):
     """The same task, told by its errors."""
 
     title = "halves"
@@ -36,7 +36,7 @@ class Halves(Sides):
 
 @pytest.fixture
 def tasks(monkeypatch):
-    known = {"sides": Sides(points=50), "halves": Halves(points=50), "gone": Gone()}
+    known = {"sides": Sides(points=50), "halves": WrongSides(points=50), "gone": Gone()}
     monkeypatch.setattr(real, "TASKS", known)
     monkeypatch.setattr(real, "QUICK", known)
     return known

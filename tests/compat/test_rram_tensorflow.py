@@ -15,7 +15,7 @@ import mho
 MISSING = [name for name in ("keras", "tensorflow", "mho.keras") if importlib.util.find_spec(name) is None]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: pip install 'mho[keras]' tensorflow")
 def test_training_conversion_and_benchmark_with_tensorflow() -> None:
     done = subprocess.run(

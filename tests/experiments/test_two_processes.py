@@ -169,7 +169,13 @@ def other_process(server, name, folder, how):
         wait_for_the_end(number)
 
 
-@pytest.fixture(scope="module", params=list(STUDIES))
+FIRST = ("drift", "search")  # in `make test`; the others in `make exhaustive`
+
+
+@pytest.fixture(
+    scope="module",
+    params=[n if n in FIRST else pytest.param(n, marks=pytest.mark.exhaustive) for n in STUDIES],
+)
 def study(request, tmp_path_factory):
     """Its name, and the table of a run that nothing disturbed."""
     run, _, table = STUDIES[request.param]

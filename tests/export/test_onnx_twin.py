@@ -156,7 +156,9 @@ NEWEST: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
     "gru": (nn.GRU(8, 5, batch_first=True), (FEW,)),
     "rnn cell": (nn.RNNCell(8, 5), (X[:, 0],)),
 }
-CASES = [(17, name) for name in OLDEST] + [(21, name) for name in NEWEST]
+CASES = [pytest.param(17, name, marks=pytest.mark.exhaustive) for name in OLDEST] + [
+    (21, name) for name in NEWEST
+]
 LAYERS = OLDEST | NEWEST
 DIGITAL_LAST = {"attention", "rnn", "lstm", "gru", "rnn cell", "lstm cell", "gru cell", "bilinear"}
 """Layers that end in digital functions, ``tanh`` or ``softmax``; the others are equal as they are."""
@@ -370,7 +372,7 @@ class Inside(nn.Module):
         return y, self.top(y)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_resnet_20_equals_its_chip_bit_for_bit(tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)

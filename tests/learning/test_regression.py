@@ -37,7 +37,7 @@ def test_agad_needs_no_good_zero_and_tiki_taka_does():
     assert max(at) < 1.3 * min(at)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_more_tiles_of_few_states_leave_less_error():
     study = replace(STUDY, vectors=2000)
     one, two, four = (error("residual", offset=0.0, states=16, tiles=n, study=study) for n in (1, 2, 4))

@@ -8,6 +8,8 @@ from mho.config import Positive, config
 from mho.converters.auto_range import AutoRange
 from mho.converters.ranges import Dynamic, Spans
 
+_POWERS = AutoRange()  # made here: no graph can make it
+
 
 @config
 class Widening(Dynamic):
@@ -31,7 +33,7 @@ class Widening(Dynamic):
 
     def full_scale(self, values: Tensor, axes: tuple[int, ...], columns: Spans = ()) -> Tensor:
         """The limit times a power of two (see :meth:`mho.converters.Range.full_scale`)."""
-        return AutoRange(unit=self.limit).full_scale(values, axes, columns).clamp_min(self.limit)
+        return self.limit * _POWERS.full_scale(values / self.limit, axes, columns).clamp_min(1.0)
 
     def check(self, channels: int | None) -> None:
         """It measures what arrays give."""

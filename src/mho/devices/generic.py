@@ -12,6 +12,8 @@ from mho.devices.dynamics._numbers import clip, log1p
 from mho.devices.error_laws import Error, Independent
 from mho.devices.exponents import ConstantNu, Exponent
 
+_QUIET = Independent(sigma=0.0)  # made here: no graph can make it
+
 
 @config
 class Generic(Device):
@@ -76,7 +78,7 @@ class Generic(Device):
     @property
     def noisy(self) -> bool:
         """Unless ``read`` is the law of no noise, the default."""
-        return super().noisy and self.read != Independent(sigma=0.0)
+        return super().noisy and self.read != _QUIET
 
     def read_std(self, g: Tensor, g_now: Tensor, seconds: float) -> Tensor:
         """Standard deviation of the error ``read`` at ``g_now``."""
