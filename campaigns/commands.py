@@ -162,7 +162,7 @@ def _here() -> Any:
 
 # Which differs between two runs that are the same.
 _OWN = re.compile(
-    r"took|cpu|^date$|^check$|seconds|time_s|command|versions|since|per_second|duration|hours|minutes|output"
+    r"took|cpu|^date$|^check(sums)?$|seconds|time_s|command|versions|since|per_second|duration|hours|minutes|output"
 )
 
 
