@@ -97,11 +97,11 @@ def value_text(value: Any, of: str = "") -> str:
 def plain(text: str) -> str:
     """Text without the marks of reStructuredText.
 
-    >>> plain("The *states* of a :class:`~mho.devices.PCM`: ``a * b * c``, **fixed**")
-    'The states of a PCM: a * b * c, fixed'
+    >>> plain("The *states* of a :class:`~mho.devices.PCM`: ``a * b * c``, x*y*z, **fixed**")
+    'The states of a PCM: a * b * c, x*y*z, fixed'
     """
     text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
-    return re.sub(r"(\*\*?)(\w.*?)\1", r"\2", text.replace("``", ""))
+    return re.sub(r"(?<!\w)(\*\*?)(\w.*?)\1(?!\w)", r"\2", text.replace("``", ""))
 
 
 def _meanings(doc: str) -> dict[str, str]:
