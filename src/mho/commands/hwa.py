@@ -16,7 +16,7 @@ from mho.experiments.harness import run_together
 from mho.experiments.harness.study import TABLE
 from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, HWAStudy, MissingNetworkError, Text
 from mho.experiments.progress import for_terminal
-from mho.experiments.store import RESULTS, document_text, held_study
+from mho.experiments.store import RESULTS, claim_for_several, document_text, held_study
 from mho.experiments.tables import table_text
 from mho.report.hwa import figures, hwa_page, hwa_text, hwa_verdicts
 from mho.report.hwa_figures import hwa_dashboard
@@ -69,6 +69,7 @@ def hwa(given: Given) -> None:
         raise ValueError("--quick --paper: choose one of the two")
     folder = given.output if given.output is not None else _folder(given)
     studies = {folder / name: _experiment(given, name, folder / name) for name in given.modality}
+    claim_for_several(folder, "mho hwa")
     typer.echo(f"results go to {folder}")
     with kept(folder, "What is finished", "is"):
         for each in studies.values():

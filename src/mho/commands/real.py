@@ -13,7 +13,7 @@ from mho.experiments.harness import Result, run_together
 from mho.experiments.harness.study import TABLE, csv_of
 from mho.experiments.progress import for_terminal
 from mho.experiments.real import QUICK, TASKS, RealStudy, RealTask
-from mho.experiments.store import RESULTS, document_text
+from mho.experiments.store import RESULTS, claim_for_several, document_text
 from mho.report.real import real_figures, real_lines, real_page, real_text
 
 STUDY = RealStudy()
@@ -70,6 +70,7 @@ def _carried_out(given: Given, tasks: Mapping[str, RealTask], folder: Path) -> l
     """The study of each task in a folder of its own, or what earlier runs left of them."""
     usual = given.study(STUDY, SHORT)
     studies = {folder / name: replace(usual, task=task) for name, task in tasks.items()}
+    claim_for_several(folder, "mho real")
     typer.echo(f"results go to {folder}")
     with kept(folder, f"Finished {RealStudy.pieces}"):
         return run_together(

@@ -43,6 +43,7 @@ from mho.errors import ConfigError
 from mho.experiments.lock import FolderLock
 
 CONFIGURATION, RESULTS = "study.json", "results.json"
+SEVERAL = "folders of studies"
 AGAIN = "remove it and run again"
 UNCLAIMED = "remove it and run the same command again: every other file says itself whose it is"
 REWRITTEN = "run the same command again: it is written anew from the records"
@@ -299,6 +300,25 @@ def claim(folder: Path, configuration: Mapping[str, Any]) -> dict[str, Any]:
     return held
 
 
+def claim_for_several(folder: Path, command: str) -> None:
+    """Make a folder that of several studies, each in a folder of its own, or check that it is.
+
+    Args:
+        folder: made if it is not there.
+        command: whose studies they are.
+
+    Raises:
+        FolderInUseError: another process works in this folder.
+        OtherStudyError: it holds results of a study, or of another command.
+        DamagedFileError: its configuration is damaged.
+    """
+    lock = FolderLock(folder)
+    try:
+        claim(folder, {"mho": mho.__version__, "study": f"{SEVERAL} of {command}"})
+    finally:
+        lock.release()
+
+
 def _of_today(held: dict[str, Any]) -> dict[str, Any]:
     """A configuration with the fields that its descriptions have got since, at their defaults."""
     try:
@@ -324,8 +344,11 @@ def held_study(folder: Path, kind: type[T], option: str) -> T | None:
     path = folder / CONFIGURATION
     if not path.is_file():
         return None
+    held = read_sealed(path, f"choose another {option}")
+    if isinstance(held.get("study"), str):
+        raise ValueError(f"{folder} has {held['study']}: name one of them, or choose another {option}")
     try:
-        study = from_dict(read_sealed(path, f"choose another {option}")["study"])
+        study = from_dict(held["study"])
     except (KeyError, ConfigError) as error:
         raise ValueError(f"{path}: damaged ({error}); choose another {option}") from None
     if not isinstance(study, kind):
