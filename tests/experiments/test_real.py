@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import random
 import shutil
 import wave
 from dataclasses import replace
@@ -30,9 +31,14 @@ from mho.experiments.real import (
     RealStudy,
     RealTask,
     Retrieval,
+    Series,
+    SeriesCNN,
+    SeriesGRU,
+    SeriesMLP,
     Speakers,
     pitch,
     retrieval,
+    series,
     speakers,
     summarise,
 )
@@ -161,8 +167,11 @@ def test_times_rise(times):
 
 
 def test_what_is_asked_for_has_a_quick_form():
-    assert list(TASKS) == list(QUICK) == ["pitch", "retrieval", "speakers", "digits"]
-    assert {type(task) for task in TASKS.values()} == {Pitch, Retrieval, Speakers, HandwrittenDigits}
+    series = ["series-mlp", "series-cnn", "series-gru"]
+    assert list(TASKS) == list(QUICK) == ["pitch", "retrieval", "speakers", "digits", *series]
+    pretrained = {Pitch, Retrieval, Speakers}
+    trained = {HandwrittenDigits, SeriesMLP, SeriesCNN, SeriesGRU}
+    assert {type(task) for task in TASKS.values()} == pretrained | trained
 
 
 # --- weights in packages -------------------------------------------------------------------------
@@ -392,3 +401,37 @@ def test_digits_are_trained_once(tmp_path, monkeypatch):
     assert (tmp_path / "out/network.pt").read_bytes() == kept
     assert again.table[again.table["chip"] == 0].equals(first.table)
     assert first.document["task"]["parameters"] == 784 * 8 + 8 + 8 * 10 + 10
+
+
+# --- MNIST-1D ------------------------------------------------------------------------------------
+
+
+def test_the_package_of_the_series_is_named(monkeypatch):
+    monkeypatch.setattr("mho.experiments.real.series.find_spec", lambda package: None)
+    with pytest.raises(ValueError, match="^series-cnn: its series come from .* pip install mnist1d$"):
+        SeriesCNN().load()
+
+
+@pytest.mark.parametrize(
+    "task, parameters", [(SeriesMLP(), 78_858), (SeriesCNN(), 5_210), (SeriesGRU(), 5_134)]
+)
+def test_the_networks_are_those_of_the_publication(task, parameters):
+    """Their numbers of parameters are what ``notebooks/models.py`` prints for them."""
+    network = task.network()
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    assert network(torch.randn(3, 40)).shape == (3, 10)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(package_folder("mnist1d") is None, reason="mnist1d is not installed (make .venv/.real)")
+def test_series_are_told_on_a_chip(tmp_path):
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    task = SeriesCNN(training=replace(Series.training, epochs=8))
+    means = run(RealStudy(task=task, chips=1, times=(3.1536e7,)), tmp_path).table.set_index("correction")
+    assert means["digital_value"].iloc[0] > 0.7
+    assert means["value"]["raw"] < 0.3 and means["value"]["gain per layer"] > 0.5
+    after = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert after == before  # nobody's streams were touched
+    train, test = series.drawn()
+    assert [len(part) for part in (train, test)] == [4000, 1000]
+    assert torch.bincount(train.tensors[1]).min() > 350
