@@ -9,7 +9,7 @@ registered for it, in a module that the sweep imports::
 where ``MyStudy`` is a description (:func:`mho.config.config`).
 """
 
-from mho.experiments import (
+from mho.experiments import (  # noqa: F401 (each registers its own)
     budgets,
     chips,
     cost,
@@ -25,16 +25,3 @@ from mho.experiments import (
 from mho.experiments.harness.measuring import Place, experiments, measure
 
 __all__ = ["Place", "experiments", "measure"]
-STUDIES = (
-    budgets,
-    chips,
-    cost,
-    drift,
-    hwa,
-    landscape,
-    learn,
-    quantization,
-    real,
-    search,
-    wires,
-)  # each registers its own

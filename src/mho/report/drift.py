@@ -11,7 +11,7 @@ from mho.config.durations import duration_text
 from mho.experiments.prices import NO_DAC
 from mho.report.axes import BLUE, INK, QUIET, VERMILLION, clean, curve, panels, time_axis
 from mho.report.page import Page, PageTable, picture
-from mho.report.texts import aligned, kind_name, percent
+from mho.report.texts import aligned, kind_name, percent, span
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -85,8 +85,7 @@ def drift_text(document: Mapping[str, Any]) -> str:
     summary = _summary(document).set_index(["arm", "compensation"])
     for arm, compensation in _VARIANTS:
         for _, row in summary.loc[[(arm, compensation)]].sort_values("seconds").iterrows():
-            interval = f"{percent(row['low'])} to {percent(row['high'])}"
-            figures = (percent(row["mean"]), percent(row["std"]), interval)
+            figures = (percent(row["mean"]), percent(row["std"]), span(row["low"], row["high"]))
             lines.append((arm, compensation, duration_text(row["seconds"]), *figures))
     text: list[str] = []
     for i, line in enumerate(aligned(lines, left=(0, 1))):
@@ -174,13 +173,14 @@ def _finding(document: Mapping[str, Any]) -> str:
             f"After {after}, compensated, the trainings differ by {points} on each of {chips} chips: "
             "without a spread there is no test."
         )
-    low, high = (percent(last[end], "+") for end in ("low", "high"))
-    span = f"95 % interval {low} to {high}, paired over {chips} chips"
+    interval = f"95 % interval {span(last['low'], last['high'], '+')}, paired over {chips} chips"
     if last["low"] > 0:
-        return f"After {after}, compensated, hardware-aware training is better: {points} ({span})."
+        return f"After {after}, compensated, hardware-aware training is better: {points} ({interval})."
     if last["high"] < 0:
-        return f"After {after}, compensated, hardware-aware training is worse: {points} ({span})."
-    return f"After {after}, compensated, the chips show no difference of the trainings: {points} ({span})."
+        return f"After {after}, compensated, hardware-aware training is worse: {points} ({interval})."
+    return (
+        f"After {after}, compensated, the chips show no difference of the trainings: {points} ({interval})."
+    )
 
 
 def _caution(document: Mapping[str, Any]) -> str:
@@ -263,4 +263,4 @@ def _arrays(conversion: Sequence[Mapping[str, Any]]) -> PageTable:
 def _spread(cell: Any) -> str:
     if math.isnan(cell["std"]):
         return "one chip"
-    return f"σ {percent(cell['std'])} · {percent(cell['low'])} to {percent(cell['high'])}"
+    return f"σ {percent(cell['std'])} · {span(cell['low'], cell['high'])}"

@@ -10,7 +10,7 @@ from mho.experiments.learn import FLOAT, RESIDUAL
 from mho.experiments.statistics import estimate
 from mho.report.axes import INK, MARKS, PALETTE, QUIET, clean, curve, head, legend_below, panels
 from mho.report.page import Page, PageTable, picture
-from mho.report.texts import aligned, joined, kind_name, percent
+from mho.report.texts import aligned, joined, kind_name, percent, span
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -52,15 +52,11 @@ def _cells(row: Row) -> list[str]:
     if row["rule"] == FLOAT:
         return [*names, *accuracy, *[""] * 6, f"{row['seconds']:.1f}"]
     return [
-        *names, *accuracy, percent(row["difference"], "+"), _interval(row),
+        *names, *accuracy, percent(row["difference"], "+"),
+        span(row["difference_low"], row["difference_high"], "+"),
         f"{row['pulses']:,.1f}", f"{row['most_pulses']:,.0f}", percent(row["clipped"]),
         in_units(row["energy"], "J"), f"{row['seconds']:.1f}",
     ]  # fmt: skip
-
-
-def _interval(row: Row) -> str:
-    low, high = row["difference_low"], row["difference_high"]
-    return "-" if low is None else f"{percent(low, '+')} to {percent(high, '+')}"
 
 
 def learn_text(document: Document) -> str:
@@ -86,7 +82,7 @@ def learn_lines(document: Document) -> list[str]:
 def _best(preset: str, rows: Sequence[Row]) -> str:
     best = max(rows, key=lambda row: row["validation"])
     found = f"{preset}: best on the validation images is {best['rule']}, {percent(best['difference'], '+')}"
-    return f"{found} points to float ({_interval(best)})"
+    return f"{found} points to float ({span(best['difference_low'], best['difference_high'], '+')})"
 
 
 def _by_preset(document: Document) -> dict[str, list[Row]]:

@@ -10,7 +10,7 @@ from mho.config.durations import duration_text
 from mho.experiments.real import CORRECTIONS
 from mho.report.axes import INK, MARKS, PALETTE, curve, head, legend_below, panels, time_axis
 from mho.report.page import Page, PageTable, picture
-from mho.report.texts import aligned, percent
+from mho.report.texts import aligned, percent, span
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -67,9 +67,7 @@ def _mean(row: Row) -> str:
 def _gain(row: Row) -> str:
     if row["gain_low"] is None:
         return percent(row["gain"], "+")
-    return (
-        f"{percent(row['gain'], '+')} ({percent(row['gain_low'], '+')} to {percent(row['gain_high'], '+')})"
-    )
+    return f"{percent(row['gain'], '+')} ({span(row['gain_low'], row['gain_high'], '+')})"
 
 
 def real_text(documents: Sequence[Document]) -> str:

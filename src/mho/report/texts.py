@@ -25,6 +25,15 @@ def percent(value: float, sign: str = "") -> str:
     return "-" if math.isnan(value) else f"{100 * value:{sign}.2f}"
 
 
+def span(low: float | None, high: float | None, sign: str = "") -> str:
+    """The ends of an interval of fractions in percent; None where there is none.
+
+    >>> span(0.125, 0.25), span(-0.01, 0.01, "+"), span(None, None)
+    ('12.50 to 25.00', '-1.00 to +1.00', '-')
+    """
+    return "-" if low is None or high is None else f"{percent(low, sign)} to {percent(high, sign)}"
+
+
 def mean_and_spread(mean: float, std: float | None) -> str:
     """A fraction and its standard deviation in percent; None for one value."""
     return percent(mean) if std is None else f"{percent(mean)} ± {percent(std)}"
