@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def carry_over(owner: nn.Module, state: dict[str, Any], prefix: str, layers: Mapping[str, Crossbar]) -> None:
     """Let saved fingerprints stand for the weights as this model will hold them.
 
-    A chip that was fresh when it was saved is fresh after the load; one that was stale stays stale.
+    A chip that was fresh when it was saved is fresh after the load; one that was stale stays stale. A lean chip
+    cannot be drawn from rounded weights, and stays as it is saved.
 
     Args:
         owner: the module that holds the weights.
@@ -23,7 +24,8 @@ def carry_over(owner: nn.Module, state: dict[str, Any], prefix: str, layers: Map
         prefix: of the owner in it.
         layers: the arrays of ``owner``, by their own prefix.
     """
-    names = {at + "chip_weights": layer for at, layer in layers.items() if at + "chip_weights" in state}
+    whole = {at: layer for at, layer in layers.items() if at + "chip_stream" not in state}
+    names = {at + "chip_weights": layer for at, layer in whole.items() if at + "chip_weights" in state}
     saved = {key: state[key] for key in _tensors(owner, prefix) if key in state}
     held = {key: table[name] for key, (table, name) in _tensors(owner, prefix).items() if key in saved}
     if not names or all(saved[key].dtype == own.dtype for key, own in held.items()):

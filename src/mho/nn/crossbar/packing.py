@@ -6,15 +6,15 @@ from torch import Tensor
 
 from mho.chip import tile
 from mho.chip.reads import PACKED, Limit, Read, from_entries
-from mho.chip.tile import TileState
+from mho.chip.tile import Drawn, TileState
 from mho.converters import DAC, ColumnConverter
 from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, PLACE, RANGES, SAVED
+from mho.nn.crossbar.lean import HoldsChip
 from mho.nn.crossbar.plain import plain
 from mho.nn.crossbar.saved import unstamped
-from mho.nn.crossbar.soundness import Checked
 
 
-class Packed(Checked):
+class Packed(HoldsChip):
     """An array that keeps what products by its chip need."""
 
     def repack(self) -> None:
@@ -23,19 +23,19 @@ class Packed(Checked):
         Raises:
             DamagedChipError: an entry can be that of no chip of this array.
         """
-        chip = self.chip
+        chip = self.held()
         if chip is None:
             return
         self._check_ranges()
         self._check_state(chip)
-        self._pack(chip)
+        self._pack(chip, self.drawn())
 
-    def _pack(self, chip: TileState) -> None:
+    def _pack(self, chip: TileState, drawn: Drawn | None) -> None:
         with plain():
-            read = tile.pack(self.hardware, chip, self.layout)
+            read = tile.pack(self.hardware, chip, self.layout, drawn=drawn)
         self._hold(read.changed(shift=None))
         if self.chip_format is None:
-            self.chip_format, self.chip_checksum = unstamped(chip.g.device)
+            self.chip_format, self.chip_checksum = unstamped(chip.scale.device, drawn is not None)
         self._prepare()
 
     def _hold(self, read: Read) -> None:
@@ -43,6 +43,11 @@ class Packed(Checked):
         found = read.entries()
         for name, buffer in zip(PACKED, PACKED_BUFFERS, strict=True):
             setattr(self, buffer, found.get(name))
+
+    def _drop_packed(self) -> None:
+        """Keep nothing that is packed."""
+        for buffer in PACKED_BUFFERS:
+            setattr(self, buffer, None)
 
     def _prepare(self) -> None:
         """Make the constant factors of a read by this chip with these ranges."""

@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import nn
 
-from mho.errors import ChipNotUsedWarning, StaleChipWarning
+from mho.errors import ChipNotUsedWarning, RedrawnChipWarning, StaleChipWarning
 from mho.nn.crossbar.chip import ChipHolder
 from mho.nn.crossbar.description import RANGES
 
@@ -26,7 +26,7 @@ class Watched(ChipHolder):
         without reading: it sees changes that torch counts, steps of optimizers and assignments to
         ``.data``, and misses changes in place through an alias, such as ``weight.data.add_(1)``.
         """
-        if self.chip_g is None or self.chip_weights is None:
+        if not self.is_programmed or self.chip_weights is None:
             return False
         return bool(self.fingerprint() != self.chip_weights)
 
@@ -41,6 +41,15 @@ class Watched(ChipHolder):
             f"the weights of {self.path or 'this layer'!r} changed after programming: the chip still "
             "holds the old ones; call mho.program again",
             StaleChipWarning,
+            stacklevel=4,
+        )
+
+    def _warn_redrawn(self) -> None:
+        warnings.warn(
+            f"the cells of {self.path or 'this layer'!r} were drawn again with other last bits: its lean "
+            "chip was saved on another kind of processor or by another torch; save chips without lean=True "
+            "where bits must travel",
+            RedrawnChipWarning,
             stacklevel=4,
         )
 
@@ -63,7 +72,7 @@ class Watched(ChipHolder):
 
     def _notice_evaluation(self) -> None:
         """Training mode without gradients, with a chip: most likely ``eval()`` was forgotten."""
-        if self.chip_g is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if not self.is_programmed or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return
         warnings.warn(
             f"{self.path or 'this layer'!r} holds a chip, but the model is in training mode, which uses "
