@@ -40,14 +40,15 @@ def in_threads(tasks: Sequence[Callable[[], None]]) -> None:
     If some raise, the others are done all the same; then the first error is raised.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or len(tasks) == 1:
+    if threads == 1:
         for task in tasks:
             task()
         return
+    alone = torch.set_num_threads  # noqa: TID251 (of the threads made here; put back for others to come)
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:  # noqa: TID251
+        with ThreadPoolExecutor(min(threads, len(tasks)), initializer=alone, initargs=(1,)) as pool:
             done = [pool.submit(task) for task in tasks]
     finally:
-        torch.set_num_threads(threads)  # noqa: TID251 - as it was, for threads to come
+        alone(threads)
     for one in done:
         one.result()

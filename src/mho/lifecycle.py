@@ -27,7 +27,7 @@ from mho.devices.effects.temperature import kept_at
 from mho.hardware import Hardware
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
-from mho.nn.walk import each_layer
+from mho.nn.each import each_layer
 from mho.periphery import Compensation, GlobalDrift
 from mho.random import fork, fresh_normal_like
 
@@ -66,7 +66,7 @@ def program(model: nn.Module, seed: int, lean: bool = False) -> None:
     fork(seed)  # an integer, or TypeError
     for path, layer in layers.items():
         tile.check_finite(layer.present_weight(), path)
-    each_layer(layers, lambda path, layer: layer.program(seed, path, lean))
+    each_layer(layers, lambda path, layer: layer.program(seed, path, lean), lean)
 
 
 def age(
@@ -117,7 +117,7 @@ def age(
                 chip = tile.described(layer.hardware, chip)
             layer.set_chip(tile.age(layer.hardware, chip, time))
 
-    each_layer(layers, to_time)
+    each_layer(layers, to_time, any(layer.is_lean for layer in layers.values()))
 
 
 def _heated(
@@ -264,7 +264,8 @@ def compensate(
     if data is not None:
         _fit_outputs(model, layers, data, method)
         return
-    for layer in layers.values():
+
+    def correct(path: str, layer: Crossbar) -> None:
         with plain():
             chip = layer.outline("compensate")
             if method.needs_age:
@@ -275,6 +276,9 @@ def compensate(
                 reference = tile.reference_read(layer.hardware, chip, layer.layout, eps, drawn)
                 made = tile.compensated(chip, reference, method)
             layer.correct(made.gain, made.shift)
+
+    for path, layer in layers.items():  # one after the other: the noise of reads is of one stream
+        each_layer({path: layer}, correct, layer.is_lean)
 
 
 def _fit_outputs(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mho import random
 from mho.autograd import in_transform
-from mho.blocks import BLOCK, by_blocks
+from mho.blocks import by_blocks
 from mho.chip.layout import Layout
 from mho.chip.state import TileState, is_plain, readout, tile_columns
 from mho.devices import Device, Effect
@@ -105,7 +105,7 @@ class Drawn:
             return
         device, rows = self.hardware.device, self.weight.shape[-2]
         program, drift = self.draws("program"), self.draws("drift")
-        step = max(1, rows * BLOCK // (2 * self.weight.numel()))
+        step = max(1, rows * (1 << 17) // (2 * self.weight.numel()))
         for first in range(0, rows, step):
             some = slice(first, min(first + step, rows))
             target = self._targets(some)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
-from mho.blocks import in_threads
-from mho.chip.tile import is_cell_by_cell
 from mho.nn.crossbar import Crossbar
 from mho.nn.layer import AnalogLayer
 
@@ -33,24 +30,6 @@ def crossbars(model: nn.Module) -> dict[str, Crossbar]:
     if not found:
         raise ValueError(_nothing_analog(model))
     return found
-
-
-_MANY = 1 << 22
-"""Weights from which on layers are worked on at the same time."""
-
-
-def each_layer(layers: dict[str, Crossbar], work: Callable[[str, Crossbar], None]) -> None:
-    """Do something to each layer: in threads where there is much to do, cell by cell.
-
-    The bits are then those that torch gives with one thread, however many there are.
-    """
-    arrays = list(layers.values())
-    large = sum(array.weight.numel() for array in arrays) >= _MANY
-    if large and all(array.weight.is_cpu and is_cell_by_cell(array.hardware) for array in arrays):
-        in_threads([partial(work, path, layer) for path, layer in layers.items()])
-        return
-    for path, layer in layers.items():
-        work(path, layer)
 
 
 def _nothing_analog(model: nn.Module) -> str:

@@ -37,6 +37,12 @@ class ChipHolder(Packed):
         for name, value in zip(CHIP, chip, strict=True):
             left_out = drawn is not None and name.removeprefix("chip_") in LEFT_OUT
             setattr(self, name, None if left_out else value)
+        self._to_compare = False
+        if drawn is None:
+            self.chip_drawn = None
+        self._plan = None  # it holds what was packed before
+        if drawn is not None:
+            self._drop_packed()
         self._pack(chip, drawn)
 
     def keep_whole(self) -> None:

@@ -104,6 +104,7 @@ class Described(WeightSource):
         self._learner: Any = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
         self._plan: ReadPlan | None = None
+        self._to_compare = False  # whether cells that are drawn are compared with those that were saved
         self._rules: Rules | None = None
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._versions: tuple[int, ...] = ()

@@ -56,6 +56,11 @@ class HoldsChip(Checked):
             )
         return held
 
+    @property
+    def is_to_be_drawn(self) -> bool:
+        """Whether nothing is packed of a lean chip yet, though its weights have values."""
+        return self.is_lean and self.packed_kernel is None and not self.weight.is_meta
+
     def drawn(self) -> Drawn | None:
         """The cells of a lean chip; None of a chip that keeps them.
 

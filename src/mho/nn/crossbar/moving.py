@@ -87,7 +87,8 @@ class Crossbar(Readable):
                 entries.update(dict.fromkeys(LEFT_OUT))
             with plain():
                 self.chip_checksum = checksum(entries).to(chip.scale.device)
-                self.chip_drawn = fingerprint(self.packed_kernel) if self._is_drawn() else None
+                if self.is_lean and self.packed_kernel is not None:
+                    self.chip_drawn = fingerprint(self.packed_kernel)
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def _load_from_state_dict(
@@ -120,22 +121,11 @@ class Crossbar(Readable):
         self.fill()
         if chip_given:
             self.written = self.seed = None
-            self._pack_loaded()
-
-    def _is_drawn(self) -> bool:
-        """Whether cells were drawn for what is packed."""
-        return self.is_lean and self.packed_kernel is not None
-
-    def _pack_loaded(self) -> None:
-        """Pack a chip that was loaded; a lean one whose weights are not there yet, when it is read."""
-        if self.is_lean and not self.chip_scale.is_meta and self.is_stale():
-            self._drop_packed()
-            return
-        self.repack()
-        if self._is_drawn() and self.chip_drawn is not None and not self.chip_drawn.is_meta:
-            with plain():
-                if bool(fingerprint(self.packed_kernel) != self.chip_drawn):
-                    self._warn_redrawn()
+            self._to_compare = self.is_lean
+            if self.is_lean:
+                self._drop_packed()  # drawn once all weights are there, or when it is read
+            else:
+                self.repack()
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and files get of it: the chip as it is now."""

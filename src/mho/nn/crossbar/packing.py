@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import Tensor
 
 from mho.chip import tile
 from mho.chip.reads import PACKED, Limit, Read, from_entries
 from mho.chip.tile import Drawn, TileState
 from mho.converters import DAC, ColumnConverter
+from mho.errors import RedrawnChipWarning
 from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, PLACE, RANGES, SAVED
 from mho.nn.crossbar.lean import HoldsChip
 from mho.nn.crossbar.plain import plain
 from mho.nn.crossbar.saved import unstamped
+from mho.nn.fingerprint import fingerprint
 
 
 class Packed(HoldsChip):
@@ -29,6 +33,20 @@ class Packed(HoldsChip):
         self._check_ranges()
         self._check_state(chip)
         self._pack(chip, self.drawn())
+        if self._to_compare and self.chip_drawn is not None:
+            with plain():
+                if bool(fingerprint(self.packed_kernel) != self.chip_drawn):
+                    self._warn_redrawn()
+        self._to_compare = False
+
+    def _warn_redrawn(self) -> None:
+        warnings.warn(
+            f"the cells of {self.path or 'this layer'!r} were drawn again with other last bits: its lean "
+            "chip was saved on another kind of processor or by another torch; save chips without lean=True "
+            "where bits must travel",
+            RedrawnChipWarning,
+            stacklevel=4,
+        )
 
     def _pack(self, chip: TileState, drawn: Drawn | None) -> None:
         with plain():
@@ -48,6 +66,7 @@ class Packed(HoldsChip):
         """Keep nothing that is packed."""
         for buffer in PACKED_BUFFERS:
             setattr(self, buffer, None)
+        self._packed_from[-1] = None
 
     def _prepare(self) -> None:
         """Make the constant factors of a read by this chip with these ranges."""

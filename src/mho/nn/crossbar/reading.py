@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mho.autograd import forward_mode, in_transform, learns
+from mho.blocks import in_threads
 from mho.chip import tile
 from mho.chip.layouts import no_tensor
 from mho.chip.plan import ReadPlan
@@ -159,8 +160,8 @@ class Readable(Multiplying):
         if self.chip_scale is None:
             return self._targets()
         compiling = torch.compiler.is_compiling()
-        if self.packed_kernel is None and self.is_lean:
-            self.repack()  # its weights were not there yet when it was loaded
+        if self.packed_kernel is None and self.is_lean and not torch.compiler.is_compiling():
+            in_threads([self.repack])  # it was loaded without the rest of its model
         own = self._own(_ACTING if compiling else MADE)
         alone = self._packed_from[-1] is self.packed_kernel  # nothing packed was given with the entries
         if not (compiling or in_transform()) and not self._all_else_is_own():

@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import nn
 
-from mho.errors import ChipNotUsedWarning, RedrawnChipWarning, StaleChipWarning
+from mho.errors import ChipNotUsedWarning, StaleChipWarning
 from mho.nn.crossbar.chip import ChipHolder
 from mho.nn.crossbar.description import RANGES
 
@@ -41,15 +41,6 @@ class Watched(ChipHolder):
             f"the weights of {self.path or 'this layer'!r} changed after programming: the chip still "
             "holds the old ones; call mho.program again",
             StaleChipWarning,
-            stacklevel=4,
-        )
-
-    def _warn_redrawn(self) -> None:
-        warnings.warn(
-            f"the cells of {self.path or 'this layer'!r} were drawn again with other last bits: its lean "
-            "chip was saved on another kind of processor or by another torch; save chips without lean=True "
-            "where bits must travel",
-            RedrawnChipWarning,
             stacklevel=4,
         )
 
