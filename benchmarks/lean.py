@@ -109,7 +109,7 @@ def run(layers: int, vocabulary: int, lean: bool) -> dict[str, Any]:
         disk = file.stat().st_size
         del model, arrays
         model = converted()
-        timed("load", lambda: model.load_state_dict(torch.load(file, mmap=True)))
+        timed("load", lambda: model.load_state_dict(torch.load(file, mmap=True, weights_only=True)))
         again = timed("evaluate again", lambda: evaluated(model))
     return {
         "weights": weights,

@@ -25,6 +25,8 @@ from mho.hardware import Hardware
 from mho.mapping import DifferentialPair
 from mho.programming import ProgrammingResult, SingleShot, Site
 
+AT_ONCE = 1 << 17
+"""Cells that are drawn together."""
 _FULL_VECTORS = 64  # columns: no vector instruction is left with part of a row, where powers round otherwise
 
 
@@ -105,7 +107,7 @@ class Drawn:
             return
         device, rows = self.hardware.device, self.weight.shape[-2]
         program, drift = self.draws("program"), self.draws("drift")
-        step = max(1, rows * (1 << 17) // (2 * self.weight.numel()))
+        step = max(1, rows * AT_ONCE // (2 * self.weight.numel()))
         for first in range(0, rows, step):
             some = slice(first, min(first + step, rows))
             target = self._targets(some)

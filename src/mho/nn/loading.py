@@ -68,7 +68,7 @@ def _look(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None
 
 
 def _draw(model: nn.Module, _: Any) -> None:
-    """Pack the lean chips that were loaded, once all weights are there; of others' weights nothing is drawn."""
+    """Pack the lean chips that were loaded, once all weights are there; nothing is drawn from others."""
     found: Iterator[tuple[str, Any]] = model.named_modules()
     loaded = {path: module for path, module in found if getattr(module, "is_to_be_drawn", False)}
     fresh = {path: array for path, array in loaded.items() if not array.is_stale()}
