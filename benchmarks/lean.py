@@ -14,6 +14,7 @@ Seconds are those of the clock; CPU seconds are those of all threads, and hardly
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -108,6 +109,7 @@ def run(layers: int, vocabulary: int, lean: bool) -> dict[str, Any]:
         timed("save", lambda: torch.save(model.state_dict(), file))
         disk = file.stat().st_size
         del model, arrays
+        gc.collect()
         model = converted()
         timed("load", lambda: model.load_state_dict(torch.load(file, mmap=True, weights_only=True)))
         again = timed("evaluate again", lambda: evaluated(model))

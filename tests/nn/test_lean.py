@@ -254,6 +254,15 @@ def test_weights_that_are_loaded_later() -> None:
     assert_same(whole, fresh)
 
 
+def test_a_stage_has_the_chip_of_its_layers() -> None:
+    """Parts of a model in processes of their own, under the names that they have in the whole."""
+    whole = mho.convert(network(), PCM)
+    mho.program(whole, 4)
+    stage = mho.convert(nn.ModuleDict({"2": network()[2]}), PCM)
+    mho.program(stage, 4, lean=True)
+    assert torch.equal(mho.conductances(stage)["2"], mho.conductances(whole)["2"])
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 

@@ -27,12 +27,16 @@ from mho.programming import ProgrammingResult, SingleShot, Site
 
 AT_ONCE = 1 << 17
 """Cells that are drawn together."""
+_KEPT = 1 << 23  # cells: those of no larger array are kept while it is programmed or packed
 _FULL_VECTORS = 64  # columns: no vector instruction is left with part of a row, where powers round otherwise
 
 
 def is_cell_by_cell(hardware: Hardware) -> bool:
     """Whether programming, ageing and packing go cell by cell, without products and solvers."""
     return type(hardware.programming) is SingleShot and is_plain(hardware)
+
+
+Block = tuple[slice, Tensor, Tensor]
 
 
 class Drawn:
@@ -51,6 +55,8 @@ class Drawn:
     ) -> None:
         self.hardware, self.weight, self.scale, self.layout = hardware, weight.detach(), scale, layout
         self.seed, self.path = seed, path
+        self._blocks: Iterator[Block] | None = None
+        self._made: list[Block] = []
         self._whole: tuple[ProgrammingResult, Tensor, Tensor] | None = None
 
     @property
@@ -99,12 +105,21 @@ class Drawn:
         """All of :meth:`draws` together."""
         return self._normal(name, self.whole()[2])
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    def blocks(self) -> Iterator[Block]:
         """Conductances as programmed and frozen parameters, some rows after the other."""
         if not self.in_blocks:
             written, cells, _ = self.whole()
             yield slice(None), written.g, cells
-            return
+        elif 2 * self.weight.numel() > _KEPT:
+            yield from self._drawn_blocks()
+        else:
+            self._blocks = self._drawn_blocks() if self._blocks is None else self._blocks
+            yield from self._made
+            for block in self._blocks:
+                self._made.append(block)
+                yield block
+
+    def _drawn_blocks(self) -> Iterator[Block]:
         device, rows = self.hardware.device, self.weight.shape[-2]
         program, drift = self.draws("program"), self.draws("drift")
         step = max(1, rows * AT_ONCE // (2 * self.weight.numel()))
