@@ -1,9 +1,11 @@
-"""Functions of single cells over large arrays, in blocks that stay in a cache."""
+"""Functions of single cells over large arrays, in blocks that stay in a cache; and many arrays in threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import torch
 from torch import Tensor
 
 from mho.autograd import in_transform
@@ -30,3 +32,23 @@ def by_blocks(function: Callable[..., Tensor], *cells: Tensor) -> Tensor:
         result[..., a : a + step, :] = part
     assert result is not None
     return result
+
+
+def in_threads(tasks: Sequence[Callable[[], None]]) -> None:
+    """Do all of these, as many at a time as torch has threads; torch has one thread in each of them.
+
+    If some raise, the others are done all the same; then the first error is raised.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        for task in tasks:
+            task()
+        return
+    alone = torch.set_num_threads  # noqa: TID251 (of the threads made here; put back for others to come)
+    try:
+        with ThreadPoolExecutor(min(threads, len(tasks)), initializer=alone, initargs=(1,)) as pool:
+            done = [pool.submit(task) for task in tasks]
+    finally:
+        alone(threads)
+    for one in done:
+        one.result()

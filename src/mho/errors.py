@@ -42,5 +42,9 @@ class NotProgrammedWarning(UserWarning):
     """A model without a chip is evaluated: its weights are the mapped targets, without device errors."""
 
 
+class RedrawnChipWarning(UserWarning):
+    """A lean chip was drawn again with other last bits, on another kind of processor or by another torch."""
+
+
 class StaleChipWarning(UserWarning):
     """The weights changed after programming: the chip still holds the old ones."""

@@ -12,9 +12,6 @@ torch.Size([1, 4])
 
 from __future__ import annotations
 
-import math
-import numbers
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,39 +21,52 @@ from torch import Tensor, nn
 from mho.array import Array
 from mho.calibration.batches import run_all
 from mho.chip import tile
-from mho.config import python_number
-from mho.config.durations import parse_duration
+from mho.config.temperatures import seconds_of, temperatures
 from mho.devices import Effect, Ideal
 from mho.devices.effects.temperature import kept_at
 from mho.hardware import Hardware
 from mho.nn import Crossbar, crossbars
 from mho.nn.crossbar import plain
+from mho.nn.each import each_layer
 from mho.periphery import Compensation, GlobalDrift
 from mho.random import fork, fresh_normal_like
 
-_LIKE_CELSIUS = (10.0, 200.0)  # temperatures at which chips are kept, in degrees Celsius
 
-
-def program(model: nn.Module, seed: int) -> None:
+def program(model: nn.Module, seed: int, lean: bool = False) -> None:
     """Program one chip: every array of the model, from the present weights.
 
     The cells are brought to their targets as ``hardware.programming`` says; ``mho.programming_report`` tells
     what it took. The draws are frozen, saved in ``state_dict`` and repeated bit for bit by the same seed,
-    whatever else is in the model. Ages and corrections of an earlier chip are gone.
+    whatever else is in the model. Ages and corrections of an earlier chip are gone. Layers of large models
+    are programmed at the same time, in as many threads as torch has.
+
+    A lean chip is the same chip in less memory: it keeps its seed and what cannot be drawn again, and no
+    conductances. ``age``, ``compensate`` and loading draw its cells from the weights once more, so they take
+    longer; a read takes as long as ever. The weights have to stay as they were programmed. What makes cells
+    others than those drawn (``degrade``, pulses, a temperature of ``age``) makes the chip a whole one.
 
     Args:
         model: what ``mho.convert`` made.
         seed: names the chip; two seeds are two chips.
+        lean: keep the seed instead of the conductances (``docs/large-chips.md``).
 
     Raises:
         TypeError: ``seed`` is no integer.
         ValueError: no analog layer, or a weight is NaN or infinite (then no layer is programmed).
+
+    >>> import mho, torch
+    >>> analog = mho.convert(torch.nn.Linear(64, 64), mho.Hardware(device=mho.devices.PCM()))
+    >>> mho.program(analog, seed=0)
+    >>> whole = mho.conductances(analog)[""]
+    >>> mho.program(analog, seed=0, lean=True)
+    >>> bool(torch.equal(mho.conductances(analog)[""], whole))
+    True
     """
     layers = crossbars(model)
+    fork(seed)  # an integer, or TypeError
     for path, layer in layers.items():
         tile.check_finite(layer.present_weight(), path)
-    for path, layer in layers.items():
-        layer.program(seed, path)
+    each_layer(layers, lambda path, layer: layer.program(seed, path, lean), lean)
 
 
 def age(
@@ -89,74 +99,25 @@ def age(
     >>> mho.program(analog, seed=0)
     >>> mho.age(analog, "1y", kelvin=358.15)
     """
-    time = _seconds("seconds", seconds)
+    time = seconds_of("seconds", seconds)
     layers = crossbars(model)
     for layer in layers.values():
-        layer.require_chip("age")
-    heated = {} if kelvin is None else _heated(layers, *_temperatures(time, kelvin))
+        layer.outline("age")
+    heated = {} if kelvin is None else _heated(layers, *temperatures(time, kelvin))
     for path, layer in layers.items():
         heated.get(path, layer.hardware).device.check_time(time)
     for layer in layers.values():
         layer.check_chip()
-    for path, layer in layers.items():
-        chip = layer.require_chip("age")
+
+    def to_time(path: str, layer: Crossbar) -> None:
+        chip = layer.require_chip("age") if path in heated else layer.outline("age")
         with plain():
             if path in heated:
                 layer.hardware = heated[path]
                 chip = tile.described(layer.hardware, chip)
             layer.set_chip(tile.age(layer.hardware, chip, time))
 
-
-def _seconds(name: str, value: float | str) -> float:
-    """A time as seconds."""
-    if isinstance(value, str):
-        value = parse_duration(value, name)
-    value = python_number(value)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} = {value!r}: give a number of seconds since programming, or text like '1y'")
-    if not (0 <= float(value) < math.inf):
-        raise ValueError(
-            f"{name} = {value!r}: time since programming is finite and not negative (0: just programmed)"
-        )
-    return float(value)
-
-
-def _temperatures(
-    seconds: float, kelvin: float | Sequence[tuple[float | str, float]]
-) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """The temperature now, and what came before."""
-    kelvin = python_number(kelvin)
-    if isinstance(kelvin, numbers.Real):
-        return _positive_kelvin(kelvin), ()
-    if isinstance(kelvin, str) or not isinstance(kelvin, Sequence) or not kelvin:
-        raise TypeError(f"kelvin = {kelvin!r}: give a temperature, or pairs of a time and a temperature")
-    stages = []
-    for stage in kelvin:
-        if not isinstance(stage, Sequence) or isinstance(stage, str) or len(stage) != 2:
-            raise TypeError(f"kelvin: {stage!r} is no pair of a time and a temperature")
-        stages.append((_seconds("kelvin", stage[0]), _positive_kelvin(stage[1])))
-    whole = sum(length for length, _ in stages)
-    if not math.isclose(whole, seconds, rel_tol=1e-6):
-        raise ValueError(
-            f"kelvin: its times are {whole:g} s together, and seconds = {seconds:g}; give that sum"
-        )
-    return stages[-1][1], tuple(stage for stage in stages[:-1] if stage[0] > 0)
-
-
-def _positive_kelvin(value: Any) -> float:
-    value = python_number(value)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"kelvin = {value!r}: give a temperature, 358.15 for 85 degrees Celsius")
-    if not 0 < float(value) < math.inf:
-        raise ValueError(f"kelvin = {value!r}: an absolute temperature is positive; 85 C are 358.15 K")
-    kelvin = float(value)
-    if _LIKE_CELSIUS[0] <= kelvin <= _LIKE_CELSIUS[1]:
-        warnings.warn(
-            f"kelvin = {kelvin:g} is {kelvin - 273.15:g} degrees Celsius; {kelvin:g} degrees Celsius are "
-            f"kelvin = {kelvin + 273.15:g}",
-            stacklevel=4,
-        )
-    return kelvin
+    each_layer(layers, to_time, any(layer.is_lean for layer in layers.values()))
 
 
 def _heated(
@@ -218,7 +179,7 @@ def degrade(
     if not layers:
         raise ValueError("select chose no array; the paths are those of mho.conductances(model)")
     for layer in layers.values():
-        if layer.chip_g is not None:
+        if layer.is_programmed:
             layer.check_chip()
     with plain():
         made = {
@@ -297,22 +258,27 @@ def compensate(
         raise ValueError(f"{type(method).__name__}() {state}")
     layers = crossbars(model)
     for layer in layers.values():
-        layer.require_chip("compensate")
+        layer.outline("compensate")
     for layer in layers.values():
         layer.check_chip()
     if data is not None:
         _fit_outputs(model, layers, data, method)
         return
-    for layer in layers.values():
+
+    def correct(path: str, layer: Crossbar) -> None:
         with plain():
-            chip = layer.require_chip("compensate")
+            chip = layer.outline("compensate")
             if method.needs_age:
                 made = tile.compensated_by_age(chip, method)
             else:
-                eps = fresh_normal_like(chip.g)
-                reference = tile.reference_read(layer.hardware, chip, layer.layout, eps)
+                drawn = layer.drawn()
+                eps = fresh_normal_like(chip.g if drawn is None else drawn.like())
+                reference = tile.reference_read(layer.hardware, chip, layer.layout, eps, drawn)
                 made = tile.compensated(chip, reference, method)
             layer.correct(made.gain, made.shift)
+
+    for path, layer in layers.items():  # one after the other: the noise of reads is of one stream
+        each_layer({path: layer}, correct, layer.is_lean)
 
 
 def _fit_outputs(
@@ -345,7 +311,7 @@ def _fit_outputs(
             handle.remove()
     found = {path: fit.solve() for path, fit in fits.items() if path in reached}  # others did not run
     for path, line in found.items():
-        chip = layers[path].require_chip("compensate")
+        chip = layers[path].outline("compensate")
         with plain():
             gain, shift = (v.to(chip.gain) for v in line)
             layers[path].correct(chip.gain * gain, gain * chip.shift + shift)
@@ -385,5 +351,5 @@ def train_on_chip(model: nn.Module, on: bool = True) -> None:
     """
     for layer in crossbars(model).values():
         if on:
-            layer.require_chip("train_on_chip")
+            layer.outline("train_on_chip")
         layer.on_chip = on

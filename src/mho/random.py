@@ -12,6 +12,7 @@ Read noise is fresh at every read and comes from torch's global stream instead.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import numbers
@@ -45,6 +46,57 @@ def _digest(seed: int, names: Sequence[str]) -> bytes:
 def normal(shape: Sequence[int], seed: int, *names: str) -> Tensor:
     """Standard normal draws, float32 on the CPU, from the stream (seed, names...)."""
     return torch.randn(tuple(shape), generator=fork(seed, *names), dtype=torch.float32)
+
+
+class NormalRows:
+    """The draws of :func:`normal`, some rows after the other: the same bits, and never all in memory.
+
+    Args:
+        shape: ``[..., row, column]``, with a multiple of 16 columns, which torch draws together.
+        seed: any integer, also negative.
+        names: the parts of the stream's name.
+
+    >>> some = NormalRows((2, 3, 16), 0, "fc", "program")
+    >>> both = torch.cat([some.next(1), some.next(2)], dim=-2)
+    >>> bool((both == normal((2, 3, 16), 0, "fc", "program")).all())
+    True
+    """
+
+    def __init__(self, shape: Sequence[int], seed: int, *names: str) -> None:
+        *self._lead, rows, self._columns = shape
+        if self._columns % _TOGETHER:
+            raise ValueError(f"shape = {tuple(shape)}: rows are drawn alone of a multiple of 16 columns")
+        self._lines = [fork(seed, *names)]  # a generator for each [row, column], at its own place
+        for _ in range(math.prod(self._lead) - 1):
+            self._lines.append(_after(self._lines[-1], rows * self._columns))
+
+    def next(self, rows: int) -> Tensor:
+        """The draws of the next so many rows, float32 on the CPU, ``[..., rows, column]``."""
+        drawn = torch.empty((len(self._lines), rows, self._columns))
+        for line, generator in zip(drawn, self._lines, strict=True):
+            line.normal_(generator=generator)
+        return drawn.view(*self._lead, rows, self._columns)
+
+
+_TOGETHER = 16  # draws that torch makes at once
+
+
+def _after(generator: torch.Generator, draws: int) -> torch.Generator:
+    """A generator as this one is after so many draws: a normal one takes as much of it as a uniform one."""
+    later = torch.Generator()
+    later.set_state(generator.get_state())
+    space = torch.empty(min(draws, 1 << 16))
+    for first in range(0, draws, len(space)):
+        space[: draws - first].uniform_(generator=later)
+    return later
+
+
+@functools.cache
+def draws_rows() -> bool:
+    """Whether this torch draws rows alone as it draws them together: :class:`NormalRows` gives those bits."""
+    shape, names = (2, 3, 2 * _TOGETHER), ("rows", "alone")
+    some = NormalRows(shape, 0, *names)
+    return torch.equal(torch.cat([some.next(1), some.next(2)], dim=-2), normal(shape, 0, *names))
 
 
 def uniform(shape: Sequence[int], seed: int, *names: str) -> Tensor:

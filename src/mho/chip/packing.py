@@ -1,4 +1,4 @@
-"""From the conductances of a chip, or the weights of a training step, to the matrix of a product."""
+"""From the conductances of a chip to the matrix of a product."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mho.autograd import in_transform, straight_through
+from mho.autograd import in_transform
 from mho.blocks import by_blocks
-from mho.chip import nonlinear
+from mho.chip.cells import Drawn, over_cells
 from mho.chip.layout import Layout
 from mho.chip.noise import CellNoise, added, apart, behind_wires, combine, of_one_row, packed_lines, squared
 from mho.chip.read_noise import over_currents
@@ -45,7 +45,13 @@ def effective_weight(hardware: Hardware, state: TileState, layout: Layout) -> Te
     return normalised(combine(g / hardware.device.g_max, how), how) * column_factors(state)
 
 
-def pack(hardware: Hardware, state: TileState, layout: Layout, check: Check | None = None) -> Read:
+def pack(
+    hardware: Hardware,
+    state: TileState,
+    layout: Layout,
+    check: Check | None = None,
+    drawn: Drawn | None = None,
+) -> Read:
     """What a product by this chip needs: the work done once per state.
 
     Read noise enters by its mean and variance. A conductance read below zero is read as zero, so the
@@ -59,11 +65,12 @@ def pack(hardware: Hardware, state: TileState, layout: Layout, check: Check | No
         state: the chip.
         layout: how the layer's matrix lies in tiles.
         check: called with each chip before it is packed, also with those that are stacked.
+        drawn: the cells of a chip that does not keep them.
     """
     if not in_transform():
         if check is not None and not torch.compiler.is_compiling():
             check(state)
-        return _pack(hardware, state, layout)
+        return _pack(hardware, state, layout, drawn)
     parts = _Parts()
     values = _EachChip.apply(hardware, layout, check, parts, *state)  # type: ignore[no-untyped-call]
     return from_entries(dict(zip(parts.names, values, strict=True)))
@@ -107,10 +114,10 @@ class _EachChip(torch.autograd.Function):
         return tuple(torch.stack(s) for s in stacked), (0,) * len(some)
 
 
-def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
+def _pack(hardware: Hardware, state: TileState, layout: Layout, drawn: Drawn | None) -> Read:
     device, how, seconds = hardware.device, readout(hardware), float(state.seconds)
     quiet, shot, thermal = without_current_noise(device)
-    squares = squared(how)
+    squares, over = squared(how), over_cells(state, drawn)
 
     def moments(g: Tensor, cells: Tensor) -> Tensor:
         """Mean and standard deviation of a read, ``[2, copy, group, row, column]``."""
@@ -132,25 +139,25 @@ def _pack(hardware: Hardware, state: TileState, layout: Layout) -> Read:
         )
         return None if made == CellNoise(None, None, None) else made
 
-    noisy = _is_noisy(quiet, state)
+    noisy = _is_noisy(quiet, state, drawn)
     if noisy and is_plain(hardware):
-        sums, variance, *rest = by_blocks(channels, state.g, state.cells)
-        return _layout(hardware, sums, noise(variance, rest[0] if rest else None), state, layout)
+        sums, variance, *rest = over(channels)
+        return laid_out(hardware, sums, noise(variance, rest[0] if rest else None), state, layout)
     std = None
     if noisy:
-        mean, std = by_blocks(moments, state.g, state.cells)
+        mean, std = over(moments)
         g = mean * device.g_max
     else:
-        g = conductances(hardware, state)
+        g = over(lambda g, cells: device.aged(g, cells, seconds))
     variance = None if std is None else std * std
     seen = through_wires(hardware, g, layout)
     if seen is g:  # cells are seen as they are, and so is their noise
         cells = None if variance is None else combine(variance, squares)
         found = noise(cells, combine(g / device.g_max, squares) if shot or thermal else None)
-        return _of_voltages(hardware, g, found, state, layout)
+        return of_voltages(hardware, g, found, state, layout)
     sums = combine(seen / device.g_max, how)
     behind = behind_wires(hardware, g, variance, shot, thermal, layout)
-    return _layout(hardware, sums, behind, state, layout)
+    return laid_out(hardware, sums, behind, state, layout)
 
 
 def repack(hardware: Hardware, read: Read, state: TileState, layout: Layout) -> Read | None:
@@ -163,16 +170,16 @@ def repack(hardware: Hardware, read: Read, state: TileState, layout: Layout) -> 
     if is_tiled(hardware):
         sums, bias = apart(sums, layout)
         return read._replace(kernel=layout.kernel(sums), bias=bias)
-    kernel, bias = _whole(normalised(sums, how) * column_factors(state), layout)
+    kernel, bias = of_whole(normalised(sums, how) * column_factors(state), layout)
     return read._replace(kernel=kernel, bias=bias)
 
 
-def _of_voltages(
+def of_voltages(
     hardware: Hardware, g: Tensor, noise: CellNoise | None, state: TileState, layout: Layout
 ) -> Read:
     """The layout, with a matrix for each voltage where cells without Ohm's law need it."""
     device, how, places = hardware.device, readout(hardware), hardware.array.voltages
-    read = _layout(hardware, combine(g / device.g_max, how), noise, state, layout)
+    read = laid_out(hardware, combine(g / device.g_max, how), noise, state, layout)
     if len(places) <= 1:
         return read
     array = hardware.array.at_temperature(temperature_of(device))
@@ -186,18 +193,20 @@ def _of_voltages(
     return read._replace(kernel=torch.stack(kernels(places)))
 
 
-def _is_noisy(device: Device, state: TileState) -> bool:
+def _is_noisy(device: Device, state: TileState, drawn: Drawn | None) -> bool:
     """Whether a read of any cell fluctuates."""
     seconds = float(state.seconds)
 
     def std(g: Tensor, cells: Tensor) -> Tensor:
         return device.fluctuation(g, cells, seconds)
 
+    if drawn is not None:
+        return any(bool((std(g, cells) > 0).any()) for _, g, cells in drawn.blocks())
     first = std(state.g[..., :1, :], state.cells[..., :1, :])
     return bool((first > 0).any()) or bool((by_blocks(std, state.g, state.cells) > 0).any())
 
 
-def _layout(
+def laid_out(
     hardware: Hardware, sums: Tensor, noise: CellNoise | None, state: TileState, layout: Layout
 ) -> Read:
     """Mean and noise of the channel sums, in units of g_max, in the layout of the product."""
@@ -214,7 +223,7 @@ def _layout(
         read = Read(layout.kernel(sums), None, None, out.flatten(), state.shift, ones)
         read = read._replace(levels=levels, constant=constant, bias=bias)
         return read if noise is None else _with_noise(read, noise, layout)
-    weights, bias = _whole(normalised(sums, how) * out, layout)
+    weights, bias = of_whole(normalised(sums, how) * out, layout)
     read = Read(weights, shift=state.shift, bias=bias)
     return read if noise is None else _with_whole_noise(read, noise, squared(how), out, layout)
 
@@ -244,10 +253,10 @@ def _with_noise(read: Read, noise: CellNoise, layout: Layout) -> Read:
 def _with_whole_noise(read: Read, noise: CellNoise, squares: Readout, out: Tensor, layout: Layout) -> Read:
     """Noise in outputs."""
     if noise.cells is not None:
-        variance, spread = _whole(normalised(noise.cells, squares) * out**2, layout)
+        variance, spread = of_whole(normalised(noise.cells, squares) * out**2, layout)
         read = read._replace(variance=variance, bias_variance=spread)
     if noise.shot is not None:
-        shot, spread = _whole(normalised(noise.shot, squares) * out**2, layout)
+        shot, spread = of_whole(normalised(noise.shot, squares) * out**2, layout)
         read = read._replace(shot=shot, bias_shot=spread)
     if noise.thermal is not None:
         thermal = normalised(noise.thermal, squares) * out**2
@@ -275,7 +284,7 @@ def _of_tiles(values: Tensor, layout: Layout) -> Tensor:
     return torch.stack([values[:, :, a:b].sum(2) for a, b in layout.rows], dim=1).transpose(0, 2)
 
 
-def _whole(matrix: Tensor, layout: Layout) -> tuple[Tensor, Tensor | None]:
+def of_whole(matrix: Tensor, layout: Layout) -> tuple[Tensor, Tensor | None]:
     """The whole kernel of ``matrix[group, row, column]``, and the sum of its bias rows."""
     if not layout.bias_rows:
         return layout.whole_kernel(matrix), None
@@ -305,92 +314,3 @@ def _driven(
             lines = lines._replace(currents=lines.currents * factor, cross=cross)
         noise = CellNoise(cells, None if shot is None else shot * factor.abs(), thermal, lines)
     return sums * factor, noise, constant
-
-
-def ideal_read(hardware: Hardware, weight: Tensor, layout: Layout) -> Read:
-    """The mapped targets, without device errors: a chip that is not programmed yet."""
-    device, weight = hardware.device, weight.detach()
-    scale = hardware.mapping.scale.reference(weight)
-    g = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
-    state = _unprogrammed(g, scale, weight)
-    seen = through_wires(hardware, g, layout)
-    if seen is g:
-        return _of_voltages(hardware, g, None, state, layout).changed(shift=None)
-    sums = combine(seen / device.g_max, readout(hardware))
-    return _layout(hardware, sums, None, state, layout).changed(shift=None)
-
-
-def training_read(hardware: Hardware, weight: Tensor, clean: Tensor, layout: Layout) -> Read:
-    """The weights of a training step: differentiable, never the chip.
-
-    Args:
-        hardware: the description.
-        weight: the weights to multiply by, with the training noise, ``[group, row, column]``.
-        clean: the weights without noise; they choose the reference weight, as in programming.
-        layout: how the layer's matrix lies in tiles.
-
-    A mapping with one channel and no offset multiplies by the weights themselves. The others (bit
-    slices, offsets, digital subtraction) multiply by their mapped targets, with the gradient straight
-    through, so that each ADC sees the currents it will see on the chip.
-    """
-    if not is_plain(hardware):
-        return _training_read_through_wires(hardware, weight, clean, layout)
-    if not is_tiled(hardware):
-        kernel, bias = _whole(weight, layout)
-        return Read(kernel, bias=bias)
-    how = readout(hardware)
-    if len(how.digital) > 1 or how.offset or how.unit_column:
-        return with_gradient(hardware, ideal_read(hardware, weight, layout), weight, layout)
-    scale = hardware.mapping.scale.reference(clean.detach())
-    if scale.numel() > 1:
-        scale = scale.expand(weight.shape[0], 1, weight.shape[2])
-    out = scale.flatten()
-    matrices, bias = apart(weight.unsqueeze(0), layout)
-    return Read(layout.kernel(matrices), unit=1 / (out * how.digital[0]), out=out, bias=bias)
-
-
-def _training_read_through_wires(hardware: Hardware, weight: Tensor, clean: Tensor, layout: Layout) -> Read:
-    """The weights as wires with resistance let them through, with the gradient of the circuit."""
-    if not hardware.mapping.smooth:
-        return with_gradient(hardware, ideal_read(hardware, weight, layout), weight, layout)
-    device = hardware.device
-    scale = hardware.mapping.scale.reference(clean.detach())
-    w = weight / scale
-    inside = w.clamp(-1, 1)  # training noise may go beyond what cells can hold: that part sees no wires
-    g = hardware.mapping.targets(inside, device.g_min, device.g_max)
-    sums = combine(through_wires(hardware, g, layout) / device.g_max, readout(hardware))
-    sums = sums + _as_channels(hardware, w - inside)
-    return _layout(hardware, sums, None, _unprogrammed(g, scale, weight), layout).changed(shift=None)
-
-
-def _as_channels(hardware: Hardware, w: Tensor) -> Tensor:
-    """Normalised weights ``[group, row, column]`` shared out to channel sums, offsets left alone."""
-    how = readout(hardware)
-    norm = sum(f * f for f in how.digital)
-    shares = torch.stack([w * (f / norm) for f in how.digital])
-    return torch.cat([shares, torch.zeros_like(shares[..., :1])], dim=-1) if how.unit_column else shares
-
-
-def _unprogrammed(g: Tensor, scale: Tensor, weight: Tensor) -> TileState:
-    ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
-    return TileState(g, g[:0], scale, ones[0], ones, torch.zeros_like(ones), ones, ones[0])
-
-
-def with_gradient(hardware: Hardware, read: Read, weight: Tensor, layout: Layout) -> Read:
-    """The same values, with the gradient of the product straight through to ``weight``.
-
-    It is the gradient by the weights that the chip holds now, digital gain included.
-    """
-    if not is_tiled(hardware):
-        ideal, bias = _whole(weight, layout)
-    else:
-        assert read.out is not None
-        out = read.out.view(weight.shape[0], 1, -1)
-        out = torch.where(out == 0, 1.0, out)  # a column without gain has no gradient anyway
-        matrices, bias = apart(_as_channels(hardware, weight / out), layout)
-        ideal = layout.kernel(matrices)
-    if read.kernel.dim() > ideal.dim():
-        ideal = nonlinear.in_proportion(ideal, len(read.kernel))
-    if bias is not None and read.bias is not None:
-        read = read.changed(bias=straight_through(bias, read.bias))
-    return read.changed(kernel=straight_through(ideal, read.kernel))

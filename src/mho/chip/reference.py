@@ -9,10 +9,12 @@ wires), at the temperature at which it was programmed, and without what happens 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from mho.blocks import by_blocks
+from mho.chip.cells import Drawn, over_cells
 from mho.chip.layout import Layout
 from mho.chip.noise import combine, heat_of_rows, noise_through_wires, of_each_row
 from mho.chip.packing import normalised, through_wires
@@ -22,9 +24,14 @@ from mho.devices.effects.base import as_programmed
 from mho.devices.effects.currents import without_current_noise
 from mho.devices.effects.levels import on_level
 from mho.hardware import Hardware
+from mho.random import NormalRows
+
+Draws = Tensor | NormalRows
 
 
-def reference_read(hardware: Hardware, state: TileState, layout: Layout, eps: Tensor) -> Tensor:
+def reference_read(
+    hardware: Hardware, state: TileState, layout: Layout, eps: Draws, drawn: Drawn | None = None
+) -> Tensor:
     """Mean magnitude of one noisy read of each row, for each column, at the chip's present age.
 
     One row after the other is driven at full scale. The currents of single cells are read with the
@@ -35,20 +42,29 @@ def reference_read(hardware: Hardware, state: TileState, layout: Layout, eps: Te
         state: the chip.
         layout: how the layer's matrix lies in tiles.
         eps: standard normal draws in the shape of ``state.g``.
+        drawn: the cells of a chip that does not keep them.
 
     Returns:
         ``[group * column]``, in units of the reference weight.
     """
-    return _read(hardware, hardware.device, state, layout, eps, float(state.seconds))
+    cells = over_cells(state, drawn)
+    return _read(hardware, hardware.device, cells, layout, eps, float(state.seconds))
 
 
-def baseline_read(hardware: Hardware, state: TileState, layout: Layout, eps: Tensor) -> Tensor:
+def baseline_read(
+    hardware: Hardware, state: TileState, layout: Layout, eps: Draws, drawn: Drawn | None = None
+) -> Tensor:
     """What :func:`reference_read` gives just after programming, whatever the age and the heat now."""
-    return _read(hardware, as_programmed(hardware.device), state, layout, eps, 0.0)
+    return _read(hardware, as_programmed(hardware.device), over_cells(state, drawn), layout, eps, 0.0)
 
 
 def _read(
-    hardware: Hardware, device: Device, state: TileState, layout: Layout, eps: Tensor, seconds: float
+    hardware: Hardware,
+    device: Device,
+    over: Callable[..., Tensor],
+    layout: Layout,
+    eps: Draws,
+    seconds: float,
 ) -> Tensor:
     how = readout(hardware)
 
@@ -65,9 +81,9 @@ def _read(
 
     quiet, shot, thermal = without_current_noise(device)
     if is_plain(hardware) and not (shot or thermal):
-        read = by_blocks(alone, state.g, state.cells, eps)
+        read = over(alone, eps)
     else:
-        level = by_blocks(lambda *cells: _levels(quiet, seconds, *cells), state.g, state.cells, eps)
+        level = over(lambda *cells: _levels(quiet, seconds, *cells), eps)
         read = magnitude(combine(_currents(hardware, level, shot, thermal, layout) / device.g_max, how))
     return read.contiguous().mean(dim=-2).flatten()  # added in one order, whichever way the cells lie
 

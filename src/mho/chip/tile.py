@@ -15,45 +15,35 @@ batched product; a convolution multiplies one after the other, and in training i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from mho import random
 from mho.array import Array
-from mho.blocks import by_blocks as _by_blocks
 from mho.chip import nonlinear
+from mho.chip.cells import Drawn, cell_state, effect_state, is_cell_by_cell, tiles_of, write_cells
 from mho.chip.layout import Layout
 from mho.chip.noise import combine
-from mho.chip.packing import (
-    column_factors,
-    effective_weight,
-    ideal_read,
-    normalised,
-    pack,
-    repack,
-    through_wires,
-    training_read,
-    with_gradient,
-)
+from mho.chip.packing import column_factors, effective_weight, normalised, pack, repack, through_wires
 from mho.chip.product import Law, prepare, tiled, whole
 from mho.chip.reads import Channels, Limit, Read
 from mho.chip.reference import baseline_read, reference_read
-from mho.chip.state import TileState, conductances, is_plain, is_tiled, readout, streams, tile_columns, widths
+from mho.chip.state import TileState, conductances, is_plain, is_tiled, readout, streams
 from mho.chip.tap import Tap
+from mho.chip.training import ideal_read, training_read, with_gradient
+from mho.chip.writing import check_finite, check_values, chip_of, program, to_draw, write
 from mho.config import digest
-from mho.devices import Device, Effect
-from mho.devices.effects.base import Tiles, around, effects
-from mho.devices.effects.varied import programmable
+from mho.devices import Effect
+from mho.devices.effects.base import around
 from mho.hardware import Hardware
 from mho.periphery import Compensation
-from mho.programming import ProgrammingResult, Site, Summary
 
 __all__ = [
+    "Drawn",
     "TileState",
     "age",
     "at_full_scale",
@@ -61,6 +51,7 @@ __all__ = [
     "cell_state",
     "check_finite",
     "check_values",
+    "chip_of",
     "column_factors",
     "combine",
     "compensated",
@@ -70,6 +61,7 @@ __all__ = [
     "effect_state",
     "effective_weight",
     "ideal_read",
+    "is_cell_by_cell",
     "is_tiled",
     "matvec",
     "normalised",
@@ -82,6 +74,7 @@ __all__ = [
     "streams",
     "through_wires",
     "tiles_of",
+    "to_draw",
     "training_read",
     "with_gradient",
     "write",
@@ -90,106 +83,6 @@ __all__ = [
 
 
 # --- the life of a chip ------------------------------------------------------------------------
-
-
-def program(hardware: Hardware, weight: Tensor, layout: Layout, seed: int, path: str) -> TileState:
-    """Program one chip.
-
-    Args:
-        hardware: the description.
-        weight: ``weight[group, row, column]``, bias rows included.
-        layout: how the layer's matrix lies in tiles.
-        seed: the chip. Draws come from the streams (seed, path, mechanism), over the logical array: they
-            depend neither on the tile size nor on other layers.
-        path: the layer's path in its model.
-
-    Raises:
-        ValueError: a weight is NaN or infinite.
-    """
-    return write(hardware, weight, layout, seed, path)[0]
-
-
-def write(
-    hardware: Hardware, weight: Tensor, layout: Layout, seed: int, path: str
-) -> tuple[TileState, Summary | None]:
-    """Program one chip, as :func:`program`, and say what it took (None: a single shot)."""
-    check_finite(weight, path)
-    device = hardware.device
-    weight = weight.detach()
-    scale = hardware.mapping.scale.reference(weight)
-    g_target = hardware.mapping.targets(weight / scale, device.g_min, device.g_max)
-
-    def draw(mechanism: str) -> Tensor:
-        return random.normal(g_target.shape, seed, path, mechanism).to(g_target)
-
-    written = write_cells(hardware, g_target, layout, seed, path)
-    g = written.g
-    cells = cell_state(device, g_target, draw, tiles_of(layout, g_target))
-    ones = torch.ones(weight.shape[0] * weight.shape[2], dtype=g.dtype, device=g.device)
-    state = TileState(
-        g=g,
-        cells=cells,
-        scale=scale,
-        seconds=torch.zeros((), dtype=torch.float64, device=g.device),
-        gain=ones,
-        shift=torch.zeros_like(ones),
-        baseline=ones,
-        hardware=torch.tensor(digest(hardware), device=g.device),
-        converters=_draw_converters(hardware, g, layout, seed, path),
-        drivers=_draw_drivers(hardware, g, layout, seed, path),
-    )
-    state = state._replace(baseline=baseline_read(hardware, state, layout, draw("reference")))
-    return state, hardware.programming.summary(written, g_target, device.g_max)
-
-
-def write_cells(
-    hardware: Hardware, g_target: Tensor, layout: Layout, seed: int, path: str
-) -> ProgrammingResult:
-    """Bring the cells ``[copy, group, row, column]`` to their targets, as ``hardware.programming`` does.
-
-    Effects around the device act on the programmed cells; programming does not see them, only parameters
-    that differ from cell to cell (``Varied``).
-    """
-    analog = readout(hardware).analog
-
-    def seen(g: Tensor) -> Tensor:
-        return hardware.array.effective_copies(g, analog)
-
-    site = Site(*tiles_of(layout, g_target), analog, seen)
-    return hardware.programming.write(programmable(hardware.device), g_target, seed, path, site)
-
-
-def tiles_of(layout: Layout, g: Tensor) -> Tiles:
-    """Where the tiles lie of the cells ``g[copy, group, row, column]``."""
-    return Tiles(layout.rows, tile_columns(layout, g))
-
-
-def cell_state(device: Device, g_target: Tensor, draw: Callable[[str], Tensor], tiles: Tiles) -> Tensor:
-    """The frozen parameters of each cell, ``[n, copy, group, row, column]``.
-
-    Args:
-        device: the device, perhaps with effects around it.
-        g_target: wanted conductances, ``[copy, group, row, column]``.
-        draw: standard normal draws in the shape of ``g_target``, by the name of a stream.
-        tiles: where the tiles lie.
-    """
-    own: list[Tensor] = []
-    differ, inside_it = False, device
-    for _ in effects(device):
-        effect = cast("Effect", inside_it)  # of these cells
-        own.append(effect_state(effect, g_target, draw, tiles))
-        inside_it = effect.of_cells(own[-1])
-        differ = differ or inside_it is not effect.device
-    device, eps = inside_it, draw("drift")
-    inside = device.drift_state(g_target, eps) if differ else _by_blocks(device.drift_state, g_target, eps)
-    return torch.cat([*own, inside]) if own else inside
-
-
-def effect_state(effect: Effect, g: Tensor, draw: Callable[[str], Tensor], tiles: Tiles) -> Tensor:
-    """The frozen parameters of one effect, ``[n, copy, group, row, column]``."""
-    names = effect.streams
-    eps = torch.stack([draw(name) for name in names]) if names else g.new_empty((0, *g.shape))
-    return effect.own_state(eps, tiles)
 
 
 def degraded(
@@ -250,44 +143,6 @@ def _with_law(hardware: Hardware, cells: Array, path: str) -> Hardware:
             "mho.array.solve_nonlinear"
         )
     return replace(hardware, array=cells)
-
-
-def _draw_converters(hardware: Hardware, g: Tensor, layout: Layout, seed: int, path: str) -> Tensor | None:
-    """The frozen draws of the ADCs of all tiles and channels."""
-    if hardware.adc is None:
-        return None
-    places = (g.shape[1], len(layout.rows), len(readout(hardware).digital))
-    draws = hardware.adc.draw(places, widths(g, layout), seed, path)
-    return None if draws is None else draws.to(g)
-
-
-def _draw_drivers(hardware: Hardware, g: Tensor, layout: Layout, seed: int, path: str) -> Tensor | None:
-    """The frozen draws of the DACs of all rows, of each tile of columns and each channel."""
-    if hardware.dac is None:
-        return None
-    places = (len(readout(hardware).digital), g.shape[1], g.shape[2] - layout.bias_rows)
-    draws = hardware.dac.draw(places, len(layout.columns), seed, path)
-    return None if draws is None else draws.to(g)
-
-
-def check_finite(weight: Tensor, path: str) -> None:
-    """Raise ``ValueError`` if a weight is NaN or infinite, or has no value."""
-    check_values(weight, path)
-    bad = int((~torch.isfinite(weight)).sum())
-    if bad:
-        raise ValueError(
-            f"weight of {path or 'the layer'!r}: {bad} of {weight.numel()} values are NaN or infinite; "
-            "no conductance can hold them, repair the weights first"
-        )
-
-
-def check_values(weight: Tensor, path: str) -> None:
-    """Raise ``ValueError`` if a weight has a shape and no values, on the meta device."""
-    if weight.is_meta:
-        raise ValueError(
-            f"weight of {path or 'the layer'!r} is on the meta device: it has a shape and no values; load "
-            "them first, with model.load_state_dict(state, assign=True)"
-        )
 
 
 def age(hardware: Hardware, state: TileState, seconds: float) -> TileState:

@@ -416,7 +416,7 @@ def _to_digital(layer: AnalogLayer, weights: str) -> nn.Module:
 def _take_over(layer: AnalogLayer) -> None:
     """Give a layer Parameters of its own that hold what its arrays hold."""
     held = [
-        (array, array.effective_weight(), array.effective_bias(), array.require_chip("revert").shift)
+        (array, array.effective_weight(), array.effective_bias(), array.outline("revert").shift)
         for array in layer.each()
     ]
     for name in dict.fromkeys(name for array, *_ in held for name in array.parameter_names()):

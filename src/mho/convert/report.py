@@ -227,7 +227,7 @@ class Report:
     def programmed(self) -> bool:
         """Whether every analog layer holds a chip."""
         layers = [m for m in self.model.modules() if isinstance(m, Crossbar)]
-        return bool(layers) and all(layer.chip is not None for layer in layers)
+        return bool(layers) and all(layer.is_programmed for layer in layers)
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a ``pandas.DataFrame``, the hardware as JSON (needs pandas)."""

@@ -134,7 +134,7 @@ class CrossbarArray(keras.layers.Layer):
     @property
     def programmed(self) -> bool:
         """Whether there is a chip."""
-        return self.crossbar.chip_g is not None
+        return self.crossbar.is_programmed
 
     # --- the product ------------------------------------------------------------------------------
 
@@ -283,7 +283,7 @@ class CrossbarArray(keras.layers.Layer):
             limit = getattr(crossbar, name)
             if name in self.parts:
                 self.parts[name].assign(np.zeros(self.parts[name].shape) if limit is None else limit.numpy())
-        if crossbar.chip_g is not None:
+        if crossbar.is_programmed:
             self._take_chip(crossbar)
 
     def _take_chip(self, crossbar: Crossbar) -> None:

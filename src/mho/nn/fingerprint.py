@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 15  # words: their copies stay in a cache
 _WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
 _A, _B = -7046029254386353131, -4658895280553007687  # odd 64-bit mixing constants (splitmix64)
 

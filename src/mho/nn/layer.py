@@ -170,7 +170,7 @@ class AnalogLayer(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Moves of the Parameters do not make a chip stale."""
-        fresh = [a for a in self.each() if a.chip_g is not None and not a.is_stale()]
+        fresh = [a for a in self.each() if a.is_programmed and not a.is_lean and not a.is_stale()]
         without_values = [a for a in self.each() if a.stored_weight().is_meta]
         known = [a for a in self.each() if a._seen == a.sight()]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

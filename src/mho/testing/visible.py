@@ -49,7 +49,7 @@ def check_visible(
     """
     model = copied(model)
     layers = crossbars(model)
-    if any(layer.chip is None for layer in layers.values()):
+    if any(not layer.is_programmed for layer in layers.values()):
         lifecycle.program(model, seed=0)
     hidden: dict[str, list[str]] = {}
     for mode in ("eval()", "train() on the chip"):

@@ -45,7 +45,7 @@ class Analog(nn.Module):
 
         The first call after training programs the chip.
         """
-        if any(array.chip is None or array.is_stale() for array in crossbars(self).values()):
+        if any(not array.is_programmed or array.is_stale() for array in crossbars(self).values()):
             Analog.program_analog_weights(self)
         lifecycle.age(self, float(t_inference))
         for layer in _configured(self):

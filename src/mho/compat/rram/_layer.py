@@ -146,9 +146,9 @@ class TorchRRAMLinear(AnalogLinear, RRAMLinearLayer):
     def _keep_programmed(self) -> None:
         """Program the cells where they hold none or other weights."""
         array = self.array()
-        if array.weight.is_meta or (array.chip_g is not None and array._seen == array.sight()):
+        if array.weight.is_meta or (array.is_programmed and array._seen == array.sight()):
             return
-        if array.chip_g is None or array.is_stale():
+        if not array.is_programmed or array.is_stale():
             self.program_rram_weights()
         else:
             array.check_chip()

@@ -78,7 +78,7 @@ class TorchRRAMOptimizer(torch.optim.Optimizer):
         drawn = fresh_seed() if seed is None else int(seed)
         self._seeds = {path: _seed_of(array, drawn) for path, array in self._arrays.items()}
         for path, array in self._arrays.items():
-            if array.chip_g is None or array.is_stale():
+            if not array.is_programmed or array.is_stale():
                 _program(array, self._seeds[path])
         train_on_chip(model)
         self._held = {path: array.weight.detach().clone() for path, array in self._arrays.items()}

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from mho.chip import tile
 from mho.chip.damage import range_damage, refuse
-from mho.chip.tile import TileState
+from mho.chip.tile import Drawn, TileState
 from mho.nn.computed_weights import make_plain
-from mho.nn.crossbar.description import CHIP
+from mho.nn.crossbar.description import CHIP, MADE
 from mho.nn.crossbar.packing import Packed
 from mho.nn.crossbar.plain import plain
+from mho.nn.crossbar.saved import LEFT_OUT, stream_of
 
 
 class ChipHolder(Packed):
@@ -25,15 +26,35 @@ class ChipHolder(Packed):
         """
         self._check_ranges()
         self._check_state(chip)
+        stays_lean = self.is_lean and chip.g.is_meta
+        self._take(chip, self.chip_stream if stays_lean else None, self.drawn() if stays_lean else None)
+
+    def _take(self, chip: TileState, stream: Tensor | None, drawn: Drawn | None) -> None:
+        """Hold a chip and pack it; of a lean one, not its cells."""
+        if (stream is None) != (self.chip_stream is None):
+            self.chip_format = None  # it says what the chip leaves out
+        self.chip_stream = stream
         for name, value in zip(CHIP, chip, strict=True):
-            setattr(self, name, value)
-        self._pack(chip)
+            left_out = drawn is not None and name.removeprefix("chip_") in LEFT_OUT
+            setattr(self, name, None if left_out else value)
+        self._to_compare = False
+        if drawn is None:
+            self.chip_drawn = None
+        self._plan = None  # it holds what was packed before
+        if drawn is not None:
+            self._drop_packed()
+        self._pack(chip, drawn)
+
+    def keep_whole(self) -> None:
+        """Let a lean chip keep its conductances from now on, for they will change."""
+        if self.is_lean:
+            self.set_chip(self.require_chip("keep_whole"))
 
     def correct(self, gain: Tensor, shift: Tensor) -> None:
         """Take other digital corrections ``[column]``; what is packed of the array stays, if it can."""
-        chip = self.require_chip("compensate")._replace(gain=gain, shift=shift)
+        chip = self.outline("compensate")._replace(gain=gain, shift=shift)
         refuse(self._damage({"gain": gain, "shift": shift}), self.key)
-        ours = self._own(CHIP) and self._packed_from[-1] is self.packed_kernel
+        ours = self._own(MADE) and self._packed_from[-1] is self.packed_kernel
         if not (ours and tile.is_tiled(self.hardware) and self._versions == self._present_versions()):
             self.set_chip(chip)
             return
@@ -42,11 +63,15 @@ class ChipHolder(Packed):
             self.packed_out = tile.column_factors(chip).flatten()
         self._prepare()
 
-    def program(self, seed: int, path: str) -> None:
-        """Program one chip from the present weights."""
+    def program(self, seed: int, path: str, lean: bool = False) -> None:
+        """Program one chip from the present weights; a lean one keeps its seed and no conductances."""
         with plain():
-            chip, self.written = tile.write(self.hardware, self.present(), self.layout, seed, path)
-            self.set_chip(chip)
+            drawn = tile.to_draw(self.hardware, self.present(), self.layout, seed, path)
+            chip, self.written = tile.chip_of(drawn, lean)
+            self._check_ranges()
+            self._check_state(chip)
+            stream = stream_of(seed, path).to(self.weight.device) if lean else None
+            self._take(chip, stream, drawn if lean else None)
             self.mark_fresh()
         self.seed = int(seed)
         if self._tap is not None:
@@ -67,7 +92,7 @@ class ChipHolder(Packed):
             here.data.copy_(value)
         else:
             setattr(self, name, value)
-        if self.chip_g is not None:
+        if self.is_programmed:
             self._prepare()
 
     def put_back(self, weight: Tensor, bias: Tensor | None, shift: Tensor) -> None:

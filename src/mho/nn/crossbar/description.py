@@ -14,7 +14,7 @@ from mho.chip.reads import PACKED
 from mho.chip.tap import Tap
 from mho.chip.tile import TileState
 from mho.config import python_number
-from mho.errors import NotMappableError, NotProgrammedError
+from mho.errors import NotMappableError
 from mho.hardware import Hardware
 from mho.nn.crossbar.source import WeightSource
 from mho.nn.kept_ranges import kept_limits
@@ -23,8 +23,10 @@ from mho.programming import Summary
 
 CHIP = tuple(f"chip_{name}" for name in TileState._fields)
 RANGES = ("input_range", "output_range")
-STAMP = ("chip_format", "chip_checksum")
-SAVED = (*CHIP, "chip_weights", *RANGES)
+STAMP = ("chip_format", "chip_checksum", "chip_drawn")
+STREAM = "chip_stream"
+MADE = (*CHIP, STREAM)  # what a chip is made of
+SAVED = (*CHIP, "chip_weights", STREAM, *RANGES)
 PLACE = {name: place for place, name in enumerate(SAVED)}
 PACKED_BUFFERS = tuple(f"packed_{name}" for name in PACKED)
 
@@ -57,9 +59,12 @@ class Described(WeightSource):
     chip_g: Any  # the buffers: a tensor or None
     chip_gain: Any
     chip_shift: Any
+    chip_scale: Any
+    chip_stream: Any
     chip_weights: Any
     chip_format: Any
     chip_checksum: Any
+    chip_drawn: Any
     packed_kernel: Any
     packed_out: Any
     tile_index: Any
@@ -99,10 +104,11 @@ class Described(WeightSource):
         self._learner: Any = None
         self._packed_from: list[Tensor | None] = [None] * (len(SAVED) + 1)
         self._plan: ReadPlan | None = None
+        self._to_compare = False  # whether cells that are drawn are compared with those that were saved
         self._rules: Rules | None = None
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._versions: tuple[int, ...] = ()
-        for name in (*CHIP, "chip_weights", *STAMP):
+        for name in (*CHIP, "chip_weights", STREAM, *STAMP):
             self.register_buffer(name, None)
         for name in PACKED_BUFFERS:
             self.register_buffer(name, None, persistent=False)
@@ -141,28 +147,19 @@ class Described(WeightSource):
                 self._make_range(name)
 
     @property
-    def chip(self) -> TileState | None:
-        """The programmed chip, or None."""
-        if self.chip_g is None:
-            return None
-        if self._learner is not None:
-            self._learner.settle()
-        return TileState(*(getattr(self, name) for name in CHIP))
+    def is_programmed(self) -> bool:
+        """Whether there is a chip, whole or lean."""
+        return self.chip_scale is not None
 
-    def require_chip(self, verb: str) -> TileState:
-        """The chip, or ``NotProgrammedError`` naming the verb that needs one."""
-        chip = self.chip
-        if chip is None:
-            raise NotProgrammedError(
-                f"{verb} needs a programmed chip, and {self.path or 'this layer'!r} has none: "
-                "call mho.program(model, seed=0) first"
-            )
-        return chip
+    @property
+    def is_lean(self) -> bool:
+        """Whether the chip keeps its seed instead of its conductances."""
+        return self.chip_stream is not None and self.chip_g is None
 
     def array_state(self) -> set[str]:
         """Names of the buffers and Parameters that the array has."""
         recipe = {name for name in self._buffers if name.startswith("training_")}
-        return {*CHIP, "chip_weights", *STAMP, *PACKED_BUFFERS, "tile_index", *recipe, *RANGES}
+        return {*CHIP, "chip_weights", STREAM, *STAMP, *PACKED_BUFFERS, "tile_index", *recipe, *RANGES}
 
 
 def _check_mappable(weight: Tensor) -> None:

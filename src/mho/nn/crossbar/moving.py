@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, RANGES, SAVED, STAMP
+from mho.nn.crossbar.description import CHIP, MADE, PACKED_BUFFERS, RANGES, SAVED, STAMP, STREAM
 from mho.nn.crossbar.plain import plain
 from mho.nn.crossbar.reading import Readable
-from mho.nn.crossbar.saved import checksum
+from mho.nn.crossbar.saved import LEFT_OUT, checksum
+from mho.nn.fingerprint import fingerprint
 
 _KEPT = (*CHIP, *PACKED_BUFFERS, *RANGES)
 
@@ -73,16 +74,21 @@ class Crossbar(Readable):
                     moved.data = value.to(moved.device)
                 else:
                     setattr(self, name, value.to(moved.device))
-        if self.chip_g is not None:
+        if self.is_programmed:
             self._sync()
         return self
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """The chip with its format and checksum."""
-        chip = self.chip
-        if chip is not None and not chip.g.is_meta:
+        chip = self.held()
+        if chip is not None and not chip.scale.is_meta:
+            entries = {**chip._asdict(), "stream": self.chip_stream}
+            if self.is_lean:
+                entries.update(dict.fromkeys(LEFT_OUT))
             with plain():
-                self.chip_checksum = checksum(chip._asdict()).to(chip.g.device)
+                self.chip_checksum = checksum(entries).to(chip.scale.device)
+                if self.is_lean and self.packed_kernel is not None:
+                    self.chip_drawn = fingerprint(self.packed_kernel)
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def _load_from_state_dict(
@@ -91,8 +97,14 @@ class Crossbar(Readable):
     ) -> None:  # fmt: skip
         """Take the chip of the dict; a dict without one leaves the chip (stale if the weights differ)."""
         names = (*SAVED, *STAMP)
+        chip_given = prefix + "chip_scale" in state_dict
         given = {name: state_dict[prefix + name] for name in names if prefix + name in state_dict}
         self.refuse_state(state_dict, prefix)
+        if chip_given and "chip_g" in given:
+            given.pop(STREAM, None)
+        for name in (*MADE, "chip_drawn") if chip_given else ():
+            if name not in given:
+                setattr(self, name, None)  # the chip of the dict has no such entry
         for name, value in given.items():
             here = getattr(self, name, None)
             if here is None or here.shape != value.shape or here.dtype != value.dtype:
@@ -107,9 +119,13 @@ class Crossbar(Readable):
         missing_keys[:] = [key for key in missing_keys if not key.startswith(recipe)]
         unexpected_keys[:] = [key for key in unexpected_keys if not key.startswith(recipe)]
         self.fill()
-        if "chip_g" in given:
+        if chip_given:
             self.written = self.seed = None
-            self.repack()
+            self._to_compare = self.is_lean
+            if self.is_lean:
+                self._drop_packed()  # drawn once all weights are there, or when it is read
+            else:
+                self.repack()
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and files get of it: the chip as it is now."""
@@ -125,7 +141,9 @@ class Crossbar(Readable):
 
     def state_in_words(self) -> str:
         """Bias rows, whether there is a chip, and the device of its cells."""
-        state = "programmed" if self.chip_g is not None else "not programmed"
+        state = "programmed" if self.is_programmed else "not programmed"
+        if self.is_lean:
+            state = f"{state}, lean"
         if self.bias_rows:
             state = f"bias_rows={self.bias_rows}, {state}"
         return f"device={type(self.hardware.device).__name__}, {state}"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import Tensor
 
 from mho.chip import tile
 from mho.chip.reads import PACKED, Limit, Read, from_entries
-from mho.chip.tile import TileState
+from mho.chip.tile import Drawn, TileState
 from mho.converters import DAC, ColumnConverter
+from mho.errors import RedrawnChipWarning
 from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, PLACE, RANGES, SAVED
+from mho.nn.crossbar.lean import HoldsChip
 from mho.nn.crossbar.plain import plain
 from mho.nn.crossbar.saved import unstamped
-from mho.nn.crossbar.soundness import Checked
+from mho.nn.fingerprint import fingerprint
 
 
-class Packed(Checked):
+class Packed(HoldsChip):
     """An array that keeps what products by its chip need."""
 
     def repack(self) -> None:
@@ -23,19 +27,33 @@ class Packed(Checked):
         Raises:
             DamagedChipError: an entry can be that of no chip of this array.
         """
-        chip = self.chip
+        chip = self.held()
         if chip is None:
             return
         self._check_ranges()
         self._check_state(chip)
-        self._pack(chip)
+        self._pack(chip, self.drawn())
+        if self._to_compare and self.chip_drawn is not None:
+            with plain():
+                if bool(fingerprint(self.packed_kernel) != self.chip_drawn):
+                    self._warn_redrawn()
+        self._to_compare = False
 
-    def _pack(self, chip: TileState) -> None:
+    def _warn_redrawn(self) -> None:
+        warnings.warn(
+            f"the cells of {self.path or 'this layer'!r} were drawn again with other last bits: its lean "
+            "chip was saved on another kind of processor or by another torch; save chips without lean=True "
+            "where bits must travel",
+            RedrawnChipWarning,
+            stacklevel=4,
+        )
+
+    def _pack(self, chip: TileState, drawn: Drawn | None) -> None:
         with plain():
-            read = tile.pack(self.hardware, chip, self.layout)
+            read = tile.pack(self.hardware, chip, self.layout, drawn=drawn)
         self._hold(read.changed(shift=None))
         if self.chip_format is None:
-            self.chip_format, self.chip_checksum = unstamped(chip.g.device)
+            self.chip_format, self.chip_checksum = unstamped(chip.scale.device, drawn is not None)
         self._prepare()
 
     def _hold(self, read: Read) -> None:
@@ -43,6 +61,12 @@ class Packed(Checked):
         found = read.entries()
         for name, buffer in zip(PACKED, PACKED_BUFFERS, strict=True):
             setattr(self, buffer, found.get(name))
+
+    def _drop_packed(self) -> None:
+        """Keep nothing that is packed."""
+        for buffer in PACKED_BUFFERS:
+            setattr(self, buffer, None)
+        self._packed_from[-1] = None
 
     def _prepare(self) -> None:
         """Make the constant factors of a read by this chip with these ranges."""

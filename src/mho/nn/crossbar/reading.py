@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from mho.autograd import forward_mode, in_transform, learns
+from mho.blocks import in_threads
 from mho.chip import tile
 from mho.chip.layouts import no_tensor
 from mho.chip.plan import ReadPlan
 from mho.chip.reads import Read
-from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS, RANGES, SAVED
+from mho.nn.crossbar.description import MADE, PACKED_BUFFERS, RANGES, SAVED
 from mho.nn.crossbar.multiplying import Multiplying
 
 _ACTING = (
@@ -24,6 +25,7 @@ _ACTING = (
     "chip_gain",
     "chip_converters",
     "chip_drivers",
+    "chip_stream",
 )
 """What is packed: each comparison costs a graph its microseconds, and the shift is read as it is."""
 
@@ -112,7 +114,7 @@ class Readable(Multiplying):
 
     def _make_plan(self, read: Read) -> None:
         """For the reads to come, where the chip and the weights are this array's own."""
-        if self.chip_g is None or self.chip_g.is_meta or torch.compiler.is_compiling():
+        if not self.is_programmed or self.chip_scale.is_meta or torch.compiler.is_compiling():
             return
         if torch.is_grad_enabled() or in_transform():
             return
@@ -124,7 +126,7 @@ class Readable(Multiplying):
             weights[name] = weight
         if self._plan is not None and self._holds(self._plan):
             return  # it holds, and autocast goes the long way
-        if not self._own(CHIP) or not self._all_else_is_own():
+        if not self._own(MADE) or not self._all_else_is_own():
             return
         held = dict(zip(SAVED, self._saved(), strict=True))
         packed = {name: self._buffers[name] for name in PACKED_BUFFERS}
@@ -155,17 +157,19 @@ class Readable(Multiplying):
         return read.changed(inputs=self.tile_index)
 
     def _evaluation_read(self) -> Read:
-        if self.chip_g is None:
+        if self.chip_scale is None:
             return self._targets()
         compiling = torch.compiler.is_compiling()
-        own = self._own(_ACTING if compiling else CHIP)
+        if self.packed_kernel is None and self.is_lean and not torch.compiler.is_compiling():
+            in_threads([self.repack])  # it was loaded without the rest of its model
+        own = self._own(_ACTING if compiling else MADE)
         alone = self._packed_from[-1] is self.packed_kernel  # nothing packed was given with the entries
         if not (compiling or in_transform()) and not self._all_else_is_own():
             self._notice_given()
         if not own:  # torch.func.functional_call gave entries of another chip
             if alone:
-                chip = self.require_chip("forward")
-                read = tile.pack(self.hardware, chip, self.layout, self._check_state)
+                chip, drawn = self.outline("forward"), self.drawn()
+                read = tile.pack(self.hardware, chip, self.layout, self._check_state, drawn)
                 return read.changed(inputs=self.tile_index)
         elif not compiling:
             self._notice_changes()

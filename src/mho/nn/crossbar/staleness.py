@@ -26,7 +26,7 @@ class Watched(ChipHolder):
         without reading: it sees changes that torch counts, steps of optimizers and assignments to
         ``.data``, and misses changes in place through an alias, such as ``weight.data.add_(1)``.
         """
-        if self.chip_g is None or self.chip_weights is None:
+        if not self.is_programmed or self.chip_weights is None:
             return False
         return bool(self.fingerprint() != self.chip_weights)
 
@@ -63,7 +63,7 @@ class Watched(ChipHolder):
 
     def _notice_evaluation(self) -> None:
         """Training mode without gradients, with a chip: most likely ``eval()`` was forgotten."""
-        if self.chip_g is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if not self.is_programmed or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return
         warnings.warn(
             f"{self.path or 'this layer'!r} holds a chip, but the model is in training mode, which uses "

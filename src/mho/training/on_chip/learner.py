@@ -49,6 +49,7 @@ class Learner:
     def __init__(self, crossbar: Crossbar, rule: Rule, backward: Backward, seed: int) -> None:
         """Make a programmed array learn; ``seed`` names the draws of arrays that only the rule sees."""
         self.crossbar, self.backward, self.seed = crossbar, backward, seed
+        crossbar.keep_whole()
         chip = crossbar.require_chip("learning on the chip")
         where = crossbar.path or "the array"
         self.device, self._own = pulsed_device(crossbar, chip.cells, where)
