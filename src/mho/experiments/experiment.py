@@ -19,6 +19,7 @@ from mho.experiments import (
     learn,
     quantization,
     real,
+    reproduce,
     search,
     wires,
 )
@@ -35,6 +36,7 @@ STUDIES = (
     learn,
     quantization,
     real,
+    reproduce,
     search,
     wires,
 )  # each registers its own

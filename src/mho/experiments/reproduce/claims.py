@@ -48,8 +48,8 @@ class Figure:
             ours: mean over seeds with its interval.
 
         Returns:
-            ``"met"``: the whole interval lies within; ``"not met"``: all of it lies outside; ``"undecided"``: it
-            crosses an end, or one seed gave no interval.
+            ``"met"``: the whole interval lies within; ``"not met"``: all of it lies outside;
+            ``"undecided"``: it crosses an end, or one seed gave no interval.
 
         >>> from mho.experiments.statistics import estimate
         >>> Figure("a", "", "> 1", least=1.0).verdict(estimate([1.2, 1.3, 1.25]))

@@ -15,8 +15,9 @@ XIAO = Claim(
         "accelerators, IEEE Circuits Syst. Mag. 22(4), 26 (2022)"
     ),
     statement=(
-        "Resilience to programming errors improves when conductances are proportional to weights (differential "
-        "pairs, not an offset), and is nearly the same with unsliced weights as with bit slices."
+        "Resilience to programming errors improves when conductances are proportional to weights "
+        "(differential pairs, not an offset), and is nearly the same with unsliced weights as with bit "
+        "slices."
     ),
     source=(
         "abstract; pages 30 to 32, 39, 41 and 44 of the magazine as text. The figures of section 5 were not "
@@ -55,17 +56,17 @@ XIAO = Claim(
 MEHONIC = Claim(
     name="mehonic-2019",
     paper=(
-        "A. Mehonic, D. Joksas, W. H. Ng, M. Buckwell and A. J. Kenyon, Simulation of inference accuracy using "
-        "realistic RRAM devices, Front. Neurosci. 13, 593 (2019)"
+        "A. Mehonic, D. Joksas, W. H. Ng, M. Buckwell and A. J. Kenyon, Simulation of inference accuracy "
+        "using realistic RRAM devices, Front. Neurosci. 13, 593 (2019)"
     ),
     statement=(
-        "On MNIST the ratio of the high- to the low-resistance state is a crucial determinant of accuracy: about "
-        "96.8 % for ratios above 3, about 97.3 % with ideal weights."
+        "On MNIST the ratio of the high- to the low-resistance state is a crucial determinant of accuracy: "
+        "about 96.8 % for ratios above 3, about 97.3 % with ideal weights."
     ),
     source=(
         "abstract. How weights below the least conductance are mapped was not read: here they take the least "
-        "one with their sign, and the largest weights are clipped, as MemTorch maps weights (from memory, after "
-        "this paper)"
+        "one with their sign, and the largest weights are clipped, as MemTorch maps weights (from memory, "
+        "after this paper)"
     ),
     figures=(
         Figure(
@@ -90,8 +91,8 @@ NEUROSIM = Claim(
     ),
     source=(
         "the manual in the repository of DNN_NeuroSim_V1.4: text, and figure 20 by the coordinates of its "
-        "vector drawing (baseline 90.18 %; 4 bits 89.6, 88.3 and 89 %, 3 bits 56, 74 and 35 % with cells of 1, 2 "
-        "and 4 bits)"
+        "vector drawing (baseline 90.18 %; 4 bits 89.6, 88.3 and 89 %, 3 bits 56, 74 and 35 % with cells of "
+        "1, 2 and 4 bits)"
     ),
     figures=(
         Figure(
@@ -112,12 +113,14 @@ NEUROSIM = Claim(
 RASCH = Claim(
     name="rasch-2023",
     paper=(
-        "M. J. Rasch, C. Mackin, M. Le Gallo et al., Hardware-aware training for large-scale and diverse deep "
-        "learning inference workloads using in-memory computing-based accelerators, Nat. Commun. 14, 5282 (2023)"
+        "M. J. Rasch, C. Mackin, M. Le Gallo et al., Hardware-aware training for large-scale and diverse "
+        "deep learning inference workloads using in-memory computing-based accelerators, Nat. Commun. 14, "
+        "5282 (2023)"
     ),
     statement=(
-        "Of networks trained for the hardware, nonidealities that add noise to the inputs or outputs, not the "
-        "weights, have the largest impact on accuracy; recurrent networks are particularly robust to all."
+        "Of networks trained for the hardware, nonidealities that add noise to the inputs or outputs, not "
+        "the weights, have the largest impact on accuracy; recurrent networks are particularly robust to "
+        "all."
     ),
     source=(
         "abstract. That noises are compared at the same error of a product of random numbers is from memory; "
@@ -160,14 +163,16 @@ RASCH = Claim(
 ANALOGNAS = Claim(
     name="analognas",
     paper=(
-        "AnalogNAS-Bench: a NAS benchmark for analog in-memory computing, arXiv 2506.18495 (2025), after "
-        "H. Benmeziane et al., AnalogNAS, arXiv 2305.10459 (2023)"
+        "AnalogNAS-Bench: a NAS benchmark for analog in-memory computing, arXiv 2506.18495 (2025), after H. "
+        "Benmeziane et al., AnalogNAS, arXiv 2305.10459 (2023)"
     ),
     statement=(
         "Robust architectures tend to have wider and branched blocks; skip connections improve resilience to "
         "the drift of phase-change memory."
     ),
-    source="abstract of the benchmark and a summary of it; no figure was read, so only directions are compared",
+    source=(
+        "abstract of the benchmark and a summary of it; no figure was read, so only directions are compared"
+    ),
     figures=(
         Figure(
             key="width",
@@ -189,12 +194,12 @@ ANALOGNAS = Claim(
 JOSHI = Claim(
     name="joshi-2020",
     paper=(
-        "V. Joshi, M. Le Gallo, S. Haefeli et al., Accurate deep neural network inference using computational "
-        "phase-change memory, Nat. Commun. 11, 2473 (2020)"
+        "V. Joshi, M. Le Gallo, S. Haefeli et al., Accurate deep neural network inference using "
+        "computational phase-change memory, Nat. Commun. 11, 2473 (2020)"
     ),
     statement=(
-        "A ResNet-32 trained with noise on its weights has 93.7 % on CIFAR-10 once it is on phase-change memory, "
-        "no appreciable loss, and keeps above 93.5 % over a day with compensation."
+        "A ResNet-32 trained with noise on its weights has 93.7 % on CIFAR-10 once it is on phase-change "
+        "memory, no appreciable loss, and keeps above 93.5 % over a day with compensation."
     ),
     source=(
         "abstract, in the journal and as a preprint. The digital accuracy (93.75 %), noise of 3.8 % of the "
