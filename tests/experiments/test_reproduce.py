@@ -11,7 +11,6 @@ import torch
 
 import mho
 from mho.config import config
-from mho.converters import Histogram
 from mho.experiments.data import Digits
 from mho.experiments.harness import run
 from mho.experiments.models import RowLSTM, SmallResNet, SmallVGG
@@ -31,10 +30,9 @@ from mho.experiments.reproduce import (
 )
 from mho.experiments.reproduce.base import plain, tolerated
 from mho.experiments.reproduce.mehonic import RaisedPair
-from mho.experiments.reproduce.neurosim import FittedLevels, fitted_levels
 from mho.experiments.reproduce.rasch import NOISES, error_of_product, with_noise
 from mho.experiments.statistics import estimate
-from mho.testing import check_adc, check_mapping, check_study
+from mho.testing import check_mapping, check_study
 
 
 @config
@@ -150,21 +148,8 @@ def test_one_paper_from_end_to_end(tmp_path):
 # --- parts of the papers -------------------------------------------------------------------------
 
 
-def test_the_pair_and_the_converter_keep_the_contracts_of_their_stages():
-    check_adc(FittedLevels(levels=(0.0, 0.2, 1.0)))
+def test_the_pair_keeps_the_contract_of_mappings():
     check_mapping(RaisedPair(ratio=1e6))
-
-
-def test_levels_are_fitted_to_what_was_seen():
-    """Uniform currents take even levels, a few values take a level each, in units of the full scale."""
-    even, few = Histogram(), Histogram()
-    even.add(torch.arange(0, 4, 1 / 1024))
-    few.add(torch.tensor([0.0, 1.0, 10.0, 10.0]))
-    wanted = [(2 * k + 1) / 8 for k in range(4)]
-    assert list(fitted_levels([even], 2)) == pytest.approx(wanted, abs=2e-3)
-    assert list(fitted_levels([few], 2)) == pytest.approx([0.0, 0.1, 1.0], abs=2e-3)
-    with pytest.raises(ValueError, match="each larger"):
-        FittedLevels(levels=(0.0, 0.0))
 
 
 def test_noise_of_each_kind_has_the_error_that_it_is_said_to_have():

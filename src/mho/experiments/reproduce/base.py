@@ -74,8 +74,8 @@ class Bench:
             network = mho.revert(network)
         return network.eval()
 
-    def on(self, network: nn.Module, hardware: mho.Hardware | Mapping[str, mho.Hardware]) -> nn.Module:
-        """A network on calibrated arrays, the same for all layers or by path."""
+    def on(self, network: nn.Module, hardware: mho.Hardware) -> nn.Module:
+        """A network on calibrated arrays."""
         analog = mho.convert(network, hardware).eval()
         mho.calibrate(analog, [self.seen])
         return analog
