@@ -21,7 +21,8 @@ def call(*words):
 
 @pytest.fixture
 def papers(monkeypatch):
-    monkeypatch.setattr(reproduce, "PAPERS", {"stated": Stated()})
+    for known in ("PAPERS", "QUICK"):
+        monkeypatch.setattr(reproduce, known, {"stated": Stated()})
 
 
 def test_without_a_name_they_are_listed_with_what_they_say():

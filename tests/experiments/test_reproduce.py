@@ -18,6 +18,7 @@ from mho.experiments.reproduce import (
     MET,
     NOT_MET,
     PAPERS,
+    QUICK,
     UNDECIDED,
     Bench,
     Claim,
@@ -89,6 +90,7 @@ def test_one_figure_that_is_not_met_decides_over_all():
 
 
 def test_every_claim_says_what_was_read_and_has_a_tolerance_for_each_figure():
+    assert list(QUICK) == list(PAPERS)
     for name, paper in PAPERS.items():
         claim = paper.claim
         assert name == claim.name and claim.paper and claim.statement and claim.source

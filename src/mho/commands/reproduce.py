@@ -12,7 +12,7 @@ from mho.experiments.data import Digits, Source, mnist_in
 from mho.experiments.harness import Result, run_together
 from mho.experiments.harness.study import TABLE, csv_of
 from mho.experiments.progress import for_terminal
-from mho.experiments.reproduce import PAPERS, ReproduceStudy
+from mho.experiments.reproduce import PAPERS, QUICK, ReproduceStudy
 from mho.experiments.store import RESULTS, document_text
 from mho.report.reproduce import reproduce_lines, reproduce_page, reproduce_text
 
@@ -29,7 +29,7 @@ OPTIONS = (
     ),
     *fields(STUDY, "seeds chips images seed"),
     OUTPUT,
-    flag("quick", "A first look: 3 seeds, 2 chips, 200 images; two minutes for all."),
+    flag("quick", "A first look: a third of the training, 3 seeds, 2 chips, 200 images; minutes for all."),
     ON,
     THREADS,
     WORKERS,
@@ -54,7 +54,8 @@ def reproduce(given: Given) -> None:
     source = Digits() if given.data is None else mnist_in(given.data)
     folder = given.output if given.output is not None else _folder(given, source)
     usual = given.study(replace(STUDY, data=source), SHORT)
-    studies = {folder / name: replace(usual, paper=PAPERS[name]) for name in names}
+    papers = QUICK if given.quick else PAPERS
+    studies = {folder / name: replace(usual, paper=papers[name]) for name in names}
     typer.echo(f"results go to {folder}")
     with kept(folder, f"Finished {STUDY.pieces}"):
         results = run_together(

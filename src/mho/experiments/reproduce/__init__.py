@@ -18,8 +18,19 @@ PAPERS: dict[str, Paper] = {
     paper.claim.name: paper
     for paper in (Xiao2022(), Mehonic2019(), NeuroSim(), Rasch2023(), AnalogNAS(), Joshi2020())
 }
+QUICK: dict[str, Paper] = {
+    paper.claim.name: paper
+    for paper in (
+        Xiao2022(steps=160),
+        Mehonic2019(steps=500),
+        NeuroSim(steps=200),
+        Rasch2023(steps=200),
+        AnalogNAS(steps=160),
+        Joshi2020(steps=200),
+    )
+}
 
 __all__ = [
-    "MET", "NOT_MET", "PAPERS", "UNDECIDED", "AnalogNAS", "Bench", "Claim", "Compared", "Figure",
+    "MET", "NOT_MET", "PAPERS", "QUICK", "UNDECIDED", "AnalogNAS", "Bench", "Claim", "Compared", "Figure",
     "Joshi2020", "Mehonic2019", "NeuroSim", "Paper", "Rasch2023", "ReproduceStudy", "Xiao2022", "overall",
 ]  # fmt: skip
