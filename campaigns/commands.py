@@ -45,12 +45,21 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "sweep": ("sweep", "PLAN", "--workers", "1"),
     "search": (*LOOK_FOR, "--tile-rows", "64", "--slices", "1", "--epochs", "5", "--chips", "1"),
     "learn": (*BY_PULSES, "--epochs", "1", "--seeds", "2", "--batch", "50"),
+    "reproduce": ("reproduce", "mehonic-2019", "--seeds", "2"),
     "budget": ("budget", "--epochs", "1", "--chips", "2", "--quick"),
     "device": ("device", "pcm"),
     "fit": ("device", "fit", "TABLE", "--layout", "states", "--unit", "1e-6"),
     "wires": ("wires", "--rows", "8", "--columns", "8"),
 }
-STUDIES = ("drift", "hwa", "quantize", "sweep", "search", "learn")  # that go on from what is finished
+STUDIES = (
+    "drift",
+    "hwa",
+    "quantize",
+    "sweep",
+    "search",
+    "learn",
+    "reproduce",
+)  # that go on from what is finished
 STATES = "mean,std\n" + "".join(f"{g},{0.1 + 0.02 * g:.2f}\n" for g in range(1, 8))
 
 

@@ -22,6 +22,7 @@ from mho.commands import (
     learn,
     quantize,
     real,
+    reproduce,
     search,
     sweep,
     wires,
@@ -108,6 +109,7 @@ command(app, "quantize", quantize.OPTIONS, quantize.quantize, without=quantize.W
 command(app, "hwa", hwa.OPTIONS, hwa.hwa)
 command(app, "learn", learn.OPTIONS, learn.learn)
 command(app, "real", real.OPTIONS, real.real, without=("sklearn",))
+command(app, "reproduce", reproduce.OPTIONS, reproduce.reproduce, without=("matplotlib",))
 command(app, "sweep", sweep.OPTIONS, sweep.sweep, without=sweep.WITHOUT)
 command(app, "search", search.OPTIONS, search.search, without=search.WITHOUT)
 command(app, "wires", wires.OPTIONS, wires.wires, without=wires.WITHOUT)

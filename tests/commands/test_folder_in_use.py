@@ -18,6 +18,7 @@ COMMANDS = {
     "hwa": ("--output", "vision", ("--quick", "--modality", "vision", "--workers", 1)),
     "quantize": ("--output-dir", "", ("--quick",)),
     "sweep": ("--output", "", ("--workers", 1)),
+    "reproduce": ("--output", "mehonic-2019", ("--quick", "mehonic-2019")),
     "search": ("--output", "", ("--trials", 1, "--epochs", 1)),
 }
 

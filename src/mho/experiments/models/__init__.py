@@ -11,11 +11,14 @@ from mho.experiments.models.bert import BERT, MiniLM
 from mho.experiments.models.lstm import LSTM, LanguageModel, perplexity
 from mho.experiments.models.mlp import MLP
 from mho.experiments.models.resnet import ResNet18, ResNet20, ResNet32, SmallResNet, WideResNet
+from mho.experiments.models.row_lstm import RowLSTM
 from mho.experiments.models.small_cnn import SmallCNN
+from mho.experiments.models.small_vgg import SmallVGG
 
 __all__ = [
     # images
-    "Network", "MLP", "ResNet18", "ResNet20", "ResNet32", "SmallCNN", "SmallResNet", "WideResNet",
+    "Network", "MLP", "ResNet18", "ResNet20", "ResNet32", "RowLSTM", "SmallCNN", "SmallResNet", "SmallVGG",
+    "WideResNet",
     # texts
     "TextNetwork", "BERT", "MiniLM", "MissingModelError",
     # rows of words

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mho.config import Count, Fraction, config
+from mho.config import Count, Fraction, config, later
 from mho.experiments.models.base import Network, at_least
 
 
@@ -33,15 +33,22 @@ class SmallResNet(Network):
 
     Attributes:
         width: channels of the first stage; the others have twice and four times as many.
+        skips: shortcuts around the blocks; False for the same network without them.
     """
 
     width: Count = 8
+    skips: bool = later(default=True)
 
     def build(self, channels: int, size: int, classes: int) -> nn.Module:
         """Shortcuts between stages are 1x1 convolutions."""
         at_least(size, 4, self)
         widths = (self.width, 2 * self.width, 4 * self.width)
-        return _resnet(channels, classes, widths, blocks=1, projected=True)
+        network = _resnet(channels, classes, widths, blocks=1, projected=True)
+        if not self.skips:
+            for name, block in network.named_children():
+                if isinstance(block, Block):
+                    setattr(network, name, nn.Sequential(block.first, block.second, nn.ReLU()))
+        return network
 
 
 @config
