@@ -85,7 +85,7 @@ class Effort:
     digital_steps: int = 600
     steps: int = 40
     windows: int = 1380  # of 64 letters that ideal cells are tested on
-    noisy_windows: int = 320  # and each chip of PCM: a noisy read through wires costs eight clean ones
+    noisy_windows: int = 200  # and each chip of PCM: a noisy read through wires costs eight clean ones
     chips: int = 5
     lines: tuple[int, ...] = (128, 256)
     settings: tuple[Setting, ...] = SETTINGS
@@ -246,7 +246,8 @@ class Bench:
             analog = mho.convert(network, place.hardware).eval()
             mho.program(analog, seed=chip_seed(0, chip))
             for correction in place.corrections if text == "test" else CORRECTIONS[:1]:
-                mho.age(analog, 0.0)  # undoes the correction before
+                if len(found) > 1:
+                    mho.age(analog, 0.0)  # undoes the correction before
                 mho.calibrate(analog, self.seen)
                 if correction != "none":
                     mho.compensate(analog, Affine(per_column=correction == "column"), data=self.seen)
