@@ -6,8 +6,8 @@ wires and 8-bit converters, on ideal cells of up to 25 uS and on PCM. Then it di
 text, with converters and Gaussian noise on the weights, once for wires without resistance (noise training)
 and once through the exact circuit of the wires. Both begin with the same weights, see the same batches
 and noise, have the same steps, and take their rate and noise from the same list by their accuracy on the
-validation text, on wires. Each network is tested as it is, and with a gain and shift of each layer or
-column.
+validation text, on arrays of 128 rows with wires. Each network is tested as it is, and with a gain and shift
+of each layer or column.
 
 The figure is the share of the loss by wires that comes back: value - b over the mean of a - b, with the
 untrained network on wires (b) and without (a). Its 95 % interval is over chips (programming errors and read
@@ -255,8 +255,9 @@ class Bench:
                 found[correction] = self.score(analog, text, place.cells)
         return found
 
-    def chosen(self, training: str, lines: int, cells: str) -> Setting:
-        """The setting with the best accuracy on the validation text, on wires."""
+    def chosen(self, training: str, cells: str) -> Setting:
+        """The setting with the best accuracy on the validation text, on arrays of the first size with wires."""
+        lines = self.effort.lines[0]
         place = Place(cells, lines)
 
         def accuracy(setting: Setting) -> float:
@@ -272,7 +273,7 @@ class Bench:
         """The scores of each chip; ideal cells are one chip."""
         networks: dict[str, nn.Module] = {"none": self.digital}
         for training in TRAININGS:
-            setting = self.chosen(training, lines, cells)
+            setting = self.chosen(training, cells)
             networks[training] = self.trained(training, lines, setting)
             seconds = self.book.records[f"seconds {named(training, lines, setting)}"]
             print(f"{training}: rate {setting[0]:g}, noise {setting[1]:g}; trained in {seconds:.0f} s")
