@@ -256,7 +256,7 @@ class Bench:
         return found
 
     def chosen(self, training: str, cells: str) -> Setting:
-        """The setting with the best accuracy on the validation text, on wires and arrays of the first size."""
+        """The setting with the best accuracy on the validation text, on wires and the first arrays."""
         lines = self.effort.lines[0]
         place = Place(cells, lines)
 
