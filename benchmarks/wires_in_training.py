@@ -9,9 +9,9 @@ and noise, have the same steps, and take their rate and noise from the same list
 validation text, on arrays of 128 rows with wires. Each network is tested as it is, and with a gain and shift
 of each layer or column.
 
-The figure is the share of the loss by wires that comes back: value - b over the mean of a - b, with the
-untrained network on wires (b) and without (a). Its 95 % interval is over chips (programming errors and read
-noise); on ideal cells, where all chips are alike, it is over parts of the test text.
+The figure is the share of the loss by wires that comes back: the mean of value - b over the mean of a - b,
+with the untrained network on wires (b) and without (a). Its 95 % interval is over chips (programming errors
+and read noise), paired; on ideal cells, where all chips are alike, it is over parts of the test text.
 
     python -m benchmarks.wires_in_training                  # prints what is finished already, does the rest
     python -m benchmarks.wires_in_training --quick          # shows that it runs
@@ -312,13 +312,20 @@ def samples(scores: list[Score], figure: int) -> list[float]:
 
 
 def shares(found: Found, figure: int) -> dict[tuple[str, ...], list[float]]:
-    """The share of the mean loss by wires that comes back, of each sample."""
+    """The share of the loss by wires that comes back: values whose mean is the ratio of the means.
+
+    The ratio is linearised in the gain and the loss of each sample, so that what both share cancels and a
+    sample with little loss counts for little.
+    """
     best, worst = (samples(found["none", where, "none"], figure) for where in ("no wires", "wires"))
-    loss = (sum(best) - sum(worst)) / len(best)
-    return {
-        arm: [(value - b) / loss for value, b in zip(samples(scores, figure), worst, strict=True)]
-        for arm, scores in found.items()
-    }
+    losses = [a - b for a, b in zip(best, worst, strict=True)]
+    loss = sum(losses) / len(losses)
+    back = {}
+    for arm, scores in found.items():
+        gains = [value - b for value, b in zip(samples(scores, figure), worst, strict=True)]
+        ratio = sum(gains) / sum(losses)
+        back[arm] = [ratio + (g - ratio * lost) / loss for g, lost in zip(gains, losses, strict=True)]
+    return back
 
 
 def shown(values: list[float]) -> str:
