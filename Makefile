@@ -144,6 +144,10 @@ real: $(VENV)/.real  ## pretrained networks over a year, raw and corrected (ARGS
 recovery: $(VENV)/.real  ## what a mapping, a correction and a training bring back of a year's loss (ARGS="--tasks pitch")
 	@$(ONE_THREAD) $(BIN)/python -m benchmarks.recovery $(ARGS)
 
+.PHONY: wires-in-training
+wires-in-training: $(READY)  ## noise training, wires in the loop and corrections on a transformer (an hour; ARGS=--quick)
+	@$(ONE_THREAD) $(BIN)/python -m benchmarks.wires_in_training $(ARGS)
+
 examples: $(READY)  ## run every file in examples/, in runs/examples (quickly, where it knows how)
 	@mkdir -p runs/examples
 	@set -e; for file in examples/*.py; do \

@@ -139,3 +139,64 @@ def test_noise_beyond_the_largest_weight_keeps_its_gradient() -> None:
         analog(x).square().sum().backward()
         grads.append(analog.weight.grad)
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-6, atol=1e-8)
+
+
+def dense(g: torch.Tensor, ohm: float) -> torch.Tensor:
+    """The matrix that an array multiplies by, from Kirchhoff's laws at each node: differentiable in ``g``."""
+    rows, columns = g.shape
+    word = torch.arange(rows * columns).view(rows, columns)
+    bit = word + rows * columns
+    metal = torch.zeros(2 * rows * columns, 2 * rows * columns, dtype=g.dtype)
+    for a, b in ((word[:, :-1], word[:, 1:]), (bit[:-1], bit[1:])):
+        pairs = torch.cat([torch.stack([a, b], -1), torch.stack([b, a], -1)]).view(-1, 2)
+        metal[pairs[:, 0], pairs[:, 1]] = -1 / ohm
+    metal.diagonal().copy_(-metal.sum(1))
+    metal.diagonal()[torch.cat([word[:, 0], bit[-1]])] += 1 / ohm  # to the drivers, to virtual ground
+    wiring = torch.eye(rows * columns, dtype=g.dtype)
+    wiring = torch.cat([wiring, -wiring])  # each cell joins its word and its bit node
+    driven = torch.zeros(2 * rows * columns, rows, dtype=g.dtype)
+    driven[word[:, 0], torch.arange(rows)] = 1 / ohm
+    voltages = torch.linalg.solve(metal + (wiring * g.flatten()) @ wiring.T, driven)
+    return voltages[bit[-1]].T / ohm
+
+
+def test_a_transformer_block_trains_through_the_wires_as_through_the_whole_circuit() -> None:
+    """Gradients of every Parameter are those of dense nodal analysis, and a step along them helps."""
+    lines, ohm, g_max = 8, 300.0, DEVICE.g_max
+    torch.manual_seed(0)
+    block = nn.TransformerEncoderLayer(lines, 2, 2 * lines, dropout=0.0, batch_first=True).double()
+    x, wanted = torch.randn(2, 3, 5, lines, dtype=torch.float64)
+
+    def loss_of(y: torch.Tensor) -> torch.Tensor:
+        return (y - wanted).square().mean()
+
+    def through_circuits(weight: torch.Tensor) -> torch.Tensor:
+        """``[output, input]``, cut into arrays of 8 x 8; the scale of a column is held."""
+        scale = weight.detach().abs().amax(1, keepdim=True)
+        pair = mho.mapping.DifferentialPair().targets((weight / scale).T[None], DEVICE.g_min, g_max)[:, 0]
+        seen = [
+            torch.cat([dense(part, ohm) for part in strip.split(lines, 1)], 1)
+            for g in pair
+            for strip in g.split(lines)
+        ]
+        plus, minus = torch.cat(seen).chunk(2)
+        return (plus - minus).T * scale / (g_max - DEVICE.g_min)
+
+    given = dict(block.named_parameters())
+    on_arrays = {n: through_circuits(p) if p.dim() == 2 else p for n, p in given.items()}
+    truth = loss_of(torch.func.functional_call(block.train(), on_arrays, (x,)))
+    gradients = dict(zip(given, torch.autograd.grad(truth, list(given.values())), strict=True))
+
+    wires = Wires(row=ohm, column=ohm)
+    hardware = mho.Hardware(device=DEVICE, tile=mho.Tile(rows=lines, columns=lines), array=wires)
+    analog = mho.convert(block, hardware).train()
+    found = loss_of(analog(x))
+    found.backward()
+    assert (found - loss_of(block(x))).abs() > 0.01 * found  # the wires matter
+    torch.testing.assert_close(found, truth, rtol=1e-9, atol=0.0)
+    trained = dict(analog.named_parameters())
+    assert set(trained) == set(given)
+    for name, wanted_gradient in gradients.items():
+        torch.testing.assert_close(trained[name].grad, wanted_gradient, rtol=1e-7, atol=1e-10, msg=name)
+    torch.optim.SGD(analog.parameters(), lr=0.02).step()
+    assert loss_of(analog(x)) < found
