@@ -26,20 +26,3 @@ from mho.experiments import (  # noqa: F401 (each registers its own)
 from mho.experiments.harness.measuring import Place, experiments, measure
 
 __all__ = ["Place", "experiments", "measure"]
-<<<<<<< .merge_file_mbhf6l
-=======
-STUDIES = (
-    budgets,
-    chips,
-    cost,
-    drift,
-    hwa,
-    landscape,
-    learn,
-    quantization,
-    real,
-    reproduce,
-    search,
-    wires,
-)  # each registers its own
->>>>>>> .merge_file_5mNLd3

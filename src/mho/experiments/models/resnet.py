@@ -29,21 +29,23 @@ class ResNet18(Network):
 
 @config
 class SmallResNet(Network):
-    """A residual network for small images: three stages of one block; by default 20 thousand weights.
+    """A residual network for small images: three stages of a block or several; by default 20 thousand weights.
 
     Attributes:
         width: channels of the first stage; the others have twice and four times as many.
         skips: shortcuts around the blocks; False for the same network without them.
+        blocks: of each stage.
     """
 
     width: Count = 8
     skips: bool = later(default=True)
+    blocks: Count = later(default=1)
 
     def build(self, channels: int, size: int, classes: int) -> nn.Module:
         """Shortcuts between stages are 1x1 convolutions."""
         at_least(size, 4, self)
         widths = (self.width, 2 * self.width, 4 * self.width)
-        network = _resnet(channels, classes, widths, blocks=1, projected=True)
+        network = _resnet(channels, classes, widths, self.blocks, projected=True)
         if not self.skips:
             for name, block in network.named_children():
                 if isinstance(block, Block):

@@ -12,10 +12,11 @@ from mho.experiments.models import Network, SmallResNet
 from mho.experiments.reproduce.base import Bench, Paper, Row, mean, plain
 from mho.experiments.reproduce.published import ANALOGNAS
 
+BLOCKS = 3  # of each of three stages: with skip connections a ResNet of 20 layers
 NETWORKS: dict[str, Network] = {
-    "width 4": SmallResNet(width=4),
-    "width 8": SmallResNet(width=8),
-    "width 4, no skips": SmallResNet(width=4, skips=False),
+    "width 4": SmallResNet(width=4, blocks=BLOCKS),
+    "width 8": SmallResNet(width=8, blocks=BLOCKS),
+    "width 4, no skips": SmallResNet(width=4, skips=False, blocks=BLOCKS),
 }
 
 
