@@ -29,7 +29,7 @@ class ResNet18(Network):
 
 @config
 class SmallResNet(Network):
-    """A residual network for small images: three stages of a block or several; by default 20 thousand weights.
+    """A residual network for small images: three stages of blocks; by default 20 thousand weights.
 
     Attributes:
         width: channels of the first stage; the others have twice and four times as many.
