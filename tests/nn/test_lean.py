@@ -16,9 +16,9 @@ import mho
 from mho import devices, programming
 from mho.chip import cells
 from mho.devices import Device
-from mho.errors import ConfigError, DamagedChipError, RedrawnChipWarning, StaleChipWarning
+from mho.errors import DamagedChipError, RedrawnChipWarning, StaleChipWarning
 from mho.nn import crossbars, each
-from mho.nn.crossbar.description import CHIP, PACKED_BUFFERS
+from mho.nn.crossbar.description import PACKED_BUFFERS
 from mho.training.on_chip import SGD, PulsedOptimizer
 
 from ..devices.test_contract import EXAMPLES
@@ -352,11 +352,6 @@ def test_pulses() -> None:
     assert_same(whole, lean, kept=True)
 
 
-def test_reverted() -> None:
-    whole, lean = (mho.revert(model) for model in pair(PCM))
-    assert torch.equal(whole[0].weight, lean[0].weight)
-
-
 # --- torch.func, gradients -----------------------------------------------------------------------
 
 
@@ -402,12 +397,7 @@ def test_gradients() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def test_it_says_that_it_is_lean() -> None:
+def test_it_says_that_it_is_lean_and_is_reverted() -> None:
     whole, lean = pair(PCM)
     assert "programmed, lean" in repr(lean) and "lean" not in repr(whole)
-    assert not [name for name in CHIP[2:] if getattr(lean[0].crossbar, name) is None and name not in _MAY]
-    with pytest.raises(ConfigError):
-        mho.Hardware(lean=True)  # type: ignore[call-arg]
-
-
-_MAY = ("chip_converters", "chip_drivers")
+    assert torch.equal(mho.revert(whole)[0].weight, mho.revert(lean)[0].weight)
