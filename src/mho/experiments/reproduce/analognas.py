@@ -12,12 +12,7 @@ from mho.experiments.models import Network, SmallResNet
 from mho.experiments.reproduce.base import Bench, Paper, Row, mean, plain
 from mho.experiments.reproduce.published import ANALOGNAS
 
-BLOCKS = 3  # of each of three stages: with skip connections a ResNet of 20 layers
-NETWORKS: dict[str, Network] = {
-    "width 4": SmallResNet(width=4, blocks=BLOCKS),
-    "width 8": SmallResNet(width=8, blocks=BLOCKS),
-    "width 4, no skips": SmallResNet(width=4, skips=False, blocks=BLOCKS),
-}
+NAMES = ("width 4", "width 8", "width 4, no skips")
 
 
 @config
@@ -27,17 +22,19 @@ class AnalogNAS(Paper):
     Attributes:
         steps, learning_rate: of the training, without hardware.
         times: seconds since programming, the first and the last.
+        blocks: of each of the three stages; three make a ResNet of 20 layers.
     """
 
     steps: Count = 440
     learning_rate: Positive = 0.1
     times: tuple[Positive, Positive] = (1.0, 2.592e6)
+    blocks: Count = 1
 
     claim = ANALOGNAS
 
     def measure(self, bench: Bench) -> Iterator[Row]:
         """Each network at both times."""
-        for name, model in NETWORKS.items():
+        for name, model in self.networks().items():
             network = bench.trained(model, self.steps, self.learning_rate)
             yield plain(name, bench.score(network))
             analog = bench.on(network, mho.Hardware(device=mho.devices.PCM()))
@@ -49,12 +46,21 @@ class AnalogNAS(Paper):
 
                 yield from bench.on_chips(analog, name, seconds, then)
 
+    def networks(self) -> dict[str, Network]:
+        """The three of them, by name."""
+        models = (
+            SmallResNet(width=4, blocks=self.blocks),
+            SmallResNet(width=8, blocks=self.blocks),
+            SmallResNet(width=4, blocks=self.blocks, skips=False),
+        )
+        return dict(zip(NAMES, models, strict=True))
+
     def figures(self, rows: Sequence[Row]) -> dict[str, float]:
         """Differences of points lost."""
         first, last = self.times
-        narrow, wide, straight = NETWORKS
-        lost = {name: mean(rows, name) - mean(rows, name, last) for name in NETWORKS}
-        drifted = {name: mean(rows, name, first) - mean(rows, name, last) for name in NETWORKS}
+        narrow, wide, straight = NAMES
+        lost = {name: mean(rows, name) - mean(rows, name, last) for name in NAMES}
+        drifted = {name: mean(rows, name, first) - mean(rows, name, last) for name in NAMES}
         return {
             "width": 100 * (lost[narrow] - lost[wide]),
             "skips": 100 * (drifted[straight] - drifted[narrow]),
