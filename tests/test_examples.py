@@ -28,6 +28,7 @@ def wires_in_training(monkeypatch: pytest.MonkeyPatch):
     return module
 
 
+@pytest.mark.exhaustive
 def test_wires_in_training(wires_in_training, tmp_path, monkeypatch, capsys) -> None:
     example = wires_in_training
     tiny = example.Effort(

@@ -66,7 +66,8 @@ def program(model: nn.Module, seed: int, lean: bool = False) -> None:
     fork(seed)  # an integer, or TypeError
     for path, layer in layers.items():
         tile.check_finite(layer.present_weight(), path)
-    each_layer(layers, lambda path, layer: layer.program(seed, path, lean), lean)
+    how = {"lean": True} if lean else {}  # layers of one's own may know no lean chips
+    each_layer(layers, lambda path, layer: layer.program(seed, path, **how), lean)
 
 
 def age(

@@ -14,6 +14,7 @@ from mho.array._circuit import build
 from mho.array._network import nodes
 from mho.array._noise import PLACES
 from mho.chip import read_noise
+from mho.chip.state import tile_columns
 from mho.chip.tile import readout
 from mho.converters import Fixed
 from mho.devices import PCM, Device, Generic, Ideal, Independent, Proportional, ShotNoise, ThermalNoise
@@ -158,7 +159,7 @@ def exact_deviation(analog: nn.Module, x: Tensor, of_cells: Tensor, wires: Wires
     v = torch.cat([x.double(), x.new_ones(len(x), analog.bias_rows).double()], 1)
     total = torch.zeros(len(x), g.shape[-1], dtype=torch.float64)
     for r in analog.layout.rows:
-        for c in mho.chip.tile.tile_columns(analog.layout, g):
+        for c in tile_columns(analog.layout, g):
             at = (0, slice(*r), slice(*c))
             each = [variance(g[k][at], wires, of_cells[k][at], v[:, slice(*r)]) for k in range(len(g))]
             for factor, row in zip(how.digital, how.analog, strict=True):

@@ -18,6 +18,7 @@ from mho.experiments.networks import Networks
 from mho.experiments.store import CONFIGURATION, OtherStudyError
 
 DATA = Path(__file__).parent / "data" / "format1"
+LAST_BITS = {"rtol": 1e-6, "atol": 1e-7}  # an aged cell is a power, which processors round in their own ways
 MADE = runpy.run_path(str(DATA / "make.py"))
 
 
@@ -27,7 +28,7 @@ def test_a_chip_of_format_1_has_the_weights_that_it_had():
     held, kept = mho.effective_weights(analog), np.load(DATA / "weights.npz")
     assert set(held) == set(kept.files)
     for name, weight in held.items():
-        assert torch.equal(weight, torch.from_numpy(kept[name])), name
+        assert torch.allclose(weight, torch.from_numpy(kept[name]), **LAST_BITS), name
     state = load_tensors(DATA / "chip.pt")
     assert int(state["0.crossbar.chip_format"][0]) == 1 and int(state["0.crossbar.chip_checksum"])
     again = analog.state_dict()  # and is written as it was read
@@ -42,7 +43,7 @@ def test_a_chip_file_of_format_1_is_the_same_chip():
     mho.load_chip(analog, DATA / "chip.safetensors")
     held, kept = mho.effective_weights(analog), np.load(DATA / "weights.npz")
     for name, weight in held.items():
-        assert torch.equal(weight, torch.from_numpy(kept[name])), name
+        assert torch.allclose(weight, torch.from_numpy(kept[name]), **LAST_BITS), name
     again = analog.state_dict()
     assert all(torch.equal(again[name], value) for name, value in state.items())
 

@@ -66,7 +66,7 @@ class Drawn:
         device = hardware.device
         own = isinstance(device, Effect) or getattr(device, "drawn", None) is not None
         alone = is_cell_by_cell(hardware) and not own
-        pairs = isinstance(hardware.mapping, DifferentialPair) and columns % _FULL_VECTORS == 0
+        pairs = type(hardware.mapping) is DifferentialPair and columns % _FULL_VECTORS == 0
         return alone and pairs and not in_transform() and random.draws_rows()
 
     def whole(self) -> tuple[ProgrammingResult, Tensor, Tensor]:

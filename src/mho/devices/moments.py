@@ -31,7 +31,8 @@ def rectified_moments(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
         >>> [round(x, 4) for x in (*mean.tolist(), *std.tolist())]
         [0.3989, 9.0, 0.5838, 0.0]
     """
-    z = (mean / std.clamp_min(1e-30)).clamp(_BELOW, _ABOVE)  # also std = 0: nothing is divided by it
+    # Not divided by 0, nor by what makes the ratio infinite: its gradient would be NaN where z is clamped.
+    z = (mean / torch.maximum(std, 1e-3 * mean.abs()).clamp_min(1e-30)).clamp(_BELOW, _ABOVE)
     below, above = 0.5 * torch.erfc(z / math.sqrt(2)), 0.5 * torch.erfc(-z / math.sqrt(2))
     density = torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     overshoot = density - z * below

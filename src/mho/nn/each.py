@@ -28,9 +28,12 @@ def each_layer(
         work: what is done to a path and its layer.
         lean: whether chips are lean; then there is always much to do.
     """
-    arrays = list(layers.values())
-    large = lean or sum(array.weight.numel() for array in arrays) >= _MANY
-    if large and all(array.weight.is_cpu and is_cell_by_cell(array.hardware) for array in arrays):
+    sources = [
+        p for array in layers.values() for p in array.sources()
+    ]  # a computed weight changes as it is read
+    large = lean or sum(p.numel() for p in sources) >= _MANY
+    alone = all(is_cell_by_cell(array.hardware) for array in layers.values())
+    if large and alone and all(p.is_cpu for p in sources):
         in_threads([partial(work, path, layer) for path, layer in layers.items()])
         return
     for path, layer in layers.items():
