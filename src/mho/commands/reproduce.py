@@ -13,7 +13,7 @@ from mho.experiments.harness import Result, run_together
 from mho.experiments.harness.study import TABLE, csv_of
 from mho.experiments.progress import for_terminal
 from mho.experiments.reproduce import PAPERS, QUICK, ReproduceStudy
-from mho.experiments.store import RESULTS, document_text
+from mho.experiments.store import RESULTS, claim_for_several, document_text
 from mho.report.reproduce import reproduce_lines, reproduce_page, reproduce_text
 
 STUDY = ReproduceStudy()
@@ -56,6 +56,7 @@ def reproduce(given: Given) -> None:
     usual = given.study(replace(STUDY, data=source), SHORT)
     papers = QUICK if given.quick else PAPERS
     studies = {folder / name: replace(usual, paper=papers[name]) for name in names}
+    claim_for_several(folder, "mho reproduce")
     typer.echo(f"results go to {folder}")
     with kept(folder, f"Finished {STUDY.pieces}"):
         results = run_together(
