@@ -94,6 +94,7 @@ def test_write_verify(tmp_path, capsys, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("few_digits")
+@pytest.mark.exhaustive
 def test_error_budget(tmp_path, capsys) -> None:
     spec = importlib.util.spec_from_file_location("error_budget", EXAMPLES / "error_budget.py")
     module = importlib.util.module_from_spec(spec)
@@ -193,6 +194,7 @@ def test_minilm_cost(capsys, monkeypatch) -> None:
     assert 0.8 < float(soon.split()[2]) <= 1 and 0.5 < float(late.split()[2]) < 1
 
 
+@pytest.mark.exhaustive
 def test_own_study(tmp_path, capsys, monkeypatch) -> None:
     """A study in at most 60 lines has a command, a page, going on, workers and sweeps."""
     from mho.experiments.engines import Engine

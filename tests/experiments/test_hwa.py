@@ -431,6 +431,7 @@ def test_another_configuration_is_refused(finished):
         run(replace(TINY, seed=1), finished[1], FEW)
 
 
+@pytest.mark.exhaustive
 def test_a_failed_worker_says_what_failed(finished, tmp_path):
     for name in (TEACHER, *STUDENTS):
         (tmp_path / f"{name}.pt").write_bytes((finished[1] / f"{name}.pt").read_bytes())

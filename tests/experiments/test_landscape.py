@@ -142,6 +142,7 @@ def test_arms_share_start_and_batches() -> None:
     assert not torch.allclose(plain[0].weight, other[0].weight, atol=1e-2)
 
 
+@pytest.mark.exhaustive
 def test_study_and_its_figures(tmp_path) -> None:
     from mho.report.landscape import landscape_figure, regulariser_figure
 

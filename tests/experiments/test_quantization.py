@@ -169,6 +169,7 @@ def test_chips_of_a_device_with_effects_around_it_have_no_read_noise(device):
     assert copies.isfinite().all() and not torch.equal(copies[0], copies[1])
 
 
+@pytest.mark.exhaustive
 def test_faults_are_part_of_the_test_of_robustness(finished, tmp_path):
     stuck = replace(TEST, noise=(0.0,), device=mho.devices.StuckAt(device=PCM, hrs=0.3), repeats=1)
     table = run(TINY, copytree(finished[1], tmp_path / "own"), stuck).table

@@ -312,6 +312,7 @@ class Stop(Progress):
             raise KeyboardInterrupt
 
 
+@pytest.mark.exhaustive
 def test_a_stopped_search_goes_on_as_if_it_had_not_been(finished, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(STUDY, tmp_path, progress=Stop(21))

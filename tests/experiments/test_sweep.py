@@ -151,6 +151,7 @@ def test_a_folder_of_another_experiment_is_refused(finished):
         run(other, finished[1], Here())
 
 
+@pytest.mark.exhaustive
 def test_drift_and_quantisation_studies_are_experiments(tmp_path):
     small = {"kind": "experiments.SmallCNN", "first": 2, "second": 2, "hidden": 8}
     drift = {
@@ -168,6 +169,7 @@ def test_drift_and_quantisation_studies_are_experiments(tmp_path):
     assert "ste_SingleDevice-200_area" in pd.read_csv(tmp_path / "1" / TABLE).columns
 
 
+@pytest.mark.exhaustive
 def test_budgets_landscapes_and_wires_are_experiments(tmp_path):
     base = {key: value for key, value in STUDY.items() if key != "kind"}
     landscape = {
@@ -257,6 +259,7 @@ def toy(modules, monkeypatch):
     sys.modules.pop(module, None)
 
 
+@pytest.mark.exhaustive
 def test_own_experiments_in_processes_that_fail_exit_or_are_killed(toy, tmp_path):
     plan = make_plan({"imports": [toy], "study": {"kind": "Toy"}, "grid": {"x": [0, 1, 2, 3, 4, 5, -1]}})
     log = tmp_path / "workers.log"

@@ -119,6 +119,7 @@ def test_a_wrong_study_is_refused(wrong) -> None:
         check_study(dataclasses.replace(wrong, repeats=3))
 
 
+@pytest.mark.exhaustive
 def test_the_study_finds_its_formula_with_workers_and_in_a_sweep(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", ROOT, prepend=":")
     study = Averages()
@@ -137,6 +138,7 @@ def test_the_study_finds_its_formula_with_workers_and_in_a_sweep(tmp_path, monke
 # --- the sweep of all parts --------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_each_part_is_swept(tmp_path, monkeypatch) -> None:
     """In a worker, which imports the files of the parts by name."""
     monkeypatch.setenv("PYTHONPATH", ROOT, prepend=":")
