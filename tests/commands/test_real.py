@@ -88,3 +88,7 @@ def test_one_chip_has_no_interval(tasks, tmp_path):
 def test_an_unknown_task_is_refused(tasks, tmp_path):
     result = call("--tasks", "sides,sight", "--output", tmp_path / "out")
     assert result.exit_code == 2 and "--tasks sight: choose among sides, halves, gone" in result.stderr
+
+
+def test_what_a_first_look_leaves_out_has_a_name():
+    assert set(real.NOT_QUICK) < set(real.QUICK) == set(real.TASKS)
