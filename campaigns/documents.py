@@ -419,6 +419,7 @@ def called(words: list[str], run: bool = True) -> Outcome:
 
     names = () if run else (
         "study.run", "quantize.run", "search.run", "sweep.run", "budget.run", "hwa.run_together",
+        "reproduce.run_together",
     )  # fmt: skip
     with contextlib.ExitStack() as held:
         held.enter_context(small())
