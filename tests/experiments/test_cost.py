@@ -23,6 +23,7 @@ from mho.experiments.fitting import Schedule
 from mho.experiments.harness import run
 from mho.experiments.models import SmallCNN
 from mho.experiments.prices import counts, prices
+from mho.experiments.reproduce.mehonic import RaisedPair
 from mho.experiments.store import OtherStudyError
 from mho.mapping import BitSlicing, DifferentialPair, Mapping, Offset, Residual, SignificancePairs
 from mho.nn import analog_layers
@@ -133,6 +134,7 @@ DACS = {
 }
 MAPPINGS = {
     "DifferentialPair": DifferentialPair(),
+    "RaisedPair": RaisedPair(),
     "Offset": Offset(),
     "Offset, unit column": Offset(unit_column=True),
     "Residual": Residual(),
@@ -193,9 +195,7 @@ def test_every_layer_adc_and_mapping_is_here():
     wanted = {name.removeprefix("Analog") for name in vars(mho.nn) if name.startswith("Analog")}
     assert {name for name in wanted if hasattr(nn, name)} <= kinds_of_layers  # others are these inside
     assert {type(m) for m in MAPPINGS.values()} == {
-        cls
-        for cls in kinds(Mapping).values()
-        if cls.__module__.startswith("mho.") and ".experiments." not in cls.__module__
+        cls for cls in kinds(Mapping).values() if cls.__module__.startswith("mho.")
     }
     assert TwosComplement in map(type, ADCS.values())
 

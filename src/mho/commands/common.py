@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INTERRUPTED", "chosen", "clean_errors", "draw", "fail", "kept", "named", "need_study", "needs",
-    "present", "save_figure", "typer", "write_text",
+    "present", "save_figure", "typer", "write_text", "write_together",
 ]  # fmt: skip
 STUDY_PACKAGES = ("sklearn", "pandas", "matplotlib", "rich", "yaml", "jinja2")
 OTHER_EXTRAS = {"ray": "ray", "optuna": "search"}
@@ -143,6 +143,22 @@ def draw(
         typer.echo("matplotlib is missing: the figures are left out, the results are whole", err=True)
         return {}
     return pictures
+
+
+def write_together(folder: Path, table: str, document: Mapping[str, Any]) -> None:
+    """``results.csv`` and ``results.json`` of several studies, in the folder above theirs.
+
+    Args:
+        folder: of the run.
+        table: text of the table of all.
+        document: what ``results.json`` says.
+    """
+    from mho.config.sealed import checksum_of
+    from mho.experiments.harness.study import TABLE
+    from mho.experiments.store import RESULTS, document_text
+
+    write_text(table, folder / TABLE)
+    write_text(document_text(document, {TABLE: checksum_of(table.encode())}), folder / RESULTS)
 
 
 def present(

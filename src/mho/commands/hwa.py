@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mho.commands.common import chosen, kept, present, typer, write_text
+from mho.commands.common import chosen, kept, present, typer, write_together
 from mho.commands.options import ON, OUTPUT, Given, Option, fields, flag
-from mho.config.sealed import checksum_of
 from mho.experiments import hwa as experiment
 from mho.experiments.data import TextSource
 from mho.experiments.harness import run_together
 from mho.experiments.harness.study import TABLE
 from mho.experiments.hwa import MODALITIES, ChipTest, HWAExperiment, HWAStudy, MissingNetworkError, Text
 from mho.experiments.progress import for_terminal
-from mho.experiments.store import RESULTS, claim_for_several, document_text, held_study
+from mho.experiments.store import RESULTS, claim_for_several, held_study
 from mho.experiments.tables import table_text
 from mho.report.hwa import figures, hwa_page, hwa_text, hwa_verdicts
 from mho.report.hwa_figures import hwa_dashboard
@@ -130,9 +129,8 @@ def show(folder: Path, command: str) -> None:
     documents = {name: found[name] for name in MODALITIES if name in found}
     tables = [table_text(folder / name / TABLE) for name in documents]
     table = tables[0] + "".join(text.partition("\n")[2] for text in tables[1:])
-    write_text(table, folder / TABLE)
     whole = {"command": command, "modalities": documents}
-    write_text(document_text(whole, {TABLE: checksum_of(table.encode())}), folder / RESULTS)
+    write_together(folder, table, whole)
     present(
         folder,
         lambda: figures(documents),

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mho.commands.common import kept, present, typer, write_text
+from mho.commands.common import kept, present, typer, write_together
 from mho.commands.options import ON, OUTPUT, THREADS, WORKERS, Given, Option, fields, flag
-from mho.config.sealed import checksum_of
 from mho.experiments.harness import Result, run_together
 from mho.experiments.harness.study import TABLE, csv_of
 from mho.experiments.progress import for_terminal
 from mho.experiments.real import QUICK, TASKS, RealStudy, RealTask
-from mho.experiments.store import RESULTS, claim_for_several, document_text
+from mho.experiments.store import RESULTS, claim_for_several
 from mho.report.real import real_figures, real_lines, real_page, real_text
 
 STUDY = RealStudy()
@@ -87,9 +86,8 @@ def _show(given: Given, results: list[Result], left_out: Mapping[str, str], fold
 
     documents = [result.document for result in results]
     text = csv_of(pd.concat([result.table for result in results]))
-    write_text(text, folder / TABLE)
     whole = {"command": given.line, "left_out": dict(left_out), "tasks": documents}
-    write_text(document_text(whole, {TABLE: checksum_of(text.encode())}), folder / RESULTS)
+    write_together(folder, text, whole)
     present(
         folder,
         lambda: real_figures(documents),

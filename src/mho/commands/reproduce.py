@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mho.commands.common import kept, present, typer, write_text
+from mho.commands.common import kept, present, typer, write_together
 from mho.commands.options import ON, OUTPUT, THREADS, WORKERS, Given, Option, fields, flag
-from mho.config.sealed import checksum_of
 from mho.experiments.data import Digits, Source, mnist_in
 from mho.experiments.harness import Result, run_together
 from mho.experiments.harness.study import TABLE, csv_of
 from mho.experiments.progress import for_terminal
 from mho.experiments.reproduce import PAPERS, QUICK, ReproduceStudy
-from mho.experiments.store import RESULTS, claim_for_several, document_text
+from mho.experiments.store import RESULTS, claim_for_several
 from mho.report.reproduce import reproduce_lines, reproduce_page, reproduce_text
 
 STUDY = ReproduceStudy()
@@ -82,9 +81,8 @@ def _show(given: Given, results: list[Result], folder: Path) -> None:
         for result, document in zip(results, documents, strict=True)
     ]
     text = csv_of(pd.concat(tables))
-    write_text(text, folder / TABLE)
     whole = {"command": given.line, "papers": documents}
-    write_text(document_text(whole, {TABLE: checksum_of(text.encode())}), folder / RESULTS)
+    write_together(folder, text, whole)
     present(
         folder,
         dict,

@@ -12,6 +12,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from mho.experiments.fitting import Schedule, Varied, fit
+from mho.experiments.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,16 @@ def absent(package: str, name: str) -> str | None:
 def place_of(model: nn.Module) -> torch.device:
     """The device that a network computes on."""
     return next(model.parameters()).device
+
+
+def teach(network: nn.Module, data: TensorDataset, source: Varied, training: Schedule, title: str) -> None:
+    """Train a network of the run in place; torch's global stream gives the first weights and the order."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.GRU):
+            module.reset_parameters()
+    order = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+    with Progress().stage(title, training.epochs) as step:
+        fit(network, data, source, training, order, step)
 
 
 def digest_of(parts: Iterable[Tensor | str]) -> str:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from pydantic import InstanceOf
-from torch import nn
 
 from mho.config import Count, config
-from mho.experiments.data import Data, MissingDataError, Source, mnist_in
-from mho.experiments.fitting import Schedule, accuracy, fit
+from mho.experiments.data import MissingDataError, mnist_in
+from mho.experiments.fitting import Schedule, accuracy
 from mho.experiments.models import MLP, Network
-from mho.experiments.progress import Progress
-from mho.experiments.real.base import Exam, RealTask, digest_of
+from mho.experiments.real.base import Exam, RealTask, digest_of, teach
 
 BATCH = 256
 
@@ -66,14 +63,5 @@ class HandwrittenDigits(RealTask):
             score=lambda network: accuracy(network, data.test),
             origin=f"{len(test)} digits of {type(source).__name__}, learned from {len(images)} others",
             digest=digest_of([*data.train.tensors, *data.test.tensors]),
-            teach=lambda network: self._teach(network, data, source),
+            teach=lambda network: teach(network, data.train, source, self.training, self.title),
         )
-
-    def _teach(self, network: nn.Module, data: Data, source: Source) -> None:
-        """Train in place; torch's global stream gives the first weights and the order of the images."""
-        for module in network.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                module.reset_parameters()
-        order = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        with Progress().stage("digits", self.training.epochs) as step:
-            fit(network, data.train, source, self.training, order, step)

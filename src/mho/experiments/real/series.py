@@ -16,7 +16,6 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +24,9 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from mho.config import Count, config
-from mho.experiments.fitting import accuracy, fit
+from mho.experiments.fitting import accuracy
 from mho.experiments.hwa.study import Course
-from mho.experiments.progress import Progress
-from mho.experiments.real.base import Exam, RealTask, digest_of
+from mho.experiments.real.base import Exam, RealTask, digest_of, teach
 
 LENGTH, CLASSES, BATCH = 40, 10, 256
 PACKAGE = "mnist1d"
@@ -74,20 +72,8 @@ class Series(RealTask):
             score=lambda network: accuracy(network, test),
             origin=f"{len(test)} series of MNIST-1D, learned from {len(train)} others",
             digest=digest_of([*train.tensors, *test.tensors]),
-            teach=self._teach(train),
+            teach=lambda network: teach(network, train, AsTheyAre(), self.training, self.title),
         )
-
-    def _teach(self, train: TensorDataset) -> Any:
-        def teach(network: nn.Module) -> None:
-            """Train in place; torch's global stream gives the first weights and the order of the series."""
-            for module in network.modules():
-                if isinstance(module, nn.Linear | nn.Conv1d | nn.GRU):
-                    module.reset_parameters()
-            order = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-            with Progress().stage(self.title, self.training.epochs) as step:
-                fit(network, train, AsTheyAre(), self.training, order, step)
-
-        return teach
 
 
 class AsTheyAre:
