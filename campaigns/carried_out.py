@@ -11,10 +11,11 @@ from campaigns.forks import each
 from campaigns.outcomes import Outcome, Setting, Tally
 
 CAMPAIGNS = ("crash", "damage", "documents", "chips", "company")
-# What commands import when they need it: once, and not in each fork.
+# What commands import when they need it: once, and not in each fork. The parts of tests/compositions import
+# all of mho with the frameworks beside it.
 _NEEDED = (
     "mho.cli", "pandas", "scipy.stats", "sklearn.datasets", "yaml", "jinja2", "rich.progress", "optuna",
-    "matplotlib.figure", "matplotlib.backends.backend_agg", "torch._dynamo",
+    "matplotlib.figure", "matplotlib.backends.backend_agg", "torch._dynamo", "tests.compositions.parts",
 )  # fmt: skip
 Told = Callable[[int, int, int], None]
 
@@ -26,6 +27,7 @@ def ready() -> None:
     torch.set_num_threads(1)
     for name in _NEEDED:
         importlib.import_module(name)
+    importlib.import_module("tests.compositions.parts").kinds(importlib.import_module("mho").devices.Device)
 
 
 def carried_out(

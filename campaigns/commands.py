@@ -28,25 +28,19 @@ LOOK_FOR = ("search", "--target", "0.2", "--trials", "2", "--adc-bits", "4,8", "
 BY_PULSES = ("learn", "--rules", "mixed precision", "--presets", "ReRamArrayOM")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "drift": (
-        "drift",
-        "--chips",
-        "2",
-        "--epochs",
-        "3",
-        "--tuning-epochs",
-        "1",
-        "--batch",
-        "20",
-        "--times",
-        "1s,1y",
+        "drift", "--model", "MLP", "--chips", "2", "--epochs", "3", "--tuning-epochs", "1", "--batch", "20",
+        "--times", "1s,1y",
     ),
     "hwa": ("hwa", "--modality", "vision", "--chips", "1", "--times", "1s,1d", "--workers", "1"),
-    "quantize": ("quantize", "--epochs", "1", "--robustness-repeats", "2", "--times", "1d", "--noise", "0,5"),
+    "quantize": (
+        "quantize", "--model", "MLP", "--epochs", "1", "--robustness-repeats", "1", "--times", "1d", "--noise",
+        "0,5",
+    ),
     "sweep": ("sweep", "PLAN", "--workers", "1"),
     "search": (*LOOK_FOR, "--tile-rows", "64", "--slices", "1", "--epochs", "5", "--chips", "1"),
     "learn": (*BY_PULSES, "--epochs", "1", "--seeds", "2", "--batch", "50"),
     "reproduce": ("reproduce", "mehonic-2019", "--seeds", "2"),
-    "budget": ("budget", "--epochs", "1", "--chips", "2", "--quick"),
+    "budget": ("budget", "--model", "MLP", "--epochs", "1", "--chips", "2"),
     "device": ("device", "pcm"),
     "fit": ("device", "fit", "TABLE", "--layout", "states", "--unit", "1e-6"),
     "wires": ("wires", "--rows", "8", "--columns", "8"),
@@ -98,13 +92,14 @@ def run(
 
 
 class small:
-    """Few images, figures that are not drawn, a small network of ``mho hwa``, cells in this process."""
+    """Few images, small networks, figures that are not drawn, cells in this process."""
 
     def __enter__(self) -> None:
         self._patches = [
             patch("mho.experiments.data.Digits.load", _few_digits()),
             patch("matplotlib.figure.Figure.savefig", _sketch),
             patch("mho.experiments.hwa.study_for", lambda *_: _small_hwa()),
+            patch("mho.commands.reproduce.PAPERS", _small_papers()),
             patch("mho.commands.sweep.LocalEngine", _here()),
         ]
         for one in self._patches:
@@ -122,7 +117,7 @@ def _few_digits() -> Any:
 
     def load(self: Any, folder: Path | None = None) -> Any:
         data = whole(self, folder)
-        few = {"train": 200, "validation": 100, "test": 100}
+        few = {"train": 60, "validation": 40, "test": 40}
         parts = {
             name: torch.utils.data.TensorDataset(*(t[:count] for t in getattr(data, name).tensors))
             for name, count in few.items()
@@ -143,11 +138,18 @@ def _sketch(self: Any, to: Any, format: str = "png", **_: Any) -> None:
 
 def _small_hwa() -> Any:
     from mho.experiments.hwa import Course, HWAStudy, Vision
-    from mho.experiments.models import SmallResNet
+    from mho.experiments.models import MLP
 
     course = Course(epochs=1, learning_rate=0.1)
-    task = Vision(network=SmallResNet(width=2), test=100)
+    task = Vision(network=MLP(hidden=(8,)), test=100)
     return HWAStudy(task=task, teaching=course, tuning=course, calibration=32)
+
+
+def _small_papers() -> Any:
+    from mho.experiments.reproduce import Mehonic2019
+
+    paper = Mehonic2019(hidden=4, steps=10, ratios=(1.5, 3.0), kept=(1.0, 0.9))
+    return {paper.claim.name: paper}
 
 
 def _here() -> Any:

@@ -2,16 +2,21 @@
 
 The next run, or whoever loads the chip, gives the same numbers, or says in a sentence which file is damaged.
 What is flipped is one bit. The folder lacks its last finished piece of work, so that all of it is needed.
+What the next run does not open and writes anew, pages and figures, is flipped in one place only: no other place
+can make a difference.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import random
 import shutil
+import sys
 import traceback
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,8 +38,8 @@ def cases(setting: Setting) -> list[str]:
     flips, names = setting.count(100, 3, 2), setting.count(len(STUDIES), len(STUDIES), 0)
     found = _kinds(CHIP, setting.count(100, 60, 10))
     for name in [name for name in STUDIES[:names] if setting.wants(name)]:
-        for file in _interrupted(setting.work, name):
-            found += _kinds(f"{name}/{file}", flips)
+        for file, matters in _interrupted(setting.work, name).items():
+            found += _kinds(f"{name}/{file}", flips if matters else 1)
     return found
 
 
@@ -42,8 +47,8 @@ def _kinds(what: str, flips: int) -> list[str]:
     return [f"{what}/{how}" for how in ("empty", "cut", "swap", *(f"flip-{k:03}" for k in range(flips)))]
 
 
-def _interrupted(work: Path, name: str) -> list[str]:
-    """The files of a run that nothing disturbed, of which the last piece of work is then taken away."""
+def _interrupted(work: Path, name: str) -> dict[str, bool]:
+    """The files of a run of which the last piece of work was taken away, and whether damage of them can matter."""
     alone, folder = work / f"{name}-alone", work / f"{name}-left"
     ended = run(name, alone, work, work / f"{name}.txt")
     if ended.status != 0:
@@ -51,8 +56,37 @@ def _interrupted(work: Path, name: str) -> list[str]:
     shutil.copytree(alone, folder)
     for log in folder.rglob("*.jsonl"):
         log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in OWN)
-    return [str(path.relative_to(folder)) for path in files]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in OWN]
+    again, log = work / f"{name}-again", work / f"{name}-read.txt"
+    shutil.copytree(folder, again)
+    before = {path: _version(again / path.relative_to(folder)) for path in files}
+    run(name, again, work, work / f"{name}.txt", before=lambda: _told_reads(again, log))
+    read = set(log.read_text().splitlines())
+
+    def matters(path: Path) -> bool:
+        copy = again / path.relative_to(folder)
+        return str(copy) in read or _version(copy) == before[path]
+
+    return {str(path.relative_to(folder)): matters(path) for path in files}
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Which is another one for a file that was written anew."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _told_reads(folder: Path, log: Path) -> None:
+    """Write down which files of a folder this process opens to read, from here on."""
+    out = os.open(log, os.O_CREAT | os.O_WRONLY)
+
+    def heard(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(f"{folder}/"):
+            flags = arguments[2]
+            if not isinstance(flags, int) or flags & os.O_ACCMODE != os.O_WRONLY:
+                os.write(out, f"{os.fsdecode(arguments[0])}\n".encode())
+
+    sys.addaudithook(heard)
 
 
 def tried(setting: Setting, case: str) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -286,3 +287,35 @@ def test_bias_rows_are_driven_in_proportion(law: Law) -> None:
     mho.program(rows, seed=0)
     x = torch.rand(6, 10, dtype=torch.float64) * 4 - 2
     torch.testing.assert_close(rows(x), digital(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "law",
+    [
+        Series(cell=Ohmic(), selector=Sinh(v_c=0.05), selector_g=1e-3),
+        Series(cell=Sinh(v_c=0.1), selector=Ohmic(), selector_g=2.6e-5),  # which saturates
+        Series(cell=Polynomial(coefficients=(0.0, 2.0)), selector=Sinh(v_c=0.03), selector_g=5e-5),
+    ],
+)
+def test_an_estimate_of_the_law_changes_nothing_but_the_last_bits(law, dtype, monkeypatch):
+    g = 25e-6 * torch.rand(20, 10, generator=torch.Generator().manual_seed(0)).to(dtype)
+    g[0, :3] = torch.tensor([0.0, 25e-6, 1e-13])
+    array, calls = Nonlinear(law=law), []
+    monkeypatch.setattr(
+        Series, "current", lambda self, v, g, whole=Series.current: calls.append(1) or whole(self, v, g)
+    )
+    found, few = array._small_signal(g, V), len(calls)
+    monkeypatch.setattr(Series, "estimate", lambda *_: None)  # bisection alone
+    searched = array._small_signal(g, V)
+    torch.testing.assert_close(found, searched, rtol=0 if dtype == torch.float32 else 4e-15, atol=0)
+    assert few < (len(calls) - few) / 3
+
+
+def test_a_wrong_estimate_is_found_out(monkeypatch):
+    array = Nonlinear(law=Series(cell=Ohmic(), selector=Sinh(v_c=0.05), selector_g=1e-3))
+    g = 25e-6 * torch.rand(50, generator=torch.Generator().manual_seed(0))
+    right = array._small_signal(g, V)
+    for wrong in (0.0, -1.0, 1.0, math.inf, math.nan):
+        monkeypatch.setattr(Series, "estimate", lambda self, v, i, wrong=wrong: i / v * 0 + wrong)
+        assert torch.equal(array._small_signal(g, V), right), wrong

@@ -25,6 +25,7 @@ from mho.array.nonlinear import Law
 from mho.config import Count, NonNegative, config
 
 M = TypeVar("M")
+CLOSE = 2**-47  # how well an estimate of a law is trusted, relative
 
 
 class NonlinearCells(Array):
@@ -152,7 +153,7 @@ class Nonlinear(NonlinearCells):
         return self.law.current(u * v_read, torch.ones_like(u)) / full
 
     def _small_signal(self, g: Tensor, v_read: float) -> Tensor:
-        """The law's own conductance of cells whose current at ``v_read`` is ``g v_read``, by bisection."""
+        """The law's own conductance of cells whose current at ``v_read`` is ``g v_read``, to the last bit."""
         v, wide = torch.full_like(g, v_read, dtype=torch.float64), g.double()
         low, high = torch.zeros_like(wide), wide.clone()
         for _ in range(60):
@@ -165,6 +166,7 @@ class Nonlinear(NonlinearCells):
                 f"law = {self.law!r}: no cell carries {float(wide.max() * v_read):.3g} A at {v_read:g} V; "
                 "give the device a smaller g_max, or the selector a larger conductance"
             )
+        low, high = self._narrowed(v, wide * v, low, high)
         for _ in range(80):
             middle = (low + high) / 2
             if bool(((middle == low) | (middle == high)).all()):
@@ -172,6 +174,17 @@ class Nonlinear(NonlinearCells):
             below = self.law.current(v, middle) < wide * v
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return ((low + high) / 2).to(g.dtype)
+
+    def _narrowed(self, v: Tensor, current: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of a few bits around what the law estimates, where they are right; bisection does the rest."""
+        near = self.law.estimate(v, current)
+        if near is None:
+            return low, high
+        for bound in (near * (1 - CLOSE), near * (1 + CLOSE)):
+            inside, below = (bound > low) & (bound < high), self.law.current(v, bound) < current
+            low = torch.where(inside & below, bound, low)
+            high = torch.where(inside & ~below, bound, high)
+        return low, high
 
 
 @runtime_checkable

@@ -41,6 +41,13 @@ class Law(ABC):
     def slope(self, v: Tensor, g: Tensor) -> Tensor:
         """Derivative of the current by the voltage, siemens."""
 
+    def estimate(self, v: Tensor, current: Tensor) -> Tensor | None:
+        """About the conductance of cells that carry a current at ``v``; None where it must be searched for.
+
+        It saves steps of the search and decides nothing: what is wrong is found to be wrong.
+        """
+        return None
+
 
 def slope(law: HasCurrent, v: Tensor, state: Tensor) -> Tensor:
     """Differential conductance of any law: its own ``slope`` or, without one, by autograd."""
@@ -253,6 +260,23 @@ class Series(Law):
             if bool(done.all()):
                 break
         return s, g_s
+
+    def estimate(self, v: Tensor, current: Tensor) -> Tensor | None:
+        """See :meth:`Law.estimate`: the selector alone says where the voltage divides, for it has the current."""
+        if not self.cell.separable:
+            return None
+        g_s, s = torch.full_like(v, self.selector_g), v / 2
+        low, high = v.clamp(max=0), v.clamp(min=0)
+        for _ in range(60):
+            excess = current - self.selector.current(s, g_s)
+            low, high = torch.where(excess > 0, s, low), torch.where(excess > 0, high, s)
+            new = s + excess / self.selector.slope(s, g_s)
+            new = torch.where((new > low) & (new < high), new, (low + high) / 2)
+            done = (new - s).abs() <= torch.finfo(v.dtype).eps * v.abs()
+            s = new
+            if bool(done.all()):
+                break
+        return current / self.cell.current(v - s, torch.ones_like(v))
 
     def current(self, v: Tensor, g: Tensor) -> Tensor:
         """The common current; differentiable in both arguments."""

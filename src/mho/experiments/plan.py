@@ -184,7 +184,8 @@ def _report(wanted: Any) -> dict[str, Any]:
 
 def _base(study: Any) -> dict[str, Any]:
     """The description of all cells, whole: defaults, and what was given over them."""
-    known = {kind: cls for kind, cls in kinds().items() if cls in experiments()}
+    measured = set(experiments())
+    known = {kind: cls for kind, cls in kinds().items() if cls in measured}
     if not isinstance(study, Mapping) or "kind" not in study:
         raise ConfigError(f"study needs a 'kind', one of {', '.join(known)}")
     if not isinstance(study["kind"], str) or study["kind"] not in known:

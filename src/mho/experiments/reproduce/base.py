@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 import mho
 from mho import random
 from mho.experiments.data import Data, Source
-from mho.experiments.fitting import Schedule, accuracy, chip_seed, fit
+from mho.experiments.fitting import Schedule, Varied, accuracy, chip_seed, fit
 from mho.experiments.models import Network
 from mho.experiments.progress import ProgressStep
 from mho.experiments.reproduce.claims import Claim
@@ -23,7 +23,7 @@ from mho.training import Recipe, attach, detach
 
 Row = Mapping[str, Any]
 LIMIT = 0.01  # the loss that is tolerated: one point
-ENOUGH = 3 * LIMIT  # beyond it a stronger error tells nothing more
+ENOUGH = 3  # times the limit: beyond it a stronger error tells nothing more
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Bench:
         chips: that each network is programmed on.
         images: of the test part that are tested, at most.
         calibrating: training images to measure converters and corrections on.
+        limit: the loss of accuracy that is tolerated.
     """
 
     data: Data
@@ -45,6 +46,7 @@ class Bench:
     chips: int
     images: int
     calibrating: int = 500
+    limit: float = LIMIT
 
     def new(self, model: Network) -> nn.Module:
         """A network with weights from torch's global stream."""
@@ -63,12 +65,29 @@ class Bench:
         """
         once = Schedule(epochs=1, learning_rate=learning_rate).steps(len(self.data.train))
         training = Schedule(epochs=-(-steps // once), learning_rate=learning_rate)
-        network = self.new(model)
+        return self.taught(self.new(model), self.data.train, self.source, training, recipe)
+
+    def taught(
+        self,
+        network: nn.Module,
+        train: TensorDataset,
+        source: Varied,
+        training: Schedule,
+        recipe: Recipe | None = None,
+    ) -> nn.Module:
+        """A network of any kind, trained as :meth:`trained` says.
+
+        Args:
+            network: in plain torch.
+            train: inputs and targets to learn from.
+            source: varies the inputs.
+            training: epochs, rates and batches.
+            recipe: what happens to the weights of the arrays meanwhile.
+        """
         if recipe is not None:
             network = mho.convert(network, mho.Hardware())
             attach(network, recipe)
-        batches = random.fork(self.seed, "batches")
-        fit(network, self.data.train, self.source, training, batches, ProgressStep())
+        fit(network, train, source, training, random.fork(self.seed, "batches"), ProgressStep())
         if recipe is not None:
             detach(network)
             network = mho.revert(network)
@@ -112,7 +131,7 @@ class Bench:
         strengths: Sequence[float],
         hardware: Callable[[float], mho.Hardware],
     ) -> Iterator[dict[str, Any]]:
-        """One error, stronger and stronger, until three points are lost: rows, the digital network first.
+        """One error, stronger and stronger, until thrice the limit is lost: rows, the digital network first.
 
         Args:
             network: in plain torch.
@@ -125,7 +144,7 @@ class Bench:
         for strength in strengths:
             rows = list(self.on_chips(self.on(network, hardware(strength)), setting, strength))
             yield from rows
-            if digital - mean(rows, setting, strength) > ENOUGH:
+            if digital - mean(rows, setting, strength) > ENOUGH * self.limit:
                 return
 
 
@@ -144,11 +163,11 @@ def mean(rows: Iterable[Row], setting: str, strength: float = 0.0) -> float:
     return math.fsum(values) / len(values)
 
 
-def tolerated(rows: Iterable[Row], setting: str) -> float:
-    """The strength at which one point is lost, from rows of :meth:`Bench.stronger`.
+def tolerated(rows: Iterable[Row], setting: str, limit: float = LIMIT) -> float:
+    """The strength at which one point, or another limit, is lost, from rows of :meth:`Bench.stronger`.
 
     Between two strengths the loss is taken as linear in the logarithm of the strength; an end of the
-    strengths if the point is not lost between any.
+    strengths if it is not lost between any.
 
     >>> rows = [plain("a", 0.9), {**plain("a", 0.9), "strength": 1.0}, {**plain("a", 0.88), "strength": 4.0}]
     >>> round(tolerated(rows, "a"), 9)
@@ -158,9 +177,9 @@ def tolerated(rows: Iterable[Row], setting: str) -> float:
     strengths = sorted({row["strength"] for row in own} - {0.0})
     lost = [mean(own, setting) - mean(own, setting, strength) for strength in strengths]
     for (weak, before), (strong, after) in pairwise(zip(strengths, lost, strict=True)):
-        if before < LIMIT <= after:
-            return float(weak * (strong / weak) ** ((LIMIT - before) / (after - before)))
-    return float(strengths[0] if lost[0] >= LIMIT else strengths[-1])
+        if before < limit <= after:
+            return float(weak * (strong / weak) ** ((limit - before) / (after - before)))
+    return float(strengths[0] if lost[0] >= limit else strengths[-1])
 
 
 class Paper(ABC):
@@ -171,6 +190,10 @@ class Paper(ABC):
     """
 
     claim: ClassVar[Claim]
+
+    def beside(self) -> tuple[str, str]:
+        """What it reads beside the images, in words, and SHA-256 of it; empty if there is nothing."""
+        return "", ""
 
     @abstractmethod
     def measure(self, bench: Bench) -> Iterable[Row]:

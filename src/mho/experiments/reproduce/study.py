@@ -93,8 +93,9 @@ class ReproduceStudy(Study):
         return replace(self, seeds=1)
 
     def fingerprint(self, data: Data) -> str:
-        """Of all images and labels."""
-        return digest_of([*data.train.tensors, *data.validation.tensors, *data.test.tensors])
+        """Of all images and labels, and of what the paper reads beside them."""
+        images = digest_of([*data.train.tensors, *data.validation.tensors, *data.test.tensors])
+        return images + self.paper.beside()[1]
 
     def places(self) -> list[dict[str, Any]]:
         """Each seed."""
@@ -122,10 +123,11 @@ class ReproduceStudy(Study):
         """What ``results.json`` holds beside the configuration."""
         claim, compared = self.paper.claim, self.compared(table)
         origin = f"{len(shared.test)} images of {type(self.data).__name__}, learned from {len(shared.train)}"
+        more = self.paper.beside()[0]
         return {
             "study": to_dict(self),
             "claim": {name: getattr(claim, name) for name in ("name", "paper", "statement", "source")},
-            "origin": origin,
+            "origin": f"{origin}; {more}" if more else origin,
             "compared": [one.row for one in compared],
             "verdict": overall(one.verdict for one in compared),
             "cpu_seconds": math.fsum(record["cpu"] for record in work.store.records),
