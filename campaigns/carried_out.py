@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 from collections.abc import Callable
 from types import ModuleType
@@ -11,11 +12,10 @@ from campaigns.forks import each
 from campaigns.outcomes import Outcome, Setting, Tally
 
 CAMPAIGNS = ("crash", "damage", "documents", "chips", "company")
-# What commands import when they need it: once, and not in each fork. The parts of tests/compositions import
-# all of mho with the frameworks beside it.
+# What commands import when they need it: once, and not in each fork.
 _NEEDED = (
     "mho.cli", "pandas", "scipy.stats", "sklearn.datasets", "yaml", "jinja2", "rich.progress", "optuna",
-    "matplotlib.figure", "matplotlib.backends.backend_agg", "torch._dynamo", "tests.compositions.parts",
+    "matplotlib.figure", "matplotlib.backends.backend_agg", "torch._dynamo",
 )  # fmt: skip
 Told = Callable[[int, int, int], None]
 
@@ -27,7 +27,6 @@ def ready() -> None:
     torch.set_num_threads(1)
     for name in _NEEDED:
         importlib.import_module(name)
-    importlib.import_module("tests.compositions.parts").kinds(importlib.import_module("mho").devices.Device)
 
 
 def carried_out(
@@ -43,6 +42,8 @@ def carried_out(
     """
     campaign = importlib.import_module(f"campaigns.{name}")
     cases = [case for case in campaign.cases(setting) if case.startswith(setting.only)]
+    gc.collect()
+    gc.freeze()  # a fork that collects would copy all that it looks at
     if setting.only in cases:
         cases = [setting.only]
     tally = Tally()

@@ -84,6 +84,7 @@ class Drawn(Composition):
 
 def cases(setting: Setting) -> list[str]:
     """``chip/00017``: the chips by their number."""
+    kinds(Device)  # imports all of mho, and the frameworks beside it: once, and not in each fork
     return [f"chip/{k:05}" for k in range(setting.count(3000, 300, 3))]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,12 +31,32 @@ LOOK_FOR = ("search", "--target", "0.2", "--trials", "2", "--adc-bits", "4,8", "
 BY_PULSES = ("learn", "--rules", "mixed precision", "--presets", "ReRamArrayOM")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "drift": (
-        "drift", "--model", "MLP", "--chips", "2", "--epochs", "3", "--tuning-epochs", "1", "--batch", "20",
-        "--times", "1s,1y",
+        "drift",
+        "--model",
+        "MLP",
+        "--chips",
+        "2",
+        "--epochs",
+        "3",
+        "--tuning-epochs",
+        "1",
+        "--batch",
+        "20",
+        "--times",
+        "1s,1y",
     ),
     "hwa": ("hwa", "--modality", "vision", "--chips", "1", "--times", "1s,1d", "--workers", "1"),
     "quantize": (
-        "quantize", "--model", "MLP", "--epochs", "1", "--robustness-repeats", "1", "--times", "1d", "--noise",
+        "quantize",
+        "--model",
+        "MLP",
+        "--epochs",
+        "1",
+        "--robustness-repeats",
+        "1",
+        "--times",
+        "1d",
+        "--noise",
         "0,5",
     ),
     "sweep": ("sweep", "PLAN", "--workers", "1"),
@@ -71,14 +94,37 @@ def words(name: str, folder: Path, work: Path, *more: str) -> list[str]:
     return [*(read.get(word, word) for word in COMMANDS[name]), option, str(where), *more]
 
 
-def called(given: Sequence[str], before: Callable[[], Any] = lambda: None) -> int:
-    """Run a command in this process, with small data and figures that are not drawn."""
+@functools.cache
+def program() -> Any:
+    """``mho``, with all its options read once."""
+    from typer.main import get_command
+
     from mho.cli import app
 
+    return get_command(app)
+
+
+def called(given: Sequence[str], before: Callable[[], Any] = lambda: None) -> int:
+    """Run a command in this process, with small data and figures that are not drawn."""
     with small():
         before()
-        app(list(given), prog_name="mho")
+        program()(list(given), prog_name="mho")
     return 0
+
+
+def warmed(names: Iterable[str], work: Path) -> None:
+    """Run commands in this process, so that each fork of it finds done what is done once in a process."""
+    for name in names:
+        folder = work / "warm" / name
+        folder.mkdir(parents=True)
+        with (
+            (work / "warm.txt").open("w") as said,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            contextlib.suppress(SystemExit),
+        ):
+            called(words(name, folder / "out", work))
+    shutil.rmtree(work / "warm")
 
 
 def run(

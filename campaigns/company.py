@@ -26,6 +26,7 @@ from campaigns.commands import (
     run,
     sentence,
     tables,
+    warmed,
     words,
 )
 from campaigns.forks import Ended, started
@@ -56,7 +57,9 @@ def cases(setting: Setting) -> list[str]:
         pairs = list(dict.fromkeys(pairs))
     found = [f"{a}+{b}/{k}" for a, b in pairs for k in range(setting.count(3, 1, 1))]
     found = [case for case in found if setting.wants(case.partition("/")[0])]
-    for name in sorted({name for case in found for name in case.partition("/")[0].split("+")} - {READER}):
+    names = sorted({name for case in found for name in case.partition("/")[0].split("+")} - {READER})
+    warmed(names, setting.work)
+    for name in names:
         ended = run(name, setting.work / f"{name}-alone", setting.work, setting.work / f"{name}.txt")
         if ended.status != 0:
             raise RuntimeError(f"mho {name} does not run at all:\n{last(ended)}")

@@ -18,6 +18,7 @@ from campaigns.commands import (
     run,
     sentence,
     tables,
+    warmed,
 )
 from campaigns.forks import KILLED
 from campaigns.outcomes import NAMED, SURVIVED, Outcome, Setting
@@ -31,6 +32,7 @@ def cases(setting: Setting) -> list[str]:
     quiet_environment()
     prepared(setting.work)
     names = ["device"] if setting.handful else [name for name in COMMANDS if setting.wants(name)]
+    warmed(names, setting.work)
     found = []
     for name in names:
         events = _undisturbed(setting.work, name)

@@ -2,8 +2,8 @@
 
 The next run, or whoever loads the chip, gives the same numbers, or says in a sentence which file is damaged.
 What is flipped is one bit. The folder lacks its last finished piece of work, so that all of it is needed.
-What the next run does not open and writes anew, pages and figures, is flipped in one place only: no other place
-can make a difference.
+What the next run does not open and writes anew, pages and figures, is flipped in one place only: no other
+place can make a difference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ import torch
 from torch import nn
 
 import mho
-from campaigns.commands import STUDIES, different, last, prepared, quiet_environment, run, sentence, tables
+from campaigns.commands import (
+    STUDIES,
+    different,
+    last,
+    prepared,
+    quiet_environment,
+    run,
+    sentence,
+    tables,
+    warmed,
+)
 from campaigns.forks import Ended
 from campaigns.outcomes import NAMED, SURVIVED, Outcome, Setting
 
@@ -37,7 +47,9 @@ def cases(setting: Setting) -> list[str]:
     prepared(setting.work)
     flips, names = setting.count(100, 3, 2), setting.count(len(STUDIES), len(STUDIES), 0)
     found = _kinds(CHIP, setting.count(100, 60, 10))
-    for name in [name for name in STUDIES[:names] if setting.wants(name)]:
+    wanted = [name for name in STUDIES[:names] if setting.wants(name)]
+    warmed(wanted, setting.work)
+    for name in wanted:
         for file, matters in _interrupted(setting.work, name).items():
             found += _kinds(f"{name}/{file}", flips if matters else 1)
     return found
@@ -48,7 +60,7 @@ def _kinds(what: str, flips: int) -> list[str]:
 
 
 def _interrupted(work: Path, name: str) -> dict[str, bool]:
-    """The files of a run of which the last piece of work was taken away, and whether damage of them can matter."""
+    """The files of a run without its last piece of work, and whether it matters where they are damaged."""
     alone, folder = work / f"{name}-alone", work / f"{name}-left"
     ended = run(name, alone, work, work / f"{name}.txt")
     if ended.status != 0:

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from campaigns.commands import COMMANDS, STATES, SWEEP, quiet_environment, small
+from campaigns.commands import COMMANDS, STATES, SWEEP, program, quiet_environment, small
 from campaigns.outcomes import NAMED, SURVIVED, Outcome, Setting
 from mho import config
 from mho.config import from_json, kind_of, to_dict, to_json
 from mho.config.documents import parse_json, parse_yaml, yaml_text
+from mho.devices import Device
 from mho.errors import ConfigError
 
 LIMIT, CHUNK = 60.0, 100
@@ -73,7 +74,10 @@ class Slow(BaseException):
 
 def cases(setting: Setting) -> list[str]:
     """``yaml/00017``: documents by their number."""
+    from tests.compositions.parts import kinds
+
     quiet_environment()
+    kinds(Device)  # imports all of mho, and the frameworks beside it: once, and not in each fork
     count = setting.count(20_000, 2000, 10)
     found = []
     for kind, share in SHARES.items():
@@ -410,8 +414,6 @@ class Reached(BaseException):
 
 def called(words: list[str], run: bool = True) -> Outcome:
     """Run a command in this process."""
-    from mho.cli import app
-
     out, err = io.StringIO(), io.StringIO()
 
     def reached(*_: Any, **__: Any) -> None:
@@ -428,7 +430,7 @@ def called(words: list[str], run: bool = True) -> Outcome:
         for name in names:
             held.enter_context(patch(f"mho.commands.{name}", reached))
         try:
-            app(words, prog_name="mho")
+            program()(words, prog_name="mho")
         except Reached:
             return Outcome(SURVIVED)
         except SystemExit as error:

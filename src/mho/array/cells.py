@@ -176,7 +176,7 @@ class Nonlinear(NonlinearCells):
         return ((low + high) / 2).to(g.dtype)
 
     def _narrowed(self, v: Tensor, current: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """Bounds of a few bits around what the law estimates, where they are right; bisection does the rest."""
+        """Bounds of a few bits around what the law estimates, if it is there; bisection does the rest."""
         near = self.law.estimate(v, current)
         if near is None:
             return low, high

@@ -262,7 +262,7 @@ class Series(Law):
         return s, g_s
 
     def estimate(self, v: Tensor, current: Tensor) -> Tensor | None:
-        """See :meth:`Law.estimate`: the selector alone says where the voltage divides, for it has the current."""
+        """See :meth:`Law.estimate`: the selector has the current, which says where the voltage divides."""
         if not self.cell.separable:
             return None
         g_s, s = torch.full_like(v, self.selector_g), v / 2

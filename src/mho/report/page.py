@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import jinja2
     import matplotlib.figure
     import pandas as pd
 
@@ -153,6 +155,11 @@ def _text(value: Any, digits: int) -> str:
 
 def render(page: Page) -> str:
     """The page as HTML; every text is escaped."""
+    return _template().render(page=page)
+
+
+@functools.cache  # compiled once, whatever the pages of a process
+def _template() -> jinja2.Template:
     import jinja2
 
     environment = jinja2.Environment(
@@ -162,4 +169,4 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(page=page)
+    return environment.get_template("page.html")
