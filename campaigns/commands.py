@@ -124,7 +124,7 @@ def warmed(names: Iterable[str], work: Path) -> None:
             contextlib.suppress(SystemExit),
         ):
             called(words(name, folder / "out", work))
-    shutil.rmtree(work / "warm")
+    shutil.rmtree(work / "warm", ignore_errors=True)  # there is none if no command was named
 
 
 def run(
