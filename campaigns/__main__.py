@@ -18,6 +18,7 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a framework that is imported says nothing
 
 from campaigns.carried_out import CAMPAIGNS, Told, carried_out, ready  # noqa: E402
 from campaigns.outcomes import Outcome, Setting, table  # noqa: E402

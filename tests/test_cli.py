@@ -1,6 +1,8 @@
 import json
+import re
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import mho
@@ -230,3 +232,25 @@ def test_every_option_of_a_description_has_its_words_and_its_default():
         flat = " ".join(call(name, "--help").output.replace("│", " ").split())
         for word in words:
             assert word.lower() in flat.lower(), (name, word)
+
+
+def _programs(command, words=()):
+    yield words, command
+    for name, inside in getattr(command, "commands", {}).items():
+        yield from _programs(inside, (*words, name))
+
+
+@pytest.mark.parametrize("words", [words for words, _ in _programs(get_command(app))], ids=" ".join)
+def test_help_shows_every_bracket(words):
+    """Rich takes ``[real]`` for a style and drops it."""
+    command = dict(_programs(get_command(app)))[words]
+    written = [command.help or "", *(getattr(option, "help", None) or "" for option in command.params)]
+    wanted = re.findall(r"\[[^\]]*\]", "".join(written).replace("\\[", "["))
+    shown = RUNNER.invoke(app, [*words, "--help"], env={"COLUMNS": "500", "NO_COLOR": "1"}).output
+    for text in wanted:
+        assert text in shown and f"\\{text}" not in shown
+
+
+def test_help_of_real_says_which_extra():
+    shown = RUNNER.invoke(app, ["real", "--help"], env={"COLUMNS": "500", "NO_COLOR": "1"}).output
+    assert 'pip install "mho[real]"' in shown

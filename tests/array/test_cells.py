@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import mho
-from mho.array import Law, Nonlinear, Ohmic, Polynomial, Series, Simulated, Sinh, Table
+from mho.array import Law, Nonlinear, Ohmic, Polynomial, Series, Simulated, Sinh, Table, cells
 from mho.converters import Fixed
 from mho.devices import PCM, Ideal
 from mho.devices.dynamics import VTEAM
@@ -319,3 +319,18 @@ def test_a_wrong_estimate_is_found_out(monkeypatch):
     for wrong in (0.0, -1.0, 1.0, math.inf, math.nan):
         monkeypatch.setattr(Series, "estimate", lambda self, v, i, wrong=wrong: i / v * 0 + wrong)
         assert torch.equal(array._small_signal(g, V), right), wrong
+
+
+def test_a_cell_does_not_depend_on_its_neighbours_nor_on_what_is_computed_with_it(monkeypatch):
+    """To the bit but for functions of torch that round otherwise at the end of a row (``sinh``)."""
+    law = Series(cell=Polynomial(coefficients=(0.5, 2.0)), selector=Ohmic(), selector_g=5e-5)
+    array = Nonlinear(law=law)
+    g = 25e-6 * torch.rand(7, 5, generator=torch.Generator().manual_seed(0))
+    places = [k / 15 for k in range(-15, 16)]
+    whole = list(array.chords(g, places, V))
+    assert len(whole) == 31 and whole[0].shape == g.shape
+    for at_once in (1, 100):
+        monkeypatch.setattr(cells, "AT_ONCE", at_once)
+        assert all(torch.equal(a, b) for a, b in zip(whole, array.chords(g, places, V), strict=True))
+    alone = torch.stack([c for cell in g.flatten() for c in array.chords(cell, places, V)])
+    assert torch.equal(alone.reshape(7, 5, 31).movedim(-1, 0), torch.stack(whole))

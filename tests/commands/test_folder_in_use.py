@@ -1,6 +1,9 @@
 """Every command with a folder of results refuses one in which another process works, in one sentence."""
 
+import errno
 import os
+import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -70,3 +73,14 @@ def test_a_folder_of_several_studies_holds_no_configuration_of_one(tmp_path):
     claim_for_several(tmp_path, "mho hwa")
     with pytest.raises(ValueError, match="has folders of studies of mho hwa: name one of them"):
         held_study(tmp_path, WireStudy, "--networks")
+
+
+def test_a_lock_that_cannot_be_written_names_the_folder_and_locks_nobody_out(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match=f"^{re.escape(str(tmp_path))}: cannot be written: no space left"):
+            FolderLock(tmp_path)
+    FolderLock(tmp_path).release()

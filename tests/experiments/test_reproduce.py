@@ -11,9 +11,10 @@ import torch
 
 import mho
 from mho.config import config
-from mho.experiments.data import Digits
+from mho.experiments.data import Digits, PythonProse
+from mho.experiments.fitting import Schedule
 from mho.experiments.harness import run
-from mho.experiments.models import RowLSTM, SmallResNet, SmallVGG
+from mho.experiments.models import LSTM, RowLSTM, SmallResNet, SmallVGG
 from mho.experiments.reproduce import (
     MET,
     NOT_MET,
@@ -24,8 +25,9 @@ from mho.experiments.reproduce import (
     Claim,
     Figure,
     Mehonic2019,
-    NeuroSim,
+    NextWord,
     Paper,
+    Rasch2023,
     ReproduceStudy,
     overall,
 )
@@ -34,6 +36,14 @@ from mho.experiments.reproduce.mehonic import RaisedPair
 from mho.experiments.reproduce.rasch import NOISES, error_of_product, with_noise
 from mho.experiments.statistics import estimate
 from mho.testing import check_study
+
+FEW = NextWord(
+    text=PythonProse(vocabulary=50),
+    network=LSTM(embedding=8, hidden=8, layers=1, dropout=0.0),
+    train=6001,
+    test=641,
+    training=Schedule(epochs=2, learning_rate=8.0, weight_decay=0.0),
+)
 
 
 @config
@@ -194,8 +204,38 @@ def test_networks_of_the_papers():
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", [name for name in PAPERS if name != "mehonic-2019"])
 def test_every_paper_runs_and_gives_its_figures(name, tmp_path):
-    small = {"steps": 20} | ({"adc": (3, 4)} if isinstance(PAPERS[name], NeuroSim) else {})
+    more = {"neurosim": {"adc": (3, 4)}, "rasch-2023": {"language": FEW}}
+    small = {"steps": 20} | more.get(name, {})
     paper = dataclasses.replace(PAPERS[name], **small)
     found = run(ReproduceStudy(paper=paper, seeds=2, chips=1, images=50), tmp_path)
     assert [row["key"] for row in found.document["compared"]] == [f.key for f in paper.claim.figures]
     assert all(math.isfinite(row["ours"]) for row in found.document["compared"])
+
+
+# --- a task of its own ---------------------------------------------------------------------------
+
+
+def test_an_lstm_on_a_text_of_its_own(tmp_path):
+    """Its point is a hundredth of what it tells beyond guessing."""
+    paper = Rasch2023(steps=16, strengths=(0.01, 4.0), language=FEW)
+    found = run(ReproduceStudy(paper=paper, seeds=1, chips=2, images=60), tmp_path)
+    table = found.table.set_index(["setting", "strength"])["accuracy"]
+    assert set(table.index.get_level_values(0)) == {
+        "LSTM, guessed", *(f"{name}, {noise}" for name in ("CNN", "LSTM") for noise in NOISES)
+    }  # fmt: skip
+    digital = table["LSTM, weights", 0.0].item()
+    assert table["LSTM, guessed", 0.0].item() == 1 / 50 < digital
+    rows = found.table.to_dict("records")
+    point = 0.01 * (digital - 1 / 50)
+    cnn, lstm = tolerated(rows, "CNN, inputs"), tolerated(rows, "LSTM, inputs", point)
+    assert paper.figures(rows)["lstm_inputs"] == pytest.approx(lstm / cnn)
+    assert "640 next words of the reference and docstrings of Python" in found.document["origin"]
+
+
+def test_another_text_is_other_data():
+    data = Digits().load()
+    prints = [
+        ReproduceStudy(paper=Rasch2023(language=language)).fingerprint(data)
+        for language in (None, FEW, dataclasses.replace(FEW, test=321))
+    ]
+    assert len(set(prints)) == 3 and prints[1].startswith(prints[0])

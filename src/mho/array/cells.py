@@ -25,6 +25,7 @@ from mho.array.nonlinear import Law
 from mho.config import Count, NonNegative, config
 
 M = TypeVar("M")
+AT_ONCE = 2**16  # currents that are computed together, at most
 CLOSE = 2**-47  # how well an estimate of a law is trusted, relative
 
 
@@ -144,8 +145,11 @@ class Nonlinear(NonlinearCells):
     def chords(self, g: Tensor, places: Sequence[float], v_read: float) -> Iterator[Tensor]:
         """Of the cells that the law gives the current ``g v_read`` at the read voltage."""
         state = self._small_signal(g, v_read)
-        for place in places:
-            yield self.law.current(torch.full_like(g, place * v_read), state) / v_read
+        together = max(1, AT_ONCE // max(1, g.numel()))
+        for first in range(0, len(places), together):
+            volts = g.new_tensor([place * v_read for place in places[first : first + together]])
+            v = volts.reshape(-1, *(1,) * g.dim()).expand(-1, *g.shape)
+            yield from self.law.current(v, state.expand_as(v)) / v_read
 
     def shape(self, u: Tensor, v_read: float) -> Tensor:
         """Of the law."""

@@ -249,6 +249,7 @@ class Series(Law):
         g_s = torch.full_like(v, self.selector_g)
         low, high = v.clamp(max=0), v.clamp(min=0)
         s = v * (g / (g + g_s))
+        moving = torch.ones_like(v, dtype=torch.bool)  # a cell that is there does not wait for its neighbours
         for _ in range(100):
             excess = self.cell.current(v - s, g) - self.selector.current(s, g_s)
             low, high = torch.where(excess > 0, s, low), torch.where(excess > 0, high, s)
@@ -256,8 +257,9 @@ class Series(Law):
             new = s + step
             new = torch.where((new > low) & (new < high), new, (low + high) / 2)
             done = (new - s).abs() <= 4 * torch.finfo(v.dtype).eps * v.abs()
-            s = new
-            if bool(done.all()):
+            s = torch.where(moving, new, s)
+            moving = moving & ~done
+            if not bool(moving.any()):
                 break
         return s, g_s
 

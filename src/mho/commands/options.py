@@ -64,9 +64,9 @@ class Option(NamedTuple):
         if self.name.isupper():
             shown = self.name.partition("-")[0]
             metavar = shown if needed else f"[{shown}]"
-            info: Any = typer.Argument(metavar=metavar, help=self.help, show_default=False)
+            info: Any = typer.Argument(metavar=metavar, help=literal(self.help), show_default=False)
         else:
-            info = typer.Option(self.flag, *(f"--{name}" for name in self.also), help=self.help)
+            info = typer.Option(self.flag, *(f"--{name}" for name in self.also), help=literal(self.help))
         kind = self.kind if self.default is not None else self.kind | None
         default = inspect.Parameter.empty if needed else self.default
         return inspect.Parameter(
@@ -375,4 +375,12 @@ def command(
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {p.name: p.annotation for p in parameters}
     paragraphs = inspect.cleandoc(do.__doc__ or "" if doc is None else doc).split("\n\n")
-    app.command(name, help="\n\n".join(plain(" ".join(p.split())) for p in paragraphs))(call)
+    app.command(name, help=literal("\n\n".join(plain(" ".join(p.split())) for p in paragraphs)))(call)
+
+
+def literal(text: str) -> str:
+    """A text of which typer shows every bracket: with rich it takes ``[real]`` for a style, and drops it."""
+    from rich.markup import escape
+    from typer.core import HAS_RICH
+
+    return escape(text) if HAS_RICH else text

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mho.config.documents import in_words
+
 LOCK, HOLDER = ".lock", ".lock-holder"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -36,6 +38,7 @@ class FolderLock:
 
     Raises:
         FolderInUseError: another process, or another study of this one, holds it.
+        OSError: nothing can be written there (a full disk, no permission); the message names the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,9 +63,13 @@ class FolderLock:
             )
             return
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._holder.write_text(
-            f"process {os.getpid()} on {socket.gethostname()} (since {since})", encoding="utf-8"
-        )
+        try:
+            self._holder.write_text(
+                f"process {os.getpid()} on {socket.gethostname()} (since {since})", encoding="utf-8"
+            )
+        except OSError as error:
+            self._lock.release()
+            raise type(error)(f"{folder}: cannot be written: {in_words(error)}") from None
 
     def release(self) -> None:
         """Let the next one in."""

@@ -12,6 +12,7 @@ from mho.experiments.reproduce.mehonic import Mehonic2019
 from mho.experiments.reproduce.neurosim import NeuroSim
 from mho.experiments.reproduce.rasch import Rasch2023
 from mho.experiments.reproduce.study import Compared, ReproduceStudy
+from mho.experiments.reproduce.words import NextWord
 from mho.experiments.reproduce.xiao import Xiao2022
 
 PAPERS: dict[str, Paper] = {
@@ -24,7 +25,7 @@ QUICK: dict[str, Paper] = {
         Xiao2022(steps=160),
         Mehonic2019(steps=500),
         NeuroSim(steps=200),
-        Rasch2023(steps=200),
+        Rasch2023(steps=200, language=NextWord(train=30_000, test=4000)),
         AnalogNAS(steps=160),
         Joshi2020(steps=200),
     )
@@ -32,5 +33,6 @@ QUICK: dict[str, Paper] = {
 
 __all__ = [
     "MET", "NOT_MET", "PAPERS", "QUICK", "UNDECIDED", "AnalogNAS", "Bench", "Claim", "Compared", "Figure",
-    "Joshi2020", "Mehonic2019", "NeuroSim", "Paper", "Rasch2023", "ReproduceStudy", "Xiao2022", "overall",
+    "Joshi2020", "Mehonic2019", "NeuroSim", "NextWord", "Paper", "Rasch2023", "ReproduceStudy", "Xiao2022",
+    "overall",
 ]  # fmt: skip

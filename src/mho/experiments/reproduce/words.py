@@ -52,17 +52,22 @@ class NextWord:
         text: where the words come from.
         network: the language model.
         length: words of a piece; each begins with an empty memory.
+        train, test: words of each part that are used, the first ones; None for all.
         training: chosen on the validation text by the share told, without a chip.
     """
 
     text: InstanceOf[WordSource] = PythonProse(vocabulary=1000)
     network: InstanceOf[WordNetwork] = LSTM(embedding=64, hidden=64, layers=1, dropout=0.0)
     length: Count = 32
+    train: Count | None = None
+    test: Count | None = None
     training: InstanceOf[Schedule] = Schedule(epochs=6, learning_rate=8.0, weight_decay=0.0)
 
     def problem(self) -> Problem:
         """The text, read, counted as right or wrong."""
-        task = Sequence(data=self.text, network=self.network, length=self.length)
+        task = Sequence(
+            data=self.text, network=self.network, length=self.length, train=self.train, test=self.test
+        )
         return replace(task.load(), metric="accuracy")
 
     def trained(self, bench: Bench, recipe: Recipe) -> tuple[nn.Module, WordBench]:
