@@ -269,7 +269,7 @@ def hostile_yaml(document: Document, chance: random.Random) -> str:
     """A YAML text, now and then with aliases, tags and merges."""
     try:
         text = yaml_text(document)
-    except ValueError:  # an integer of more digits than Python writes
+    except (ValueError, RecursionError):  # more digits or depth than can be written
         text = yaml_text({"kind": "Hardware", "bits": 1})
     how = chance.randrange(12)
     if how == 0:

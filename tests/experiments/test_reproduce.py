@@ -202,9 +202,18 @@ def test_networks_of_the_papers():
 
 
 @pytest.mark.exhaustive
+def test_noise_in_the_training_makes_another_network(tmp_path):
+    def rows(noise):
+        paper = dataclasses.replace(PAPERS["analognas"], steps=20, weight_noise=noise)
+        return run(ReproduceStudy(paper=paper, seeds=1, chips=1, images=50), tmp_path / str(noise)).table
+
+    assert list(rows(0.0)["accuracy"]) != list(rows(0.1)["accuracy"])
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", [name for name in PAPERS if name != "mehonic-2019"])
 def test_every_paper_runs_and_gives_its_figures(name, tmp_path):
-    more = {"neurosim": {"adc": (3, 4)}, "rasch-2023": {"language": FEW}}
+    more = {"neurosim": {"adc": (3, 4)}, "rasch-2023": {"language": FEW, "strengths": (0.1, 1.0)}}
     small = {"steps": 20} | more.get(name, {})
     paper = dataclasses.replace(PAPERS[name], **small)
     found = run(ReproduceStudy(paper=paper, seeds=2, chips=1, images=50), tmp_path)

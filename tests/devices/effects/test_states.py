@@ -87,3 +87,12 @@ def test_too_few_states(wrong: tuple[float, ...]) -> None:
         Measured(g=wrong)
     with pytest.raises(ConfigError, match="count"):
         UniformG(count=1)
+
+
+@pytest.mark.parametrize("states", [UniformG, UniformR, Logarithmic])
+def test_a_million_states_and_no_more(states: type[UniformG]) -> None:
+    """More were listed one by one, without end."""
+    assert len(states(count=2**20).values(1e-6, 1e-4)) == 2**20
+    for count in (2**20 + 1, 2**31, 10**30):
+        with pytest.raises(ConfigError, match=f"{states.__name__}.count = {count}.*1048576"):
+            states(count=count)

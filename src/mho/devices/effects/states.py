@@ -16,7 +16,7 @@ from mho.devices.base import Device
 from mho.devices.effects.base import Effect
 from mho.devices.ideal import Ideal
 
-Several = Annotated[int, Field(ge=2)]
+Several = Annotated[int, Field(ge=2, le=2**20)]  # cells with more states are as good as continuous
 
 
 class StateSet(ABC):

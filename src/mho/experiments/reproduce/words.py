@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 from pydantic import InstanceOf
@@ -65,10 +66,7 @@ class NextWord:
 
     def problem(self) -> Problem:
         """The text, read, counted as right or wrong."""
-        task = Sequence(
-            data=self.text, network=self.network, length=self.length, train=self.train, test=self.test
-        )
-        return replace(task.load(), metric="accuracy")
+        return _read(self)
 
     def trained(self, bench: Bench, recipe: Recipe) -> tuple[nn.Module, WordBench]:
         """A network of the seed of a bench, and what it is tested with.
@@ -82,3 +80,11 @@ class NextWord:
         network = words.taught(problem.build(), problem.train, problem, self.training, recipe)
         beyond = words.score(network) - words.guessed
         return network, replace(words, limit=LIMIT * beyond)
+
+
+@functools.lru_cache(maxsize=1)  # seeds share it
+def _read(words: NextWord) -> Problem:
+    task = Sequence(
+        data=words.text, network=words.network, length=words.length, train=words.train, test=words.test
+    )
+    return replace(task.load(), metric="accuracy")
