@@ -112,6 +112,7 @@ def test_numbers_in_the_table_are_those_of_the_run(folder):
     assert document["images"]["test"] == 600
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("sketches")
 def test_skip_robustness_trains_only(folder, tmp_path):
     result = call(*TINY, "--skip-robustness", "--output-dir", tmp_path / "half")
@@ -158,6 +159,7 @@ def test_a_command_that_failed_does_not_keep_the_folder(tmp_path):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("sketches")
 def test_the_second_half_takes_the_states_of_the_first(tmp_path):
     path = tmp_path / "states.csv"

@@ -16,7 +16,8 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-BACKENDS = ("torch", "tensorflow", pytest.param("jax", marks=pytest.mark.exhaustive))
+OTHERS = [pytest.param(name, marks=pytest.mark.exhaustive) for name in ("tensorflow", "jax")]
+BACKENDS = ("torch", *OTHERS)
 QUICKLY = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",  # its float32 rounds otherwise

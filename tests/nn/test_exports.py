@@ -109,7 +109,7 @@ def test_export_says_that_there_is_no_chip() -> None:
         torch.export.export(analog, inputs)
 
 
-@pytest.mark.parametrize("name", ["conv2d", "lstm"])
+@pytest.mark.parametrize("name", ["conv2d", pytest.param("lstm", marks=pytest.mark.exhaustive)])
 def test_onnx_with_noise(name: str, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")

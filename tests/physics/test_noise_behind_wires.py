@@ -267,6 +267,7 @@ def test_a_table_is_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(found.double(), wanted, rtol=0.01, atol=0)
 
 
+@pytest.mark.exhaustive
 def test_noisy_reads_have_that_deviation() -> None:
     """Many reads of cells that are drawn anew and solved anew, against many reads of the layer."""
     analog = chip(nn.Linear(32, 12, bias=False), NOISY, STRONG, **SMOOTH)

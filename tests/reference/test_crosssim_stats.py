@@ -142,6 +142,7 @@ def rank(name: str, adc: converters.Circuit, count: int) -> float:
     return float((np.concatenate(error) < golden).mean())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ONE_DRAW)
 def test_an_adc_with_errors_is_one_of_ours(name: str) -> None:
     """Its error is neither larger nor smaller than those of the middle 99.8 % of chips: five cases, 99 %."""
