@@ -72,7 +72,9 @@ def _interrupted(work: Path, name: str) -> dict[str, bool]:
     again, log = work / f"{name}-again", work / f"{name}-read.txt"
     shutil.copytree(folder, again)
     before = {path: _version(again / path.relative_to(folder)) for path in files}
-    run(name, again, work, work / f"{name}.txt", before=lambda: _told_reads(again, log))
+    ended = run(name, again, work, work / f"{name}.txt", before=lambda: _told_reads(again, log))
+    if ended.status != 0:
+        raise RuntimeError(f"mho {name} does not go on from what is left:\n{last(ended)}")
     read = set(log.read_text().splitlines())
 
     def matters(path: Path) -> bool:

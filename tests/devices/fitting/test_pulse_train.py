@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 
 from mho.devices import PulseTrain, fit
 from mho.devices.dynamics import LinearStep
-from mho.devices.fitting.pulse_law import curve, non_linearity
+from mho.devices.fitting.pulse_law import FAR, Sweep, curve, fitted_branch, non_linearity
 
 from .coverage import check_coverage
 
@@ -235,3 +235,14 @@ def test_the_measured_states_of_a_memristor() -> None:
 def test_bad_input(table, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
         fit(table, PulseTrain())
+
+
+def test_a_curvature_that_runs_away_stops_where_the_search_does() -> None:
+    """Noise that pulses remember moved it to where the law overflows."""
+    g = (
+        np.array([3.333, 4.333, 3.333, 4.333, 4.333, 3.333, 4.333, 4.333, 4.666, 3.666, 3.666, 4.0, 3.0])
+        * 1e-6
+    )
+    branch = fitted_branch(Sweep(np.arange(13.0), g), "up")
+    assert abs(branch.solution.values[2]) == 2 * FAR  # which is refused, as not determined
+    assert np.isfinite(branch.fitted).all()

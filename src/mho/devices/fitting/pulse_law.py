@@ -154,7 +154,9 @@ def _remembered(
     """The law again, with noise that one pulse leaves to the next."""
     for _ in range(_ROUNDS):
         noise = remembering(y - law(found.values), -_slopes(law, found.values), pulse)
-        found = found._replace(values=found.values + noise.shift, covariance=noise.covariance)
+        values = found.values + noise.shift
+        values[2] = np.clip(values[2], -2 * FAR, 2 * FAR)  # as far as the first fit may go
+        found = found._replace(values=values, covariance=noise.covariance)
     return found._replace(residuals=y - law(found.values)), noise
 
 
