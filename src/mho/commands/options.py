@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 import shlex
 import types
 import typing
@@ -23,6 +24,7 @@ from mho.measured import described, load_hardware, measured_device, programming_
 from mho.report.docstrings import plain, words
 
 T = TypeVar("T")
+_STYLE = re.compile(r"\[(?=[a-z#/@])")
 WHOLE, NUMBERS = "whole numbers", "numbers"
 EXAMPLES = {WHOLE: "16,32,64", NUMBERS: "0.5,1,2"}
 
@@ -379,8 +381,13 @@ def command(
 
 
 def literal(text: str) -> str:
-    """A text of which typer shows every bracket: with rich it takes ``[real]`` for a style, and drops it."""
-    from rich.markup import escape
+    r"""A text of which typer shows every bracket: with rich it takes ``[real]`` for a style, and drops it.
+
+    As ``rich.markup.escape``, whose import costs each command 35 ms.
+
+    >>> print(literal("mho[real], of [-1, 1]"))
+    mho\[real], of [-1, 1]
+    """
     from typer.core import HAS_RICH
 
-    return escape(text) if HAS_RICH else text
+    return _STYLE.sub(r"\\[", text) if HAS_RICH else text
